@@ -1,0 +1,144 @@
+package mgr
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// An answer is an encoded reply on its way, and what the log will say about it.
+type answer struct {
+	frame []byte
+	call  *Call
+	code  wire.Code
+	took  time.Duration
+}
+
+var answers = sync.Pool{New: func() any { return new(answer) }}
+
+// maxKept is the largest buffer for a reply that is kept for another.
+const maxKept = 1 << 20
+
+func (a *answer) release() {
+	if cap(a.frame) > maxKept {
+		a.frame = nil
+	}
+	a.call = nil
+	answers.Put(a)
+}
+
+// answered implements answerer: reply → frame. It runs where the reply was made, so that for a
+// command on the loop the reply cannot race with the state that it describes.
+func (c *conversation) answered(call *Call, reply wire.Reply) {
+	a := answers.Get().(*answer)
+	reply.ID = call.id
+	a.frame, a.code = c.m.encode(a.frame[:0], call, reply)
+	a.call, a.took = call, time.Since(call.Received)
+	c.m.buffered.Add(int64(len(a.frame) - call.size))
+
+	c.mu.Lock()
+	c.buffered += int64(len(a.frame) - call.size)
+	c.owed--
+	if call.id.IsZero() {
+		c.last = a
+	} else {
+		c.out = append(c.out, a)
+	}
+	if c.owed == 0 && c.last != nil {
+		c.out = append(c.out, c.last)
+		c.last = nil
+	}
+	idle := !c.sending && len(c.out) > 0
+	if idle {
+		c.sending = true
+	}
+	c.mu.Unlock()
+	if idle {
+		c.m.senders.send(c)
+	}
+}
+
+// encode appends a reply to dst. What cannot be encoded is a defect of the handler: the caller is
+// told of result 500, the log why.
+func (m *CommandMgr) encode(dst []byte, call *Call, reply wire.Reply) (frame []byte, code wire.Code) {
+	frame, err := appendReply(dst, reply)
+	if err == nil {
+		return frame, reply.Code
+	}
+	m.logError("a reply cannot be encoded", "call", call, "error", err)
+	frame, _ = wire.AppendReply(dst, withID(wire.Failure(errInternal), reply.ID))
+	return frame, wire.CodeInternal
+}
+
+func withID(reply wire.Reply, id wire.ID) wire.Reply {
+	reply.ID = id
+	return reply
+}
+
+// appendReply makes an error of a panic in somebody's MarshalJSON.
+func appendReply(dst []byte, reply wire.Reply) (frame []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			frame, err = dst, fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return wire.AppendReply(dst, reply)
+}
+
+var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; the daemon's log says more"}
+
+// flush sends what waits, frame → bytes, until nothing does.
+func (c *conversation) flush(w *sender) {
+	for {
+		c.mu.Lock()
+		batch := c.out
+		if len(batch) == 0 {
+			c.sending = false
+			c.changed.Broadcast()
+			c.mu.Unlock()
+			return
+		}
+		c.out = c.spare[:0]
+		c.mu.Unlock()
+
+		sent := w.deliver(c, batch)
+		for _, a := range batch {
+			c.m.tell(a)
+			a.release()
+		}
+		clear(batch)
+		c.mu.Lock()
+		c.spare = batch
+		c.buffered -= int64(sent)
+		c.mu.Unlock()
+		c.m.buffered.Add(-int64(sent))
+	}
+}
+
+// tell writes the line of an answered call, and tells the observer.
+func (m *CommandMgr) tell(a *answer) {
+	call := a.call
+	if m.opts.Observer != nil {
+		m.opts.Observer.CallDone(Outcome{
+			Peer: call.Peer, Command: call.Name, Known: call.Command != nil, Code: a.code,
+			Duration: a.took, BytesIn: call.size, BytesOut: len(a.frame),
+		})
+	}
+	level := slog.LevelInfo
+	if a.code == wire.CodeForbidden || a.code == wire.CodeUnauthenticated {
+		level = slog.LevelWarn
+	}
+	if !m.log.Enabled(m.background, level) {
+		return
+	}
+	m.log.LogAttrs(m.background, level, "command",
+		slog.String("peer", call.Peer.String()),
+		slog.String("session", call.Peer.Session),
+		slog.String("command", wire.Shorten(call.Name)),
+		slog.Int("result", int(a.code)),
+		slog.Duration("duration", a.took))
+}

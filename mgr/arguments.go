@@ -1,0 +1,92 @@
+package mgr
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/rudderpost/rudderpost/mgr/schema"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/go-json-experiment/json"
+)
+
+var emptyMap = wire.Value("{}")
+
+// decoder returns a function that decodes arguments strictly into an In. The decoding is the check;
+// the schema is asked where a type cannot say what is required, and after a failure, to list all
+// that is wrong.
+func decoder[In any](s *schema.Schema) func(wire.Value) (any, error) {
+	if s == nil {
+		return nil
+	}
+	exacting := s.Exacting()
+	isMap := s.Type == "object"
+	return func(arguments wire.Value) (any, error) {
+		if isMap && (arguments == nil || arguments.Kind() == "null") {
+			arguments = emptyMap
+		}
+		var in In
+		err := arguments.Decode(&in)
+		if err == nil && !exacting && (len(s.Required) == 0 || arguments.Has(s.Required...)) {
+			return in, nil
+		}
+		if misfit := misfit(s, arguments, isMap, err); misfit != nil {
+			return nil, misfit
+		}
+		return in, nil
+	}
+}
+
+// misfit tells all that is wrong with arguments; nil when that is nothing. err is what decoding said.
+func misfit(s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
+	bad := &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}
+	if isMap && arguments.Kind() != "map" {
+		bad.Text = fmt.Sprintf("expected 'arguments' to be a map, got %s instead", arguments.Kind())
+		bad.Fields = []wire.Field{{Pointer: "", Text: bad.Text}}
+		return bad
+	}
+	for _, problem := range s.Check(arguments) {
+		bad.Fields = append(bad.Fields, wire.Field{Pointer: problem.Pointer, Text: problem.Text})
+	}
+	switch n := len(bad.Fields); {
+	case n == 1:
+		bad.Text = bad.Fields[0].Text
+	case n > 1:
+		bad.Text = fmt.Sprintf("%s (and %d more)", bad.Fields[0].Text, n-1)
+	case err == nil:
+		return nil
+	default:
+		bad.Text = err.Error()
+		if e, ok := errors.AsType[*json.SemanticError](err); ok {
+			bad.Text = fmt.Sprintf("'%s' parameter: %s", trimSlash(string(e.JSONPointer)), semantic(e))
+			bad.Fields = []wire.Field{{Pointer: string(e.JSONPointer), Text: bad.Text}}
+		}
+	}
+	return bad
+}
+
+func trimSlash(pointer string) string {
+	if pointer != "" {
+		return pointer[1:]
+	}
+	return pointer
+}
+
+// semantic says in words what the JSON package found.
+func semantic(e *json.SemanticError) string {
+	switch {
+	case e.Err != nil:
+		return e.Err.Error()
+	case e.GoType != nil && len(e.JSONValue) > 0:
+		return fmt.Sprintf("%s does not fit into %s", e.JSONValue, kindWords[e.GoType.Kind()])
+	}
+	return "has the wrong type"
+}
+
+var kindWords = map[reflect.Kind]string{
+	reflect.Int8: "8 bits", reflect.Int16: "16 bits", reflect.Int32: "32 bits", reflect.Int64: "64 bits", reflect.Int: "64 bits",
+	reflect.Uint8: "8 bits without a sign", reflect.Uint16: "16 bits without a sign",
+	reflect.Uint32: "32 bits without a sign", reflect.Uint64: "64 bits without a sign", reflect.Uint: "64 bits without a sign",
+	reflect.Float32: "a number", reflect.Float64: "a number",
+}

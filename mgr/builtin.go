@@ -1,0 +1,100 @@
+package mgr
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/rudderpost/rudderpost/mgr/schema"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// registerBuiltin adds the commands that every manager has, and that nobody can remove or replace.
+func (m *CommandMgr) registerBuiltin() {
+	builtin := []Command{
+		Func("list-commands", "List the names of all commands.", Read, m.listCommands, AnyArguments()),
+		Func("describe-command", "Describe a command: what it does, whom it is for, its arguments and what it returns.", Read, m.describeCommand,
+			Example(`{"command":"list-commands"}`)),
+		Func("whoami", "Say who the daemon takes you for.", Read, m.whoami, AnyArguments()),
+		Async("cancel", "Cancel a command in flight on the same conn, by its id.", Read, m.cancel,
+			Example(`{"id":7}`)),
+	}
+	if err := m.Register(builtin...); err != nil {
+		panic(err) // the table above is wrong
+	}
+	for _, cmd := range builtin {
+		(*m.table.Load())[cmd.Name].builtin = true
+	}
+}
+
+func (m *CommandMgr) listCommands(context.Context, None) ([]string, error) {
+	return slices.Sorted(maps.Keys(*m.table.Load())), nil
+}
+
+type describeIn struct {
+	Command string `json:"command" doc:"The command's name."`
+}
+
+type description struct {
+	Name     string         `json:"name"`
+	Summary  string         `json:"summary"`
+	Access   string         `json:"access" schema:"enum=read|write|admin"`
+	Args     *schema.Schema `json:"arguments,omitempty" doc:"A JSON Schema; missing: any arguments are accepted."`
+	Returns  *schema.Schema `json:"returns,omitempty" doc:"A JSON Schema of a success's arguments; missing: there are none, or nothing is known."`
+	Examples []string       `json:"examples,omitempty" doc:"Arguments that work, in JSON."`
+}
+
+func (m *CommandMgr) describeCommand(_ context.Context, in describeIn) (description, error) {
+	cmd := m.lookup(in.Command)
+	if cmd == m.unknown {
+		return description{}, wire.Errorf(wire.CodeEmpty, "", "there is no command '%s'; list-commands names all", wire.Shorten(in.Command))
+	}
+	return description{cmd.Name, cmd.Summary, cmd.Level.String(), cmd.Args, cmd.Returns, cmd.Examples}, nil
+}
+
+type identity struct {
+	Subjects  []string `json:"subjects" doc:"What has been proven about you."`
+	Transport string   `json:"transport"`
+	Session   string   `json:"session" doc:"The connection underneath."`
+	Address   string   `json:"address,omitempty"`
+}
+
+func (m *CommandMgr) whoami(ctx context.Context, _ None) (identity, error) {
+	call, _ := CallOf(ctx)
+	peer := call.Peer
+	id := identity{Subjects: []string{}, Transport: peer.Transport, Session: peer.Session}
+	for _, cred := range peer.Creds {
+		id.Subjects = append(id.Subjects, cred.Subject())
+	}
+	if peer.Addr != nil {
+		id.Address = peer.Addr.String()
+	}
+	return id, nil
+}
+
+type cancelIn struct {
+	ID wire.ID `json:"id" doc:"The id of the command to cancel."`
+}
+
+// cancel ends the context of a call in flight. One that still waits for its turn never runs.
+func (m *CommandMgr) cancel(ctx context.Context, in cancelIn) (Result[None], error) {
+	call, _ := CallOf(ctx)
+	none := Result[None]{Code: wire.CodeEmpty, Text: "no command with that id is in flight on this conn"}
+	c, ok := call.answer.(*conversation)
+	if !ok {
+		return none, nil
+	}
+	c.mu.Lock()
+	found := c.find(in.ID)
+	c.mu.Unlock()
+	if found == nil || found == call {
+		return none, nil
+	}
+	if found.cancel != nil {
+		found.cancel(errCancelled)
+	}
+	if !found.drop(&wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}, false) && found.cancel == nil {
+		return Result[None]{Code: wire.CodeConflict, Text: "it is running on the loop and cannot be cancelled any more"}, nil
+	}
+	return Result[None]{Text: "Cancelled."}, nil
+}

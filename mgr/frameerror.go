@@ -1,0 +1,31 @@
+package mgr
+
+import (
+	"fmt"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// frameError tells a peer, in Kea's words, why what it sent is no frame.
+func frameError(e *transport.FrameError) *wire.Error {
+	switch e.Reason {
+	case transport.TimedOut:
+		text := "Connection over control channel timed out"
+		if e.Discarded > 0 {
+			text += fmt.Sprintf(", discarded partial command of %d bytes", e.Discarded)
+		}
+		return &wire.Error{Code: wire.CodeError, Word: "silence", Text: text}
+	case transport.TooLarge:
+		return wire.Errorf(wire.CodeError, "too-large", "the command is longer than the %d bytes that are allowed (max-frame)", e.Limit)
+	case transport.BadFirstByte:
+		first := "character"
+		if e.Offset == 0 {
+			first = "first character"
+		}
+		return wire.Errorf(wire.CodeError, "bad-frame", "invalid %s %c", first, e.Byte)
+	case transport.BadComment:
+		return wire.Errorf(wire.CodeError, "bad-frame", "invalid characters /%c", e.Byte)
+	}
+	return wire.Errorf(wire.CodeError, "bad-frame", "%s", e)
+}

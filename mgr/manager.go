@@ -1,0 +1,71 @@
+package mgr
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rudderpost/rudderpost/loop"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// CommandMgr knows a daemon's commands, and lets peers give them. It is a value: a process may have
+// many. All methods may be called from any goroutine, except where they say otherwise.
+type CommandMgr struct {
+	opts Options
+	log  *slog.Logger
+	loop loop.Poster
+	own  *loop.Loop // loop, if it is a *loop.Loop that Run may run
+
+	queue    queue
+	senders  senders
+	buffered atomic.Int64
+
+	background context.Context         // never ends
+	receiving  context.Context         // ends when the drain begins: nobody is listened to any more
+	deafen     context.CancelCauseFunc // ends it
+	done       chan struct{}           // closed when everything is drained
+
+	table   atomic.Pointer[table]
+	unknown *registered // stands for commands that do not exist
+
+	mu       sync.Mutex
+	hooks    []*hook
+	sockets  map[*Socket]struct{}
+	speaking map[*conversation]struct{}
+	peers    map[string]*peer
+	calls    int // of Process, in flight
+	quiet    sync.Cond
+	drained  sync.Once
+}
+
+// New returns a manager with the built-in commands: list-commands, describe-command, whoami and
+// cancel. It uses no goroutine until something is opened. o may be nil.
+func New(o *Options) *CommandMgr {
+	m := &CommandMgr{
+		opts:       o.withDefaults(),
+		background: context.Background(),
+		done:       make(chan struct{}),
+		sockets:    map[*Socket]struct{}{},
+		speaking:   map[*conversation]struct{}{},
+		peers:      map[string]*peer{},
+	}
+	m.log = m.opts.Logger
+	m.loop = m.opts.Loop
+	if m.loop == nil {
+		m.own = loop.New()
+		m.loop = m.own
+	}
+	m.receiving, m.deafen = context.WithCancelCause(context.Background())
+	m.quiet.L = &m.mu
+	m.senders.wake.L = &m.senders.mu
+	m.queue.most = m.opts.MaxQueued
+	m.queue.turn = m.turn
+	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {
+		return wire.Reply{}, unsupported(call.Name)
+	}}})
+	m.table.Store(&table{})
+	m.registerBuiltin()
+	return m
+}

@@ -1,0 +1,95 @@
+package mgr
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/rudderpost/rudderpost/loop"
+)
+
+// Options say how a CommandMgr works. A nil *Options and every zero field mean the defaults, which
+// are meant for production.
+type Options struct {
+	// Loop is where handlers run. nil: a loop of the manager's own, which Run runs.
+	Loop loop.Poster
+
+	// Authorizer decides on every call. nil: Owner().
+	Authorizer Authorizer
+
+	// Logger gets a line for each command, with who, what, result and duration, never arguments;
+	// for each refused conn; and what went wrong. nil: slog.Default().
+	Logger *slog.Logger
+
+	// Observer is told of conns and calls, for counters. nil: nobody is.
+	Observer Observer
+
+	Limits
+}
+
+// Limits bound what all peers together, and one peer alone, can ask of the daemon. Each has a
+// default that is used where it is zero; a negative number takes a limit away.
+type Limits struct {
+	// MaxConns is how many conns one listener has at a time; one more is told 503 and closed. 4096.
+	MaxConns int
+
+	// MaxConnsPerPeer is the same for conns of one peer, over all listeners. 3072.
+	MaxConnsPerPeer int
+
+	// MaxInFlight is how many calls one conn has at a time; then it is not read from. 16.
+	MaxInFlight int
+
+	// MaxQueued is how many calls wait for the loop; one more is answered 429. 4096.
+	MaxQueued int
+
+	// MaxBuffered is how many bytes of requests and replies are held for all conns; while more are,
+	// requests are answered 429. One conn has at most a quarter. 256 MiB.
+	MaxBuffered int64
+
+	// MaxRate is how many calls per second one peer may make, with as many at once; more are
+	// answered 429. None unless set.
+	MaxRate int
+
+	// WriteTimeout is how long a peer may take to read 32 KiB of what it is owed (Kea's rule); then
+	// its conn is closed. 10 s.
+	WriteTimeout time.Duration
+
+	// DrainTimeout is how long Run waits, at the end, for accepted calls. 10 s.
+	DrainTimeout time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var filled Options
+	if o != nil {
+		filled = *o
+	}
+	if filled.Authorizer == nil {
+		filled.Authorizer = Owner()
+	}
+	if filled.Logger == nil {
+		filled.Logger = slog.Default()
+	}
+	filled.Limits.fill()
+	return filled
+}
+
+const unlimited = 1<<31 - 1
+
+func (l *Limits) fill() {
+	limit(&l.MaxConns, 4096, unlimited)
+	limit(&l.MaxConnsPerPeer, 3072, unlimited)
+	limit(&l.MaxInFlight, 16, unlimited)
+	limit(&l.MaxQueued, 4096, unlimited)
+	limit(&l.MaxBuffered, 256<<20, 1<<62)
+	limit(&l.MaxRate, 0, 0)
+	limit(&l.WriteTimeout, 10*time.Second, 1<<62)
+	limit(&l.DrainTimeout, 10*time.Second, 1<<62)
+}
+
+func limit[T int | int64 | time.Duration](value *T, usual, none T) {
+	switch {
+	case *value == 0:
+		*value = usual
+	case *value < 0:
+		*value = none
+	}
+}

@@ -1,0 +1,71 @@
+package mgr
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// Process runs a command for the daemon itself, or, when ctx is that of a call, for that call's
+// peer, whose rights it then has: a part of a command never may what the whole may not. Inside a
+// handler on the loop it runs the command at once; elsewhere the command takes its turn, and Process
+// waits for it. The error is ctx's cause, or says why the command cannot run from here; a command
+// that fails is no error, its Reply says so.
+func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, error) {
+	p := &processing{m: m, reply: make(chan wire.Reply, 1)}
+	call := &Call{manager: m, answer: p, Name: r.Command, Arguments: r.Arguments, Received: time.Now()}
+	call.Peer = transport.Peer{Transport: "process", Creds: []transport.Credential{self{}}}
+	outer, nested := CallOf(ctx)
+	if nested {
+		call.Peer = outer.Peer
+	}
+	call.target = m.lookup(call.Name)
+	if call.target != m.unknown {
+		call.Command = &call.target.Command
+	}
+	if bad := m.check(call); bad != nil {
+		return wire.Failure(bad), nil
+	}
+	if nested && outer.onLoop {
+		if call.target.Async {
+			return wire.Reply{}, errors.New("the command '" + call.Name + "' runs beside the loop, and a handler on the loop cannot wait for it")
+		}
+		call.onLoop = true
+		call.plain = callContext{ctx, call}
+		call.ctx = &call.plain
+		return m.invoke(call), nil
+	}
+	call.bind(ctx, 0)
+	m.mu.Lock()
+	m.calls++
+	m.mu.Unlock()
+	if bad := m.accept(call); bad != nil {
+		p.finished(call)
+		return wire.Failure(bad), nil
+	}
+	select {
+	case reply := <-p.reply:
+		return reply, nil
+	case <-ctx.Done():
+		call.state.CompareAndSwap(waiting, answered) // it need not run any more
+		return wire.Reply{}, context.Cause(ctx)
+	}
+}
+
+// processing is where the reply to a command of Process goes.
+type processing struct {
+	m     *CommandMgr
+	reply chan wire.Reply
+}
+
+func (p *processing) answered(_ *Call, reply wire.Reply) { p.reply <- reply }
+
+func (p *processing) finished(*Call) {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	p.m.calls--
+	p.m.quiet.Broadcast()
+}

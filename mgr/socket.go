@@ -1,0 +1,109 @@
+package mgr
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// A Socket is an open way in.
+type Socket struct {
+	m        *CommandMgr
+	listener transport.Listener
+	conns    int // m.mu guards it
+	accepts  sync.WaitGroup
+	once     sync.Once
+	err      error
+}
+
+// Open opens a way in, at any time; ctx bounds the opening. Its conns are served at once, and their
+// commands run as soon as the loop does.
+func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Socket, error) {
+	if m.receiving.Err() != nil {
+		return nil, errShuttingDown
+	}
+	listener, err := t.Listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Socket{m: m, listener: listener}
+	m.mu.Lock()
+	m.sockets[s] = struct{}{}
+	closing := m.receiving.Err() != nil
+	m.mu.Unlock()
+	if closing {
+		_ = s.Close()
+		return nil, errShuttingDown
+	}
+	s.accepts.Go(s.accept)
+	return s, nil
+}
+
+// Addr says where the socket can be reached.
+func (s *Socket) Addr() net.Addr { return s.listener.Addr() }
+
+// Close closes the way in. Its conns live on; a command may so close the socket that it came
+// through, and is answered.
+func (s *Socket) Close() error {
+	s.once.Do(func() {
+		s.m.mu.Lock()
+		delete(s.m.sockets, s)
+		s.m.mu.Unlock()
+		s.err = s.listener.Close()
+		s.accepts.Wait()
+	})
+	return s.err
+}
+
+// accept serves conns until the listener is closed.
+func (s *Socket) accept() {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	pause := shortest
+	for {
+		conn, err := s.listener.Accept(s.m.receiving)
+		switch {
+		case err == nil:
+			pause = shortest
+			s.serve(conn)
+			continue
+		case errors.Is(err, net.ErrClosed), s.m.receiving.Err() != nil:
+			return
+		}
+		// Out of descriptors, most likely: conns that end will help, trying at once will not.
+		s.m.log.Error("cannot accept", "listener", s.Addr().String(), "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-s.m.receiving.Done():
+			return
+		}
+		pause = min(2*pause, longest)
+	}
+}
+
+// serve starts a conversation, or refuses the conn.
+func (s *Socket) serve(conn transport.Conn) {
+	c, why := s.m.join(s, conn)
+	if c == nil {
+		s.m.log.Warn("a conn is refused", "peer", conn.Peer().String(), "why", why)
+		go refuseConn(conn, why)
+		return
+	}
+	if s.m.opts.Observer != nil {
+		s.m.opts.Observer.ConnOpened(conn.Peer())
+	}
+	go c.serve()
+}
+
+// refuseConn answers a conn that is one too many, and closes it.
+func refuseConn(conn transport.Conn, why string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	frame, _ := wire.AppendReply(nil, wire.Failure(&wire.Error{Code: wire.CodeShuttingDown, Word: "too-many-conns", Text: why}))
+	_ = conn.Send(ctx, frame)
+	_ = conn.Close()
+}

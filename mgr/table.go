@@ -1,0 +1,90 @@
+package mgr
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// A registered command is one in the table, until it is deregistered.
+type registered struct {
+	Command
+	builtin bool
+	gone    atomic.Bool
+	handler atomic.Pointer[Handler] // Command.Handler with all hooks around it
+}
+
+// A table is what the daemon can be asked to do. It is replaced, never changed.
+type table map[string]*registered
+
+// Register adds commands: all of them, or, when one cannot be registered, none. The error names each
+// that is at fault. Names are taken once (Kea's rule).
+func (m *CommandMgr) Register(commands ...Command) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := maps.Clone(*m.table.Load())
+	var errs []error
+	for _, cmd := range commands {
+		if err := cmd.valid(); err != nil {
+			errs = append(errs, fmt.Errorf("command '%s': %w", cmd.Name, err))
+			continue
+		}
+		if _, taken := next[cmd.Name]; taken {
+			//nolint:staticcheck // Kea's words
+			errs = append(errs, fmt.Errorf("Handler for command '%s' is already installed.", cmd.Name))
+			continue
+		}
+		next[cmd.Name] = m.wrap(&registered{Command: cmd})
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	m.table.Store(&next)
+	return nil
+}
+
+// Deregister removes a command. A call that still waits for its turn is answered with result 2; one
+// that runs is not disturbed. Built-in commands stay (Kea's rule).
+func (m *CommandMgr) Deregister(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := maps.Clone(*m.table.Load())
+	cmd, ok := next[name]
+	switch {
+	case !ok:
+		return fmt.Errorf("Handler for command '%s' not found.", name) //nolint:staticcheck // Kea's words
+	case cmd.builtin:
+		return fmt.Errorf("Can't uninstall internal command '%s'", name) //nolint:staticcheck // Kea's words
+	}
+	delete(next, name)
+	cmd.gone.Store(true)
+	m.table.Store(&next)
+	return nil
+}
+
+// Commands returns what is registered, sorted by name.
+func (m *CommandMgr) Commands() []Command {
+	t := *m.table.Load()
+	commands := make([]Command, 0, len(t))
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		commands = append(commands, t[name].Command)
+	}
+	return commands
+}
+
+// lookup returns the command of that name; where there is none, one that says so.
+func (m *CommandMgr) lookup(name string) *registered {
+	if cmd, ok := (*m.table.Load())[name]; ok {
+		return cmd
+	}
+	return m.unknown
+}
+
+// unsupported answers calls of commands that do not exist.
+func unsupported(name string) error {
+	return wire.Errorf(wire.CodeUnsupported, "", "'%s' command not supported.", wire.Shorten(name))
+}

@@ -1,0 +1,172 @@
+package mgr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/rudderpost/rudderpost/loop"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// A queue has the calls that wait for the loop, in the order of their acceptance. One function is
+// posted for all that wait, not one for each.
+type queue struct {
+	turn func()
+	most int
+
+	mu     sync.Mutex
+	calls  []*Call
+	spare  []*Call
+	posted bool // turn will run
+}
+
+// perTurn is how many calls run before the loop may do something else.
+const perTurn = 256
+
+// push adds a call. It fails when there are too many, or when the loop is closed.
+func (q *queue) push(l loop.Poster, call *Call) *wire.Error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.calls) >= q.most {
+		return wire.Errorf(wire.CodeTooMany, "", "%d commands are waiting; try again later", q.most)
+	}
+	if !q.posted && l.Post(q.turn) != nil {
+		return errShuttingDown
+	}
+	q.posted = true
+	q.calls = append(q.calls, call)
+	return nil
+}
+
+// take takes the calls of one turn.
+func (q *queue) take(l loop.Poster) []*Call {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	calls := q.calls
+	if len(calls) <= perTurn {
+		q.calls, q.spare = q.spare[:0], nil
+		q.posted = false
+		return calls
+	}
+	q.calls = append(q.spare[:0], calls[perTurn:]...)
+	q.spare = nil
+	_ = l.Post(q.turn) // the loop is running this very turn, so it is not closed with it undone
+	return calls[:perTurn]
+}
+
+// keep gives the array of a turn back.
+func (q *queue) keep(calls []*Call) {
+	clear(calls)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.spare == nil && cap(calls) <= 4*perTurn {
+		q.spare = calls[:0]
+	}
+}
+
+// turn runs on the loop: one call after the other, each to its end.
+func (m *CommandMgr) turn() {
+	calls := m.queue.take(m.loop)
+	for _, call := range calls {
+		if !call.id.IsZero() && call.ctx.Err() != nil {
+			call.drop(errLeft, false)
+		}
+		call.run()
+	}
+	m.queue.keep(calls)
+}
+
+var errLeft = &wire.Error{Code: wire.CodeCancelled, Text: "its caller left before its turn came"}
+
+// accept hands a call to where its command runs.
+func (m *CommandMgr) accept(call *Call) *wire.Error {
+	if m.receiving.Err() != nil {
+		return errShuttingDown
+	}
+	if call.target.Async {
+		go call.run()
+		return nil
+	}
+	call.onLoop = true
+	return m.queue.push(m.loop, call)
+}
+
+var errShuttingDown = &wire.Error{Code: wire.CodeShuttingDown, Text: "the daemon is shutting down and takes no more commands"}
+
+// check authorizes a call, and then, never before, decodes its arguments.
+func (m *CommandMgr) check(call *Call) *wire.Error {
+	if err := m.opts.Authorizer.Authorize(call); err != nil {
+		if e, ok := errors.AsType[*wire.Error](err); ok {
+			return e
+		}
+		return &wire.Error{Code: wire.CodeForbidden, Text: err.Error()}
+	}
+	if call.target.check == nil {
+		return nil
+	}
+	var err error
+	if call.input, err = m.decode(call); err != nil {
+		e, ok := errors.AsType[*wire.Error](err)
+		if !ok {
+			e = &wire.Error{Code: wire.CodeError, Word: "bad-arguments", Text: err.Error()}
+		}
+		return e
+	}
+	return nil
+}
+
+// decode makes an error of a panic in somebody's UnmarshalJSON.
+func (m *CommandMgr) decode(call *Call) (input any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.logPanic(call, v)
+			err = errInternal
+		}
+	}()
+	return call.target.check(call.Arguments)
+}
+
+// invoke runs the handler of a call, on whatever goroutine the command runs.
+func (m *CommandMgr) invoke(call *Call) (reply wire.Reply) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.logPanic(call, v)
+			reply = wire.Failure(errInternal)
+		}
+	}()
+	if call.target.gone.Load() {
+		return wire.Failure(unsupported(call.Name))
+	}
+	reply, err := (*call.target.handler.Load())(call.ctx, call)
+	if err != nil {
+		return wire.Failure(m.explain(call.ctx, err))
+	}
+	if reply.Code != wire.CodeSuccess && reply.Text == "" { // Kea: no failure without a text
+		reply.Text = reply.Code.String()
+	}
+	return reply
+}
+
+// explain gives the end of a call's context its own result.
+func (m *CommandMgr) explain(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, errImpatient), errors.Is(err, context.DeadlineExceeded):
+		return &wire.Error{Code: wire.CodeTimeout, Text: err.Error()}
+	case errors.Is(err, context.Canceled), errors.Is(err, errCancelled):
+		return &wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}
+	}
+	return err
+}
+
+func (m *CommandMgr) logPanic(call *Call, v any) {
+	m.logError("panic in a handler", "call", call, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+}
+
+// logError logs a defect from wherever it shows, the loop included, which does no I/O.
+func (m *CommandMgr) logError(what string, args ...any) { go m.log.Error(what, args...) }

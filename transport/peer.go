@@ -1,0 +1,58 @@
+package transport
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// A Peer is who is at the other end of a conn: facts that the transport has established, and never
+// a password.
+type Peer struct {
+	Transport string       // the kind of transport: "unix", "tls", "pipe", …
+	Session   string       // the connection underneath, unique in this process
+	Addr      net.Addr     // where the peer is; nil where that means nothing
+	Creds     []Credential // proven, never merely claimed; the strongest first
+}
+
+// A Credential is one proven fact about a peer. Its concrete type belongs to the transport that
+// proved it, and has the details.
+type Credential interface {
+	// Subject names the credential for rules and logs: "uid:0", "cert:ops.example", "user:ann",
+	// "token:ci", "self". It is compared exactly, never parsed.
+	Subject() string
+}
+
+// CredAs returns the first credential of p that has the type C.
+func CredAs[C Credential](p Peer) (C, bool) {
+	for _, cred := range p.Creds {
+		if c, ok := cred.(C); ok {
+			return c, true
+		}
+	}
+	var none C
+	return none, false
+}
+
+// String names the peer in one word for logs: its subjects, or "nobody".
+func (p Peer) String() string {
+	switch len(p.Creds) {
+	case 0:
+		return "nobody"
+	case 1:
+		return p.Creds[0].Subject()
+	}
+	subjects := make([]string, len(p.Creds))
+	for i, cred := range p.Creds {
+		subjects[i] = cred.Subject()
+	}
+	return strings.Join(subjects, ",")
+}
+
+var sessions atomic.Uint64
+
+// NewSession returns a name for a connection, unique in this process: the kind and a number.
+func NewSession(kind string) string {
+	return kind + "-" + strconv.FormatUint(sessions.Add(1), 10)
+}

@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"sync"
+	"syscall"
+)
+
+// A reader reads a byte stream into a buffer that exists only while there is something in it: an
+// idle conn costs no memory beyond its own.
+type reader struct {
+	data  []byte // what has been read and not consumed
+	chunk *chunk // the array behind data, when it comes from the pool
+	array int    // the length of the array behind data
+
+	stream ByteStream
+	raw    syscall.RawConn // set where the stream can be read without waiting
+	try    func(fd uintptr) bool
+	err    error // what try found
+}
+
+// A chunk is what one read may bring: Kea reads as much.
+type chunk [32 << 10]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// minRead is the least room that a read is given.
+const minRead = 4 << 10
+
+func (r *reader) init(b ByteStream) {
+	r.stream = b
+	if sc, ok := b.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil && canReadRaw {
+			r.raw, r.try = raw, r.tryRead
+		}
+	}
+}
+
+// read waits for bytes and adds them to data.
+func (r *reader) read() error {
+	if r.raw != nil {
+		if err := r.raw.Read(r.try); err != nil {
+			return err
+		}
+		return r.err
+	}
+	if r.array > len(chunk{}) {
+		r.shrink()
+	}
+	r.room()
+	n, err := r.stream.Read(r.data[len(r.data):cap(r.data)])
+	r.data = r.data[:len(r.data)+n]
+	if n > 0 {
+		return nil // an error with it comes again
+	}
+	r.shrink()
+	return err
+}
+
+// tryRead reads what is there. It runs when the descriptor can be read, and also when nobody knows.
+func (r *reader) tryRead(fd uintptr) (done bool) {
+	r.room()
+	n, err := readRaw(fd, r.data[len(r.data):cap(r.data)])
+	if n > 0 {
+		r.data = r.data[:len(r.data)+n]
+	}
+	if err == syscall.EAGAIN {
+		r.shrink()
+		return false
+	}
+	if err != nil {
+		r.shrink()
+	}
+	r.err = err
+	return true
+}
+
+// room makes room behind data.
+func (r *reader) room() {
+	have := len(r.data)
+	switch {
+	case cap(r.data)-have >= minRead:
+	case have <= len(chunk{})-minRead && r.chunk == nil:
+		r.chunk = chunks.Get().(*chunk)
+		r.data = append(r.chunk[:0], r.data...)
+		r.array = len(chunk{})
+	case have <= len(chunk{})/2 && r.chunk != nil: // the front has been consumed
+		copy(r.chunk[:], r.data)
+		r.data = r.chunk[:have]
+	default:
+		grown := append(make([]byte, 0, 2*max(have, len(chunk{}))), r.data...)
+		r.release()
+		r.data, r.array = grown, cap(grown)
+	}
+}
+
+// consume drops the first n bytes of data.
+func (r *reader) consume(n int) {
+	r.data = r.data[n:]
+	if len(r.data) == 0 {
+		r.release()
+	}
+}
+
+// shrink is for waiting: a few bytes of an unfinished frame keep neither a chunk nor the array that
+// the frame before them needed.
+func (r *reader) shrink() {
+	if r.array < len(chunk{}) || len(r.data) > r.array/4 {
+		return
+	}
+	var kept []byte
+	if len(r.data) > 0 {
+		kept = append(kept, r.data...)
+	}
+	r.release()
+	r.data, r.array = kept, cap(kept)
+}
+
+// release gives the buffer back, with what is in it.
+func (r *reader) release() {
+	if r.chunk != nil {
+		chunks.Put(r.chunk)
+		r.chunk = nil
+	}
+	r.data, r.array = nil, 0
+}
+
+// drain takes what the peer sent and nobody will read, without waiting: to close a UNIX or TCP
+// socket with unread bytes in it would make the peer see an error instead of the end.
+func (r *reader) drain() {
+	if r.raw == nil {
+		return
+	}
+	_ = r.raw.Control(func(fd uintptr) {
+		c := chunks.Get().(*chunk)
+		defer chunks.Put(c)
+		for range 32 {
+			if n, err := readRaw(fd, c[:]); n <= 0 || err != nil {
+				return
+			}
+		}
+	})
+}

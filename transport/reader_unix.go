@@ -1,0 +1,26 @@
+//go:build unix
+
+package transport
+
+import (
+	"io"
+	"syscall"
+)
+
+const canReadRaw = true
+
+// readRaw reads from a descriptor that does not block. The end of the stream is io.EOF.
+func readRaw(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}

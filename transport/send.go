@@ -1,0 +1,66 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// maxCopied is the total length up to which frames are copied together into one write; beyond it
+// they are handed to the kernel where they lie.
+const maxCopied = 64 << 10
+
+var sendBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+var newline = []byte{'\n'}
+
+// Send implements Conn.
+func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
+	if s.closed.Load() {
+		return net.ErrClosed
+	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.writeEnd.follow(ctx)
+	total := len(frames)
+	for _, frame := range frames {
+		total += len(frame)
+	}
+	err := s.write(frames, total)
+	if err == nil {
+		return nil
+	}
+	if s.closed.Load() {
+		return net.ErrClosed
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	s.gone(err) // part of a frame may have gone out
+	return err
+}
+
+func (s *Stream) write(frames [][]byte, total int) error {
+	if total <= maxCopied {
+		buf := sendBuffers.Get().(*[]byte)
+		lines := (*buf)[:0]
+		for _, frame := range frames {
+			lines = append(lines, frame...)
+			lines = append(lines, '\n')
+		}
+		_, err := s.bytes.Write(lines)
+		*buf = lines
+		sendBuffers.Put(buf)
+		return err
+	}
+	lines := make(net.Buffers, 0, 2*len(frames))
+	for _, frame := range frames {
+		lines = append(lines, frame, newline)
+	}
+	_, err := lines.WriteTo(s.bytes)
+	return err
+}

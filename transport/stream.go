@@ -1,0 +1,239 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
+// Read and Write may overlap; Close unblocks both.
+type ByteStream interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// StreamConfig says how a Stream behaves. The zero value is right for the conns of a listener,
+// apart from Peer.
+type StreamConfig struct {
+	// Peer is who is at the other end.
+	Peer Peer
+
+	// MaxFrame is the longest frame in bytes that is received. 0: DefaultMaxFrame.
+	MaxFrame int
+
+	// Idle is how long the peer may be silent before its first frame is whole; each read restarts
+	// it (Kea's rule). 0: 10 s. Negative: for ever.
+	Idle time.Duration
+
+	// FrameTimeout is how long a frame may take from its first byte to its last. 0: 5 min.
+	// Negative: for ever.
+	FrameTimeout time.Duration
+
+	// Gone tells, when the peer has said its last word, whether it cannot hear us either. nil: it
+	// can, until a write fails.
+	Gone func() bool
+}
+
+const (
+	defaultIdle         = 10 * time.Second
+	defaultFrameTimeout = 5 * time.Minute
+)
+
+// Stream is a Conn over a stream of bytes. A frame is a JSON object or array; it ends where its
+// first bracket is closed. White space, comments and nothing at all may stand between frames.
+// Frames are sent as one line each.
+type Stream struct {
+	bytes ByteStream
+	cfg   StreamConfig
+
+	ctx    context.Context
+	gone   context.CancelCauseFunc
+	closed atomic.Bool
+
+	// What only Receive touches.
+	in       reader
+	scan     scanner
+	skipped  int       // white space and comments forgotten before the current frame
+	received bool      // a first whole frame has been received
+	began    time.Time // when the current frame's first byte came; zero: it has not
+	deadline time.Time // what the read deadline is set to; zero: none
+	ended    error     // why nothing more can be received
+	readEnd  ender
+
+	// What only Send touches.
+	writeEnd ender
+}
+
+// NewStream makes a Conn of b, which belongs to it from now on.
+func NewStream(b ByteStream, cfg StreamConfig) *Stream {
+	if cfg.MaxFrame == 0 {
+		cfg.MaxFrame = DefaultMaxFrame
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = defaultIdle
+	}
+	if cfg.FrameTimeout == 0 {
+		cfg.FrameTimeout = defaultFrameTimeout
+	}
+	s := &Stream{bytes: b, cfg: cfg}
+	s.ctx, s.gone = context.WithCancelCause(context.Background())
+	s.in.init(b)
+	s.readEnd.set = b.SetReadDeadline
+	s.writeEnd.set = b.SetWriteDeadline
+	return s
+}
+
+// Context implements Conn.
+func (s *Stream) Context() context.Context { return s.ctx }
+
+// Peer implements Conn.
+func (s *Stream) Peer() Peer { return s.cfg.Peer }
+
+// Receive implements Conn.
+func (s *Stream) Receive(ctx context.Context, dst []byte) ([]byte, error) {
+	for s.ended == nil && !s.closed.Load() {
+		end, bad := s.scan.scan(s.in.data)
+		switch {
+		case bad != nil:
+			bad.Offset += s.skipped
+			return dst, s.end(bad)
+		case s.scan.depth > 0 && len(s.in.data)-s.scan.start > s.cfg.MaxFrame,
+			end-s.scan.start > s.cfg.MaxFrame:
+			return dst, s.end(&FrameError{Reason: TooLarge, Limit: s.cfg.MaxFrame})
+		case end > 0:
+			dst = append(dst, s.in.data[s.scan.start:end]...)
+			s.consume(end)
+			return dst, nil
+		}
+		s.forget()
+		if err := s.read(ctx); err != nil {
+			return dst, err
+		}
+	}
+	if s.closed.Load() {
+		return dst, net.ErrClosed
+	}
+	return dst, s.ended
+}
+
+// read waits for more bytes, within the limits of time.
+func (s *Stream) read(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if s.readEnd.follow(ctx) {
+		s.deadline = time.Time{}
+	}
+	if err := s.limit(); err != nil {
+		return s.fail(err)
+	}
+	if ctx.Err() != nil { // its deadline may have been overwritten
+		return context.Cause(ctx)
+	}
+	err := s.in.read()
+	if err == nil {
+		return nil
+	}
+	if s.closed.Load() {
+		return net.ErrClosed
+	}
+	if ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		return context.Cause(ctx)
+	}
+	return s.fail(err)
+}
+
+// fail ends receiving for the reason that a read gave.
+func (s *Stream) fail(err error) error {
+	unfinished := s.scan.unfinished(len(s.in.data))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return s.end(&FrameError{Reason: TimedOut, Discarded: unfinished})
+	case errors.Is(err, net.ErrClosed):
+		return s.end(net.ErrClosed)
+	case !errors.Is(err, io.EOF):
+		s.gone(err)
+		return s.end(err)
+	}
+	if s.cfg.Gone != nil && s.cfg.Gone() {
+		s.gone(errGone)
+	}
+	if unfinished > 0 {
+		return s.end(&FrameError{Reason: CutOff, Discarded: unfinished})
+	}
+	return s.end(io.EOF)
+}
+
+var errGone = errors.New("the peer has left")
+
+// limit sets the read deadline that the moment asks for, and touches it only when that changes: not
+// at all while whole frames keep coming.
+func (s *Stream) limit() error {
+	var want time.Time
+	if !s.received && s.cfg.Idle > 0 {
+		want = time.Now().Add(s.cfg.Idle)
+	}
+	if s.scan.depth > 0 && s.cfg.FrameTimeout > 0 {
+		if s.began.IsZero() {
+			s.began = time.Now()
+		}
+		if whole := s.began.Add(s.cfg.FrameTimeout); want.IsZero() || whole.Before(want) {
+			want = whole
+		}
+	}
+	if want.Equal(s.deadline) {
+		return nil
+	}
+	s.deadline = want
+	return s.bytes.SetReadDeadline(want)
+}
+
+// end remembers why nothing more can be received.
+func (s *Stream) end(err error) error {
+	s.ended = err
+	s.in.release()
+	return err
+}
+
+// consume drops a frame that ends at end.
+func (s *Stream) consume(end int) {
+	s.received = true
+	s.began = time.Time{}
+	s.skipped = 0
+	s.scan = scanner{}
+	s.in.consume(end)
+}
+
+// forget drops white space and comments that stand before a frame, so that they cannot pile up. Of
+// those only a slash may be needed again.
+func (s *Stream) forget() {
+	if s.scan.depth > 0 {
+		return
+	}
+	n := len(s.in.data)
+	if s.scan.state == slash {
+		n--
+	}
+	s.skipped += n
+	s.scan.pos -= n
+	s.in.consume(n)
+}
+
+// Close implements Conn.
+func (s *Stream) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.gone(net.ErrClosed)
+	s.in.drain()
+	err := s.bytes.Close()
+	s.readEnd.forget()
+	s.writeEnd.forget()
+	return err
+}

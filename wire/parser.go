@@ -1,0 +1,359 @@
+package wire
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep messages may be nested, Kea's rule: 99 levels of maps and lists may have
+// members, a 100th is allowed when it is empty. The message itself is the first level.
+const maxDepth = 100
+
+// A parser reads one JSON value in one pass, strictly, and remembers where certain members of the
+// outermost map stand. It allocates nothing for a small message.
+type parser struct {
+	b     []byte
+	i     int
+	depth int
+
+	keys  []span // the keys of all maps that are open, those of the innermost last
+	array [16]span
+
+	outer   int      // where the outermost value starts
+	names   []string // the members of the outermost map to remember
+	members []Value  // where each of names was found
+	room    [8]Value // for members
+	unknown []byte   // the first other key in byte order
+}
+
+// A span is a key without its quotes.
+type span struct {
+	start, end int
+	escaped    bool
+}
+
+// whole parses b as one value with nothing but white space around it.
+func (p *parser) whole() *Error {
+	p.keys = p.array[:0]
+	if p.members == nil {
+		p.members = p.room[:]
+	}
+	p.space()
+	p.outer = p.i
+	if err := p.value(); err != nil {
+		return err
+	}
+	p.space()
+	if p.i < len(p.b) {
+		return p.errorf(p.i+1, "bad-json", "'%s' read, nothing expected behind the message", p.char())
+	}
+	return nil
+}
+
+func (p *parser) space() {
+	for p.i < len(p.b) {
+		switch p.b[p.i] {
+		case ' ', '\t', '\n', '\r':
+			p.i++
+		default:
+			return
+		}
+	}
+}
+
+// value parses the value that starts at i.
+func (p *parser) value() *Error {
+	if p.i >= len(p.b) {
+		return p.cut()
+	}
+	if p.depth >= maxDepth {
+		return p.errorf(p.i+1, "too-deep", "fromJSON elements nested too deeply")
+	}
+	switch c := p.b[p.i]; c {
+	case '{':
+		return p.object()
+	case '[':
+		return p.list()
+	case '"':
+		_, err := p.text()
+		return err
+	case 't', 'f':
+		return p.word("boolean", "true", "false")
+	case 'n':
+		return p.word("null", "null", "")
+	case '-', '+', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return p.number()
+	}
+	return p.errorf(p.i+1, "bad-json", "error: unexpected character %s", p.char())
+}
+
+func (p *parser) object() *Error {
+	p.depth++
+	p.i++
+	p.space()
+	if p.i < len(p.b) && p.b[p.i] == '}' {
+		p.i++
+		p.depth--
+		return nil
+	}
+	first := len(p.keys)
+	var many map[string]struct{} // the keys, once they are too many to go through
+	for {
+		p.space()
+		quote := p.i
+		key, err := p.key()
+		if err != nil {
+			return err
+		}
+		if p.duplicate(key, p.keys[first:], &many) {
+			return p.errorf(quote+1, "duplicate-key", "duplicate key '%s'", Shorten(p.string(key)))
+		}
+		p.keys = append(p.keys, key)
+		if err := p.expect(":"); err != nil {
+			return err
+		}
+		p.space()
+		start := p.i
+		if err := p.value(); err != nil {
+			return err
+		}
+		if p.depth == 1 {
+			p.member(key, p.b[start:p.i:p.i])
+		}
+		if err := p.expect(",}"); err != nil {
+			return err
+		}
+		if p.b[p.i-1] == '}' {
+			p.keys = p.keys[:first]
+			p.depth--
+			return nil
+		}
+	}
+}
+
+// key parses a string that must be one.
+func (p *parser) key() (span, *Error) {
+	if p.i >= len(p.b) {
+		return span{}, p.cut()
+	}
+	if p.b[p.i] != '"' {
+		return span{}, p.errorf(p.i+1, "bad-json", "String expected")
+	}
+	return p.text()
+}
+
+func (p *parser) list() *Error {
+	p.depth++
+	p.i++
+	p.space()
+	if p.i < len(p.b) && p.b[p.i] == ']' {
+		p.i++
+		p.depth--
+		return nil
+	}
+	for {
+		p.space()
+		if err := p.value(); err != nil {
+			return err
+		}
+		if err := p.expect(",]"); err != nil {
+			return err
+		}
+		if p.b[p.i-1] == ']' {
+			p.depth--
+			return nil
+		}
+	}
+}
+
+// expect skips white space and takes one of two bytes.
+func (p *parser) expect(one string) *Error {
+	p.space()
+	if p.i >= len(p.b) {
+		return p.cut()
+	}
+	c := p.b[p.i]
+	if c != one[0] && c != one[len(one)-1] {
+		return p.errorf(p.i+1, "bad-json", "'%s' read, one of \"%s\" expected", p.char(), one)
+	}
+	p.i++
+	return nil
+}
+
+// duplicate reports whether key is among keys. Few are compared one by one, many looked up.
+func (p *parser) duplicate(key span, keys []span, many *map[string]struct{}) bool {
+	const few = 16
+	if len(keys) < few {
+		for _, k := range keys {
+			if !k.escaped && !key.escaped {
+				if k.end-k.start == key.end-key.start && string(p.b[k.start:k.end]) == string(p.b[key.start:key.end]) {
+					return true
+				}
+			} else if p.string(k) == p.string(key) {
+				return true
+			}
+		}
+		return false
+	}
+	if *many == nil {
+		*many = make(map[string]struct{}, 2*few)
+		for _, k := range keys {
+			(*many)[p.string(k)] = struct{}{}
+		}
+	}
+	name := p.string(key)
+	_, taken := (*many)[name]
+	(*many)[name] = struct{}{}
+	return taken
+}
+
+// member remembers a member of the outermost map.
+func (p *parser) member(key span, value []byte) {
+	if p.names == nil {
+		return
+	}
+	name := p.b[key.start:key.end]
+	if key.escaped {
+		name = []byte(p.string(key))
+	}
+	for i := range p.names {
+		if string(name) == p.names[i] {
+			p.members[i] = value
+			return
+		}
+	}
+	if p.unknown == nil || bytes.Compare(name, p.unknown) < 0 {
+		p.unknown = name
+	}
+}
+
+// text parses a string and says where its inside is.
+func (p *parser) text() (span, *Error) {
+	s := span{start: p.i + 1}
+	i := s.start
+	b := p.b
+	for i < len(b) {
+		c := b[i]
+		switch {
+		case c == '"':
+			s.end = i
+			p.i = i + 1
+			return s, nil
+		case c == '\\':
+			s.escaped = true
+			n, word := escape(b[i:])
+			if word != "" {
+				return s, p.errorf(i+1, "bad-json", "%s", word)
+			}
+			i += n
+		case c < ' ':
+			return s, p.errorf(i+1, "bad-json", "unescaped control character in string")
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRune(b[i:])
+			if r == utf8.RuneError && n == 1 {
+				return s, p.errorf(i+1, "bad-json", "invalid UTF-8")
+			}
+			i += n
+		}
+	}
+	p.i = i
+	return s, p.errorf(i, "bad-json", "Unterminated string")
+}
+
+func (p *parser) word(kind, one, other string) *Error {
+	start := p.i
+	for p.i < len(p.b) && (p.b[p.i]|0x20 >= 'a' && p.b[p.i]|0x20 <= 'z') {
+		p.i++
+	}
+	word := p.b[start:p.i]
+	if string(word) == one || other != "" && string(word) == other {
+		return nil
+	}
+	return p.errorf(start, "bad-json", "Bad %s value: %s", kind, Shorten(string(word)))
+}
+
+func (p *parser) number() *Error {
+	start := p.i
+	for p.i < len(p.b) && numberByte[p.b[p.i]] {
+		p.i++
+	}
+	if n := p.b[start:p.i]; !isNumber(n) {
+		return p.errorf(start, "bad-json", "Bad number: %s", Shorten(string(n)))
+	}
+	return nil
+}
+
+var numberByte = [256]bool{
+	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true,
+	'8': true, '9': true, '+': true, '-': true, '.': true, 'e': true, 'E': true,
+}
+
+// isNumber reports whether b is a number of RFC 8259 section 6.
+func isNumber(b []byte) bool {
+	if len(b) > 0 && b[0] == '-' {
+		b = b[1:]
+	}
+	whole := digits(b)
+	if whole == 0 || whole > 1 && b[0] == '0' {
+		return false
+	}
+	b = b[whole:]
+	if len(b) > 0 && b[0] == '.' {
+		fraction := digits(b[1:])
+		if fraction == 0 {
+			return false
+		}
+		b = b[1+fraction:]
+	}
+	if len(b) > 0 && b[0]|0x20 == 'e' {
+		b = b[1:]
+		if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
+			b = b[1:]
+		}
+		exponent := digits(b)
+		return exponent > 0 && exponent == len(b)
+	}
+	return len(b) == 0
+}
+
+func digits(b []byte) (n int) {
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		n++
+	}
+	return n
+}
+
+// string returns a key as text.
+func (p *parser) string(key span) string {
+	if key.escaped {
+		return unescape(p.b[key.start:key.end])
+	}
+	return string(p.b[key.start:key.end])
+}
+
+// char is the byte at i as text; one that is no ASCII is shown as the character of that number,
+// as Kea shows it.
+func (p *parser) char() string { return string(rune(p.b[p.i])) }
+
+func (p *parser) cut() *Error {
+	return p.errorf(p.i, "bad-json", "unexpected end of the message")
+}
+
+// errorf makes an error that says where: after how many bytes, in Kea's way of counting. Lines
+// count from 0; columns from 0 in line 0, and from 1 behind it.
+func (p *parser) errorf(read int, word, format string, args ...any) *Error {
+	read = min(read, len(p.b))
+	column := read
+	line := bytes.Count(p.b[:read], newline)
+	if line > 0 {
+		column -= bytes.LastIndexByte(p.b[:read], '\n')
+	}
+	e := Errorf(CodeError, word, format, args...)
+	e.Text += " in <wire>:" + strconv.Itoa(line) + ":" + strconv.Itoa(column)
+	return e
+}
+
+var newline = []byte{'\n'}

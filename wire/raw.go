@@ -1,0 +1,144 @@
+package wire
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// allowInvalidUTF8 makes U+FFFD of what is no UTF-8 in a Go string: a reply with a bad file name in
+// it is better than none.
+var allowInvalidUTF8 = jsontext.AllowInvalidUTF8(true)
+
+// Raw is a value that is already encoded: compact, valid, and readable by every client of Kea,
+// because only ParseRaw and Encode make one. It goes into a reply without a second look, as often as
+// one likes. The zero Raw is null.
+type Raw struct{ b []byte }
+
+// ParseRaw checks text and returns it as a Raw.
+func ParseRaw(text []byte) (Raw, error) {
+	v := Value(text)
+	if bad := (&parser{b: v}).whole(); bad != nil {
+		return Raw{}, bad
+	}
+	b, err := appendCompact(make([]byte, 0, len(text)), text)
+	return Raw{b}, err
+}
+
+// Encode encodes v as a Raw.
+func Encode(v any) (Raw, error) {
+	b, err := appendArguments(nil, v)
+	return Raw{b}, err
+}
+
+// String returns the JSON text.
+func (r Raw) String() string { return string(r.text()) }
+
+// MarshalJSON implements json.Marshaler, so that a Raw may be part of a Go value.
+func (r Raw) MarshalJSON() ([]byte, error) { return r.text(), nil }
+
+func (r Raw) text() []byte {
+	if r.b == nil {
+		return []byte("null")
+	}
+	return r.b
+}
+
+// maxReplyDepth is how deep arguments may be nested: Kea's readers stop at 99 levels with members,
+// and two are around the arguments, the reply and HTTP's list.
+const maxReplyDepth = 97
+
+// appendCompact appends well-formed JSON without white space and as Kea's clients can read it:
+// characters beyond U+00FF as themselves, not as escapes. What they cannot read at all is an error.
+func appendCompact(dst, src []byte) ([]byte, error) {
+	depth := 0
+	for i := 0; i < len(src); {
+		switch c := src[i]; c {
+		case ' ', '\t', '\n', '\r':
+			i++
+		case '"':
+			n := stringLength(src[i:])
+			dst = appendReadable(dst, src[i:i+n])
+			i += n
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			n := 1
+			for i+n < len(src) && numberByte[src[i+n]] {
+				n++
+			}
+			if err := checkNumber(src[i : i+n]); err != nil {
+				return dst, err
+			}
+			dst = append(dst, src[i:i+n]...)
+			i += n
+		case '{', '[':
+			if depth++; depth > maxReplyDepth {
+				return dst, fmt.Errorf("nested more than %d levels deep, which Kea's clients cannot read", maxReplyDepth)
+			}
+			dst = append(dst, c)
+			i++
+		case '}', ']':
+			depth--
+			dst = append(dst, c)
+			i++
+		default:
+			dst = append(dst, c)
+			i++
+		}
+	}
+	return dst, nil
+}
+
+// stringLength is the length of the string that src starts with, quotes included.
+func stringLength(src []byte) int {
+	for i := 1; ; i++ {
+		switch src[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+}
+
+// appendReadable appends a string with its escapes resolved where they are beyond U+00FF.
+func appendReadable(dst, quoted []byte) []byte {
+	done := 0
+	for i := 0; i < len(quoted); i++ {
+		if quoted[i] != '\\' {
+			continue
+		}
+		n, _ := escape(quoted[i:])
+		if r := unescaped(quoted[i : i+n]); quoted[i+1] == 'u' && r > math.MaxUint8 {
+			dst = append(dst, quoted[done:i]...)
+			dst = utf8.AppendRune(dst, r)
+			done = i + n
+		}
+		i += n - 1
+	}
+	return append(dst, quoted[done:]...)
+}
+
+// checkNumber refuses what Kea's clients cannot read: integers beyond 64 bits, reals beyond a double.
+func checkNumber(number []byte) error {
+	const surely64Bits = 18
+	if len(number) <= surely64Bits {
+		if digits(number) == len(number) || !strings.ContainsAny(string(number), "eE") {
+			return nil
+		}
+	}
+	text := string(number)
+	if strings.ContainsAny(text, ".eE") {
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			return fmt.Errorf("the number %s is too large for Kea's clients", Shorten(text))
+		}
+		return nil
+	}
+	if _, err := strconv.ParseInt(text, 10, 64); err != nil {
+		return fmt.Errorf("the integer %s has more than 64 bits, which Kea's clients cannot read", Shorten(text))
+	}
+	return nil
+}

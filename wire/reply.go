@@ -1,0 +1,132 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A Reply is one answer to a request.
+type Reply struct {
+	ID        ID     // the request's
+	Code      Code   // its result
+	Text      string // for people; required unless Code is CodeSuccess
+	Arguments any    // what is to be encoded: a Raw, a Value, or any Go value; nil: nothing. Decoded: a Value
+	More      bool   // another reply to the same request follows
+}
+
+// Err returns a reply that is no success as an *Error, and nil for CodeSuccess and CodeEmpty.
+func (r Reply) Err() error {
+	if r.Code == CodeSuccess || r.Code == CodeEmpty {
+		return nil
+	}
+	e := &Error{Code: r.Code, Text: r.Text}
+	if v, ok := r.Arguments.(Value); ok {
+		var details errorArguments
+		if json.Unmarshal(v, &details) == nil {
+			e.Word, e.Fields = details.Error.Code, details.Error.Fields
+		}
+	}
+	return e
+}
+
+// Decode reads the arguments of a reply that was decoded into what into points at. Keys that the
+// type does not have are ignored, since a newer daemon may say more.
+func (r Reply) Decode(into any) error {
+	v, ok := r.Arguments.(Value)
+	if !ok {
+		return errors.New("the reply has no arguments")
+	}
+	return json.Unmarshal(v, into)
+}
+
+// AppendReply appends r as a compact frame that every client of Kea can read. It fails, and returns
+// dst as it was, when the arguments cannot be written so; the error is then the daemon's, not the
+// client's.
+func AppendReply(dst []byte, r Reply) ([]byte, error) {
+	start := len(dst)
+	dst = append(dst, '{')
+	if !r.ID.IsZero() {
+		dst = append(dst, `"id":`...)
+		dst = r.ID.append(dst)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"result":`...)
+	dst = strconv.AppendInt(dst, int64(r.Code), 10)
+	if r.Text != "" {
+		dst = append(dst, `,"text":`...)
+		dst = appendString(dst, r.Text)
+	}
+	if r.Arguments != nil {
+		dst = append(dst, `,"arguments":`...)
+		var err error
+		if dst, err = appendArguments(dst, r.Arguments); err != nil {
+			return dst[:start], err
+		}
+	}
+	if r.More {
+		dst = append(dst, `,"more":true`...)
+	}
+	return append(dst, '}'), nil
+}
+
+// scratch holds a value between its encoding and its second look.
+var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxScratch is the largest buffer that is kept.
+const maxScratch = 64 << 10
+
+func appendArguments(dst []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case Raw:
+		return append(dst, v.text()...), nil
+	case Value:
+		if bad := (&parser{b: v}).whole(); bad != nil {
+			return dst, bad
+		}
+		return appendCompact(dst, v)
+	}
+	buf := scratch.Get().(*bytes.Buffer)
+	defer func() {
+		if buf.Cap() <= maxScratch {
+			buf.Reset()
+			scratch.Put(buf)
+		}
+	}()
+	if err := json.MarshalWrite(buf, v, json.Deterministic(true), allowInvalidUTF8); err != nil {
+		return dst, err
+	}
+	return appendCompact(dst, buf.Bytes())
+}
+
+// The members of a reply.
+var replyNames = []string{"result", "text", "arguments", "id", "more"}
+
+// DecodeReply reads a frame that a daemon sent, ours or Kea. Members that it does not know are
+// ignored. What it returns refers to the frame's bytes.
+func DecodeReply(frame []byte) (Reply, error) {
+	p := parser{b: frame, names: replyNames}
+	if bad := p.whole(); bad != nil {
+		return Reply{}, fmt.Errorf("the reply is no JSON: %w", bad)
+	}
+	result, text, arguments, id, more := p.members[0], p.members[1], p.members[2], p.members[3], p.members[4]
+	code, err := strconv.Atoi(string(result))
+	if err != nil {
+		return Reply{}, errors.New("the reply has no integer 'result'")
+	}
+	r := Reply{Code: Code(code), More: string(more) == "true"}
+	if text.kind() == kindString {
+		r.Text = unquote(text)
+	}
+	if arguments != nil {
+		r.Arguments = arguments
+	}
+	if id != nil {
+		r.ID, _ = parseID(id)
+	}
+	return r, nil
+}

@@ -1,0 +1,112 @@
+package wire
+
+import (
+	"strconv"
+	"time"
+)
+
+// A Request is one command as it was asked for.
+type Request struct {
+	Command   string        // required; any text
+	Arguments Value         // nil: none were given
+	ID        ID            // zero: the request is the last one of its conn
+	Timeout   time.Duration // how long the caller will wait; 0: for ever
+	Service   []string      // for which daemons; a gateway's matter, a daemon ignores it
+}
+
+// The members of a request, in the order in which DecodeRequest finds them.
+var requestNames = []string{"command", "arguments", "id", "timeout", "service", "remote-address"}
+
+const (
+	memberCommand = iota
+	memberArguments
+	memberID
+	memberTimeout
+	memberService
+)
+
+// DecodeRequest reads a frame strictly. What it returns refers to the frame's bytes. The error, if
+// any, has Kea's words and says where; the Request then still has the ID if that could be read, so
+// that the answer finds its way.
+func DecodeRequest(frame []byte) (Request, *Error) {
+	p := parser{b: frame, names: requestNames}
+	bad := p.whole()
+	r := Request{Arguments: p.members[memberArguments]}
+	id, ok := p.members[memberID], true
+	if id != nil {
+		r.ID, ok = parseID(id)
+	}
+	if bad != nil {
+		return Request{ID: r.ID}, bad
+	}
+	command := p.members[memberCommand]
+	switch whole := Value(frame[p.outer:]); {
+	case whole.kind() != kindMap:
+		return r, invalid("", "expected toplevel entry to be a map, got %s instead", whole.Kind())
+	case command == nil:
+		return r, invalid("", "does not contain mandatory 'command'")
+	case p.unknown != nil:
+		name := string(p.unknown)
+		return r, invalid(pointer(name), "unsupported parameter '%s'", Shorten(name))
+	case command.kind() != kindString:
+		return r, invalid("/command", "expected 'command' to be a string, got %s instead", command.Kind())
+	case !ok:
+		return r, invalid("/id", "expected 'id' to be a string of at most 128 bytes or an integer within ±2^53, got %s", Shorten(string(id)))
+	}
+	r.Command = unquote(command)
+	if timeout := p.members[memberTimeout]; timeout != nil {
+		seconds, err := strconv.ParseFloat(string(timeout), 64)
+		if err != nil || seconds <= 0 || seconds > maxTimeout.Seconds() {
+			return r, invalid("/timeout", "expected 'timeout' to be a number of seconds above 0 and at most %d, got %s", int(maxTimeout.Seconds()), Shorten(string(timeout)))
+		}
+		r.Timeout = time.Duration(seconds * float64(time.Second))
+	}
+	if service := p.members[memberService]; service != nil {
+		_ = service.Decode(&r.Service) // whatever else it is, a daemon ignores it
+	}
+	return r, nil
+}
+
+// maxTimeout keeps a caller's patience within what timers hold.
+const maxTimeout = 366 * 24 * time.Hour
+
+// invalid is the error of a well-formed message that is no request.
+func invalid(pointer, format string, args ...any) *Error {
+	e := Errorf(CodeError, "bad-request", "Error during command processing: invalid command: "+format, args...)
+	if pointer != "" {
+		e.Fields = []Field{{pointer, e.Text}}
+	}
+	return e
+}
+
+// AppendRequest appends r as a compact frame.
+func AppendRequest(dst []byte, r Request) ([]byte, error) {
+	dst = append(dst, `{"command":`...)
+	dst = appendString(dst, r.Command)
+	if r.Arguments != nil {
+		if bad := (&parser{b: r.Arguments}).whole(); bad != nil {
+			return dst, bad
+		}
+		dst = append(dst, `,"arguments":`...)
+		dst = append(dst, r.Arguments...)
+	}
+	if len(r.Service) > 0 {
+		dst = append(dst, `,"service":[`...)
+		for i, name := range r.Service {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, name)
+		}
+		dst = append(dst, ']')
+	}
+	if r.Timeout > 0 {
+		dst = append(dst, `,"timeout":`...)
+		dst = strconv.AppendFloat(dst, r.Timeout.Seconds(), 'f', -1, 64)
+	}
+	if !r.ID.IsZero() {
+		dst = append(dst, `,"id":`...)
+		dst = r.ID.append(dst)
+	}
+	return append(dst, '}'), nil
+}

@@ -1,0 +1,170 @@
+package wire
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// escape looks at an escape sequence at the start of b: how long it is, or what is wrong with it in
+// Kea's words. A surrogate must have its partner with it.
+func escape(b []byte) (n int, wrong string) {
+	if len(b) < 2 {
+		return 0, "Unterminated string"
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2, ""
+	case 'u':
+		r := hex4(b[2:])
+		switch {
+		case r < 0:
+			return 0, "Not hexadecimal in unicode escape"
+		case !utf16.IsSurrogate(r):
+			return 6, ""
+		case len(b) >= 12 && b[6] == '\\' && b[7] == 'u' && utf16.DecodeRune(r, hex4(b[8:])) != utf8.RuneError:
+			return 12, ""
+		}
+		return 0, "half a surrogate pair in unicode escape"
+	}
+	return 0, "Bad escape"
+}
+
+// hex4 reads four hexadecimal digits, or returns -1.
+func hex4(b []byte) (r rune) {
+	if len(b) < 4 {
+		return -1
+	}
+	for _, c := range b[:4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// unquote returns the text of a JSON string that is known to be well-formed.
+func unquote(v Value) string {
+	inside := v[1 : len(v)-1]
+	for _, c := range inside {
+		if c == '\\' {
+			return unescape(inside)
+		}
+	}
+	return string(inside)
+}
+
+// unescape resolves the escapes of a well-formed string's inside.
+func unescape(b []byte) string {
+	text := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		if b[i] != '\\' {
+			text = append(text, b[i])
+			i++
+			continue
+		}
+		n, _ := escape(b[i:])
+		text = utf8.AppendRune(text, unescaped(b[i:i+n]))
+		i += n
+	}
+	return string(text)
+}
+
+// unescaped is the character that a well-formed escape sequence stands for.
+func unescaped(b []byte) rune {
+	switch b[1] {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'u':
+		r := hex4(b[2:])
+		if len(b) == 12 {
+			r = utf16.DecodeRune(r, hex4(b[8:]))
+		}
+		return r
+	}
+	return rune(b[1])
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as JSON in raw UTF-8. What is no UTF-8 becomes U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	done := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				dst = append(dst, s[done:i]...)
+				dst = append(dst, "\ufffd"...)
+				done = i + 1
+			}
+			i += n
+			continue
+		}
+		dst = append(dst, s[done:i]...)
+		dst = appendEscaped(dst, c)
+		i++
+		done = i
+	}
+	dst = append(dst, s[done:]...)
+	return append(dst, '"')
+}
+
+// appendEscaped appends a character below U+0020, a quote or a backslash.
+func appendEscaped(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+}
+
+// maxEcho is how much of a name that somebody sent is repeated in an error text.
+const maxEcho = 128
+
+// Shorten cuts a text that is repeated to its sender to 128 bytes, and marks the cut.
+func Shorten(s string) string {
+	if len(s) <= maxEcho {
+		return s
+	}
+	n := maxEcho
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// pointer is the JSON pointer (RFC 6901) of a member of the outermost map.
+func pointer(name string) string {
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}

@@ -1,0 +1,83 @@
+package wire
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A Value is one JSON value as it was received: well-formed, no key twice, valid UTF-8, but with
+// whatever white space and escapes its sender chose. A nil Value is one that was not there; null is
+// four bytes. It is not to be changed.
+type Value []byte
+
+// strictly is how values are read into Go types. The defaults of the JSON package do the rest: no
+// duplicate names, no invalid UTF-8, names compared exactly.
+var strictly = json.RejectUnknownMembers(true)
+
+// Decode reads v into what into points at. Keys that the type does not have are errors.
+func (v Value) Decode(into any) error { return json.Unmarshal(v, into, strictly) }
+
+// Valid reports whether v keeps the promises of its type.
+func (v Value) Valid() bool {
+	p := parser{b: v}
+	return p.whole() == nil
+}
+
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindMap
+	kindList
+	kindString
+	kindBoolean
+	kindNull
+	kindInteger
+	kindReal
+)
+
+var kindNames = [...]string{"nothing", "map", "list", "string", "boolean", "null", "integer", "real"}
+
+// Kind names the type of v in Kea's words: "map", "list", "string", "boolean", "null", "integer",
+// "real".
+func (v Value) Kind() string { return kindNames[v.kind()] }
+
+func (v Value) kind() kind {
+	if len(v) == 0 {
+		return kindNone
+	}
+	switch v[0] {
+	case '{':
+		return kindMap
+	case '[':
+		return kindList
+	case '"':
+		return kindString
+	case 't', 'f':
+		return kindBoolean
+	case 'n':
+		return kindNull
+	}
+	if bytes.ContainsAny(v, ".eE") {
+		return kindReal
+	}
+	return kindInteger
+}
+
+// Has reports whether v is a map that has all the given members.
+func (v Value) Has(names ...string) bool {
+	p := parser{b: v, names: names}
+	if len(names) > len(p.room) {
+		p.members = make([]Value, len(names))
+	}
+	if p.whole() != nil {
+		return false
+	}
+	for i := range names {
+		if p.members[i] == nil {
+			return false
+		}
+	}
+	return true
+}
