@@ -1,0 +1,61 @@
+package std
+
+import (
+	"context"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/schema"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Shutdown returns shutdown. stop runs on the loop with the exit status that the caller asks for, 0
+// unless it says otherwise; it must not wait: typically it notes the status and ends the context
+// that Run was given. The reply is sent before the daemon ends. (Kea's rule: the status goes through
+// the operating system, which keeps eight bits of it.)
+func Shutdown(stop func(exitValue int)) mgr.Command {
+	return mgr.Command{
+		Name:    "shutdown",
+		Summary: "End the daemon, after what it has accepted is done.",
+		Level:   mgr.Admin,
+		Args: &schema.Schema{Type: "object", Closed: true, Properties: map[string]*schema.Schema{
+			"exit-value": {Type: "integer", Description: "The exit status; 0 unless given."},
+		}},
+		Examples: []string{`{"exit-value":0}`},
+		Handler: func(_ context.Context, call *mgr.Call) (wire.Reply, error) {
+			exit, err := exitValue(call.Arguments)
+			if err != nil {
+				return wire.Reply{}, err
+			}
+			stop(exit)
+			return wire.Reply{Text: "Shutting down."}, nil
+		},
+	}
+}
+
+// exitValue reads the arguments of shutdown, and refuses them in Kea's words.
+func exitValue(arguments wire.Value) (int, error) {
+	if arguments == nil {
+		return 0, nil
+	}
+	if arguments.Kind() != "map" {
+		return 0, wire.Errorf(wire.CodeError, "bad-arguments", "Argument must be a map")
+	}
+	var in struct {
+		ExitValue jsontext.Value `json:"exit-value"`
+	}
+	if err := arguments.Decode(&in); err != nil {
+		return 0, wire.Errorf(wire.CodeError, "bad-arguments", "shutdown has no parameter but 'exit-value'")
+	}
+	if in.ExitValue == nil {
+		return 0, nil
+	}
+	var exit int
+	if err := wire.Value(in.ExitValue).Decode(&exit); err != nil {
+		e := wire.Errorf(wire.CodeError, "bad-arguments", "parameter 'exit-value' is not an integer")
+		e.Fields = []wire.Field{{Pointer: "/exit-value", Text: e.Text}}
+		return 0, e
+	}
+	return exit, nil
+}
