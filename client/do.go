@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// Do gives one command on a conn of its own, which ends with the reply. When ctx ends first it
+// leaves, and the daemon cancels the command if it still can. The error says why there is no reply;
+// what a reply says is for its reader, see Reply.Err.
+func Do(ctx context.Context, d transport.Dialer, r wire.Request) (wire.Reply, error) {
+	r.ID = wire.ID{} // the conn's last request
+	frame, err := wire.AppendRequest(nil, r)
+	if err != nil {
+		return wire.Reply{}, fmt.Errorf("the request: %w", err)
+	}
+	conn, err := d.Dial(ctx)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	// A daemon that refuses the frame may close before it has taken all of it: its answer counts.
+	sendErr := conn.Send(ctx, frame)
+	answer, err := conn.Receive(ctx, nil)
+	switch {
+	case err == nil:
+		return wire.DecodeReply(answer)
+	case ctx.Err() != nil:
+		return wire.Reply{}, context.Cause(ctx)
+	case sendErr != nil:
+		return wire.Reply{}, sendErr
+	case errors.Is(err, io.EOF):
+		return wire.Reply{}, errNoReply
+	}
+	return wire.Reply{}, err
+}
+
+var errNoReply = fmt.Errorf("the daemon closed the conn without a reply: %w", io.ErrUnexpectedEOF)
+
+// Arguments encodes v as the arguments of a request. nil is none.
+func Arguments(v any) (wire.Value, error) {
+	if v == nil {
+		return nil, nil
+	}
+	if value, ok := v.(wire.Value); ok {
+		return value, nil
+	}
+	raw, err := wire.Encode(v)
+	if err != nil {
+		return nil, fmt.Errorf("the arguments: %w", err)
+	}
+	return wire.Value(raw.String()), nil
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// Config is the daemon's configuration. Its keys are those of the file, and of config-get.
+type Config struct {
+	LogLevel  string    `toml:"log-level" json:"log-level"`
+	LogFormat string    `toml:"log-format" json:"log-format"`
+	StateDir  string    `toml:"state-dir" json:"state-dir"`
+	Listen    []*Listen `toml:"listen" json:"listen"`
+	Limits    Limits    `toml:"limits" json:"limits"`
+
+	dir string // what relative paths are relative to
+}
+
+// Listen is one control socket.
+type Listen struct {
+	Transport string `toml:"transport" json:"transport"`
+	Path      string `toml:"path" json:"path"`
+	Mode      string `toml:"mode" json:"mode"`
+	Group     string `toml:"group" json:"group,omitempty"`
+
+	path        string // Path, made absolute
+	permissions fs.FileMode
+}
+
+// Limits are the manager's and the transports' limits; 0 in the file, or nothing, means the default.
+type Limits struct {
+	MaxFrame        Size     `toml:"max-frame" json:"max-frame"`
+	MaxInFlight     int      `toml:"max-in-flight" json:"max-in-flight"`
+	MaxQueued       int      `toml:"max-queued" json:"max-queued"`
+	MaxBuffered     Size     `toml:"max-buffered" json:"max-buffered"`
+	MaxConns        int      `toml:"max-conns" json:"max-conns"`
+	MaxConnsPerPeer int      `toml:"max-conns-per-peer" json:"max-conns-per-peer"`
+	MaxRate         int      `toml:"max-rate" json:"max-rate"`
+	IdleTimeout     Duration `toml:"idle-timeout" json:"idle-timeout"`
+	FrameTimeout    Duration `toml:"frame-timeout" json:"frame-timeout"`
+	WriteTimeout    Duration `toml:"write-timeout" json:"write-timeout"`
+	DrainTimeout    Duration `toml:"drain-timeout" json:"drain-timeout"`
+}
+
+// defaults is the configuration of a daemon without a file, apart from the place of its socket.
+func defaults() *Config {
+	return &Config{
+		LogLevel:  "info",
+		LogFormat: "text",
+		Limits: Limits{
+			MaxFrame:        transport.DefaultMaxFrame,
+			MaxInFlight:     16,
+			MaxQueued:       4096,
+			MaxBuffered:     256 << 20,
+			MaxConns:        4096,
+			MaxConnsPerPeer: 3072,
+			IdleTimeout:     Duration(10 * time.Second),
+			FrameTimeout:    Duration(5 * time.Minute),
+			WriteTimeout:    Duration(10 * time.Second),
+			DrainTimeout:    Duration(10 * time.Second),
+		},
+	}
+}
+
+func (l Limits) manager() mgr.Limits {
+	return mgr.Limits{
+		MaxConns: l.MaxConns, MaxConnsPerPeer: l.MaxConnsPerPeer, MaxInFlight: l.MaxInFlight,
+		MaxQueued: l.MaxQueued, MaxBuffered: int64(l.MaxBuffered), MaxRate: l.MaxRate,
+		WriteTimeout: time.Duration(l.WriteTimeout), DrainTimeout: time.Duration(l.DrainTimeout),
+	}
+}
+
+// load reads a configuration file, or, for "", returns the configuration without one.
+func load(file string) (*Config, error) {
+	config := defaults()
+	if file == "" {
+		dir, err := targets.DefaultDir()
+		if err != nil {
+			return nil, fmt.Errorf("%w; set it, or give a configuration with -c", err)
+		}
+		config.dir, config.StateDir = dir, dir
+		config.Listen = []*Listen{{Transport: "unix", Path: "control.sock"}}
+	} else {
+		dir, err := filepath.Abs(filepath.Dir(file))
+		if err != nil {
+			return nil, err
+		}
+		config.dir = dir
+		if err := config.read(file); err != nil {
+			return nil, err
+		}
+	}
+	if err := config.complete(); err != nil {
+		if file != "" {
+			err = fmt.Errorf("%s: %w", file, err)
+		}
+		return nil, err
+	}
+	return config, nil
+}
+
+// complete checks the values, and makes of them what the daemon wants. It reports all that is wrong.
+func (c *Config) complete() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+		wrong("log-level: %q is none of debug, info, warn and error", c.LogLevel)
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		wrong("log-format: %q is neither text nor json", c.LogFormat)
+	}
+	if c.StateDir != "" {
+		c.StateDir = c.absolute(c.StateDir)
+	}
+	if len(c.Listen) == 0 {
+		wrong("there is no [[listen]], so nobody could reach the daemon")
+	}
+	for i, l := range c.Listen {
+		if err := l.complete(c); err != nil {
+			wrong("listen %d: %w", i+1, err)
+		}
+	}
+	if err := c.Limits.check(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Listen) complete(c *Config) error {
+	if l.Transport != "unix" {
+		return fmt.Errorf("transport: there is no %q; there is unix", l.Transport)
+	}
+	if l.Path == "" {
+		return errors.New("path: missing; it says where the socket is")
+	}
+	l.path = c.absolute(l.Path)
+	if l.Mode == "" {
+		l.Mode = "0600"
+	}
+	bits, err := strconv.ParseUint(l.Mode, 8, 32)
+	if err != nil || bits > 0o777 || bits == 0 {
+		return fmt.Errorf("mode: %q is no file mode such as \"0600\" or \"0660\"", l.Mode)
+	}
+	l.permissions = fs.FileMode(bits)
+	return nil
+}
+
+// check refuses what would make the daemon unreachable.
+func (l Limits) check() error {
+	var errs []error
+	for _, positive := range []struct {
+		key   string
+		value int64
+	}{
+		{"max-frame", int64(l.MaxFrame)}, {"max-in-flight", int64(l.MaxInFlight)},
+		{"max-queued", int64(l.MaxQueued)}, {"max-buffered", int64(l.MaxBuffered)},
+		{"max-conns", int64(l.MaxConns)}, {"max-conns-per-peer", int64(l.MaxConnsPerPeer)},
+		{"idle-timeout", int64(l.IdleTimeout)}, {"frame-timeout", int64(l.FrameTimeout)},
+		{"write-timeout", int64(l.WriteTimeout)}, {"drain-timeout", int64(l.DrainTimeout)},
+	} {
+		if positive.value <= 0 {
+			errs = append(errs, fmt.Errorf("limits.%s: must be above 0", positive.key))
+		}
+	}
+	if l.MaxRate < 0 {
+		errs = append(errs, errors.New("limits.max-rate: must be 0 (no limit) or above"))
+	}
+	if l.MaxFrame > 0 && l.MaxFrame < 1024 {
+		errs = append(errs, errors.New("limits.max-frame: must be at least 1KiB"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(c.dir, path)
+}
+
+func (c *Config) logLevel() (level slog.Level) {
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // complete has checked it
+	return level
+}
+
+func (c *Config) logHandler(w io.Writer, level slog.Leveler) slog.Handler {
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.NewJSONHandler(w, o)
+	}
+	return slog.NewTextHandler(w, o)
+}

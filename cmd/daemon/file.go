@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxConfig is the longest configuration file, in bytes.
+const maxConfig = 1 << 20
+
+// read reads a TOML file over the defaults. A key that does not exist, or is spelled with other
+// letters (which the TOML library would take), is an error with its line and what it may have meant.
+func (c *Config) read(file string) error {
+	text, err := readConfig(file)
+	if err != nil {
+		return err
+	}
+	meta, err := toml.Decode(text, c)
+	if err != nil {
+		return located(file, err)
+	}
+	var errs []error
+	for _, key := range meta.Keys() {
+		if known, siblings := knownKey(reflect.TypeFor[Config](), key); !known {
+			errs = append(errs, unknownKey(file, text, key, siblings))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readConfig reads a file that nobody else can write.
+func readConfig(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s: is no regular file", file)
+	case info.Mode().Perm()&0o002 != 0:
+		return "", fmt.Errorf("%s: everybody can write it, and so could command the daemon; chmod o-w", file)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(text) > maxConfig {
+		err = fmt.Errorf("%s: is longer than %d bytes", file, maxConfig)
+	}
+	return string(text), err
+}
+
+// located says where the TOML library met an error.
+func located(file string, err error) error {
+	if bad, ok := errors.AsType[toml.ParseError](err); ok {
+		where := fmt.Sprintf("%s:%d", file, bad.Position.Line)
+		if bad.LastKey != "" {
+			where += ": " + bad.LastKey
+		}
+		message := bad.Message
+		if message == "" {
+			message = strings.TrimPrefix(bad.Error(), "toml: ")
+		}
+		return fmt.Errorf("%s: %s", where, message)
+	}
+	return fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+// knownKey reports whether a key path exists in a struct, letter by letter, and what there is beside
+// its last known part.
+func knownKey(t reflect.Type, key toml.Key) (known bool, siblings []string) {
+	for _, part := range key {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return false, nil
+		}
+		siblings = siblings[:0]
+		var next reflect.Type
+		for f := range t.Fields() {
+			if name := f.Tag.Get("toml"); name != "" {
+				siblings = append(siblings, name)
+				if name == part {
+					next = f.Type
+				}
+			}
+		}
+		if next == nil {
+			return false, siblings
+		}
+		t = next
+	}
+	return true, nil
+}
+
+func unknownKey(file, text string, key toml.Key, siblings []string) error {
+	where := file
+	if line := lineOf(text, key); line > 0 {
+		where = fmt.Sprintf("%s:%d", file, line)
+	}
+	hint := "there are " + strings.Join(siblings, ", ")
+	if near := nearest(key[len(key)-1], siblings); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return fmt.Errorf("%s: there is no key %q; %s", where, key.String(), hint)
+}
+
+// lineOf finds the line on which a key is written, or returns 0.
+func lineOf(text string, key toml.Key) int {
+	var table []string
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			table = parts(strings.Trim(strings.SplitN(line, "#", 2)[0], "[] \t"))
+			if slices.Equal(table, key) {
+				return i + 1
+			}
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if ok && slices.Equal(append(slices.Clone(table), parts(name)...), key) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// parts splits a dotted key.
+func parts(key string) []string {
+	names := strings.Split(key, ".")
+	for i, name := range names {
+		names[i] = strings.Trim(strings.TrimSpace(name), `"'`)
+	}
+	return names
+}
+
+// nearest returns the name that was most likely meant, or "".
+func nearest(name string, names []string) string {
+	best, least := "", 1+len(name)/3
+	for _, other := range names {
+		if d := distance(strings.ToLower(name), other); d <= least {
+			best, least = other, d-1
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, remove or replace between a and b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		left := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			d := left
+			if a[i] != b[j] {
+				d = 1 + min(left, row[j], row[j+1])
+			}
+			left, row[j+1] = row[j+1], d
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main with an exit status: what a shutdown command asked for, 1 for what went wrong, 2 for a
+// wrong command line.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("rudderpostd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	file := flags.String("c", "", "read the configuration from `FILE`")
+	check := flags.Bool("check", false, "check the configuration, say what is wrong with it, and exit")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "rudderpostd: unexpected argument %q; a configuration file is given with -c\n", flags.Arg(0))
+		return 2
+	}
+	config, err := load(*file)
+	if err != nil {
+		fmt.Fprintln(stderr, "rudderpostd:", err)
+		return 1
+	}
+	if *check {
+		fmt.Fprintln(stdout, "the configuration is good")
+		return 0
+	}
+	ctx, stop := untilSignal(stderr)
+	defer stop()
+	exit, err := serve(ctx, config, stdout, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "rudderpostd:", err)
+		return max(exit, 1)
+	}
+	return exit
+}
+
+// untilSignal returns a context that the first signal to stop ends. The second one ends the process,
+// for those who cannot wait for the drain.
+func untilSignal(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		if _, ok := <-signals; !ok {
+			return
+		}
+		cancel()
+		if s, ok := <-signals; ok {
+			fmt.Fprintf(stderr, "rudderpostd: second signal (%s), leaving at once\n", s)
+			os.Exit(1)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
+}

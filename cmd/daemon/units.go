@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Size is a number of bytes, written as one or with a unit: 65536, "64KiB", "16MiB".
+type Size int64
+
+var units = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (s *Size) UnmarshalTOML(v any) error {
+	switch v := v.(type) {
+	case int64:
+		*s = Size(v)
+		return nil
+	case string:
+		for _, unit := range units {
+			if digits, ok := strings.CutSuffix(v, unit.name); ok {
+				n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+				if err != nil || n > (1<<62)/unit.bytes {
+					break
+				}
+				*s = Size(n * unit.bytes)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%v is no size such as 65536, \"64KiB\" or \"16MiB\"", quoted(v))
+}
+
+// String writes the size with the largest unit that fits.
+func (s Size) String() string {
+	for _, unit := range units {
+		if unit.bytes > 1 && s != 0 && int64(s)%unit.bytes == 0 {
+			return strconv.FormatInt(int64(s)/unit.bytes, 10) + unit.name
+		}
+	}
+	return strconv.FormatInt(int64(s), 10) + "B"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// A Duration is written as Go writes it: "10s", "5m".
+type Duration time.Duration
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (d *Duration) UnmarshalTOML(v any) error {
+	if text, ok := v.(string); ok {
+		parsed, err := time.ParseDuration(text)
+		if err == nil {
+			*d = Duration(parsed)
+			return nil
+		}
+	}
+	return fmt.Errorf("%v is no duration such as \"10s\" or \"5m\"", quoted(v))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func quoted(v any) string {
+	if text, ok := v.(string); ok {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprint(v)
+}
