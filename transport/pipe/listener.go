@@ -1,0 +1,91 @@
+package pipe
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// backlog is how many conns may wait to be accepted before Dial waits too.
+const backlog = 128
+
+type listener struct {
+	place *Transport
+	queue chan *Conn
+	done  chan struct{} // closed by Close
+	once  sync.Once
+}
+
+func newListener(place *Transport) *listener {
+	return &listener{
+		place: place,
+		queue: make(chan *Conn, backlog),
+		done:  make(chan struct{}),
+	}
+}
+
+// offer queues c for Accept.
+func (l *listener) offer(ctx context.Context, c *Conn) error {
+	select {
+	case l.queue <- c:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-l.done:
+		return syscall.ECONNREFUSED
+	}
+	select {
+	case <-l.done: // perhaps after Close has emptied the queue
+		l.empty()
+		return syscall.ECONNREFUSED
+	default:
+		return nil
+	}
+}
+
+// Accept implements transport.Listener.
+func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
+	select {
+	case <-l.done:
+		return nil, failed("accept", net.ErrClosed)
+	default:
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case c := <-l.queue:
+		return c, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-l.done:
+		return nil, failed("accept", net.ErrClosed)
+	}
+}
+
+// Close implements transport.Listener.
+func (l *listener) Close() error {
+	l.once.Do(func() {
+		l.place.left(l)
+		close(l.done)
+		l.empty()
+	})
+	return nil
+}
+
+// empty closes the conns that nobody accepted.
+func (l *listener) empty() {
+	for {
+		select {
+		case c := <-l.queue:
+			_ = c.Close()
+		default:
+			return
+		}
+	}
+}
+
+// Addr implements transport.Listener.
+func (l *listener) Addr() net.Addr { return addr{} }

@@ -1,0 +1,149 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A valve is a byte stream whose reads and writes wait until Close, which they report in a word of
+// their own, as a QUIC stream's do.
+type valve struct {
+	script
+	waiting chan struct{}
+	closed  chan struct{}
+	once    sync.Once
+}
+
+var errValve = errors.New("the valve is closed")
+
+func newValve() *valve {
+	return &valve{waiting: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+func (v *valve) wait() (int, error) {
+	v.waiting <- struct{}{}
+	<-v.closed
+	return 0, errValve
+}
+
+func (v *valve) Read([]byte) (int, error)  { return v.wait() }
+func (v *valve) Write([]byte) (int, error) { return v.wait() }
+func (v *valve) Close() error              { v.once.Do(func() { close(v.closed) }); return nil }
+
+func TestCloseIsErrClosedWhateverTheStreamSays(t *testing.T) {
+	for name, call := range map[string]func(*Stream) error{
+		"Receive": func(s *Stream) error { _, err := s.Receive(t.Context(), nil); return err },
+		"Send":    func(s *Stream) error { return s.Send(t.Context(), []byte("{}")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newValve()
+			s := NewStream(v, StreamConfig{})
+			done := make(chan error)
+			go func() { done <- call(s) }()
+			<-v.waiting
+			require.NoError(t, s.Close())
+			require.ErrorIs(t, <-done, net.ErrClosed)
+			require.ErrorIs(t, context.Cause(s.Context()), net.ErrClosed)
+		})
+	}
+}
+
+func TestCloseAfterThePeerHasLeftIsErrClosed(t *testing.T) {
+	s := NewStream(&script{}, StreamConfig{Gone: func() bool { return true }})
+	_, err := s.Receive(t.Context(), nil)
+	require.ErrorIs(t, err, io.EOF)
+	require.ErrorIs(t, s.Send(t.Context(), []byte("{}")), errGone)
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.Send(t.Context(), []byte("{}")), net.ErrClosed)
+	require.ErrorIs(t, context.Cause(s.Context()), errGone)
+}
+
+func TestCommentsBetweenFramesDoNotPileUp(t *testing.T) {
+	// Each read ends with a slash, and what that means the next one tells.
+	piece := []byte("* */" + strings.Repeat(" ", 10<<10) + "/")
+	b := &script{pieces: [][]byte{[]byte("/")}}
+	s := NewStream(b, StreamConfig{MaxFrame: 1 << 10})
+	held := 0
+	for range 1000 {
+		b.pieces = append(b.pieces, bytes.Clone(piece))
+		_, bad := s.scan.scan(s.in.data)
+		require.Nil(t, bad)
+		s.forget()
+		require.NoError(t, s.in.read())
+		held = max(held, cap(s.in.data))
+	}
+	require.LessOrEqual(t, held, len(chunk{}))
+}
+
+func TestSlashBeforeAFrameKeepsItsOffset(t *testing.T) {
+	_, err := receiveAll([]byte("{}  \n  /"), []byte("x"))
+	require.Equal(t, &FrameError{Reason: BadComment, Byte: 'x', Offset: 5}, err)
+	_, err = receiveAll([]byte("{} /"), []byte("* /"), []byte(" */ /"), []byte("/\n/"), []byte("x"))
+	require.Equal(t, &FrameError{Reason: BadComment, Byte: 'x', Offset: 12}, err)
+}
+
+func TestMaxFrame(t *testing.T) {
+	const limit = 100
+	frame := func(n int) []byte { return []byte(`["` + string(bytes.Repeat([]byte("x"), n-4)) + `"]`) }
+	receive := func(pieces ...[]byte) error {
+		s := NewStream(&script{pieces: pieces}, StreamConfig{MaxFrame: limit})
+		for {
+			if _, err := s.Receive(t.Context(), nil); err != nil {
+				return err
+			}
+		}
+	}
+	tooLarge := &FrameError{Reason: TooLarge, Limit: limit}
+	space := bytes.Repeat([]byte(" "), 2*limit)
+	comment := append(append([]byte("/*"), space...), "*/"...)
+	require.Equal(t, io.EOF, receive(space, frame(limit), comment, frame(limit)))
+	require.Equal(t, io.EOF, receive(append(space, append(frame(limit), frame(limit)...)...)))
+	require.Equal(t, tooLarge, receive(frame(limit+1)))
+	require.Equal(t, tooLarge, receive(frame(limit), frame(limit+1)))
+	require.Equal(t, tooLarge, receive(bytewise(frame(limit+1))...))
+	require.Equal(t, tooLarge, receive(frame(limit + 2)[:limit+1]))
+	require.Equal(t, tooLarge, receive(append([]byte("["), comment...), []byte("]"))) // it costs memory
+}
+
+func TestEnderAfterForgetFollowsNobody(t *testing.T) {
+	e := ender{set: func(time.Time) error { return nil }}
+	e.forget()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	e.follow(ctx) // a Receive that meets a Close
+	require.Nil(t, e.stop)
+}
+
+func TestSendCopiesOrHandsOver(t *testing.T) {
+	for _, n := range []int{0, 1, maxCopied - 1, maxCopied, 3 * maxCopied} {
+		b := &script{}
+		s := NewStream(b, StreamConfig{})
+		frame := bytes.Repeat([]byte("x"), n)
+		require.NoError(t, s.Send(t.Context(), frame, []byte("y"), frame))
+		require.Equal(t, string(frame)+"\ny\n"+string(frame)+"\n", b.sent.String())
+	}
+}
+
+func TestFrameErrorInWords(t *testing.T) {
+	for want, err := range map[string]*FrameError{
+		"frame is longer than 5 bytes":                         {Reason: TooLarge, Limit: 5},
+		`a frame cannot start with the byte 'x' (offset 2)`:    {Reason: BadFirstByte, Byte: 'x', Offset: 2},
+		`a slash followed by 'x' starts no comment (offset 2)`: {Reason: BadComment, Byte: 'x', Offset: 2},
+		"timed out with 3 bytes of an unfinished frame":        {Reason: TimedOut, Discarded: 3},
+		"bad encoding (offset 2)":                              {Reason: BadEncoding, Offset: 2},
+		"the peer stopped after 3 bytes of a frame":            {Reason: CutOff, Discarded: 3},
+		"bad frame": {},
+	} {
+		require.EqualError(t, err, want)
+		require.Equal(t, err.Reason == CutOff, errors.Is(err, io.EOF))
+	}
+}

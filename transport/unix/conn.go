@@ -1,0 +1,51 @@
+//go:build unix && !aix
+
+package unix
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// newConn makes a conn of a connected socket and learns who the peer is. The peer's address is the
+// socket that both sides met at: a name that a client has bound its own end to is a mere claim.
+func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig) (*transport.Stream, error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		_ = sock.Close()
+		return nil, err
+	}
+	creds, err := peerCreds(raw)
+	if err != nil {
+		_ = sock.Close()
+		return nil, err
+	}
+	cfg.Peer = transport.Peer{
+		Transport: "unix",
+		Session:   transport.NewSession("unix"),
+		Addr:      addr,
+		Creds:     creds,
+	}
+	cfg.Gone = func() bool { return hungUp(raw) }
+	return transport.NewStream(sock, cfg), nil
+}
+
+// hungUp reports whether the peer has closed its socket and not only said its last word: poll(2)
+// then says POLLHUP. It is asked about writing, since on macOS it says POLLHUP to a reader for a
+// half-close too.
+func hungUp(raw syscall.RawConn) bool {
+	fds := []unix.PollFd{{Events: unix.POLLOUT}}
+	_ = raw.Control(func(fd uintptr) {
+		fds[0].Fd = int32(fd)
+		for {
+			if _, err := unix.Poll(fds, 0); err != unix.EINTR {
+				return
+			}
+		}
+	})
+	return fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+}

@@ -1,0 +1,108 @@
+package unix_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/unix"
+)
+
+const stranger = 12345 // a user and a group that have nothing to do with us
+
+// credOf accepts a client that c starts, and returns what is known about it.
+func credOf(t *testing.T, l transport.Listener, c *child, path string) unix.Cred {
+	t.Helper()
+	c.tell(t, "dial %s", path)
+	server := accept(t, l)
+	send(t, server, `{}`)
+	require.NoError(t, server.Close())
+	require.Equal(t, "{}", c.answer(t))
+	cred, ok := transport.CredAs[unix.Cred](server.Peer())
+	require.True(t, ok)
+	return cred
+}
+
+func TestAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "only root can become another user")
+	}
+	groups := []uint32{stranger + 1}
+	for g := range uint32(100) { // more than the first guess has room for
+		groups = append(groups, 20000+g)
+	}
+	c, err := startChild(t, &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: groups},
+	})
+	require.NoError(t, err)
+
+	dir := openDir(t)
+	private := filepath.Join(dir, "private.sock")
+	listen(t, &unix.Transport{Path: private})
+	answer := c.ask(t, "dial %s", private)
+	require.Contains(t, answer, "connect: permission denied; the socket's mode")
+
+	public := filepath.Join(dir, "public.sock")
+	l := listen(t, &unix.Transport{Path: public, Mode: 0o666})
+	cred := credOf(t, l, c, public)
+	require.EqualValues(t, stranger, cred.UID)
+	require.EqualValues(t, stranger, cred.GID)
+	require.EqualValues(t, c.cmd.Process.Pid, cred.PID)
+	require.Equal(t, append([]uint32{stranger}, groups...), cred.Groups)
+	require.Equal(t, "uid:12345", cred.Subject())
+
+	// And a group's member may, by a group that is not its first.
+	shared := filepath.Join(dir, "shared.sock")
+	l = listen(t, &unix.Transport{Path: shared, Mode: 0o660, Group: fmt.Sprint(groups[7])})
+	require.EqualValues(t, stranger, credOf(t, l, c, shared).UID)
+}
+
+// Being root in a user namespace of one's own is not being root: see containerd, CVE-2020-15257.
+func TestRootOfAnotherNamespace(t *testing.T) {
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = stranger, stranger
+	}
+	c, err := startChild(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}},
+		Credential:  &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true},
+	})
+	if err != nil {
+		skip(t, "user namespaces are not permitted: "+err.Error())
+	}
+	require.Equal(t, "0", c.ask(t, "uid"), "it is root where it is")
+
+	path := filepath.Join(openDir(t), "x.sock")
+	l := listen(t, &unix.Transport{Path: path, Mode: 0o666})
+	cred := credOf(t, l, c, path)
+	require.EqualValues(t, uid, cred.UID)
+	require.NotEqual(t, "uid:0", cred.Subject())
+}
+
+// Descriptors that a client sends are never taken.
+func TestSentDescriptorsAreDropped(t *testing.T) {
+	path := socketPath(t)
+	l := listen(t, &unix.Transport{Path: path})
+	client := dialPlain(t, path, "")
+	defer func() { require.NoError(t, client.Close()) }()
+	server := accept(t, l)
+
+	fds := make([]int, 250)
+	for i := range fds {
+		fds[i] = int(os.Stdin.Fd())
+	}
+	before := openFiles(t)
+	for range 20 {
+		_, _, err := client.WriteMsgUnix([]byte(`{"take":"these"}`), syscall.UnixRights(fds...), nil)
+		require.NoError(t, err)
+		require.Equal(t, `{"take":"these"}`, receive(t, server))
+		require.Equal(t, before, openFiles(t))
+	}
+}

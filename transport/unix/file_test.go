@@ -1,0 +1,212 @@
+//go:build unix && !aix
+
+package unix_test
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	xunix "golang.org/x/sys/unix"
+
+	"github.com/rudderpost/rudderpost/transport/unix"
+)
+
+// Nobody who looks at the path at any time sees a socket with another mode than it should have.
+func TestModeFromTheFirstInstant(t *testing.T) {
+	for _, umask := range []string{"000", "022", "077"} {
+		for _, mode := range []fs.FileMode{0, 0o600, 0o660, 0o666} {
+			t.Run(fmt.Sprintf("umask %s mode %o", umask, mode), func(t *testing.T) {
+				path := socketPath(t)
+				c := newChild(t)
+				require.Equal(t, "ok", c.ask(t, "umask %s", umask))
+
+				want := mode
+				if want == 0 {
+					want = 0o600
+				}
+				var stop atomic.Bool
+				var seen int
+				var watcher sync.WaitGroup
+				watcher.Go(func() {
+					for !stop.Load() {
+						info, err := os.Lstat(path)
+						if err != nil {
+							continue
+						}
+						seen++
+						if got := info.Mode(); got != want|fs.ModeSocket {
+							t.Errorf("the path was there with mode %v", got)
+							return
+						}
+					}
+				})
+				for range 25 {
+					require.Equal(t, "ok", c.ask(t, "listen %o %s", mode, path))
+					require.Equal(t, c.hello(), helloAt(t, path))
+					require.Equal(t, "ok", c.ask(t, "close"))
+				}
+				stop.Store(true)
+				watcher.Wait()
+				require.NotZero(t, seen)
+				require.Empty(t, names(t, path))
+			})
+		}
+	}
+}
+
+// helloAt is what the child at path says.
+func helloAt(t *testing.T, path string) string {
+	t.Helper()
+	c := dial(t, path)
+	defer func() { require.NoError(t, c.Close()) }()
+	return receive(t, c)
+}
+
+func TestGroup(t *testing.T) {
+	gid := os.Getgid()
+	if os.Getuid() == 0 {
+		gid = 1
+	}
+	for _, group := range []string{strconv.Itoa(gid), nameOf(gid)} {
+		if group == "" {
+			skip(t, "this process's group has no name")
+		}
+		path := socketPath(t)
+		listen(t, &unix.Transport{Path: path, Mode: 0o660, Group: group})
+		info, err := os.Lstat(path)
+		require.NoError(t, err)
+		require.Equal(t, fs.ModeSocket|0o660, info.Mode())
+		require.EqualValues(t, gid, info.Sys().(*syscall.Stat_t).Gid)
+	}
+
+	path := socketPath(t)
+	_, err := (&unix.Transport{Path: path, Group: "no-such-group"}).Listen(t.Context())
+	require.ErrorContains(t, err, `find the socket's group "no-such-group"`)
+	require.ErrorAs(t, err, new(user.UnknownGroupError))
+	require.Empty(t, names(t, path))
+}
+
+func nameOf(gid int) string {
+	g, err := user.LookupGroupId(strconv.Itoa(gid))
+	if err != nil {
+		return ""
+	}
+	return g.Name
+}
+
+// A failure after the lock was taken leaves nothing behind.
+func TestGroupThatIsNotOurs(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "only root can become another user")
+	}
+	dir := openDir(t)
+	require.NoError(t, os.Chown(dir, 12345, 12345))
+	path := filepath.Join(dir, "x.sock")
+	c, err := startChild(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}})
+	require.NoError(t, err)
+	answer := c.ask(t, "listen-group 0 %s", path)
+	require.Contains(t, answer, "operation not permitted; give the socket to a group that the daemon's user is in")
+	require.Empty(t, names(t, path))
+}
+
+func TestModeOfMoreThanPermissions(t *testing.T) {
+	_, err := (&unix.Transport{Path: socketPath(t), Mode: fs.ModeSetuid | 0o600}).Listen(t.Context())
+	require.ErrorContains(t, err, "is more than permissions")
+}
+
+// Whatever is not a socket, or at the lock's path not a regular file, is refused and stays as it is.
+func TestSomethingElseAtThePath(t *testing.T) {
+	for _, test := range []struct {
+		name, is string
+		put      func(t *testing.T, path string)
+	}{
+		{"regular file", "a regular file", func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte("precious"), 0o640))
+		}},
+		{"directory", "a directory", func(t *testing.T, path string) {
+			require.NoError(t, os.Mkdir(path, 0o700))
+		}},
+		{"dangling link", "a symbolic link", func(t *testing.T, path string) {
+			require.NoError(t, os.Symlink("nowhere", path))
+		}},
+		{"link to a stale socket", "a symbolic link", func(t *testing.T, path string) {
+			target := filepath.Join(t.TempDir(), "target")
+			leaveStale(t, target)
+			require.NoError(t, os.Symlink(target, path))
+		}},
+		{"fifo", "a special file", func(t *testing.T, path string) {
+			require.NoError(t, xunix.Mkfifo(path, 0o600))
+		}},
+		{"socket", "a socket", leaveStale},
+	} {
+		for _, suffix := range []string{"", ".lock"} {
+			if test.is == "a socket" && suffix == "" || test.is == "a regular file" && suffix == ".lock" {
+				continue // as it should be
+			}
+			t.Run(test.name+suffix, func(t *testing.T) {
+				path := socketPath(t)
+				test.put(t, path+suffix)
+				before, err := os.Lstat(path + suffix)
+				require.NoError(t, err)
+
+				_, err = (&unix.Transport{Path: path}).Listen(t.Context())
+				require.EqualError(t, err, "listen unix "+path+": replace "+path+suffix+": it is "+test.is+
+					"; move it away, or choose another path")
+				require.ErrorAs(t, err, new(*net.OpError))
+				require.ErrorAs(t, err, new(*fs.PathError))
+
+				after, err := os.Lstat(path + suffix)
+				require.NoError(t, err)
+				require.True(t, os.SameFile(before, after))
+				require.Equal(t, before.Mode(), after.Mode())
+				require.Equal(t, []string{filepath.Base(path + suffix)}, names(t, path), "nothing else is left behind")
+			})
+		}
+	}
+}
+
+// leaveStale leaves a socket file that nobody listens at.
+func leaveStale(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	l.SetUnlinkOnClose(false)
+	require.NoError(t, l.Close())
+}
+
+func TestDirectory(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o777, 0o777 | fs.ModeSticky, 0o703} {
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(dir, mode))
+		_, err := (&unix.Transport{Path: dir + "/x.sock"}).Listen(t.Context())
+		require.ErrorContains(t, err, "use directory "+dir+": others can write to it")
+		require.ErrorContains(t, err, "make a directory for the daemon alone, with mode 0700 or 0750")
+		require.ErrorAs(t, err, new(*fs.PathError))
+		require.Empty(t, names(t, dir+"/x.sock"))
+	}
+	for _, mode := range []fs.FileMode{0o700, 0o750, 0o775} {
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(dir, mode))
+		listen(t, &unix.Transport{Path: dir + "/x.sock"})
+	}
+
+	dir := t.TempDir()
+	_, err := (&unix.Transport{Path: dir + "/none/x.sock"}).Listen(t.Context())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, dir+"/none: no such file or directory; make it, with mode 0700 or 0750")
+
+	require.NoError(t, os.WriteFile(dir+"/file", nil, 0o600))
+	_, err = (&unix.Transport{Path: dir + "/file/x.sock"}).Listen(t.Context())
+	require.ErrorAs(t, err, new(*fs.PathError))
+	require.ErrorContains(t, err, dir+"/file: not a directory")
+}

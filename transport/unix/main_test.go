@@ -1,0 +1,128 @@
+//go:build unix && !aix
+
+package unix_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/unix"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(runChild())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// skip skips a test that cannot run here, and fails it where everything is supposed to run.
+func skip(t *testing.T, reason string) {
+	t.Helper()
+	if os.Getenv("RUDDERPOST_REQUIRE") == "1" {
+		t.Fatalf("RUDDERPOST_REQUIRE=1, but: %s", reason)
+	}
+	t.Skip(reason)
+}
+
+// openDir makes a directory that other users can reach.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// socketPath is a path in a fresh directory.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "x.sock")
+}
+
+// timeout is a context for what must not take long.
+func timeout(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func listen(t *testing.T, tr *unix.Transport) transport.Listener {
+	t.Helper()
+	l, err := tr.Listen(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l
+}
+
+func dial(t *testing.T, path string) transport.Conn {
+	t.Helper()
+	c, err := (&unix.Transport{Path: path}).Dial(timeout(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+// dialPlain connects without this package; name is what the client's own end is bound to.
+func dialPlain(t *testing.T, path, name string) *net.UnixConn {
+	t.Helper()
+	var local *net.UnixAddr
+	if name != "" {
+		local = &net.UnixAddr{Name: name, Net: "unix"}
+	}
+	c, err := net.DialUnix("unix", local, &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	return c
+}
+
+func accept(t *testing.T, l transport.Listener) transport.Conn {
+	t.Helper()
+	c, err := l.Accept(timeout(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+func receive(t *testing.T, c transport.Conn) string {
+	t.Helper()
+	frame, err := c.Receive(timeout(t), nil)
+	require.NoError(t, err)
+	return string(frame)
+}
+
+func send(t *testing.T, c transport.Conn, frame string) {
+	t.Helper()
+	require.NoError(t, c.Send(timeout(t), []byte(frame)))
+}
+
+// requireAnswers makes sure that a conn dialed at path is accepted by l.
+func requireAnswers(t *testing.T, l transport.Listener, path string) {
+	t.Helper()
+	client := dial(t, path)
+	server := accept(t, l)
+	send(t, server, `{"hello":1}`)
+	require.Equal(t, `{"hello":1}`, receive(t, client))
+	require.NoError(t, server.Close())
+	require.NoError(t, client.Close())
+}
+
+// names lists what is in the directory of path.
+func names(t *testing.T, path string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	list := []string{}
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
