@@ -33,16 +33,24 @@ func (a *answer) release() {
 
 // answered implements answerer: reply → frame. It runs where the reply was made, so that for a
 // command on the loop the reply cannot race with the state that it describes.
-func (c *conversation) answered(call *Call, reply wire.Reply) {
+func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	a := answers.Get().(*answer)
 	reply.ID = call.id
 	a.frame, a.code = c.m.encode(a.frame[:0], call, reply)
-	a.call, a.took = call, time.Since(call.Received)
-	c.m.buffered.Add(int64(len(a.frame) - call.size))
+	a.call = call
+	if c.m.isHeard() {
+		a.took = time.Since(call.Received)
+	}
 
 	c.mu.Lock()
-	c.buffered += int64(len(a.frame) - call.size)
-	c.owed--
+	c.hold(len(a.frame))
+	if call.entered {
+		c.hold(-call.size)
+		c.owed--
+		if finished {
+			c.leave(call)
+		}
+	}
 	if call.id.IsZero() {
 		c.last = a
 	} else {
@@ -52,12 +60,10 @@ func (c *conversation) answered(call *Call, reply wire.Reply) {
 		c.out = append(c.out, c.last)
 		c.last = nil
 	}
-	idle := !c.sending && len(c.out) > 0
-	if idle {
-		c.sending = true
-	}
+	send := !c.sending && len(c.out) > 0
+	c.sending = c.sending || send
 	c.mu.Unlock()
-	if idle {
+	if send {
 		c.m.senders.send(c)
 	}
 }
@@ -113,10 +119,14 @@ func (c *conversation) flush(w *sender) {
 		clear(batch)
 		c.mu.Lock()
 		c.spare = batch
-		c.buffered -= int64(sent)
+		c.hold(-sent)
 		c.mu.Unlock()
-		c.m.buffered.Add(-int64(sent))
 	}
+}
+
+// isHeard reports whether anybody wants to know how calls end.
+func (m *CommandMgr) isHeard() bool {
+	return m.opts.Observer != nil || m.log.Enabled(m.background, slog.LevelWarn)
 }
 
 // tell writes the line of an answered call, and tells the observer.

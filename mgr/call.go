@@ -21,6 +21,8 @@ type Call struct {
 	Received  time.Time      // when
 
 	id      wire.ID
+	bad     *wire.Error // why it is no request
+	timeout time.Duration
 	target  *registered
 	input   any // the decoded arguments, for Func's handler
 	manager *CommandMgr
@@ -29,21 +31,22 @@ type Call struct {
 	patient *time.Timer             // the caller's patience
 	state   atomic.Uint32
 	onLoop  bool
-	size    int // bytes of the frame
+	size    int  // bytes of the frame
+	entered bool // it has a place among those in flight
 	answer  answerer
 	plain   callContext
 	small   [smallFrame]byte // the frame, when it is short
 }
 
 // smallFrame is the length of a frame that costs no allocation of its own.
-const smallFrame = 192
+const smallFrame = 96
 
 // An answerer is where a call's reply goes.
 type answerer interface {
-	// answered is called once for each call, with its last reply: on the loop for a command that
-	// runs there, elsewhere for others.
-	answered(call *Call, reply wire.Reply)
-	// finished is called once for each call, when its handler has returned or will never run.
+	// answered is called once for each call: on the loop for a command that runs there, elsewhere
+	// for others. finished says that the handler has returned or will never run.
+	answered(call *Call, reply wire.Reply, finished bool)
+	// finished is called when that came later than the answer.
 	finished(call *Call)
 }
 
@@ -87,21 +90,21 @@ var (
 
 // bind gives the call its context. One that can be ended by itself costs more, so only those get one
 // that have a deadline or run beside the loop.
-func (c *Call) bind(parent context.Context, timeout time.Duration) {
+func (c *Call) bind(parent context.Context) {
 	c.plain = callContext{parent, c}
 	c.ctx = &c.plain
-	if timeout > 0 || c.target.Async {
+	if c.timeout > 0 || c.target.Async {
 		c.ctx, c.cancel = context.WithCancelCause(c.ctx)
 	}
-	if timeout > 0 {
-		c.patient = time.AfterFunc(timeout, c.expire)
+	if c.timeout > 0 {
+		c.patient = time.AfterFunc(c.timeout, c.expire)
 	}
 }
 
 // expire answers a call that its caller no longer waits for.
 func (c *Call) expire() {
-	c.cancel(errImpatient)
 	c.drop(wire.Errorf(wire.CodeTimeout, "", "'%s' took longer than the %s its caller would wait", wire.Shorten(c.Name), time.Since(c.Received).Round(time.Millisecond)), true)
+	c.cancel(errImpatient) // after the answer: the handler has no better one
 }
 
 // drop answers a call without its handler: one that waits, or, if abandon is set, one that runs too.
@@ -110,29 +113,31 @@ func (c *Call) drop(why *wire.Error, abandon bool) bool {
 	if !c.state.CompareAndSwap(waiting, answered) && (!abandon || !c.state.CompareAndSwap(running, answered)) {
 		return false
 	}
-	c.answer.answered(c, wire.Failure(why))
+	c.answer.answered(c, wire.Failure(why), false)
 	return true
 }
 
 // run runs the handler, if the call has not been answered before, and answers with what it returns.
 func (c *Call) run() {
-	defer c.finish()
+	defer c.release()
 	if !c.state.CompareAndSwap(waiting, running) {
+		c.answer.finished(c)
 		return
 	}
 	reply := c.manager.invoke(c)
 	if c.state.CompareAndSwap(running, answered) {
-		c.answer.answered(c, reply)
+		c.answer.answered(c, reply, true)
+	} else {
+		c.answer.finished(c)
 	}
 }
 
-// finish ends the call's context and gives its place to another.
-func (c *Call) finish() {
+// release ends the call's context.
+func (c *Call) release() {
 	if c.patient != nil {
 		c.patient.Stop()
 	}
 	if c.cancel != nil {
 		c.cancel(context.Canceled)
 	}
-	c.answer.finished(c)
 }

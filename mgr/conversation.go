@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -23,11 +24,16 @@ type conversation struct {
 	peer   *peer
 	socket *Socket
 
+	batch []*Call // what serve is about to hand to the loop
+	ended bool    // serve has heard the last request
+	next  *Call   // the call of the next request; a short one is received into it
+
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
 	calls    []*Call   // in flight: accepted, and their handlers not finished
-	owed     int       // requests that have not been answered
-	buffered int64     // bytes of requests and replies
+	owed     int       // of those, not answered
+	buffered int64     // bytes of requests in flight and of replies
+	told     int64     // what of it the manager knows
 	out      []*answer // encoded replies that wait to be sent
 	spare    []*answer // the array of out that is being sent
 	last     *answer   // the reply to the last request, until all others are in out
@@ -37,29 +43,125 @@ type conversation struct {
 // serve is the life of a conversation: the picture in the package comment, read downwards.
 func (c *conversation) serve() {
 	defer c.close()
-	for {
-		c.waitForRoom()
-		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer()}
-		frame, err := c.conn.Receive(c.m.receiving, call.small[:0]) // bytes → frame
-		if err != nil {
-			c.sayNoMore(err)
-			return
+	for !c.ended {
+		room := c.waitForRoom()
+		for call := range c.requests(room) { // bytes → frame → request
+			if bad := c.admit(call); bad != nil { // authorization, check, limits
+				c.refuse(call, bad)
+				continue
+			}
+			c.batch = append(c.batch, call)
 		}
-		bad := c.read(call, frame) // frame → request
-		if bad == nil {
-			bad = c.admit(call) // authorization, limits, check
-		}
-		if bad == nil {
-			bad = c.m.accept(call) // queue → loop → handler → reply, which comes back in answered
-		}
-		if bad != nil {
-			c.refuse(call, bad)
-		}
-		if call.id.IsZero() {
-			c.watch(call)
-			return
+		c.submit() // queue → loop → handler → reply, which comes back in answered
+	}
+}
+
+// requests returns the requests that have arrived, at least one and at most room, each as a call. It
+// waits for the first only: those that came together are handed to the loop together.
+func (c *conversation) requests(room int) iter.Seq[*Call] {
+	return func(yield func(*Call) bool) {
+		ctx := c.m.receiving
+		var now time.Time
+		for range room {
+			call := c.next
+			if call == nil {
+				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer()}
+			}
+			c.next = call
+			frame, err := c.conn.Receive(ctx, call.small[:0])
+			if err != nil {
+				if ctx != noWait || !errors.Is(err, errNoWait) {
+					c.sayNoMore(err)
+				}
+				return
+			}
+			c.next = nil
+			if now.IsZero() {
+				now = time.Now()
+			}
+			call.Received = now
+			call.decode(frame)
+			c.ended = call.id.IsZero()
+			if !yield(call) || c.ended {
+				return
+			}
+			ctx = noWait
 		}
 	}
+}
+
+// noWait is the context of a Receive that only asks whether there is more.
+var noWait = func() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errNoWait)
+	return ctx
+}()
+
+var errNoWait = errors.New("nothing more has arrived")
+
+// decode makes a request of a frame, and a call of that.
+func (c *Call) decode(frame []byte) {
+	c.size = len(frame)
+	request, bad := wire.DecodeRequest(frame)
+	c.id, c.Name, c.Arguments, c.bad = request.ID, request.Command, request.Arguments, bad
+	if bad != nil {
+		return
+	}
+	c.target = c.manager.lookup(c.Name)
+	if c.target != c.manager.unknown {
+		c.Command = &c.target.Command
+	}
+	c.timeout = request.Timeout
+}
+
+// admit decides whether a call may go on, and decodes its arguments. A call that it admits has its
+// place among those in flight.
+func (c *conversation) admit(call *Call) *wire.Error {
+	if call.bad != nil {
+		return call.bad
+	}
+	if !c.peer.mayCall(call.Received) {
+		return wire.Errorf(wire.CodeTooMany, "", "more than %d commands per second from %s; try again later", c.m.opts.MaxRate, call.Peer)
+	}
+	if bad := c.m.check(call); bad != nil {
+		return bad
+	}
+	if bad := c.enter(call); bad != nil {
+		return bad
+	}
+	call.bind(c.conn.Context())
+	return nil
+}
+
+// enter gives a call a place among those in flight.
+func (c *conversation) enter(call *Call) *wire.Error {
+	most := c.m.opts.MaxBuffered
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.m.buffered.Load() > most, c.buffered > most/4:
+		return wire.Errorf(wire.CodeTooMany, "", "too many bytes are waiting; read replies and try again")
+	case !call.id.IsZero() && c.find(call.id) != nil:
+		return wire.Errorf(wire.CodeConflict, "id-in-use", "the id %s is in use; wait for its reply or take another", call.id)
+	}
+	c.calls = append(c.calls, call)
+	c.owed++
+	c.hold(call.size)
+	call.entered = true
+	return nil
+}
+
+// submit hands the batch to where its commands run.
+func (c *conversation) submit() {
+	rejected, why := c.m.accept(c.batch...)
+	for _, call := range rejected {
+		c.refuse(call, why)
+	}
+	if n := len(c.batch); n > 0 && c.ended {
+		c.watch(c.batch[n-1])
+	}
+	clear(c.batch)
+	c.batch = c.batch[:0]
 }
 
 // watch notices when the peer of a last request leaves while its command runs beside the loop, so
@@ -74,89 +176,44 @@ func (c *conversation) watch(call *Call) {
 	}
 }
 
-// read makes a call of a frame.
-func (c *conversation) read(call *Call, frame []byte) *wire.Error {
-	call.Received = time.Now()
-	call.size = len(frame)
-	c.hold(len(frame), +1)
-	request, bad := wire.DecodeRequest(frame)
-	call.id, call.Name, call.Arguments = request.ID, request.Command, request.Arguments
-	if bad != nil {
-		return bad
-	}
-	call.target = c.m.lookup(call.Name)
-	if call.target != c.m.unknown {
-		call.Command = &call.target.Command
-		call.Name = call.Command.Name
-	}
-	call.bind(c.conn.Context(), request.Timeout)
-	return nil
-}
-
-// admit decides whether a call may go on, and decodes its arguments. A call that it admits has its
-// place among those in flight.
-func (c *conversation) admit(call *Call) *wire.Error {
-	if c.tooMuch() {
-		return wire.Errorf(wire.CodeTooMany, "", "too many bytes are waiting; read replies and try again")
-	}
-	if !c.peer.mayCall(call.Received) {
-		return wire.Errorf(wire.CodeTooMany, "", "more than %d commands per second from %s; try again later", c.m.opts.MaxRate, call.Peer)
-	}
-	if bad := c.m.check(call); bad != nil {
-		return bad
-	}
-	if !c.enter(call) {
-		return wire.Errorf(wire.CodeConflict, "id-in-use", "the id %s is in use; wait for its reply or take another", call.id)
-	}
-	return nil
-}
-
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.
 func (c *conversation) sayNoMore(err error) {
+	c.ended = true
 	if c.m.receiving.Err() != nil || errors.Is(err, io.EOF) || c.conn.Context().Err() != nil {
 		return
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {
 		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: time.Now()}
-		c.hold(0, +1)
 		c.refuse(call, frameError(bad))
 		return
 	}
 	c.m.log.Debug("cannot receive", "peer", c.conn.Peer().String(), "error", err)
 }
 
-// refuse answers a call that was not accepted.
+// refuse answers a call that is not accepted.
 func (c *conversation) refuse(call *Call, why *wire.Error) {
 	if call.state.CompareAndSwap(waiting, answered) {
-		c.answered(call, wire.Failure(why))
+		c.answered(call, wire.Failure(why), true)
+	} else {
+		c.finished(call)
 	}
-	call.finish()
+	call.release()
 }
 
-// waitForRoom waits until another call fits into the window.
-func (c *conversation) waitForRoom() {
+// waitForRoom waits until another call fits into the window, and returns how many do.
+func (c *conversation) waitForRoom() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.calls) >= c.m.opts.MaxInFlight {
 		c.changed.Wait()
 	}
+	return c.m.opts.MaxInFlight - len(c.calls)
 }
 
-// enter gives a call a place among those in flight, unless its id has one.
-func (c *conversation) enter(call *Call) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !call.id.IsZero() && c.find(call.id) != nil {
-		return false
-	}
-	c.calls = append(c.calls, call)
-	return true
-}
-
-// find returns the call in flight that has the id. c.mu is held.
+// find returns the call that has the id and has not been answered. c.mu is held.
 func (c *conversation) find(id wire.ID) *Call {
 	for _, call := range c.calls {
-		if call.id == id {
+		if call.id == id && call.state.Load() != answered {
 			return call
 		}
 	}
@@ -167,42 +224,43 @@ func (c *conversation) find(id wire.ID) *Call {
 func (c *conversation) finished(call *Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i := slices.Index(c.calls, call); i >= 0 {
-		c.calls = slices.Delete(c.calls, i, i+1)
+	c.leave(call)
+}
+
+// leave gives a call's place to another. c.mu is held.
+func (c *conversation) leave(call *Call) {
+	i := slices.Index(c.calls, call)
+	if i < 0 {
+		return
+	}
+	if len(c.calls) == c.m.opts.MaxInFlight {
 		c.changed.Broadcast()
 	}
+	c.calls = slices.Delete(c.calls, i, i+1)
 }
 
-// hold counts n more bytes and answers that are owed.
-func (c *conversation) hold(n, answers int) {
-	c.mu.Lock()
+// hold counts n more bytes. The manager is told of whole pages only, so that small talk on many
+// conns does not meet in one counter. c.mu is held.
+func (c *conversation) hold(n int) {
+	const page = 4 << 10
 	c.buffered += int64(n)
-	c.owed += answers
-	c.mu.Unlock()
-	c.m.buffered.Add(int64(n))
-}
-
-// tooMuch reports whether a limit on buffered bytes is reached.
-func (c *conversation) tooMuch() bool {
-	most := c.m.opts.MaxBuffered
-	if c.m.buffered.Load() > most {
-		return true
+	if d := c.buffered - c.told; d > page || d < -page || c.buffered == 0 && d != 0 {
+		c.told = c.buffered
+		c.m.buffered.Add(d)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.buffered > most/4 && c.owed > 1
 }
 
 // close waits until everything that is owed has been sent, or cannot be, and closes the conn.
 func (c *conversation) close() {
-	stop := context.AfterFunc(c.conn.Context(), func() {
+	gone := c.conn.Context()
+	stop := context.AfterFunc(gone, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.changed.Broadcast()
 	})
 	defer stop()
 	c.mu.Lock()
-	for (c.owed > 0 || len(c.out) > 0 || c.sending) && c.conn.Context().Err() == nil {
+	for (c.owed > 0 || c.sending) && gone.Err() == nil {
 		c.changed.Wait()
 	}
 	c.mu.Unlock()
@@ -211,9 +269,7 @@ func (c *conversation) close() {
 	for c.owed > 0 || c.sending { // calls of a peer that left end soon: they are dropped or cancelled
 		c.changed.Wait()
 	}
-	held := c.buffered
-	c.buffered = 0
+	c.hold(int(-c.buffered))
 	c.mu.Unlock()
-	c.m.buffered.Add(-held)
 	c.m.leave(c)
 }

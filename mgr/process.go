@@ -38,11 +38,12 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 		call.ctx = &call.plain
 		return m.invoke(call), nil
 	}
-	call.bind(ctx, 0)
+	call.bind(ctx)
 	m.mu.Lock()
 	m.calls++
 	m.mu.Unlock()
-	if bad := m.accept(call); bad != nil {
+	if _, bad := m.accept(call); bad != nil {
+		call.release()
 		p.finished(call)
 		return wire.Failure(bad), nil
 	}
@@ -61,7 +62,12 @@ type processing struct {
 	reply chan wire.Reply
 }
 
-func (p *processing) answered(_ *Call, reply wire.Reply) { p.reply <- reply }
+func (p *processing) answered(call *Call, reply wire.Reply, finished bool) {
+	p.reply <- reply
+	if finished {
+		p.finished(call)
+	}
+}
 
 func (p *processing) finished(*Call) {
 	p.m.mu.Lock()

@@ -12,9 +12,10 @@ import (
 type senders struct {
 	mu        sync.Mutex
 	wake      sync.Cond
-	ready     []*conversation // have something to send, and no sender yet
-	searching int             // senders that will look at ready
-	idle      int             // senders that wait for wake
+	ready     []*conversation // have something to send, and no sender yet, from next on
+	next      int
+	searching int // senders that will look at ready
+	idle      int // senders that wait for wake
 	closed    bool
 	wait      sync.WaitGroup
 }
@@ -50,7 +51,8 @@ func (s *senders) work() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		if len(s.ready) == 0 {
+		if s.next == len(s.ready) {
+			s.ready, s.next = s.ready[:0], 0
 			s.searching--
 			if s.closed || s.idle >= most {
 				return
@@ -59,10 +61,11 @@ func (s *senders) work() {
 			s.wake.Wait() // ensure has counted us as searching
 			continue
 		}
-		c := s.ready[0]
-		s.ready = s.ready[1:]
+		c := s.ready[s.next]
+		s.ready[s.next] = nil
+		s.next++
 		s.searching--
-		if len(s.ready) > 0 {
+		if s.next < len(s.ready) {
 			s.ensure()
 		}
 		s.mu.Unlock()

@@ -26,19 +26,22 @@ type queue struct {
 // perTurn is how many calls run before the loop may do something else.
 const perTurn = 256
 
-// push adds a call. It fails when there are too many, or when the loop is closed.
-func (q *queue) push(l loop.Poster, call *Call) *wire.Error {
+// push adds calls, as many as fit. It returns how many those are, and why the others are not.
+func (q *queue) push(l loop.Poster, calls ...*Call) (int, *wire.Error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.calls) >= q.most {
-		return wire.Errorf(wire.CodeTooMany, "", "%d commands are waiting; try again later", q.most)
+	fit := min(len(calls), q.most-len(q.calls))
+	if fit > 0 && !q.posted {
+		if l.Post(q.turn) != nil {
+			return 0, errShuttingDown
+		}
+		q.posted = true
 	}
-	if !q.posted && l.Post(q.turn) != nil {
-		return errShuttingDown
+	q.calls = append(q.calls, calls[:fit]...)
+	if fit < len(calls) {
+		return fit, wire.Errorf(wire.CodeTooMany, "", "%d commands are waiting; try again later", q.most)
 	}
-	q.posted = true
-	q.calls = append(q.calls, call)
-	return nil
+	return fit, nil
 }
 
 // take takes the calls of one turn.
@@ -81,17 +84,22 @@ func (m *CommandMgr) turn() {
 
 var errLeft = &wire.Error{Code: wire.CodeCancelled, Text: "its caller left before its turn came"}
 
-// accept hands a call to where its command runs.
-func (m *CommandMgr) accept(call *Call) *wire.Error {
+// accept hands calls to where their commands run. It returns those that it could not, and why.
+func (m *CommandMgr) accept(calls ...*Call) (rejected []*Call, why *wire.Error) {
 	if m.receiving.Err() != nil {
-		return errShuttingDown
+		return calls, errShuttingDown
 	}
-	if call.target.Async {
-		go call.run()
-		return nil
+	queued := calls[:0]
+	for _, call := range calls {
+		if call.target.Async {
+			go call.run()
+			continue
+		}
+		call.onLoop = true
+		queued = append(queued, call)
 	}
-	call.onLoop = true
-	return m.queue.push(m.loop, call)
+	n, why := m.queue.push(m.loop, queued...)
+	return queued[n:], why
 }
 
 var errShuttingDown = &wire.Error{Code: wire.CodeShuttingDown, Text: "the daemon is shutting down and takes no more commands"}
