@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// show prints a reply: as JSON with indentation, or raw, on one line.
+func show(stdout io.Writer, reply wire.Reply, raw bool) error {
+	text, err := wire.AppendReply(nil, reply)
+	if err != nil { // what Kea may send and we may not
+		return err
+	}
+	value := jsontext.Value(text)
+	if !raw {
+		if err := value.Indent(jsontext.WithIndent("  ")); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(stdout, printable(string(value))+"\n")
+	return err
+}
+
+// printable writes control and formatting characters, which could drive the terminal of whoever
+// reads them, as JSON escapes. In JSON they stand in strings only, where that changes nothing.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || r == '\t' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}

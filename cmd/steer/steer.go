@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/spf13/cobra"
+)
+
+const help = `Give a command to a daemon and print its reply.
+
+Arguments are NAME=VALUE pairs: a VALUE that is JSON is taken as JSON, any other as a
+string (write NAME='"7"' for the string 7). Or they are one JSON text, or @FILE with
+JSON in it; @- and - are standard input.
+
+Exit status: that of the result, 0 success, 1 error, 2 command unsupported, 3 empty,
+4 conflict, 5 fatal; 77 not allowed, 75 try again later or timed out, 70 internal
+error, 6 any other result; 64 wrong usage, 69 no daemon there.`
+
+const examples = `  steer list-commands
+  steer describe-command command=statistic-get
+  steer statistic-get name=uptime
+  steer -s unix:run/control.sock status-get
+  echo '{"name": "uptime"}' | steer statistic-get -
+  steer -s unix:///run/kea/kea4.sock config-get`
+
+// options are the flags.
+type options struct {
+	socket  string
+	timeout time.Duration
+	raw     bool
+	script  string
+}
+
+// run is main with an exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var o options
+	status := exitOK
+	cmd := &cobra.Command{
+		Use:               "steer [-s URL] COMMAND [NAME=VALUE … | JSON | @FILE]",
+		Short:             "Give a command to a daemon and print its reply.",
+		Long:              help,
+		Example:           examples,
+		Args:              o.enough,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		ValidArgsFunction: o.complete,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if o.script != "" {
+				return completionScript(cmd, o.script)
+			}
+			status, err = o.steer(cmd.Context(), args, stdin, stdout, stderr)
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(true)
+	flags.StringVarP(&o.socket, "socket", "s", "", "where the daemon is: unix:///path (default: rudderpostd's own place)")
+	flags.DurationVarP(&o.timeout, "timeout", "t", 0, "how long to wait for the reply, such as 5s (default: for ever)")
+	flags.BoolVarP(&o.raw, "raw", "r", false, "print the reply as it came, on one line")
+	flags.StringVar(&o.script, "completion", "", "print a completion script for bash, zsh, fish or powershell")
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "steer:", err)
+		if status == exitOK {
+			status = exitUsage
+			fmt.Fprintln(stderr, "steer: try steer --help")
+		}
+	}
+	return status
+}
+
+// enough refuses a command line without a command.
+func (o *options) enough(_ *cobra.Command, args []string) error {
+	if len(args) == 0 && o.script == "" {
+		return errors.New("no command given")
+	}
+	return nil
+}
+
+// steer gives the command and prints the reply.
+func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	arguments, err := parseArguments(args[1:], stdin)
+	if err != nil {
+		return exitUsage, err
+	}
+	dialer, where, err := o.dialer()
+	if err != nil {
+		return exitUsage, err
+	}
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no reply within %s", o.timeout))
+		defer cancel()
+	}
+	reply, err := client.Do(ctx, dialer, wire.Request{Command: args[0], Arguments: arguments})
+	if err != nil {
+		return unreachable(ctx, err, where)
+	}
+	if err := show(stdout, reply, o.raw); err != nil {
+		return exitInternal, err
+	}
+	if err := reply.Err(); err != nil && !o.raw {
+		explain(stderr, err)
+	}
+	return exitStatus(reply.Code), nil
+}
+
+// dialer returns where the daemon is, and a name for that place.
+func (o *options) dialer() (transport.Dialer, string, error) {
+	where := o.socket
+	if where == "" {
+		path, err := targets.DefaultSocket()
+		if err != nil {
+			return nil, "", fmt.Errorf("%w; say where the daemon is with -s", err)
+		}
+		where = targets.UnixURL(path)
+	}
+	dialer, err := targets.Parse(where)
+	return dialer, where, err
+}
+
+// explain names the arguments that the daemon finds at fault.
+func explain(stderr io.Writer, err error) {
+	bad, ok := errors.AsType[*wire.Error](err)
+	if !ok || len(bad.Fields) < 2 {
+		return
+	}
+	for _, field := range bad.Fields {
+		fmt.Fprintf(stderr, "steer: %s: %s\n", field.Pointer, printable(field.Text))
+	}
+}
