@@ -1,0 +1,201 @@
+package rudderpost_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The round trips over a UNIX socket, next to the raw floor: a byte echo over the same kind of
+// socket, whose conns hand each message to one loop goroutine and back. Both are measured in turns
+// within one run, with the same client, and the ratio of their rates is reported as x-floor: 1 means
+// that the whole of rudderpost (framing, decoding, authorization, queue, dispatch, encoding) costs
+// nothing. With one conn everything runs on one processor, since the wake-up of an idle one would
+// drown all else.
+//
+//	go test -run - -bench Unix -benchtime 2s .
+
+const (
+	request = `{"command":"bench-echo","arguments":{"value":"abcdefg"},"id":1}` + "\n"
+	slices_ = 8 // turns of each contestant in a measurement
+)
+
+func BenchmarkUnix(b *testing.B) {
+	for _, handler := range []string{"untyped", "typed"} {
+		for _, conns := range []int{1, 16, 256} {
+			for _, depth := range []int{1, 16} {
+				b.Run(fmt.Sprintf("%s/conns=%d/depth=%d", handler, conns, depth), func(b *testing.B) {
+					if conns == 1 {
+						defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+					}
+					floor := startFloor(b, conns)
+					ours := startManager(b, handler, conns)
+					compare(b, floor, ours, depth)
+				})
+			}
+		}
+	}
+}
+
+// compare runs b.N round trips with each contestant, in turns.
+func compare(b *testing.B, floor, ours []*benchConn, depth int) {
+	n := max(1, b.N/slices_/len(ours)/depth)
+	drive(floor, depth, 10) // warm up
+	drive(ours, depth, 10)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var floorTime, ourTime time.Duration
+	for range slices_ {
+		b.StopTimer()
+		floorTime += drive(floor, depth, n)
+		b.StartTimer()
+		ourTime += drive(ours, depth, n)
+	}
+	b.StopTimer()
+	done := float64(slices_ * n * depth * len(ours))
+	b.ReportMetric(float64(ourTime.Nanoseconds())/done, "ns/op")
+	b.ReportMetric(floorTime.Seconds()/ourTime.Seconds(), "x-floor")
+}
+
+// A benchConn is a client's conn: it writes prepared requests and reads lines.
+type benchConn struct {
+	net.Conn
+	lines *bufio.Reader
+}
+
+// drive makes n round trips, depth commands each, on every conn at the same time.
+func drive(conns []*benchConn, depth, n int) time.Duration {
+	start := time.Now()
+	var wait sync.WaitGroup
+	for _, c := range conns {
+		wait.Go(func() { c.drive(depth, n) })
+	}
+	wait.Wait()
+	return time.Since(start)
+}
+
+func (c *benchConn) drive(depth, n int) {
+	batch := make([]byte, 0, depth*len(request))
+	for i := range depth {
+		batch = fmt.Appendf(batch, `{"command":"bench-echo","arguments":{"value":"abcdef"},"id":%2d}`+"\n", i+10)
+	}
+	for range n {
+		if _, err := c.Write(batch); err != nil {
+			panic(err)
+		}
+		for range depth {
+			if _, err := c.lines.ReadSlice('\n'); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
+func dialBench(b *testing.B, path string, n int) []*benchConn {
+	conns := make([]*benchConn, n)
+	for i := range conns {
+		c, err := net.Dial("unix", path)
+		require.NoError(b, err)
+		b.Cleanup(func() { _ = c.Close() })
+		conns[i] = &benchConn{c, bufio.NewReaderSize(c, 32<<10)}
+	}
+	return conns
+}
+
+// startFloor starts the byte echo: a goroutine for each conn, and one that all messages pass.
+func startFloor(b *testing.B, conns int) []*benchConn {
+	path := filepath.Join(b.TempDir(), "floor.sock")
+	l, err := net.Listen("unix", path)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = l.Close() })
+	type message struct{ back chan struct{} }
+	loop := make(chan message, 1024)
+	stop := make(chan struct{})
+	b.Cleanup(func() { close(stop) })
+	go func() {
+		for {
+			select {
+			case m := <-loop:
+				m.back <- struct{}{}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				m := message{make(chan struct{}, 1)}
+				buf := make([]byte, 32<<10)
+				for {
+					n, err := c.Read(buf)
+					if err != nil {
+						return
+					}
+					loop <- m
+					<-m.back
+					if _, err := c.Write(buf[:n]); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return dialBench(b, path, conns)
+}
+
+// startManager starts rudderpost with one command that answers what it was asked.
+func startManager(b testing.TB, handler string, conns int) []*benchConn {
+	path := filepath.Join(b.TempDir(), "control.sock")
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(b, m.Register(benchCommand(handler)))
+	serveFor(b, m, &unix.Transport{Path: path})
+	bb, _ := b.(*testing.B)
+	return dialBench(bb, path, conns)
+}
+
+func serveFor(b testing.TB, m *mgr.CommandMgr, t *unix.Transport) {
+	_, err := m.Open(b.Context(), t)
+	require.NoError(b, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+type echo struct {
+	Value string `json:"value"`
+}
+
+func benchCommand(handler string) mgr.Command {
+	if handler == "typed" {
+		return mgr.Func("bench-echo", "Echo.", mgr.Read, func(_ context.Context, in echo) (echo, error) { return in, nil })
+	}
+	answer, err := wire.ParseRaw([]byte(`{"value":"abcdefg"}`))
+	if err != nil {
+		panic(err)
+	}
+	return mgr.Command{Name: "bench-echo", Summary: "Echo.", Level: mgr.Read,
+		Handler: func(context.Context, *mgr.Call) (wire.Reply, error) { return wire.Reply{Arguments: answer}, nil }}
+}
