@@ -83,7 +83,7 @@ func stripped(in []byte) (text []byte, comment []bool, slashAt int) {
 	text, comment = bytes.Clone(in), make([]bool, len(in))
 	for i := 0; i < len(in); i++ {
 		rest := in[i:]
-		length := 0
+		var length int
 		switch {
 		case rest[0] == '"':
 			i += quoted(rest) - 1

@@ -63,7 +63,7 @@ func (r *reader) tryRead(fd uintptr) (done bool) {
 	if n > 0 {
 		r.data = r.data[:len(r.data)+n]
 	}
-	if err == syscall.EAGAIN {
+	if err == syscall.EAGAIN { //nolint:errorlint // readRaw wraps nothing, and this is the hot path
 		r.shrink()
 		return false
 	}

@@ -30,7 +30,7 @@ func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
 	for _, frame := range frames {
 		total += len(frame)
 	}
-	err := s.write(frames, total)
+	n, err := s.write(frames, total)
 	if err == nil {
 		return nil
 	}
@@ -41,10 +41,13 @@ func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
 		err = context.Cause(ctx)
 	}
 	s.gone(err) // part of a frame may have gone out
+	if n == int64(total)-1 {
+		return nil // all but the last line feed: the peer has the frame, and may have left with it
+	}
 	return err
 }
 
-func (s *Stream) write(frames [][]byte, total int) error {
+func (s *Stream) write(frames [][]byte, total int) (int64, error) {
 	if total <= maxCopied {
 		buf := sendBuffers.Get().(*[]byte)
 		lines := (*buf)[:0]
@@ -52,15 +55,14 @@ func (s *Stream) write(frames [][]byte, total int) error {
 			lines = append(lines, frame...)
 			lines = append(lines, '\n')
 		}
-		_, err := s.bytes.Write(lines)
+		n, err := s.bytes.Write(lines)
 		*buf = lines
 		sendBuffers.Put(buf)
-		return err
+		return int64(n), err
 	}
 	lines := make(net.Buffers, 0, 2*len(frames))
 	for _, frame := range frames {
 		lines = append(lines, frame, newline)
 	}
-	_, err := lines.WriteTo(s.bytes)
-	return err
+	return lines.WriteTo(s.bytes)
 }

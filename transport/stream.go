@@ -11,7 +11,9 @@ import (
 )
 
 // A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
-// Read and Write may overlap; Close unblocks both.
+// Read and Write may overlap; Close unblocks both. One that has SyscallConn is read through it where
+// that is possible, so that waiting needs no buffer; a type that embeds such a stream and has a Read
+// of its own must hide it.
 type ByteStream interface {
 	io.ReadWriteCloser
 	SetReadDeadline(time.Time) error
@@ -130,7 +132,8 @@ func (s *Stream) read(ctx context.Context) error {
 	if s.readEnd.follow(ctx) {
 		s.deadline = time.Time{}
 	}
-	if err := s.limit(); err != nil {
+	// A net.Pipe that the peer has closed takes no deadline; reading from it says so.
+	if err := s.limit(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 		return s.fail(err)
 	}
 	if ctx.Err() != nil { // its deadline may have been overwritten

@@ -133,6 +133,50 @@ func TestSendCopiesOrHandsOver(t *testing.T) {
 	}
 }
 
+// A peer may take a frame, answer and leave before we have written the line feed behind it.
+func TestSendToAPeerThatLeavesBeforeTheLineFeed(t *testing.T) {
+	for _, n := range []int{2, 3 * maxCopied} {
+		for missing := range 3 {
+			b := &shortStream{room: n + 1 - missing}
+			s := NewStream(b, StreamConfig{})
+			err := s.Send(t.Context(), bytes.Repeat([]byte("x"), n))
+			if missing < 2 {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, io.ErrShortWrite)
+			}
+			require.Equal(t, missing > 0, s.Context().Err() != nil)
+		}
+	}
+}
+
+// A shortStream takes so many bytes.
+type shortStream struct {
+	script
+	room int
+}
+
+func (b *shortStream) Write(p []byte) (int, error) {
+	n := min(len(p), b.room)
+	b.room -= n
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
+}
+
+// net.Pipe refuses a deadline once the peer has closed.
+func TestEndOfNetPipe(t *testing.T) {
+	here, there := net.Pipe()
+	s := NewStream(there, StreamConfig{})
+	require.NoError(t, here.Close())
+	_, err := s.Receive(t.Context(), nil)
+	require.Equal(t, io.EOF, err)
+	require.NoError(t, s.Close())
+	_, err = s.Receive(t.Context(), nil)
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
 func TestFrameErrorInWords(t *testing.T) {
 	for want, err := range map[string]*FrameError{
 		"frame is longer than 5 bytes":                         {Reason: TooLarge, Limit: 5},

@@ -46,8 +46,8 @@ type Conn interface {
 	// net.ErrClosed after Close. Each of these ends receiving, not sending.
 	//
 	// When ctx ends Receive returns its cause, and nothing is lost: it may be called again. A frame
-	// that has already arrived is returned even so; a Receive whose ctx has ended is therefore a way
-	// to ask, without waiting, whether there is more.
+	// that the conn holds already is returned even so; a Receive whose ctx has ended is therefore a
+	// way to ask, without waiting and without a system call, whether more came with the last one.
 	Receive(ctx context.Context, dst []byte) ([]byte, error)
 
 	// Send sends frames in order, with one write where the wire can. It waits for a slow peer. When

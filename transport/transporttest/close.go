@@ -39,7 +39,7 @@ func closeTwice(p *place) {
 		p.wantNoError(p.ends("Close", second))
 		p.wantNoError(c.Close())
 	}
-	p.ends("Send", sent)
+	_ = p.ends("Send", sent)
 }
 
 // afterClose: after Close every method returns net.ErrClosed, whatever was before.
@@ -64,7 +64,7 @@ func afterClose(p *place) {
 			p.Error("Peer is forgotten after Close")
 		}
 	}
-	p.ends("Send", sent)
+	_ = p.ends("Send", sent)
 	if p.cfg.OneShot {
 		return
 	}

@@ -74,7 +74,7 @@ func expect(p *place, c transport.Conn, want ...[]byte) error {
 	for i, w := range want {
 		got, err := c.Receive(p.ctx, nil)
 		if err != nil {
-			return fmt.Errorf("Receive of frame %d: %w", i, err)
+			return fmt.Errorf("receiving frame %d: %w", i, err)
 		}
 		if !bytes.Equal(got, w) {
 			return fmt.Errorf("frame %d is %s, want %s", i, short(got), short(w))

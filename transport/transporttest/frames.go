@@ -36,17 +36,17 @@ func frames(count int) [][]byte {
 	return all
 }
 
-// sizes are the lengths at which buffers change, up to max and max itself.
-func sizes(max int) []int {
+// sizes are the lengths at which buffers change, up to longest and that itself.
+func sizes(longest int) []int {
 	var ok []int
 	for _, n := range []int{
 		2, 60, 511, 512, 513, 4095, 4096, 4097, 32767, 32768, 32769, 65535, 65536, 65537, 1 << 20,
 	} {
-		if n < max {
+		if n < longest {
 			ok = append(ok, n)
 		}
 	}
-	return append(ok, max)
+	return append(ok, longest)
 }
 
 // short is a frame for a message.

@@ -31,7 +31,7 @@ func tooLarge(p *place) {
 	}
 	if p.cfg.Mute {
 		_ = accepted.Close()
-		p.ends("Send", sent)
+		_ = p.ends("Send", sent)
 		return
 	}
 	if accepted.Context().Err() != nil {
@@ -40,7 +40,7 @@ func tooLarge(p *place) {
 	p.send(accepted, hello)
 	p.wantFrame(dialed, hello)
 	_ = accepted.Close()
-	p.ends("Send", sent)
+	_ = p.ends("Send", sent)
 }
 
 // endless: memory does not grow with a frame that does not end.
@@ -61,7 +61,7 @@ func endless(p *place) {
 			}
 		}
 	}()
-	p.wantFrameError(accepted, transport.TooLarge)
+	_ = p.wantFrameError(accepted, transport.TooLarge)
 	runtime.ReadMemStats(&after)
 	const slack = 8 << 20
 	if took, limit := after.TotalAlloc-before.TotalAlloc, uint64(8*p.cfg.MaxFrame+slack); took > limit {

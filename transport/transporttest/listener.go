@@ -200,6 +200,6 @@ func silentPeers(p *place) {
 		p.Errorf("silent peers have delayed another by %v", took)
 	}
 	stop()
-	p.ends("Accept", serving)
+	_ = p.ends("Accept", serving)
 	p.wantNoError(p.l.Close())
 }

@@ -25,7 +25,7 @@ func pipelining(p *place) {
 	p.wantNoError(expect(p, dialed, all...))
 	p.wantNoError(p.ends("Send", sent))
 	_ = dialed.Close()
-	p.ends("Receive after the peer has closed", echoed)
+	_ = p.ends("Receive after the peer has closed", echoed)
 }
 
 // echoAll sends back what it receives until it cannot.
@@ -99,7 +99,7 @@ func manyConns(p *place) {
 		for range count {
 			c, err := p.l.Accept(p.ctx)
 			if err != nil {
-				return fmt.Errorf("Accept: %w", err)
+				return fmt.Errorf("accepting: %w", err)
 			}
 			serving.Go(func() {
 				defer func() { _ = c.Close() }()
@@ -134,18 +134,18 @@ func converse(p *place, f []byte, all *sync.WaitGroup) error {
 	defer answered()
 	c, err := p.dialer.Dial(p.ctx)
 	if err != nil {
-		return fmt.Errorf("Dial: %w", err)
+		return fmt.Errorf("dialing: %w", err)
 	}
 	defer func() { _ = c.Close() }()
 	if err := c.Send(p.ctx, f); err != nil {
-		return fmt.Errorf("Send: %w", err)
+		return fmt.Errorf("sending: %w", err)
 	}
 	if err := expect(p, c, f); err != nil {
 		return err
 	}
 	if p.cfg.OneShot {
 		if _, err := c.Receive(p.ctx, nil); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("Receive after the reply: %w, want io.EOF", err)
+			return fmt.Errorf("receiving after the reply: %w, want io.EOF", err)
 		}
 		return nil
 	}

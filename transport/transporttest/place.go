@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long anything that must happen may take. Nothing waits for it to pass.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 // A place is what a subtest works with: a listener, and the way to it.
 type place struct {

@@ -155,7 +155,7 @@ func badFirstByte(p *place) {
 	}
 	raw, c := p.raw("{}  x")
 	p.wantFrame(c, []byte("{}"))
-	p.wantFrameError(c, transport.BadFirstByte)
+	_ = p.wantFrameError(c, transport.BadFirstByte)
 	p.answered(raw, c)
 }
 
