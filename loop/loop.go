@@ -27,6 +27,7 @@ type Loop struct {
 	mu     sync.Mutex
 	queue  []func()
 	spare  []func() // the array of a queue that has been run
+	cut    bool     // queue is no longer the whole of its array
 	closed bool
 }
 
@@ -60,10 +61,14 @@ func (l *Loop) Ready() <-chan struct{} { return l.ready }
 // closed and all that was accepted has run, or the cause of ctx when that ends first; what is queued
 // then stays queued, for a later Run or Poll, or for ever.
 func (l *Loop) Run(ctx context.Context) error {
+	l.enter()
+	defer l.leave()
 	for {
-		err := l.wait(ctx)
-		if err != nil {
-			return ignoreClosed(err)
+		switch err := l.wait(ctx); {
+		case errors.Is(err, errDrained):
+			return nil
+		case err != nil:
+			return err
 		}
 		l.poll(ctx, 0)
 	}
@@ -72,8 +77,13 @@ func (l *Loop) Run(ctx context.Context) error {
 // RunOne waits until it has run one function. It returns nil then, and when the loop is closed and
 // empty, ErrClosed.
 func (l *Loop) RunOne(ctx context.Context) error {
+	l.enter()
+	defer l.leave()
 	for {
-		if err := l.wait(ctx); err != nil {
+		switch err := l.wait(ctx); {
+		case errors.Is(err, errDrained):
+			return ErrClosed
+		case err != nil:
 			return err
 		}
 		if l.poll(ctx, 1) > 0 {
@@ -84,10 +94,18 @@ func (l *Loop) RunOne(ctx context.Context) error {
 
 // Poll runs, on the calling goroutine, what is queued at this moment, and says how many functions
 // that were. It never waits. What they post runs at the next Poll.
-func (l *Loop) Poll() int { return l.poll(context.Background(), 0) }
+func (l *Loop) Poll() int {
+	l.enter()
+	defer l.leave()
+	return l.poll(context.Background(), 0)
+}
 
 // PollOne runs one function if there is one, and says how many it ran: 0 or 1.
-func (l *Loop) PollOne() int { return l.poll(context.Background(), 1) }
+func (l *Loop) PollOne() int {
+	l.enter()
+	defer l.leave()
+	return l.poll(context.Background(), 1)
+}
 
 // Close makes every later Post fail with ErrClosed. What was accepted still runs: Run returns when
 // nothing is left, a select loop polls once more. Close may be called from any goroutine, the loop's
@@ -100,6 +118,18 @@ func (l *Loop) Close() {
 		close(l.done)
 	}
 }
+
+// enter makes the caller the one who runs the loop, until leave.
+func (l *Loop) enter() {
+	if l.running.Swap(true) {
+		panic("loop: two goroutines run one loop, or one of its functions runs it again")
+	}
+}
+
+func (l *Loop) leave() { l.running.Store(false) }
+
+// errDrained is what wait returns when the loop is closed and empty. A context's cause is never it.
+var errDrained = errors.New("loop: closed and empty")
 
 // wait returns nil when there may be something to run.
 func (l *Loop) wait(ctx context.Context) error {
@@ -120,7 +150,7 @@ func (l *Loop) wait(ctx context.Context) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if len(l.queue) == 0 {
-			return ErrClosed
+			return errDrained
 		}
 		return nil
 	}
@@ -129,14 +159,9 @@ func (l *Loop) wait(ctx context.Context) error {
 // poll runs what is queued now, at most limit functions unless that is 0, and stops between two of
 // them when ctx ends.
 func (l *Loop) poll(ctx context.Context, limit int) (ran int) {
-	if l.running.Swap(true) {
-		panic("loop: two goroutines run one loop, or one of its functions runs it again")
-	}
-	defer l.running.Store(false)
-
-	batch := l.take(limit)
+	batch, whole := l.take(limit)
 	done := ctx.Done()
-	defer func() { l.putBack(batch, ran) }() // also when a function panics
+	defer func() { l.putBack(batch, ran, whole) }() // also when a function panics
 	for ran < len(batch) {
 		if done != nil && ran > 0 && ctx.Err() != nil {
 			return ran
@@ -149,26 +174,28 @@ func (l *Loop) poll(ctx context.Context, limit int) (ran int) {
 	return ran
 }
 
-// take takes the queue, or its first limit functions.
-func (l *Loop) take(limit int) []func() {
+// take takes the queue, or its first limit functions, and says whether that is a whole array.
+func (l *Loop) take(limit int) (batch []func(), whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select { // whoever polls has heard the signal
 	case <-l.ready:
 	default:
 	}
-	batch := l.queue
+	batch = l.queue
 	if limit > 0 && len(batch) > limit {
-		l.queue = batch[limit:]
+		l.queue, l.cut = batch[limit:], true
 		l.signal()
-		return batch[:limit:limit]
+		return batch[:limit:limit], false
 	}
-	l.queue, l.spare = l.spare[:0], nil
-	return batch
+	whole = !l.cut
+	l.queue, l.spare, l.cut = l.spare[:0], nil, false
+	return batch, whole
 }
 
-// putBack returns what of a batch did not run to the front of the queue, and keeps its array.
-func (l *Loop) putBack(batch []func(), ran int) {
+// putBack returns what of a batch did not run to the front of the queue, and keeps its array if that
+// is whole and small: the end of a large one would hold all of it.
+func (l *Loop) putBack(batch []func(), ran int, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if rest := batch[ran:]; len(rest) > 0 {
@@ -176,7 +203,7 @@ func (l *Loop) putBack(batch []func(), ran int) {
 		l.signal()
 		return
 	}
-	if l.spare == nil && cap(batch) <= 1024 {
+	if whole && l.spare == nil && cap(batch) <= 1024 {
 		l.spare = batch[:0]
 	}
 }
@@ -187,11 +214,4 @@ func (l *Loop) signal() {
 	case l.ready <- struct{}{}:
 	default:
 	}
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, ErrClosed) {
-		return nil
-	}
-	return err
 }

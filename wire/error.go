@@ -9,7 +9,7 @@ import (
 // An Error is a failed command as its caller sees it. A handler returns one to choose the result
 // and the words; any other error becomes result 1 with its text.
 type Error struct {
-	Code   Code    // the reply's result
+	Code   Code    // the reply's result; 0 is taken for CodeError
 	Word   string  // a stable word for programs, "bad-arguments"; "": the code's own
 	Text   string  // for people: what, where, and what to do next
 	Fields []Field // the arguments at fault, if it was them
@@ -58,6 +58,11 @@ func Failure(err error) Reply {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = &Error{Code: CodeError, Text: err.Error()}
+	}
+	if e.Code == CodeSuccess { // forgotten; a failure is no success
+		failed := *e
+		failed.Code = CodeError
+		e = &failed
 	}
 	text := e.Text
 	if text == "" { // Kea: no failure without a text

@@ -67,8 +67,12 @@ func (id ID) MarshalJSON() ([]byte, error) {
 	return id.append(nil), nil
 }
 
-// UnmarshalJSON reads an ID.
+// UnmarshalJSON reads an ID; null is the zero ID.
 func (id *ID) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*id = ID{}
+		return nil
+	}
 	var ok bool
 	if *id, ok = parseID(text); !ok {
 		return errBadID

@@ -17,15 +17,14 @@ type parser struct {
 	i     int
 	depth int
 
-	keys  []span // the keys of all maps that are open, those of the innermost last
-	array [16]span
-
-	outer   int      // where the outermost value starts
-	names   []string // the members of the outermost map to remember
-	members []Value  // where each of names was found
-	room    [8]Value // for members
-	unknown []byte   // the first other key in byte order
+	outer   int               // where the outermost value starts
+	names   []string          // the members of the outermost map to remember
+	members [maxMembers]Value // where each of names was found
+	unknown []byte            // the first other key in byte order
 }
+
+// maxMembers is how many members of the outermost map can be remembered.
+const maxMembers = 8
 
 // A span is a key without its quotes.
 type span struct {
@@ -35,13 +34,10 @@ type span struct {
 
 // whole parses b as one value with nothing but white space around it.
 func (p *parser) whole() *Error {
-	p.keys = p.array[:0]
-	if p.members == nil {
-		p.members = p.room[:]
-	}
+	var keys [16]span
 	p.space()
 	p.outer = p.i
-	if err := p.value(); err != nil {
+	if err := p.value(keys[:0]); err != nil {
 		return err
 	}
 	p.space()
@@ -62,8 +58,9 @@ func (p *parser) space() {
 	}
 }
 
-// value parses the value that starts at i.
-func (p *parser) value() *Error {
+// value parses the value that starts at i. keys are those of all maps that are open around it, the
+// innermost one's last.
+func (p *parser) value(keys []span) *Error {
 	if p.i >= len(p.b) {
 		return p.cut()
 	}
@@ -72,9 +69,9 @@ func (p *parser) value() *Error {
 	}
 	switch c := p.b[p.i]; c {
 	case '{':
-		return p.object()
+		return p.object(keys)
 	case '[':
-		return p.list()
+		return p.list(keys)
 	case '"':
 		_, err := p.text()
 		return err
@@ -88,7 +85,7 @@ func (p *parser) value() *Error {
 	return p.errorf(p.i+1, "bad-json", "error: unexpected character %s", p.char())
 }
 
-func (p *parser) object() *Error {
+func (p *parser) object(keys []span) *Error {
 	p.depth++
 	p.i++
 	p.space()
@@ -97,7 +94,7 @@ func (p *parser) object() *Error {
 		p.depth--
 		return nil
 	}
-	first := len(p.keys)
+	first := len(keys)
 	var many map[string]struct{} // the keys, once they are too many to go through
 	for {
 		p.space()
@@ -106,16 +103,16 @@ func (p *parser) object() *Error {
 		if err != nil {
 			return err
 		}
-		if p.duplicate(key, p.keys[first:], &many) {
+		if p.duplicate(key, keys[first:], &many) {
 			return p.errorf(quote+1, "duplicate-key", "duplicate key '%s'", Shorten(p.string(key)))
 		}
-		p.keys = append(p.keys, key)
+		keys = append(keys, key)
 		if err := p.expect(":"); err != nil {
 			return err
 		}
 		p.space()
 		start := p.i
-		if err := p.value(); err != nil {
+		if err := p.value(keys); err != nil {
 			return err
 		}
 		if p.depth == 1 {
@@ -125,7 +122,6 @@ func (p *parser) object() *Error {
 			return err
 		}
 		if p.b[p.i-1] == '}' {
-			p.keys = p.keys[:first]
 			p.depth--
 			return nil
 		}
@@ -143,7 +139,7 @@ func (p *parser) key() (span, *Error) {
 	return p.text()
 }
 
-func (p *parser) list() *Error {
+func (p *parser) list(keys []span) *Error {
 	p.depth++
 	p.i++
 	p.space()
@@ -154,7 +150,7 @@ func (p *parser) list() *Error {
 	}
 	for {
 		p.space()
-		if err := p.value(); err != nil {
+		if err := p.value(keys); err != nil {
 			return err
 		}
 		if err := p.expect(",]"); err != nil {

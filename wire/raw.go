@@ -25,14 +25,20 @@ func ParseRaw(text []byte) (Raw, error) {
 	if bad := (&parser{b: v}).whole(); bad != nil {
 		return Raw{}, bad
 	}
-	b, err := appendCompact(make([]byte, 0, len(text)), text)
-	return Raw{b}, err
+	b, err := appendCompact(make([]byte, 0, len(text)), text, forKea)
+	if err != nil {
+		return Raw{}, err
+	}
+	return Raw{b}, nil
 }
 
 // Encode encodes v as a Raw.
 func Encode(v any) (Raw, error) {
 	b, err := appendArguments(nil, v)
-	return Raw{b}, err
+	if err != nil {
+		return Raw{}, err
+	}
+	return Raw{b}, nil
 }
 
 // String returns the JSON text.
@@ -52,9 +58,16 @@ func (r Raw) text() []byte {
 // and two are around the arguments, the reply and HTTP's list.
 const maxReplyDepth = 97
 
-// appendCompact appends well-formed JSON without white space and as Kea's clients can read it:
-// characters beyond U+00FF as themselves, not as escapes. What they cannot read at all is an error.
-func appendCompact(dst, src []byte) ([]byte, error) {
+// Whether appendCompact refuses what Kea's clients cannot read.
+const (
+	forKea   = true
+	anything = false
+)
+
+// appendCompact appends well-formed JSON without white space and as Kea can read it: characters
+// beyond U+00FF as themselves, not as escapes. What its clients cannot read at all is an error, if
+// it is for them.
+func appendCompact(dst, src []byte, strict bool) ([]byte, error) {
 	depth := 0
 	for i := 0; i < len(src); {
 		switch c := src[i]; c {
@@ -69,13 +82,15 @@ func appendCompact(dst, src []byte) ([]byte, error) {
 			for i+n < len(src) && numberByte[src[i+n]] {
 				n++
 			}
-			if err := checkNumber(src[i : i+n]); err != nil {
-				return dst, err
+			if strict {
+				if err := checkNumber(src[i : i+n]); err != nil {
+					return dst, err
+				}
 			}
 			dst = append(dst, src[i:i+n]...)
 			i += n
 		case '{', '[':
-			if depth++; depth > maxReplyDepth {
+			if depth++; strict && depth > maxReplyDepth {
 				return dst, fmt.Errorf("nested more than %d levels deep, which Kea's clients cannot read", maxReplyDepth)
 			}
 			dst = append(dst, c)

@@ -15,7 +15,7 @@ type Reply struct {
 	ID        ID     // the request's
 	Code      Code   // its result
 	Text      string // for people; required unless Code is CodeSuccess
-	Arguments any    // what is to be encoded: a Raw, a Value, or any Go value; nil: nothing. Decoded: a Value
+	Arguments any    // what is to be encoded: a Raw, a Value, or any Go value; nil, or a nil Value: nothing. Decoded: a Value
 	More      bool   // another reply to the same request follows
 }
 
@@ -61,7 +61,7 @@ func AppendReply(dst []byte, r Reply) ([]byte, error) {
 		dst = append(dst, `,"text":`...)
 		dst = appendString(dst, r.Text)
 	}
-	if r.Arguments != nil {
+	if v, ok := r.Arguments.(Value); r.Arguments != nil && (!ok || v != nil) {
 		dst = append(dst, `,"arguments":`...)
 		var err error
 		if dst, err = appendArguments(dst, r.Arguments); err != nil {
@@ -88,7 +88,7 @@ func appendArguments(dst []byte, v any) ([]byte, error) {
 		if bad := (&parser{b: v}).whole(); bad != nil {
 			return dst, bad
 		}
-		return appendCompact(dst, v)
+		return appendCompact(dst, v, forKea)
 	}
 	buf := scratch.Get().(*bytes.Buffer)
 	defer func() {
@@ -100,7 +100,7 @@ func appendArguments(dst []byte, v any) ([]byte, error) {
 	if err := json.MarshalWrite(buf, v, json.Deterministic(true), allowInvalidUTF8); err != nil {
 		return dst, err
 	}
-	return appendCompact(dst, buf.Bytes())
+	return appendCompact(dst, buf.Bytes(), forKea)
 }
 
 // The members of a reply.

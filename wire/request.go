@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -59,10 +60,12 @@ func DecodeRequest(frame []byte) (Request, *Error) {
 		if err != nil || seconds <= 0 || seconds > maxTimeout.Seconds() {
 			return r, invalid("/timeout", "expected 'timeout' to be a number of seconds above 0 and at most %d, got %s", int(maxTimeout.Seconds()), Shorten(string(timeout)))
 		}
-		r.Timeout = time.Duration(seconds * float64(time.Second))
+		r.Timeout = max(1, time.Duration(math.Round(seconds*float64(time.Second)))) // 0 would be for ever
 	}
 	if service := p.members[memberService]; service != nil {
-		_ = service.Decode(&r.Service) // whatever else it is, a daemon ignores it
+		var names []string
+		_ = service.Decode(&names) // whatever else it is, a daemon ignores it
+		r.Service = names
 	}
 	return r, nil
 }
@@ -79,16 +82,18 @@ func invalid(pointer, format string, args ...any) *Error {
 	return e
 }
 
-// AppendRequest appends r as a compact frame.
+// AppendRequest appends r as a compact frame. It fails, and returns dst as it was, when the arguments
+// are no JSON or nested too deeply for a request.
 func AppendRequest(dst []byte, r Request) ([]byte, error) {
+	start := len(dst)
 	dst = append(dst, `{"command":`...)
 	dst = appendString(dst, r.Command)
 	if r.Arguments != nil {
-		if bad := (&parser{b: r.Arguments}).whole(); bad != nil {
-			return dst, bad
+		if bad := (&parser{b: r.Arguments, depth: 1}).whole(); bad != nil {
+			return dst[:start], bad
 		}
 		dst = append(dst, `,"arguments":`...)
-		dst = append(dst, r.Arguments...)
+		dst, _ = appendCompact(dst, r.Arguments, anything)
 	}
 	if len(r.Service) > 0 {
 		dst = append(dst, `,"service":[`...)

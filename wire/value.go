@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 )
@@ -17,6 +18,20 @@ var strictly = json.RejectUnknownMembers(true)
 
 // Decode reads v into what into points at. Keys that the type does not have are errors.
 func (v Value) Decode(into any) error { return json.Unmarshal(v, into, strictly) }
+
+// MarshalJSON returns the value, so that it may be part of a Go value; a nil Value is null.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if v == nil {
+		return []byte("null"), nil
+	}
+	return v, nil
+}
+
+// UnmarshalJSON keeps a copy of text.
+func (v *Value) UnmarshalJSON(text []byte) error {
+	*v = bytes.Clone(text)
+	return nil
+}
 
 // Valid reports whether v keeps the promises of its type.
 func (v Value) Valid() bool {
@@ -67,15 +82,15 @@ func (v Value) kind() kind {
 
 // Has reports whether v is a map that has all the given members.
 func (v Value) Has(names ...string) bool {
-	p := parser{b: v, names: names}
-	if len(names) > len(p.room) {
-		p.members = make([]Value, len(names))
+	if len(names) > maxMembers {
+		return v.Has(names[:maxMembers]...) && v.Has(names[maxMembers:]...)
 	}
-	if p.whole() != nil {
+	p := parser{b: v, names: names}
+	if p.whole() != nil || v[p.outer] != '{' {
 		return false
 	}
-	for i := range names {
-		if p.members[i] == nil {
+	for _, name := range names {
+		if p.members[slices.Index(names, name)] == nil { // a name given twice is found once
 			return false
 		}
 	}

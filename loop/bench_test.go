@@ -1,0 +1,60 @@
+package loop_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/loop"
+)
+
+// BenchmarkPost is one goroutine that posts while the loop runs.
+func BenchmarkPost(b *testing.B) {
+	l := loop.New()
+	ran := 0
+	f := func() { ran++ }
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = l.Run(context.Background()) })
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		if err := l.Post(f); err != nil {
+			b.Fatal(err)
+		}
+	}
+	l.Close()
+	wg.Wait()
+	require.Equal(b, n, ran)
+}
+
+// BenchmarkHandOff is a function posted and waited for.
+func BenchmarkHandOff(b *testing.B) {
+	l := loop.New()
+	done := make(chan struct{}, 1)
+	f := func() { done <- struct{}{} }
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = l.Run(context.Background()) })
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := l.Post(f); err != nil {
+			b.Fatal(err)
+		}
+		<-done
+	}
+	l.Close()
+	wg.Wait()
+}
+
+// BenchmarkPoll is what a select loop pays for a function: post and poll on one goroutine.
+func BenchmarkPoll(b *testing.B) {
+	l := loop.New()
+	f := func() {}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = l.Post(f)
+		l.Poll()
+	}
+}
