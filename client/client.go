@@ -137,7 +137,16 @@ func (c *Client) send(ctx context.Context, r wire.Request) error {
 		return err
 	}
 	defer func() { <-c.sending }()
-	return c.conn.Send(context.Background(), frame)
+	err = c.conn.Send(context.Background(), frame)
+	if err == nil {
+		return nil
+	}
+	select { // whoever closed the conn may have said why, which counts more
+	case <-c.done:
+		return c.reason()
+	case <-ctx.Done():
+		return err
+	}
 }
 
 // cancel asks the daemon to give up a command. That command's reply, whatever it says, frees the
@@ -201,6 +210,9 @@ func take(ctx context.Context, places chan<- struct{}, done <-chan struct{}, rea
 	case <-done:
 		return reason()
 	default:
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	select {
 	case places <- struct{}{}:

@@ -440,11 +440,6 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			for l.PollOne() > 0 {
 			}
 		},
-		"RunOne": func(l *loop.Loop) {
-			for range n {
-				_ = l.RunOne(context.Background())
-			}
-		},
 		"a panic": func(l *loop.Loop) {
 			func() {
 				defer func() { _ = recover() }()

@@ -109,6 +109,9 @@ func (c *conversation) flush(w *sender) {
 			return
 		}
 		c.out = c.spare[:0]
+		if len(batch) >= c.m.opts.MaxInFlight {
+			c.changed.Broadcast()
+		}
 		c.mu.Unlock()
 
 		sent := w.deliver(c, batch)

@@ -1,9 +1,12 @@
 package mgr
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
+	"strings"
 
 	"github.com/rudderpost/rudderpost/mgr/schema"
 	"github.com/rudderpost/rudderpost/wire"
@@ -11,7 +14,10 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-var emptyMap = wire.Value("{}")
+var (
+	emptyMap = wire.Value("{}")
+	null     = []byte("null") // which decoding takes for the zero value of any type
+)
 
 // decoder returns a function that decodes arguments strictly into an In. The decoding is the check;
 // the schema is asked where a type cannot say what is required, and after a failure, to list all
@@ -27,8 +33,11 @@ func decoder[In any](s *schema.Schema) func(wire.Value) (any, error) {
 			arguments = emptyMap
 		}
 		var in In
+		if arguments == nil && s.Type == "" { // anything will do, nothing too
+			return in, nil
+		}
 		err := arguments.Decode(&in)
-		if err == nil && !exacting && (len(s.Required) == 0 || arguments.Has(s.Required...)) {
+		if err == nil && !exacting && !bytes.Contains(arguments, null) && (len(s.Required) == 0 || arguments.Has(s.Required...)) {
 			return in, nil
 		}
 		if misfit := misfit(s, arguments, isMap, err); misfit != nil {
@@ -41,8 +50,13 @@ func decoder[In any](s *schema.Schema) func(wire.Value) (any, error) {
 // misfit tells all that is wrong with arguments; nil when that is nothing. err is what decoding said.
 func misfit(s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
 	bad := &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}
-	if isMap && arguments.Kind() != "map" {
+	switch {
+	case arguments == nil:
+		bad.Text = "Missing mandatory 'arguments' parameter."
+	case isMap && arguments.Kind() != "map":
 		bad.Text = fmt.Sprintf("expected 'arguments' to be a map, got %s instead", arguments.Kind())
+	}
+	if bad.Text != "" {
 		bad.Fields = []wire.Field{{Pointer: "", Text: bad.Text}}
 		return bad
 	}
@@ -59,34 +73,32 @@ func misfit(s *schema.Schema, arguments wire.Value, isMap bool, err error) error
 	default:
 		bad.Text = err.Error()
 		if e, ok := errors.AsType[*json.SemanticError](err); ok {
-			bad.Text = fmt.Sprintf("'%s' parameter: %s", trimSlash(string(e.JSONPointer)), semantic(e))
+			bad.Text = semantic(e)
 			bad.Fields = []wire.Field{{Pointer: string(e.JSONPointer), Text: bad.Text}}
 		}
 	}
 	return bad
 }
 
-func trimSlash(pointer string) string {
-	if pointer != "" {
-		return pointer[1:]
-	}
-	return pointer
-}
-
 // semantic says in words what the JSON package found.
 func semantic(e *json.SemanticError) string {
+	name := "'" + strings.TrimPrefix(string(e.JSONPointer), "/") + "' parameter"
 	switch {
+	case errors.Is(e.Err, strconv.ErrRange):
+		return fmt.Sprintf("%s: %s does not fit into %s", name, e.JSONValue, kindWords[e.GoType.Kind()])
+	case errors.Is(e.Err, strconv.ErrSyntax) && e.JSONKind == '0':
+		return name + " expected to be an integer."
+	case errors.Is(e.Err, strconv.ErrSyntax):
+		return fmt.Sprintf("%s: %s is no integer", name, e.JSONValue)
 	case e.Err != nil:
-		return e.Err.Error()
-	case e.GoType != nil && len(e.JSONValue) > 0:
-		return fmt.Sprintf("%s does not fit into %s", e.JSONValue, kindWords[e.GoType.Kind()])
+		return name + ": " + e.Err.Error()
 	}
-	return "has the wrong type"
+	return name + " has the wrong type"
 }
 
 var kindWords = map[reflect.Kind]string{
 	reflect.Int8: "8 bits", reflect.Int16: "16 bits", reflect.Int32: "32 bits", reflect.Int64: "64 bits", reflect.Int: "64 bits",
 	reflect.Uint8: "8 bits without a sign", reflect.Uint16: "16 bits without a sign",
 	reflect.Uint32: "32 bits without a sign", reflect.Uint64: "64 bits without a sign", reflect.Uint: "64 bits without a sign",
-	reflect.Float32: "a number", reflect.Float64: "a number",
+	reflect.Float32: "32 bits", reflect.Float64: "64 bits",
 }

@@ -16,7 +16,7 @@ func (m *CommandMgr) registerBuiltin() {
 		Func("describe-command", "Describe a command: what it does, whom it is for, its arguments and what it returns.", Read, m.describeCommand,
 			Example(`{"command":"list-commands"}`)),
 		Func("whoami", "Say who the daemon takes you for.", Read, m.whoami, AnyArguments()),
-		Async("cancel", "Cancel a command in flight on the same conn, by its id.", Read, m.cancel,
+		Async(cancelName, "Cancel a command in flight on the same conn, by its id.", Read, m.cancel,
 			Example(`{"id":7}`)),
 	}
 	if err := m.Register(builtin...); err != nil {
@@ -71,6 +71,8 @@ func (m *CommandMgr) whoami(ctx context.Context, _ None) (identity, error) {
 	}
 	return id, nil
 }
+
+const cancelName = "cancel"
 
 type cancelIn struct {
 	ID wire.ID `json:"id" doc:"The id of the command to cancel."`

@@ -178,7 +178,7 @@ func returns(out reflect.Type) (*schema.Schema, error) {
 
 var (
 	nameRule      = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	errNilHandler = errors.New("Specified command handler is NULL") //nolint:staticcheck // Kea's words
+	errNilHandler = errors.New("Specified command handler is NULL") // Kea's words
 )
 
 // valid says why the command cannot be registered.

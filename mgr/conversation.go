@@ -44,8 +44,7 @@ type conversation struct {
 func (c *conversation) serve() {
 	defer c.close()
 	for !c.ended {
-		room := c.waitForRoom()
-		for call := range c.requests(room) { // bytes → frame → request
+		for call := range c.requests() { // bytes → frame → request
 			if bad := c.admit(call); bad != nil { // authorization, check, limits
 				c.refuse(call, bad)
 				continue
@@ -56,13 +55,15 @@ func (c *conversation) serve() {
 	}
 }
 
-// requests returns the requests that have arrived, at least one and at most room, each as a call. It
-// waits for the first only: those that came together are handed to the loop together.
-func (c *conversation) requests(room int) iter.Seq[*Call] {
+// requests returns the requests that have arrived, at least one and as many as there is room for,
+// each as a call. It waits for the first only: those that came together are handed to the loop
+// together. The first is received before there is room for it, so that a cancel is heard, and a
+// departure noticed, while the window is full.
+func (c *conversation) requests() iter.Seq[*Call] {
 	return func(yield func(*Call) bool) {
 		ctx := c.m.receiving
 		var now time.Time
-		for range room {
+		for room := 1; room > 0; room-- {
 			call := c.next
 			if call == nil {
 				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer()}
@@ -81,6 +82,9 @@ func (c *conversation) requests(room int) iter.Seq[*Call] {
 			}
 			call.Received = now
 			call.decode(frame)
+			if ctx != noWait {
+				room = c.waitForRoom(call)
+			}
 			c.ended = call.id.IsZero()
 			if !yield(call) || c.ended {
 				return
@@ -102,7 +106,7 @@ var errNoWait = errors.New("nothing more has arrived")
 // decode makes a request of a frame, and a call of that.
 func (c *Call) decode(frame []byte) {
 	c.size = len(frame)
-	request, bad := wire.DecodeRequest(frame)
+	request, bad := wire.Decoder{Name: c.manager.name}.Decode(frame)
 	c.id, c.Name, c.Arguments, c.bad = request.ID, request.Command, request.Arguments, bad
 	if bad != nil {
 		return
@@ -157,23 +161,30 @@ func (c *conversation) submit() {
 	for _, call := range rejected {
 		c.refuse(call, why)
 	}
-	if n := len(c.batch); n > 0 && c.ended {
-		c.watch(c.batch[n-1])
-	}
 	clear(c.batch)
 	c.batch = c.batch[:0]
 }
 
-// watch notices when the peer of a last request leaves while its command runs beside the loop, so
-// that it does not work for nobody. What the peer says meanwhile is not heard.
-func (c *conversation) watch(call *Call) {
-	if call.cancel == nil {
-		return
+// watch notices when the peer leaves while its last commands run beside the loop, so that they do
+// not work for nobody. What the peer says meanwhile is not heard.
+func (c *conversation) watch() {
+	for call := c.cancellable(); call != nil; call = c.cancellable() {
+		if _, err := c.conn.Receive(call.ctx, nil); err != nil && call.ctx.Err() == nil {
+			return
+		}
 	}
-	var err error
-	for err == nil {
-		_, err = c.conn.Receive(call.ctx, nil)
+}
+
+// cancellable returns a call whose context somebody's departure would end before its time.
+func (c *conversation) cancellable() *Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, call := range c.calls {
+		if call.cancel != nil && call.ctx.Err() == nil {
+			return call
+		}
 	}
+	return nil
 }
 
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.
@@ -200,14 +211,19 @@ func (c *conversation) refuse(call *Call, why *wire.Error) {
 	call.release()
 }
 
-// waitForRoom waits until another call fits into the window, and returns how many do.
-func (c *conversation) waitForRoom() int {
+// waitForRoom waits until a call fits into the window, and returns how many do. Replies that their
+// peer does not take fill it as calls do. A cancel has a place of its own.
+func (c *conversation) waitForRoom(call *Call) int {
+	most := c.m.opts.MaxInFlight
+	if call.Name == cancelName {
+		most++
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.calls) >= c.m.opts.MaxInFlight {
+	for len(c.calls) >= most || len(c.out) >= most {
 		c.changed.Wait()
 	}
-	return c.m.opts.MaxInFlight - len(c.calls)
+	return most - len(c.calls)
 }
 
 // find returns the call that has the id and has not been answered. c.mu is held.
@@ -233,7 +249,7 @@ func (c *conversation) leave(call *Call) {
 	if i < 0 {
 		return
 	}
-	if len(c.calls) == c.m.opts.MaxInFlight {
+	if len(c.calls) >= c.m.opts.MaxInFlight {
 		c.changed.Broadcast()
 	}
 	c.calls = slices.Delete(c.calls, i, i+1)
@@ -252,6 +268,7 @@ func (c *conversation) hold(n int) {
 
 // close waits until everything that is owed has been sent, or cannot be, and closes the conn.
 func (c *conversation) close() {
+	c.watch()
 	gone := c.conn.Context()
 	stop := context.AfterFunc(gone, func() {
 		c.mu.Lock()

@@ -80,6 +80,8 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	m.drained.Do(func() {
 		if err == nil {
 			m.senders.close()
+		} else {
+			go m.sweep()
 		}
 		close(m.done)
 		if m.own != nil {
@@ -87,6 +89,16 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 		}
 	})
 	return err
+}
+
+// sweep ends what a drain that was cut off has left, when the last of its commands has returned.
+func (m *CommandMgr) sweep() {
+	m.mu.Lock()
+	for len(m.speaking) > 0 {
+		m.quiet.Wait()
+	}
+	m.mu.Unlock()
+	m.senders.close()
 }
 
 func (m *CommandMgr) openSockets() []*Socket {

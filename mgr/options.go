@@ -68,7 +68,7 @@ func (o *Options) withDefaults() Options {
 	if filled.Logger == nil {
 		filled.Logger = slog.Default()
 	}
-	filled.Limits.fill()
+	filled.fill()
 	return filled
 }
 

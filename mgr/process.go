@@ -38,11 +38,16 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 		call.ctx = &call.plain
 		return m.invoke(call), nil
 	}
+	call.timeout = r.Timeout
 	call.bind(ctx)
 	m.mu.Lock()
 	m.calls++
 	m.mu.Unlock()
-	if _, bad := m.accept(call); bad != nil {
+	accept := m.accept
+	if nested {
+		accept = m.place
+	}
+	if _, bad := accept(call); bad != nil {
 		call.release()
 		p.finished(call)
 		return wire.Failure(bad), nil

@@ -17,6 +17,7 @@ type Socket struct {
 	listener transport.Listener
 	conns    int // m.mu guards it
 	accepts  sync.WaitGroup
+	closed   chan struct{} // closed by Close
 	once     sync.Once
 	err      error
 }
@@ -31,15 +32,14 @@ func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Socket, 
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{m: m, listener: listener}
+	s := &Socket{m: m, listener: listener, closed: make(chan struct{})}
 	m.mu.Lock()
-	m.sockets[s] = struct{}{}
-	closing := m.receiving.Err() != nil
-	m.mu.Unlock()
-	if closing {
-		_ = s.Close()
+	defer m.mu.Unlock()
+	if m.receiving.Err() != nil {
+		_ = listener.Close()
 		return nil, errShuttingDown
 	}
+	m.sockets[s] = struct{}{} // from now on somebody may close it
 	s.accepts.Go(s.accept)
 	return s, nil
 }
@@ -54,6 +54,7 @@ func (s *Socket) Close() error {
 		s.m.mu.Lock()
 		delete(s.m.sockets, s)
 		s.m.mu.Unlock()
+		close(s.closed)
 		s.err = s.listener.Close()
 		s.accepts.Wait()
 	})
@@ -78,7 +79,7 @@ func (s *Socket) accept() {
 		s.m.log.Error("cannot accept", "listener", s.Addr().String(), "error", err, "pause", pause)
 		select {
 		case <-time.After(pause):
-		case <-s.m.receiving.Done():
+		case <-s.closed:
 			return
 		}
 		pause = min(2*pause, longest)

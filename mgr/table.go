@@ -34,7 +34,6 @@ func (m *CommandMgr) Register(commands ...Command) error {
 			continue
 		}
 		if _, taken := next[cmd.Name]; taken {
-			//nolint:staticcheck // Kea's words
 			errs = append(errs, fmt.Errorf("Handler for command '%s' is already installed.", cmd.Name))
 			continue
 		}
@@ -56,9 +55,9 @@ func (m *CommandMgr) Deregister(name string) error {
 	cmd, ok := next[name]
 	switch {
 	case !ok:
-		return fmt.Errorf("Handler for command '%s' not found.", name) //nolint:staticcheck // Kea's words
+		return fmt.Errorf("Handler for command '%s' not found.", name) // Kea's words
 	case cmd.builtin:
-		return fmt.Errorf("Can't uninstall internal command '%s'", name) //nolint:staticcheck // Kea's words
+		return fmt.Errorf("Can't uninstall internal command '%s'", name) // Kea's words
 	}
 	delete(next, name)
 	cmd.gone.Store(true)
@@ -82,6 +81,14 @@ func (m *CommandMgr) lookup(name string) *registered {
 		return cmd
 	}
 	return m.unknown
+}
+
+// name returns a command's name without making a new string of it, if there is such a command.
+func (m *CommandMgr) name(name []byte) string {
+	if cmd, ok := (*m.table.Load())[string(name)]; ok {
+		return cmd.Name
+	}
+	return string(name)
 }
 
 // unsupported answers calls of commands that do not exist.

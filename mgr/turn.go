@@ -54,9 +54,13 @@ func (q *queue) take(l loop.Poster) []*Call {
 		q.posted = false
 		return calls
 	}
-	q.calls = append(q.spare[:0], calls[perTurn:]...)
-	q.spare = nil
-	_ = l.Post(q.turn) // the loop is running this very turn, so it is not closed with it undone
+	if l.Post(q.turn) != nil { // closed, and this is the last turn
+		q.calls, q.posted = nil, false
+		return calls
+	}
+	rest := q.spare[:0]
+	rest = append(rest, calls[perTurn:]...)
+	q.calls, q.spare = rest, nil
 	return calls[:perTurn]
 }
 
@@ -84,11 +88,17 @@ func (m *CommandMgr) turn() {
 
 var errLeft = &wire.Error{Code: wire.CodeCancelled, Text: "its caller left before its turn came"}
 
-// accept hands calls to where their commands run. It returns those that it could not, and why.
+// accept hands calls to where their commands run, unless the drain has begun. It returns those that
+// it could not hand over, and why.
 func (m *CommandMgr) accept(calls ...*Call) (rejected []*Call, why *wire.Error) {
 	if m.receiving.Err() != nil {
 		return calls, errShuttingDown
 	}
+	return m.place(calls...)
+}
+
+// place is accept for the parts of a command, which are finished as it is.
+func (m *CommandMgr) place(calls ...*Call) (rejected []*Call, why *wire.Error) {
 	queued := calls[:0]
 	for _, call := range calls {
 		if call.target.Async {
@@ -104,8 +114,15 @@ func (m *CommandMgr) accept(calls ...*Call) (rejected []*Call, why *wire.Error) 
 
 var errShuttingDown = &wire.Error{Code: wire.CodeShuttingDown, Text: "the daemon is shutting down and takes no more commands"}
 
-// check authorizes a call, and then, never before, decodes its arguments.
-func (m *CommandMgr) check(call *Call) *wire.Error {
+// check authorizes a call, and then, never before, decodes its arguments. A panic in somebody's
+// Authorizer or UnmarshalJSON allows nothing.
+func (m *CommandMgr) check(call *Call) (bad *wire.Error) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.logPanic(call, v)
+			bad = errInternal
+		}
+	}()
 	if err := m.opts.Authorizer.Authorize(call); err != nil {
 		if e, ok := errors.AsType[*wire.Error](err); ok {
 			return e
@@ -116,7 +133,7 @@ func (m *CommandMgr) check(call *Call) *wire.Error {
 		return nil
 	}
 	var err error
-	if call.input, err = m.decode(call); err != nil {
+	if call.input, err = call.target.check(call.Arguments); err != nil {
 		e, ok := errors.AsType[*wire.Error](err)
 		if !ok {
 			e = &wire.Error{Code: wire.CodeError, Word: "bad-arguments", Text: err.Error()}
@@ -124,17 +141,6 @@ func (m *CommandMgr) check(call *Call) *wire.Error {
 		return e
 	}
 	return nil
-}
-
-// decode makes an error of a panic in somebody's UnmarshalJSON.
-func (m *CommandMgr) decode(call *Call) (input any, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			m.logPanic(call, v)
-			err = errInternal
-		}
-	}()
-	return call.target.check(call.Arguments)
 }
 
 // invoke runs the handler of a call, on whatever goroutine the command runs.
@@ -166,7 +172,7 @@ func (m *CommandMgr) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, errImpatient), errors.Is(err, context.DeadlineExceeded):
 		return &wire.Error{Code: wire.CodeTimeout, Text: err.Error()}
-	case errors.Is(err, context.Canceled), errors.Is(err, errCancelled):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.Cause(ctx)):
 		return &wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}
 	}
 	return err

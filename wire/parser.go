@@ -48,7 +48,7 @@ func (p *parser) whole() *Error {
 }
 
 func (p *parser) space() {
-	for p.i < len(p.b) {
+	for p.i < len(p.b) && p.b[p.i] <= ' ' {
 		switch p.b[p.i] {
 		case ' ', '\t', '\n', '\r':
 			p.i++
@@ -230,6 +230,12 @@ func (p *parser) text() (span, *Error) {
 	i := s.start
 	b := p.b
 	for i < len(b) {
+		for i < len(b) && plainByte[b[i]] {
+			i++
+		}
+		if i == len(b) {
+			break
+		}
 		c := b[i]
 		switch {
 		case c == '"':
@@ -245,8 +251,6 @@ func (p *parser) text() (span, *Error) {
 			i += n
 		case c < ' ':
 			return s, p.errorf(i+1, "bad-json", "unescaped control character in string")
-		case c < utf8.RuneSelf:
-			i++
 		default:
 			r, n := utf8.DecodeRune(b[i:])
 			if r == utf8.RuneError && n == 1 {
@@ -258,6 +262,14 @@ func (p *parser) text() (span, *Error) {
 	p.i = i
 	return s, p.errorf(i, "bad-json", "Unterminated string")
 }
+
+// plainByte has the bytes of strings that stand for themselves.
+var plainByte = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
 
 func (p *parser) word(kind, one, other string) *Error {
 	start := p.i

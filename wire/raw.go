@@ -16,8 +16,9 @@ var allowInvalidUTF8 = jsontext.AllowInvalidUTF8(true)
 
 // Raw is a value that is already encoded: compact, valid, and readable by every client of Kea,
 // because only ParseRaw and Encode make one. It goes into a reply without a second look, as often as
-// one likes. The zero Raw is null.
-type Raw struct{ b []byte }
+// one likes. The zero Raw is null. It is one pointer long, so that a Reply holds it without an
+// allocation.
+type Raw struct{ b *[]byte }
 
 // ParseRaw checks text and returns it as a Raw.
 func ParseRaw(text []byte) (Raw, error) {
@@ -29,7 +30,7 @@ func ParseRaw(text []byte) (Raw, error) {
 	if err != nil {
 		return Raw{}, err
 	}
-	return Raw{b}, nil
+	return Raw{&b}, nil
 }
 
 // Encode encodes v as a Raw.
@@ -38,7 +39,7 @@ func Encode(v any) (Raw, error) {
 	if err != nil {
 		return Raw{}, err
 	}
-	return Raw{b}, nil
+	return Raw{&b}, nil
 }
 
 // String returns the JSON text.
@@ -51,7 +52,7 @@ func (r Raw) text() []byte {
 	if r.b == nil {
 		return []byte("null")
 	}
-	return r.b
+	return *r.b
 }
 
 // maxReplyDepth is how deep arguments may be nested: Kea's readers stop at 99 levels with members,

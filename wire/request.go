@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"time"
@@ -29,7 +30,17 @@ const (
 // DecodeRequest reads a frame strictly. What it returns refers to the frame's bytes. The error, if
 // any, has Kea's words and says where; the Request then still has the ID if that could be read, so
 // that the answer finds its way.
-func DecodeRequest(frame []byte) (Request, *Error) {
+func DecodeRequest(frame []byte) (Request, *Error) { return Decoder{}.Decode(frame) }
+
+// A Decoder reads requests. The zero Decoder is DecodeRequest.
+type Decoder struct {
+	// Name makes a string of a command's name. A daemon has the strings of its commands already and
+	// need not make them anew. nil: a new string each time.
+	Name func(name []byte) string
+}
+
+// Decode does what DecodeRequest says.
+func (d Decoder) Decode(frame []byte) (Request, *Error) {
 	p := parser{b: frame, names: requestNames}
 	bad := p.whole()
 	r := Request{Arguments: p.members[memberArguments]}
@@ -54,7 +65,7 @@ func DecodeRequest(frame []byte) (Request, *Error) {
 	case !ok:
 		return r, invalid("/id", "expected 'id' to be a string of at most 128 bytes or an integer within ±2^53, got %s", Shorten(string(id)))
 	}
-	r.Command = unquote(command)
+	r.Command = d.name(command)
 	if timeout := p.members[memberTimeout]; timeout != nil {
 		seconds, err := strconv.ParseFloat(string(timeout), 64)
 		if err != nil || seconds <= 0 || seconds > maxTimeout.Seconds() {
@@ -68,6 +79,13 @@ func DecodeRequest(frame []byte) (Request, *Error) {
 		r.Service = names
 	}
 	return r, nil
+}
+
+func (d Decoder) name(command Value) string {
+	if d.Name == nil || bytes.IndexByte(command, '\\') >= 0 {
+		return unquote(command)
+	}
+	return d.Name(command[1 : len(command)-1])
 }
 
 // maxTimeout keeps a caller's patience within what timers hold.

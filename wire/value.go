@@ -74,8 +74,10 @@ func (v Value) kind() kind {
 	case 'n':
 		return kindNull
 	}
-	if bytes.ContainsAny(v, ".eE") {
-		return kindReal
+	for _, c := range v {
+		if c == '.' || c|0x20 == 'e' {
+			return kindReal
+		}
 	}
 	return kindInteger
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -20,14 +21,19 @@ type Problem struct {
 	Text    string // what, in Kea's words where Kea has some
 }
 
-// Check compares a JSON value with s and returns all that is wrong, in the order of the pointers; an
-// empty list means that it fits. It may be called from any goroutine.
+// Check compares a JSON value with s and returns all that is wrong; an empty list means that it fits.
+// Of a map it tells first what is missing, then the rest in the order of the names. It may be called
+// from any goroutine.
 func (s *Schema) Check(value []byte) []Problem {
 	var v any
+	var c checker
 	if err := json.Unmarshal(value, &v); err != nil {
+		if e, ok := errors.AsType[*json.SemanticError](err); ok { // nothing else is beyond an any
+			c.report(string(e.JSONPointer), "'%s' parameter: the number %s is too large.", named(string(e.JSONPointer)), e.JSONValue)
+			return c.problems
+		}
 		return []Problem{{"", err.Error()}}
 	}
-	var c checker
 	c.check(s, v, "")
 	return c.problems
 }
@@ -46,8 +52,8 @@ func (s *Schema) Exacting() bool {
 func (s *Schema) exacting() bool { return len(s.Required) > 0 || s.Exacting() }
 
 func (s *Schema) constrained() bool {
-	unsigned := s.Minimum != nil && *s.Minimum == 0 && s.Type == "integer" // the Go type's own
-	return len(s.Enum) > 0 || s.Minimum != nil && !unsigned || s.Maximum != nil || s.Pattern != "" ||
+	own := s.unsigned && s.Minimum != nil && *s.Minimum == 0 // the Go type's
+	return len(s.Enum) > 0 || s.Minimum != nil && !own || s.Maximum != nil || s.Pattern != "" ||
 		s.MinLength > 0 || s.MaxLength > 0 || s.MinItems > 0 || s.MaxItems > 0
 }
 
@@ -57,8 +63,14 @@ func (c *checker) report(pointer, format string, args ...any) {
 	c.problems = append(c.problems, Problem{pointer, fmt.Sprintf(format, args...)})
 }
 
-// named is how a text names a member: by its pointer without the first slash.
-func named(pointer string) string { return strings.TrimPrefix(pointer, "/") }
+// named is how a text names a member: by its pointer without the first slash. What is described as a
+// whole are the arguments.
+func named(pointer string) string {
+	if pointer == "" {
+		return "arguments"
+	}
+	return pointer[1:]
+}
 
 var articles = map[string]string{
 	"object": "a map", "array": "a list", "string": "a string",

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -39,7 +40,7 @@ func derive(t reflect.Type, within []reflect.Type) (*Schema, error) {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return &Schema{Type: "integer"}, nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return &Schema{Type: "integer", Minimum: new(float64)}, nil
+		return &Schema{Type: "integer", Minimum: new(float64), unsigned: true}, nil
 	case reflect.Float32, reflect.Float64:
 		return &Schema{Type: "number"}, nil
 	case reflect.String:
@@ -57,7 +58,11 @@ func derive(t reflect.Type, within []reflect.Type) (*Schema, error) {
 			return &Schema{Type: "string", Format: "base64"}, nil
 		}
 		items, err := derive(t.Elem(), append(within, t))
-		return &Schema{Type: "array", Items: items}, err
+		s := &Schema{Type: "array", Items: items}
+		if t.Kind() == reflect.Array {
+			s.MinItems, s.MaxItems = t.Len(), t.Len()
+		}
+		return s, err
 	case reflect.Map:
 		values, err := derive(t.Elem(), append(within, t))
 		return &Schema{Type: "object", Values: values}, err
@@ -72,12 +77,13 @@ func derive(t reflect.Type, within []reflect.Type) (*Schema, error) {
 func special(t reflect.Type) (*Schema, error, bool) {
 	p := reflect.PointerTo(t)
 	switch {
-	case t.Kind() != reflect.Interface && t.Implements(schemerType):
-		return reflect.Zero(t).Interface().(Schemer).JSONSchema(), nil, true
+	case t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && t.Implements(schemerType):
+		s := *reflect.Zero(t).Interface().(Schemer).JSONSchema() // a copy, since tags will change it
+		return &s, nil, true
 	case t == timeType:
 		return &Schema{Type: "string", Format: "date-time"}, nil, true
 	case t == durationType:
-		return nil, fmt.Errorf("a time.Duration has no JSON form of its own; use a number of seconds"), true
+		return nil, errors.New("a time.Duration has no JSON form of its own; use a number of seconds"), true
 	case t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer:
 		return nil, nil, false
 	case p.Implements(marshalerToType) || p.Implements(marshalerType):
@@ -110,6 +116,9 @@ func (s *Schema) fields(t reflect.Type, within []reflect.Type) error {
 			continue
 		case name == "":
 			name = f.Name
+		}
+		if hasOption(options, "string") {
+			return fmt.Errorf("field %s: the option string of its tag json is not supported", f.Name)
 		}
 		member, err := derive(f.Type, within)
 		if err != nil {
@@ -151,7 +160,17 @@ func (s *Schema) tags(tag reflect.StructTag) error {
 	return nil
 }
 
+// takes says which types a tag's entry is for, where that is not all.
+var takes = map[string]string{
+	"min": "integer number", "max": "integer number",
+	"minlen": "string array", "maxlen": "string array",
+	"enum": "string integer number", "pattern": "string",
+}
+
 func (s *Schema) tag(key, value string) error {
+	if types, ok := takes[key]; ok && s.Type != "" && !slices.Contains(strings.Fields(types), s.Type) {
+		return fmt.Errorf("it is not for values of type %s", s.Type)
+	}
 	var err error
 	list := s.Type == "array"
 	switch key {
@@ -173,6 +192,13 @@ func (s *Schema) tag(key, value string) error {
 		}
 	case "enum":
 		s.Enum = strings.Split(value, "|")
+		if s.Type == "integer" || s.Type == "number" {
+			for _, text := range s.Enum {
+				if _, err := number(text); err != nil {
+					return err
+				}
+			}
+		}
 	case "pattern":
 		s.Pattern = value
 		_, err = regexp.Compile(value)
@@ -181,7 +207,7 @@ func (s *Schema) tag(key, value string) error {
 	case "example":
 		s.Examples = append(s.Examples, value)
 	default:
-		err = fmt.Errorf("there is no such entry; there are min, max, minlen, maxlen, enum, pattern, format and example")
+		err = errors.New("there is no such entry; there are min, max, minlen, maxlen, enum, pattern, format and example")
 	}
 	return err
 }

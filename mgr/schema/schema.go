@@ -38,6 +38,8 @@ type Schema struct {
 	Format      string             `json:"format,omitempty"` // told, not checked
 	Examples    []string           `json:"examples,omitempty"`
 	Nullable    bool               `json:"-"` // null is allowed as well
+
+	unsigned bool // the Go type knows no number below 0
 }
 
 // A Schemer is a type that describes itself.

@@ -1,0 +1,177 @@
+package mgr_test
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport/unix"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestConversations runs the files in testdata/conversations, which are the specification of what is
+// said on a conn. Behind the prose and a line "-- conversation --" a line is one of
+//
+//	> {"command":"count"}   the client sends this and a newline
+//	> "{\"comm"             the same for any bytes, in Go's quotes, without the newline
+//	< {"result":0}          the daemon sends this line, compared as JSON; "*" stands for any value,
+//	                        and, as the name of a member, for any other members
+//	<* {"result":0}         the same, but such lines that follow each other come in any order
+//	half-close              the client says its last word
+//	wait 10s                time passes
+//	open                    the daemon says nothing now, and has not closed
+//	eof                     the daemon closes
+//
+// Every file runs over the pipe in virtual time. Unless it says "Time: virtual" in its prose it runs
+// over a UNIX socket too. With -update a "<" line takes what came in its place.
+func TestConversations(t *testing.T) {
+	files, err := filepath.Glob("testdata/conversations/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		prose, script, ok := strings.Cut(string(text), "-- conversation --\n")
+		require.True(t, ok, file)
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		t.Run(name+"/pipe", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
+				seen := converse(t, d.dial(), script, true)
+				if *update {
+					require.NoError(t, os.WriteFile(file, []byte(prose+"-- conversation --\n"+seen), 0o644))
+				}
+			})
+		})
+		if strings.Contains(prose, "Time: virtual\n") {
+			continue
+		}
+		t.Run(name+"/unix", func(t *testing.T) {
+			d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
+			path := filepath.Join(t.TempDir(), "s")
+			_, err := d.Open(t.Context(), &unix.Transport{Path: path})
+			require.NoError(t, err)
+			conn, err := net.Dial("unix", path)
+			require.NoError(t, err)
+			converse(t, newTalker(t, conn), script, false)
+		})
+	}
+}
+
+// converse plays the client's part, and returns the script as it was.
+func converse(t *testing.T, c *talker, script string, virtual bool) (seen string) {
+	defer c.leave()
+	var some []string // expected lines that may come in any order
+	lines := strings.SplitAfter(script, "\n")
+	for i, line := range lines {
+		verb, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		out := line
+		switch verb {
+		case "", "#":
+		case ">":
+			if text, err := strconv.Unquote(rest); err == nil {
+				c.say(text)
+			} else {
+				c.say(rest + "\n")
+			}
+		case "<":
+			out = verb + " " + compare(t, c.line(), []string{rest}, new(int)) + "\n"
+		case "<*":
+			some = append(some, rest)
+			if strings.HasPrefix(lines[min(i+1, len(lines)-1)], "<*") {
+				continue
+			}
+			out = ""
+			for len(some) > 0 {
+				var which int
+				out += verb + " " + compare(t, c.line(), some, &which) + "\n"
+				some = slices.Delete(some, which, which+1)
+			}
+		case "half-close":
+			c.halfClose()
+		case "wait":
+			pause, err := time.ParseDuration(rest)
+			require.NoError(t, err)
+			time.Sleep(pause)
+		case "open":
+			if virtual {
+				c.quiet()
+			}
+		case "eof":
+			c.eof()
+		default:
+			require.Fail(t, "no such line", line)
+		}
+		seen += out
+	}
+	return seen
+}
+
+// compare looks for what came among the expected lines, and returns how it is to be written down.
+func compare(t *testing.T, came string, expected []string, which *int) string {
+	t.Helper()
+	for i, line := range expected {
+		if fits(decode(t, line), decode(t, came)) {
+			*which = i
+			return line
+		}
+	}
+	if !*update {
+		require.Fail(t, "unexpected reply", "got  %s\nwant %s", came, strings.Join(expected, "\n or  "))
+	}
+	return came
+}
+
+func decode(t *testing.T, line string) (v any) {
+	t.Helper()
+	if line == "" && *update {
+		return nil
+	}
+	require.NoError(t, json.Unmarshal([]byte(line), &v), line)
+	return v
+}
+
+// fits compares JSON values; "*" is any value.
+func fits(want, got any) bool {
+	switch want := want.(type) {
+	case string:
+		return want == "*" || want == got
+	case map[string]any:
+		m, ok := got.(map[string]any)
+		_, more := want["*"]
+		if !ok || len(m) != len(want) && !more {
+			return false
+		}
+		for name := range want {
+			if name == "*" {
+				continue
+			}
+			if v, ok := m[name]; !ok || !fits(want[name], v) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		l, ok := got.([]any)
+		if !ok || len(l) != len(want) {
+			return false
+		}
+		for i := range want {
+			if !fits(want[i], l[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	return reflect.DeepEqual(want, got)
+}

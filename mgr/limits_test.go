@@ -1,0 +1,225 @@
+package mgr_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/mgr"
+
+	"github.com/stretchr/testify/require"
+)
+
+// blob returns as many bytes as it is asked for.
+var blob = mgr.Func("blob", "", mgr.Read, func(_ context.Context, in struct {
+	Bytes int    `json:"bytes,omitzero"`
+	Pad   string `json:"pad,omitzero"`
+}) (string, error) {
+	return strings.Repeat("x", in.Bytes), nil
+})
+
+func TestWindowIsOfOneConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 4}}, newShip().commands()...)
+		full, other := d.dial(), d.dial()
+		for i := range 4 {
+			full.say(fmt.Sprintf(`{"command":"park","id":%d}`, i))
+		}
+		for i := range 20 {
+			other.say(fmt.Sprintf(`{"command":"count","id":%d}`, i))
+			require.Zero(t, other.hear().Result)
+		}
+		full.quiet()
+		full.leave() // which is noticed although no more is taken from it
+		other.leave()
+		synctest.Wait()
+		require.Zero(t, d.Count().Speaking)
+	})
+}
+
+func TestMaxQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShip()
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxQueued: 3}}, s.commands()...)
+		c := d.dial()
+		defer c.leave()
+		c.say(`{"command":"hold","id":0}`)
+		synctest.Wait()
+		c.say(`{"command":"count","id":1}{"command":"count","id":2}{"command":"count","id":3}{"command":"count","id":4}`)
+		want := reply{ID: 4.0, Result: 429, Text: "3 commands are waiting; try again later", Arguments: details("too-many")}
+		require.Equal(t, want, c.hear())
+		want.ID = nil
+		require.Equal(t, want, d.ask(`{"command":"count"}`))
+		require.Equal(t, 429, d.ask(`{"command":"sing"}`).Result, "it would take its turn too")
+		c.say(`{"command":"park","id":5}`) // beside the loop
+		c.quiet()
+		s.release <- struct{}{}
+		replies := c.hearAll(4)
+		require.Equal(t, 3.0, replies[3.0].Arguments)
+	})
+}
+
+func TestMaxBuffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShip()
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxBuffered: 400 << 10}}, append(s.commands(), blob)...)
+		pad := func(id int) string {
+			return fmt.Sprintf(`{"command":"blob","arguments":{"pad":"%s"},"id":%d}`, strings.Repeat("x", 60<<10), id)
+		}
+		hold := d.dial()
+		defer hold.leave()
+		hold.say(`{"command":"hold","id":1}`)
+		synctest.Wait()
+		var many []*talker
+		for range 3 { // each with more than its quarter
+			c := d.dial()
+			defer c.leave()
+			c.say(pad(1))
+			c.say(pad(2))
+			synctest.Wait()
+			c.say(pad(3))
+			r := c.hear()
+			require.Equal(t, 3.0, r.ID)
+			require.Equal(t, 429, r.Result, r.Text)
+			require.Equal(t, "too many bytes are waiting; read replies and try again", r.Text)
+			many = append(many, c)
+		}
+		last := d.dial()
+		defer last.leave()
+		last.say(pad(1))
+		synctest.Wait()
+		require.Equal(t, 429, d.ask(`{"command":"count"}`).Result, "all together")
+		s.release <- struct{}{}
+		require.Zero(t, hold.hear().Result)
+		require.Zero(t, last.hear().Result)
+		for _, c := range many {
+			require.Zero(t, c.hear().Result)
+			require.Zero(t, c.hear().Result)
+			c.say(pad(4))
+			require.Zero(t, c.hear().Result)
+		}
+	})
+}
+
+// TestRepliesThatNobodyReads: a client that asks and does not read is not read from either, whatever
+// it asks for, and delays nobody.
+func TestRepliesThatNobodyReads(t *testing.T) {
+	for _, request := range []string{
+		`{"command":"blob","arguments":{"bytes":30000},"id":%d}`,
+		`{"command":"count","id":%d}`,
+		`{"command":"sing","id":%d}`,
+		`{"command":"count","arguments":{"bad":1},"id":%d}`,
+		`{"command":"scuttle","id":%d}`,
+		`{"id":%d}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{WriteTimeout: time.Hour}}, append(newShip().commands(), blob)...)
+			c := d.dial()
+			go func() {
+				for i := 0; ; i++ {
+					if _, err := fmt.Fprintf(c.conn, request, i); err != nil {
+						return
+					}
+				}
+			}()
+			time.Sleep(time.Minute)
+			n := d.Count()
+			require.Less(t, n.Unsent, 100, request)
+			require.Less(t, n.Buffered, int64(2<<20), request)
+			require.Zero(t, d.ask(`{"command":"count"}`).Result)
+			c.leave()
+		})
+	}
+}
+
+func TestMaxRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxRate: 5}}, newShip().commands()...)
+		one, same, other := d.dialAs("uid:1"), d.dialAs("uid:1"), d.dialAs("uid:2")
+		ask := func(c *talker) int {
+			c.say(`{"command":"count","id":1}`)
+			return c.hear().Result
+		}
+		for i := range 5 {
+			require.Zero(t, ask([]*talker{one, same}[i%2]))
+		}
+		one.say(`{"command":"count","id":1}`)
+		require.Equal(t, "more than 5 commands per second from uid:1; try again later", one.hear().Text)
+		require.Equal(t, 429, ask(same))
+		require.Zero(t, ask(other))
+		one.leave()
+		same.leave()
+		again := d.dialAs("uid:1")
+		require.Equal(t, 429, ask(again), "a new conn changes nothing")
+		time.Sleep(200 * time.Millisecond)
+		require.Zero(t, ask(again))
+		require.Equal(t, 429, ask(again))
+		time.Sleep(time.Hour)
+		for range 5 {
+			require.Zero(t, ask(again))
+		}
+		require.Equal(t, 429, ask(again))
+		again.leave()
+		other.leave()
+	})
+}
+
+func TestMaxConns(t *testing.T) {
+	refused := func(text string) reply {
+		return reply{Result: 503, Text: text, Arguments: details("too-many-conns")}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 5}}, newShip().commands()...)
+		var open []*talker
+		for range 3 {
+			open = append(open, d.dial())
+		}
+		synctest.Wait()
+		extra := d.dial()
+		require.Equal(t, refused("this listener has as many conns as it may; close some, or try again later"), extra.hear())
+		extra.eof()
+		for range 2 { // another listener, and the same peer
+			open = append(open, d.dialAs("self"))
+		}
+		synctest.Wait()
+		extra = d.dialAs("self")
+		require.Equal(t, refused("self has as many conns as one peer may; close some"), extra.hear())
+		extra.eof()
+		d.dialAs("uid:0").leave()
+		for _, c := range open {
+			c.say(`{"command":"count","id":1}`)
+			require.Zero(t, c.hear().Result)
+			c.leave()
+		}
+		synctest.Wait()
+		require.Zero(t, d.ask(`{"command":"count"}`).Result)
+		synctest.Wait()
+		opened, closed := d.seen.conns()
+		require.Equal(t, 7, opened)
+		require.Equal(t, opened, closed)
+	})
+}
+
+// TestNegativeLimits take limits away.
+func TestNegativeLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShip()
+		d := start(t, &mgr.Options{Limits: mgr.Limits{
+			MaxConns: -1, MaxConnsPerPeer: -1, MaxInFlight: -1, MaxQueued: -1, MaxBuffered: -1, MaxRate: -1, WriteTimeout: -1, DrainTimeout: -1,
+		}}, s.commands()...)
+		c := d.dial()
+		c.say(`{"command":"hold","id":0}`)
+		for i := range 100 {
+			c.say(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
+		}
+		c.quiet()
+		d.stop()
+		time.Sleep(time.Hour)
+		s.release <- struct{}{}
+		require.Len(t, c.hearAll(101), 101)
+		c.eof()
+	})
+}

@@ -1,0 +1,171 @@
+package mgr_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// quietLog is for tests in which the log is of no interest.
+var quietLog = slog.New(slog.DiscardHandler)
+
+const canary = "c4n4ry"
+
+// TestLogHasNoArguments gives a canary to commands of every fate.
+func TestLogHasNoArguments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Authorizer: captain{}}, append(newShip().commands(),
+			mgr.Func("fails", "", mgr.Read, func(_ context.Context, in greetIn) (mgr.None, error) { return mgr.None{}, errors.New(in.Name) }),
+			mgr.Func("cannot", "", mgr.Read, func(context.Context, greetIn) (any, error) { return make(chan int), nil }))...)
+		for _, request := range []string{
+			`{"command":"greet","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"greet","arguments":{"name":["c4n4ry"]}}`,
+			`{"command":"greet","arguments":{"c4n4ry":1}}`,
+			`{"command":"fails","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"cannot","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"crash","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"scuttle","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"sing","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"greet","c4n4ry":1}`,
+			`{"command":"greet","arguments":{"name":"c4n4ry"`,
+			`{"command":"greet","arguments":{"name":c4n4ry}}`,
+			`{"command":"greet","arguments":{"name":"c4n4ry"},"id":"c4n4ry"}`,
+			`{"command":"greet","service":["c4n4ry"],"arguments":{"name":"c4n4ry"},"timeout":"c4n4ry"}`,
+		} {
+			c := d.dial()
+			c.say(request)
+			c.halfClose()
+			_, err := io.ReadAll(c.conn)
+			require.NoError(t, err)
+			c.leave()
+		}
+		synctest.Wait()
+		require.Contains(t, d.log.String(), `"command":"greet"`)
+		require.NotContains(t, d.log.String(), canary)
+	})
+}
+
+// records returns the log's lines.
+func records(t *testing.T, text string) (lines []map[string]any) {
+	for line := range strings.Lines(text) {
+		var record map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		lines = append(lines, record)
+	}
+	return lines
+}
+
+func TestOneLineForEachCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		d := start(t, &mgr.Options{Authorizer: captain{}, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, newShip().commands()...)
+		for _, request := range []string{
+			`{"command":"doze","arguments":{"seconds":2}}`, `{"command":"scuttle"}`, `{"command":"sing"}`, `{"colour":1}`, `x`,
+		} {
+			d.ask(request)
+		}
+		synctest.Wait()
+		var got []map[string]any
+		for _, record := range records(t, log.String()) {
+			delete(record, "time")
+			require.Contains(t, record["session"], "pipe-")
+			delete(record, "session")
+			got = append(got, record)
+		}
+		line := func(level, command string, result int, took time.Duration) map[string]any {
+			return map[string]any{"level": level, "msg": "command", "peer": "self", "command": command, "result": float64(result), "duration": float64(took)}
+		}
+		require.Equal(t, []map[string]any{
+			line("INFO", "doze", 0, 2*time.Second),
+			line("WARN", "scuttle", 403, 0),
+			line("INFO", "sing", 2, 0),
+			line("INFO", "", 1, 0),
+			line("INFO", "", 1, 0),
+		}, got)
+		require.NoError(t, d.end())
+	})
+}
+
+// TestNamesInTheLog cannot forge lines, colour a terminal, or fill a disk.
+func TestNamesInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		d := start(t, &mgr.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		d.ask(`{"command":"x\nlevel=INFO msg=forged \u001b[31mred\u001b[0m \u009b31m \u202e \u0000"}`)
+		d.ask(`{"command":"` + strings.Repeat("long ", 1<<16) + `"}`)
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+		require.Len(t, lines, 2)
+		for _, c := range log.String() {
+			require.True(t, c == '\n' || c >= ' ' && c != 0x7f && (c < 0x80 || c > 0x9f) && c != 0x202e, "%q in %s", c, log.String())
+		}
+		require.Less(t, len(lines[1]), 512)
+	})
+}
+
+func TestObserver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
+		requests := []string{
+			`{"command":"doze","arguments":{"seconds":2},"id":1}`, `{"command":"scuttle","id":1}`, `{"command":"sing","id":1}`, `{"colour":1,"id":1}`, `x`,
+		}
+		c := d.dial()
+		var replies []string
+		for _, request := range requests {
+			c.say(request)
+			replies = append(replies, c.line())
+		}
+		c.eof()
+		d.dial().leave()
+		synctest.Wait()
+		var got []mgr.Outcome
+		for _, outcome := range d.seen.outcomes() {
+			require.Equal(t, "self", outcome.Peer.String())
+			outcome.Peer.Creds, outcome.Peer.Session, outcome.Peer.Transport = nil, "", ""
+			got = append(got, outcome)
+		}
+		want := []mgr.Outcome{
+			{Command: "doze", Known: true, Duration: 2 * time.Second},
+			{Command: "scuttle", Known: true, Code: 403},
+			{Command: "sing", Code: 2},
+			{Code: 1},
+			{Code: 1},
+		}
+		for i := range want {
+			want[i].BytesOut = len(replies[i])
+			if requests[i] != "x" {
+				want[i].BytesIn = len(requests[i])
+			}
+		}
+		require.Equal(t, want, got)
+		opened, closed := d.seen.conns()
+		require.Equal(t, 2, opened)
+		require.Equal(t, 2, closed)
+	})
+}
+
+// TestCallAsLogValue: a handler may log its call, and shows who and what.
+func TestCallAsLogValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&text, nil))
+		d := start(t, nil, mgr.Command{Name: "tell", Level: mgr.Read, Handler: func(_ context.Context, call *mgr.Call) (wire.Reply, error) {
+			log.Info("asked", "call", call)
+			return wire.Reply{}, nil
+		}})
+		d.ask(`{"command":"tell","arguments":"c4n4ry"}`)
+		require.Contains(t, text.String(), "msg=asked call.peer=self call.command=tell\n")
+	})
+}

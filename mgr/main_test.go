@@ -1,0 +1,13 @@
+package mgr_test
+
+import (
+	"flag"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// update makes the tests write down what they see instead of comparing it.
+var update = flag.Bool("update", false, "rewrite the files in testdata")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,0 +1,128 @@
+package mgr_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, nil, newShip().commands()...)
+		for _, test := range []struct {
+			request wire.Request
+			want    wire.Reply
+		}{
+			{wire.Request{Command: "count"}, wire.Reply{Arguments: 1}},
+			{wire.Request{Command: "greet", Arguments: wire.Value(`{"name":"Ann"}`)}, wire.Reply{Arguments: "Hello, Ann."}},
+			{wire.Request{Command: "greet"}, wire.Failure(&wire.Error{
+				Code: 1, Word: "bad-arguments", Text: "Missing mandatory 'name' parameter.",
+				Fields: []wire.Field{{Pointer: "/name", Text: "Missing mandatory 'name' parameter."}},
+			})},
+			{wire.Request{Command: "sing"}, wire.Failure(wire.Errorf(2, "", "'sing' command not supported."))},
+			{wire.Request{Command: "crash"}, wire.Failure(wire.Errorf(500, "", "internal error; the daemon's log says more"))},
+		} {
+			got, err := d.Process(t.Context(), test.request)
+			require.NoError(t, err)
+			require.Equal(t, test.want, got, test.request)
+		}
+		require.NoError(t, d.end())
+		got, err := d.Process(t.Context(), wire.Request{Command: "count"})
+		require.NoError(t, err)
+		require.Equal(t, wire.CodeShuttingDown, got.Code)
+	})
+}
+
+// TestProcessWaitsItsTurn: it gives up when its context or its own patience ends, and then the command
+// never runs.
+func TestProcessWaitsItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShip()
+		d := start(t, nil, s.commands()...)
+		c := d.dial()
+		defer c.leave()
+		c.say(`{"command":"hold","id":1}`)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("no patience"))
+		defer cancel()
+		_, err := d.Process(ctx, wire.Request{Command: "count"})
+		require.EqualError(t, err, "no patience")
+		reply, err := d.Process(t.Context(), wire.Request{Command: "count", Timeout: time.Second})
+		require.NoError(t, err)
+		require.Equal(t, wire.CodeTimeout, reply.Code)
+		_, err = d.Process(ctx, wire.Request{Command: "park"})
+		require.EqualError(t, err, "no patience")
+		s.release <- struct{}{}
+		require.Zero(t, c.hear().Result)
+		reply, err = d.Process(t.Context(), wire.Request{Command: "count"})
+		require.NoError(t, err)
+		require.Equal(t, 1, reply.Arguments)
+	})
+}
+
+// TestProcessInAHandler: on the loop a command runs at once, before all that waits; one that runs
+// beside the loop cannot be waited for there. An Async handler may wait for anything.
+func TestProcessInAHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d *daemon
+		both := func(ctx context.Context, in struct {
+			Command string `json:"command"`
+		}) (mgr.Result[any], error) {
+			reply, err := d.Process(ctx, wire.Request{Command: in.Command})
+			return mgr.Result[any]{Code: reply.Code, Text: reply.Text, Arguments: reply.Arguments}, err
+		}
+		s := newShip()
+		d = start(t, nil, append(s.commands(),
+			mgr.Func("on", "", mgr.Read, both), mgr.Async("beside", "", mgr.Read, both),
+			mgr.Async("quick", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "quick", nil }),
+		)...)
+		c := d.dial()
+		defer c.leave()
+		c.say(`{"command":"hold","id":1}{"command":"on","arguments":{"command":"count"},"id":2}{"command":"count","id":3}{"command":"release","id":4}`)
+		replies := c.hearAll(4)
+		require.Equal(t, 1.0, replies[2.0].Arguments, "before what was queued")
+		require.Equal(t, 2.0, replies[3.0].Arguments)
+
+		for _, test := range []struct {
+			how, command string
+			want         reply
+		}{
+			{"on", "quick", reply{Result: 1, Text: "the command 'quick' runs beside the loop, and a handler on the loop cannot wait for it", Arguments: details("failed")}},
+			{"on", "sing", reply{Result: 2, Text: "'sing' command not supported.", Arguments: details("unsupported")}},
+			{"on", "crash", reply{Result: 500, Text: "internal error; the daemon's log says more", Arguments: details("internal")}},
+			{"beside", "quick", reply{Arguments: "quick"}},
+			{"beside", "count", reply{Arguments: 3.0}},
+		} {
+			require.Equal(t, test.want, d.ask(`{"command":"`+test.how+`","arguments":{"command":"`+test.command+`"}}`), test)
+		}
+	})
+}
+
+// TestProcessWhileDraining: the parts of a command that was accepted run, as it does itself.
+func TestProcessWhileDraining(t *testing.T) {
+	for _, how := range []func(name, summary string, level mgr.Level, h func(context.Context, mgr.None) (any, error), opts ...mgr.Option) mgr.Command{
+		mgr.Func[mgr.None, any], mgr.Async[mgr.None, any],
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var d *daemon
+			d = start(t, nil, append(newShip().commands(), how("parts", "", mgr.Read, func(ctx context.Context, _ mgr.None) (any, error) {
+				time.Sleep(time.Second)
+				reply, err := d.Process(ctx, wire.Request{Command: "count"})
+				return reply.Arguments, errors.Join(err, reply.Err())
+			}))...)
+			c := d.dial()
+			c.say(`{"command":"parts","id":1}`)
+			synctest.Wait()
+			d.stop()
+			require.Equal(t, reply{ID: 1.0, Arguments: 1.0}, c.hear())
+			c.eof()
+		})
+	}
+}

@@ -1,0 +1,58 @@
+package mgr_test
+
+import (
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/mgr"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPeerThatDoesNotRead: it is given WriteTimeout for each 32 KiB of its reply, then its conn is
+// closed; nobody else notices.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: 2 * time.Second}}, blob)
+		var stalled []*talker
+		for range 20 {
+			c := d.dial()
+			defer c.leave()
+			c.say(`{"command":"blob","arguments":{"bytes":100000},"id":1}`)
+			stalled = append(stalled, c)
+		}
+		for range 7 {
+			require.Zero(t, d.ask(`{"command":"blob"}`).Result)
+			time.Sleep(time.Second)
+			require.Equal(t, 20, d.Count().Speaking)
+		}
+		time.Sleep(time.Second + 1)
+		require.Zero(t, d.Count().Speaking)
+		require.Zero(t, d.Count().Buffered)
+		for _, c := range stalled {
+			part, err := io.ReadAll(c.conn)
+			require.NoError(t, err)
+			require.Len(t, part, 64<<10, "what the pipe holds")
+		}
+		require.Contains(t, d.log.String(), "a peer does not read its replies; its conn is closed")
+	})
+}
+
+// TestPeerThatReadsSlowly gets all of its reply.
+func TestPeerThatReadsSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: 2 * time.Second}}, blob)
+		c := d.dial()
+		defer c.leave()
+		c.say(`{"command":"blob","arguments":{"bytes":1000000},"id":1}`)
+		got := 0
+		for got < 1000000 {
+			n, err := c.conn.Read(make([]byte, 16<<10))
+			require.NoError(t, err)
+			got += n
+			time.Sleep(900 * time.Millisecond)
+		}
+	})
+}
