@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ import (
 
 const (
 	request = `{"command":"bench-echo","arguments":{"value":"abcdefg"},"id":1}` + "\n"
-	slices_ = 8 // turns of each contestant in a measurement
+	turns   = 8 // of each contestant in a measurement
 )
 
 func BenchmarkUnix(b *testing.B) {
@@ -52,20 +53,20 @@ func BenchmarkUnix(b *testing.B) {
 
 // compare runs b.N round trips with each contestant, in turns.
 func compare(b *testing.B, floor, ours []*benchConn, depth int) {
-	n := max(1, b.N/slices_/len(ours)/depth)
+	n := max(1, b.N/turns/len(ours)/depth)
 	drive(floor, depth, 10) // warm up
 	drive(ours, depth, 10)
 	b.ReportAllocs()
 	b.ResetTimer()
 	var floorTime, ourTime time.Duration
-	for range slices_ {
+	for range turns {
 		b.StopTimer()
 		floorTime += drive(floor, depth, n)
 		b.StartTimer()
 		ourTime += drive(ours, depth, n)
 	}
 	b.StopTimer()
-	done := float64(slices_ * n * depth * len(ours))
+	done := float64(turns * n * depth * len(ours))
 	b.ReportMetric(float64(ourTime.Nanoseconds())/done, "ns/op")
 	b.ReportMetric(floorTime.Seconds()/ourTime.Seconds(), "x-floor")
 }
@@ -117,6 +118,10 @@ func dialBench(b *testing.B, path string, n int) []*benchConn {
 
 // startFloor starts the byte echo: a goroutine for each conn, and one that all messages pass.
 func startFloor(b *testing.B, conns int) []*benchConn {
+	return dialBench(b, floorPath(b), conns)
+}
+
+func floorPath(b *testing.B) string {
 	path := filepath.Join(b.TempDir(), "floor.sock")
 	l, err := net.Listen("unix", path)
 	require.NoError(b, err)
@@ -144,7 +149,7 @@ func startFloor(b *testing.B, conns int) []*benchConn {
 			go func() {
 				defer func() { _ = c.Close() }()
 				m := message{make(chan struct{}, 1)}
-				buf := make([]byte, 32<<10)
+				buf := make([]byte, 4<<10)
 				for {
 					n, err := c.Read(buf)
 					if err != nil {
@@ -159,7 +164,7 @@ func startFloor(b *testing.B, conns int) []*benchConn {
 			}()
 		}
 	}()
-	return dialBench(b, path, conns)
+	return path
 }
 
 // startManager starts rudderpost with one command that answers what it was asked.
@@ -198,4 +203,67 @@ func benchCommand(handler string) mgr.Command {
 	}
 	return mgr.Command{Name: "bench-echo", Summary: "Echo.", Level: mgr.Read,
 		Handler: func(context.Context, *mgr.Call) (wire.Reply, error) { return wire.Reply{Arguments: answer}, nil }}
+}
+
+// BenchmarkIdleConns measures what a conn costs that has had one command and is silent now, next to a
+// raw echo with a goroutine and its buffer for each. The clients are bare descriptors.
+//
+//	go test -run - -bench Idle -benchtime 1x .
+func BenchmarkIdleConns(b *testing.B) {
+	n := 10_000
+	if limit := openFiles(b); limit < 2*n+100 {
+		n = (limit - 100) / 2
+	}
+	for range b.N {
+		floor := idleCost(b, n, func() string { return floorPath(b) })
+		ours := idleCost(b, n, func() string {
+			path := filepath.Join(b.TempDir(), "control.sock")
+			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Limits: mgr.Limits{MaxConns: -1, MaxConnsPerPeer: -1}})
+			require.NoError(b, m.Register(benchCommand("untyped")))
+			serveFor(b, m, &unix.Transport{Path: path})
+			return path
+		})
+		b.ReportMetric(float64(n), "conns")
+		b.ReportMetric(ours/1024, "KiB/conn")
+		b.ReportMetric(ours/floor, "x-floor-memory")
+	}
+}
+
+// idleCost opens n conns, gives one command on each, and returns how much memory each then holds.
+func idleCost(b *testing.B, n int, start func() string) float64 {
+	path := start()
+	before := inUse()
+	conns := make([]int, n)
+	buf := make([]byte, 4096)
+	for i := range conns {
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		require.NoError(b, err)
+		require.NoError(b, syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}))
+		_, err = syscall.Write(fd, []byte(request))
+		require.NoError(b, err)
+		read, err := syscall.Read(fd, buf)
+		require.NoError(b, err)
+		require.Equal(b, byte('\n'), buf[read-1])
+		conns[i] = fd
+	}
+	cost := float64(inUse()-before) / float64(n)
+	for _, fd := range conns {
+		_ = syscall.Close(fd)
+	}
+	return cost
+}
+
+// inUse is the memory of the heap and of all stacks, without garbage.
+func inUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse + m.StackInuse)
+}
+
+func openFiles(b *testing.B) int {
+	var limit syscall.Rlimit
+	require.NoError(b, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	return int(min(limit.Cur, 1<<20))
 }

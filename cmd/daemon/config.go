@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -113,8 +114,7 @@ func load(file string) (*Config, error) {
 func (c *Config) complete() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	var level slog.Level
-	if level.UnmarshalText([]byte(c.LogLevel)) != nil {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) { // slog takes info+2 too
 		wrong("log-level: %q is none of debug, info, warn and error", c.LogLevel)
 	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
@@ -126,9 +126,14 @@ func (c *Config) complete() error {
 	if len(c.Listen) == 0 {
 		wrong("there is no [[listen]], so nobody could reach the daemon")
 	}
+	taken := map[string]int{}
 	for i, l := range c.Listen {
 		if err := l.complete(c); err != nil {
 			wrong("listen %d: %w", i+1, err)
+		} else if first := taken[l.path]; first > 0 {
+			wrong("listen %d: path: %s is that of listen %d", i+1, l.path, first)
+		} else {
+			taken[l.path] = i + 1
 		}
 	}
 	if err := c.Limits.check(); err != nil {

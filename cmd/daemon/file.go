@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,9 +28,14 @@ func (c *Config) read(file string) error {
 		return located(file, err)
 	}
 	var errs []error
+	var last toml.Key
 	for _, key := range meta.Keys() {
+		if last != nil && len(key) >= len(last) && slices.Equal(key[:len(last)], last) {
+			continue // what is in an unknown table goes without saying
+		}
 		if known, siblings := knownKey(reflect.TypeFor[Config](), key); !known {
 			errs = append(errs, unknownKey(file, text, key, siblings))
+			last = key
 		}
 	}
 	return errors.Join(errs...)
@@ -71,8 +77,14 @@ func located(file string, err error) error {
 		}
 		return fmt.Errorf("%s: %s", where, message)
 	}
+	if m := untyped.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s:%s: %s: %s", file, m[1], m[2], m[3])
+	}
 	return fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
 }
+
+// untyped is what the library's errors look like that have no type, about a value of the wrong one.
+var untyped = regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): (.*)$`)
 
 // knownKey reports whether a key path exists in a struct, letter by letter, and what there is beside
 // its last known part.

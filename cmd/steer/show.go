@@ -12,17 +12,25 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// show prints a reply: as JSON with indentation, or raw, on one line.
+// show prints a reply: as JSON with indentation, or raw, on one line. Its arguments are shown as they
+// came, since Kea may send numbers that we may not.
 func show(stdout io.Writer, reply wire.Reply, raw bool) error {
+	arguments, _ := reply.Arguments.(wire.Value)
+	reply.Arguments = nil
 	text, err := wire.AppendReply(nil, reply)
-	if err != nil { // what Kea may send and we may not
+	if err != nil {
 		return err
 	}
+	if arguments != nil {
+		text = fmt.Appendf(text[:len(text)-1], `,"arguments":%s}`, arguments)
+	}
 	value := jsontext.Value(text)
+	layout := []jsontext.Options{jsontext.PreserveRawStrings(false)}
 	if !raw {
-		if err := value.Indent(jsontext.WithIndent("  ")); err != nil {
-			return err
-		}
+		layout = append(layout, jsontext.WithIndent("  "))
+	}
+	if err := value.Format(layout...); err != nil {
+		return err
 	}
 	_, err = io.WriteString(stdout, printable(string(value))+"\n")
 	return err

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "steer:", err)
+		fmt.Fprintln(stderr, "steer:", printable(err.Error())) // a daemon may have chosen the words
 		if status == exitOK {
 			status = exitUsage
 			fmt.Fprintln(stderr, "steer: try steer --help")
@@ -137,6 +137,6 @@ func explain(stderr io.Writer, err error) {
 		return
 	}
 	for _, field := range bad.Fields {
-		fmt.Fprintf(stderr, "steer: %s: %s\n", field.Pointer, printable(field.Text))
+		fmt.Fprintf(stderr, "steer: %s: %s\n", printable(field.Pointer), printable(field.Text))
 	}
 }

@@ -2,6 +2,7 @@
 package targets
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -55,7 +56,7 @@ func DefaultDir() (string, error) {
 	if os.Geteuid() == 0 {
 		return "/run/rudderpost", nil
 	}
-	return "", fmt.Errorf("XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own")
+	return "", errors.New("XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own")
 }
 
 // DefaultSocket is the path of that socket.

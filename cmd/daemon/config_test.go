@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const oneSocket = `
+[[listen]]
+transport = "unix"
+path = "control.sock"
+`
+
+// check is rudderpostd -c FILE -check.
+func check(file string) (status int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	status = run([]string{"-c", file, "-check"}, &out, &err)
+	return status, out.String(), err.String()
+}
+
+func TestCheck(t *testing.T) {
+	for name, config := range map[string]string{
+		"one socket":         oneSocket,
+		"sizes":              oneSocket + "[limits]\nmax-frame = 65536\nmax-buffered = \"1GiB\"\n",
+		"durations":          oneSocket + "[limits]\nidle-timeout = \"1m30s\"\n",
+		"mode without zero":  oneSocket + "mode = \"660\"\ngroup = \"0\"\n",
+		"inline":             `listen = [{transport = "unix", path = "a"}, {transport = "unix", path = "b"}]`,
+		"any rate":           oneSocket + "[limits]\nmax-rate = 0\n",
+		"every level":        "log-level = \"debug\"\nlog-format = \"json\"\n" + oneSocket,
+		"quoted key":         "\"log-level\" = 'warn'\n" + oneSocket,
+		"comments, CRLF":     "# hello\r\nlog-level = \"error\" # yes\r\n" + oneSocket,
+		"absolute path":      "state-dir = \"/nonexistent/state\"\n" + oneSocket,
+		"nearly 1 MiB of it": oneSocket + strings.Repeat("# comment\n", 100_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, stdout, stderr := check(writeConfig(t, t.TempDir(), config))
+			require.Empty(t, stderr)
+			require.Equal(t, "the configuration is good\n", stdout)
+			require.Zero(t, status)
+		})
+	}
+}
+
+// What is wrong with a file is told with its name, the line, and what to write instead. FILE is that
+// name.
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct{ name, config, want string }{
+		{"syntax", "log-level = \"info\n" + oneSocket, "FILE:1: log-level: strings cannot contain newlines"},
+		{"syntax below", oneSocket + "mode 0600\n", "FILE:5: listen: expected '.' or '=', but got '0' instead"},
+		{"a key twice", "log-level = \"info\"\nlog-level = \"info\"\n", "FILE:2: log-level: Key 'log-level' has already been defined."},
+		{"unknown key", "\nlog-levle = \"info\"\n" + oneSocket, `FILE:2: there is no key "log-levle"; did you mean log-level?`},
+		{"unknown key, nothing near", "colour = \"red\"\n" + oneSocket,
+			`FILE:1: there is no key "colour"; there are log-level, log-format, state-dir, listen, limits`},
+		{"unknown key of a listener", oneSocket + "pth = \"x\"\n", `FILE:5: there is no key "listen.pth"; did you mean path?`},
+		{"unknown key of the second listener", oneSocket + oneSocket + "gruop = \"adm\"\n", `FILE:9: there is no key "listen.gruop"; did you mean group?`},
+		{"unknown limit", oneSocket + "[limits]\n# many\nmax-connections = 7\n",
+			`FILE:7: there is no key "limits.max-connections"; did you mean max-conns?`},
+		{"dotted unknown limit", "limits.max-frames = 7\n" + oneSocket, `FILE:1: there is no key "limits.max-frames"; did you mean max-frame?`},
+		{"unknown table", oneSocket + "[limit]\nmax-frame = 1\n", `FILE:5: there is no key "limit"; did you mean limits?`},
+		{"case variant", "Log-Level = \"debug\"\n" + oneSocket, `FILE:1: there is no key "Log-Level"; did you mean log-level?`},
+		{"case variant beside the key", "log-level = \"info\"\nLOG-LEVEL = \"debug\"\n" + oneSocket,
+			`FILE:2: there is no key "LOG-LEVEL"; did you mean log-level?`},
+		{"case variant below", oneSocket + "Path = \"x\"\n", `FILE:5: there is no key "listen.Path"; did you mean path?`},
+		{"Go's name of a field", "LogLevel = \"debug\"\n" + oneSocket, `FILE:1: there is no key "LogLevel"; did you mean log-level?`},
+		{"number for a string", "log-level = 7\n" + oneSocket, "FILE:1: log-level: incompatible types: TOML value has type int64; destination has type string"},
+		{"string for a number", oneSocket + "[limits]\nmax-conns = \"many\"\n", "FILE:6: limits.max-conns: incompatible types: TOML value has type string; destination has type integer"},
+		{"map for a list", "[listen]\npath = \"x\"\n", "FILE:1: listen: "},
+		{"unit", oneSocket + "[limits]\nmax-frame = \"16MB\"\n", `FILE:6: limits.max-frame: "16MB" is no size such as 65536, "64KiB" or "16MiB"`},
+		{"no number", oneSocket + "[limits]\nmax-frame = \"MiB\"\n", `FILE:6: limits.max-frame: "MiB" is no size such as 65536, "64KiB" or "16MiB"`},
+		{"fraction", oneSocket + "[limits]\nmax-frame = 1.5\n", `FILE:6: limits.max-frame: 1.5 is no size such as 65536, "64KiB" or "16MiB"`},
+		{"overflow", oneSocket + "[limits]\nmax-frame = \"99999999999GiB\"\n", `is no size such as`},
+		{"negative", oneSocket + "[limits]\nmax-frame = \"-1KiB\"\n", "FILE: limits.max-frame: must be above 0"},
+		{"zero", oneSocket + "[limits]\nmax-in-flight = 0\n", "FILE: limits.max-in-flight: must be above 0"},
+		{"negative rate", oneSocket + "[limits]\nmax-rate = -1\n", "FILE: limits.max-rate: must be 0 (no limit) or above"},
+		{"tiny frame", oneSocket + "[limits]\nmax-frame = \"512B\"\n", "FILE: limits.max-frame: must be at least 1KiB"},
+		{"duration without a unit", oneSocket + "[limits]\nidle-timeout = 10\n", `FILE:6: limits.idle-timeout: 10 is no duration such as "10s" or "5m"`},
+		{"no duration", oneSocket + "[limits]\nidle-timeout = \"soon\"\n", `FILE:6: limits.idle-timeout: "soon" is no duration such as "10s" or "5m"`},
+		{"negative duration", oneSocket + "[limits]\nidle-timeout = \"-1s\"\n", "FILE: limits.idle-timeout: must be above 0"},
+		{"log level", "log-level = \"loud\"\n" + oneSocket, `FILE: log-level: "loud" is none of debug, info, warn and error`},
+		{"log level that slog reads", "log-level = \"info+2\"\n" + oneSocket, `FILE: log-level: "info+2" is none of debug, info, warn and error`},
+		{"log level in capitals", "log-level = \"INFO\"\n" + oneSocket, `FILE: log-level: "INFO" is none of debug, info, warn and error`},
+		{"log format", "log-format = \"xml\"\n" + oneSocket, `FILE: log-format: "xml" is neither text nor json`},
+		{"mode", oneSocket + "mode = \"rw\"\n", `FILE: listen 1: mode: "rw" is no file mode such as "0600" or "0660"`},
+		{"mode with more than permissions", oneSocket + "mode = \"4600\"\n", `FILE: listen 1: mode: "4600" is no file mode`},
+		{"mode 8", oneSocket + "mode = \"0680\"\n", `FILE: listen 1: mode: "0680" is no file mode`},
+		{"mode 0", oneSocket + "mode = \"0000\"\n", `FILE: listen 1: mode: "0000" is no file mode`},
+		{"mode as a number", oneSocket + "mode = 600\n", "FILE:5: listen.mode: incompatible types: TOML value has type int64; destination has type string"},
+		{"no listener", "log-level = \"info\"\n", "FILE: there is no [[listen]], so nobody could reach the daemon"},
+		{"empty", "", "FILE: there is no [[listen]], so nobody could reach the daemon"},
+		{"no path", "[[listen]]\ntransport = \"unix\"\n", "FILE: listen 1: path: missing; it says where the socket is"},
+		{"no transport", "[[listen]]\npath = \"x\"\n", `FILE: listen 1: transport: there is no ""; there is unix`},
+		{"unknown transport", oneSocket + "[[listen]]\ntransport = \"carrier-pigeon\"\npath = \"x\"\n", `FILE: listen 2: transport: there is no "carrier-pigeon"; there is unix`},
+		{"one path twice", oneSocket + "[[listen]]\ntransport = \"unix\"\npath = \"./control.sock\"\n", "/control.sock is that of listen 1"},
+		{"2 MiB", oneSocket + strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), "FILE: is longer than 1048576 bytes"},
+		{"no UTF-8", "log-level = \"\xff\"\n", "FILE:1: "},
+		{"NUL", "log-level = \"a\x00\"\n", "FILE:1: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := writeConfig(t, t.TempDir(), c.config)
+			status, stdout, stderr := check(file)
+			require.Contains(t, strings.ReplaceAll(stderr, file, "FILE"), c.want)
+			require.Regexp(t, "^rudderpostd: ", stderr)
+			require.Equal(t, 1, strings.Count(stderr, "\n"), "%s", stderr)
+			require.Empty(t, stdout)
+			require.Equal(t, 1, status)
+		})
+	}
+}
+
+// All that is wrong is told at once.
+func TestConfigErrorsTogether(t *testing.T) {
+	file := writeConfig(t, t.TempDir(), "log-levle = 1\ncolour = 2\n"+oneSocket)
+	_, _, stderr := check(file)
+	require.Contains(t, stderr, "log-levle")
+	require.Contains(t, stderr, "colour")
+
+	file = writeConfig(t, t.TempDir(), "log-level = \"loud\"\nlog-format = \"xml\"\n[[listen]]\ntransport = \"unix\"\n[limits]\nmax-rate = -1\n")
+	status, _, stderr := check(file)
+	require.Equal(t, 1, status)
+	for _, key := range []string{"log-level", "log-format", "listen 1", "limits.max-rate"} {
+		require.Contains(t, stderr, key)
+	}
+}
+
+func TestConfigFile(t *testing.T) {
+	dir := t.TempDir()
+	status, _, stderr := check(filepath.Join(dir, "nowhere.toml"))
+	require.Equal(t, 1, status)
+	require.Equal(t, "rudderpostd: open "+filepath.Join(dir, "nowhere.toml")+": no such file or directory\n", stderr)
+
+	status, _, stderr = check(dir)
+	require.Equal(t, 1, status)
+	require.Equal(t, "rudderpostd: "+dir+": is no regular file\n", stderr)
+
+	file := writeConfig(t, dir, oneSocket)
+	require.NoError(t, os.Chmod(file, 0o646))
+	status, _, stderr = check(file)
+	require.Equal(t, 1, status)
+	require.Equal(t, "rudderpostd: "+file+": everybody can write it, and so could command the daemon; chmod o-w\n", stderr)
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		args   []string
+		status int
+		stderr string
+	}{
+		{[]string{"config.toml"}, 2, `unexpected argument "config.toml"; a configuration file is given with -c`},
+		{[]string{"-x"}, 2, "flag provided but not defined: -x"},
+		{[]string{"-c"}, 2, "flag needs an argument: -c"},
+		{[]string{"-h"}, 0, "-check"},
+	} {
+		var out, err bytes.Buffer
+		require.Equal(t, c.status, run(c.args, &out, &err), "%v", c.args)
+		require.Contains(t, err.String(), c.stderr)
+		require.Empty(t, out.String())
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// The test program is the daemon too, when this is in its environment.
+const beDaemon = "RUDDERPOST_TEST_BE_DAEMON"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beDaemon) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience is how long a test waits for what must happen. What happens in time does not depend on it.
+const patience = 30 * time.Second
+
+// An output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// A process is a daemon of its own, in a directory of its own.
+type process struct {
+	*exec.Cmd
+	t        *testing.T
+	out, err output
+	ended    chan struct{} // closed when it has
+}
+
+// start starts a daemon in a directory. change may change the command before that.
+func start(t *testing.T, dir string, change func(*exec.Cmd), args ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	p := &process{Cmd: exec.Command(self, args...), t: t, ended: make(chan struct{})}
+	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
+	p.Env = append(os.Environ(), beDaemon+"=1", "GORACE=atexit_sleep_ms=1")
+	if change != nil {
+		change(p.Cmd)
+	}
+	require.NoError(t, p.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			said := p.out.String() + p.err.String()
+			t.Logf("rudderpostd %s said, in the end:\n%s", strings.Join(args, " "), said[max(0, len(said)-2000):])
+		}
+	})
+	return p
+}
+
+// startIn starts a daemon with a configuration, and waits until it listens.
+func startIn(t *testing.T, dir, config string) *process {
+	t.Helper()
+	writeConfig(t, dir, config)
+	p := start(t, dir, nil, "-c", "config.toml")
+	p.listening()
+	return p
+}
+
+// writeConfig writes a configuration file and returns its path.
+func writeConfig(t *testing.T, dir, config string) string {
+	t.Helper()
+	path := filepath.Join(dir, "config.toml")
+	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
+	return path
+}
+
+// wait waits for the end of a process, and returns its status.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		require.Fail(p.t, "it does not end", "%s%s", p.out.String(), p.err.String())
+	}
+	return p.ProcessState.ExitCode()
+}
+
+// listening waits until the daemon says that it listens, and returns where.
+func (p *process) listening() string {
+	p.t.Helper()
+	var where string
+	eventually(p.t, func() bool {
+		select {
+		case <-p.ended:
+			require.Fail(p.t, "it has ended", "%s%s", p.out.String(), p.err.String())
+		default:
+		}
+		_, rest, ok := strings.Cut(p.out.String(), "listening on unix://")
+		if ok {
+			where, _, ok = strings.Cut(rest, ",")
+		}
+		return ok
+	}, "it does not listen")
+	return where
+}
+
+// give gives the daemon a command. arguments is JSON, or nothing.
+func (p *process) give(command, arguments string) wire.Reply {
+	p.t.Helper()
+	var value wire.Value
+	if arguments != "" {
+		value = wire.Value(arguments)
+	}
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	reply, err := client.Do(ctx, &unix.Transport{Path: p.listening()}, wire.Request{Command: command, Arguments: value})
+	require.NoError(p.t, err)
+	return reply
+}
+
+// say writes bytes to the daemon, and returns what it answers until the end.
+func (p *process) say(text string) string {
+	p.t.Helper()
+	conn, err := net.Dial("unix", p.listening())
+	require.NoError(p.t, err)
+	defer conn.Close()
+	require.NoError(p.t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, text)
+	require.NoError(p.t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(p.t, err)
+	return string(answer)
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, condition func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, condition, patience, 2*time.Millisecond, what)
+}
+
+// shortDir returns a directory whose name leaves room for a socket's, and which everybody may enter.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rp")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// asNobody makes a program, which must be readable by everybody, run without any rights. Whoever is
+// not root has few already.
+func asNobody(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	const nobody = 65534
+	program := filepath.Join(shortDir(t), "rudderpostd")
+	text, err := os.ReadFile(cmd.Path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(program, text, 0o755))
+	require.NoError(t, os.Chown(cmd.Dir, nobody, nobody))
+	cmd.Path = program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

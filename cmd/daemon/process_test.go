@@ -1,0 +1,351 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Without a file there is one socket, in a directory of its own, for the user alone.
+func TestWithoutFile(t *testing.T) {
+	runtime := shortDir(t)
+	p := start(t, shortDir(t), func(cmd *exec.Cmd) {
+		asNobody(t, cmd)
+		if cmd.SysProcAttr != nil {
+			require.NoError(t, os.Chown(runtime, 65534, 65534))
+		}
+		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtime)
+	})
+	require.Equal(t, filepath.Join(runtime, "rudderpost", "control.sock"), p.listening())
+	info, err := os.Lstat(filepath.Join(runtime, "rudderpost"))
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeDir|0o700, info.Mode())
+	info, err = os.Lstat(p.listening())
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeSocket|0o600, info.Mode())
+	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+}
+
+func TestWithoutFileAndPlace(t *testing.T) {
+	for _, place := range []string{"", "relative"} {
+		p := start(t, shortDir(t), func(cmd *exec.Cmd) {
+			asNobody(t, cmd)
+			cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+place)
+		})
+		if os.Geteuid() != 0 || p.SysProcAttr != nil {
+			require.Equal(t, 1, p.wait())
+			require.Equal(t, "rudderpostd: XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own; set it, or give a configuration with -c\n", p.err.String())
+		}
+	}
+}
+
+// The exit status is what shutdown was asked for; the system keeps eight bits of it.
+func TestExitStatus(t *testing.T) {
+	for arguments, status := range map[string]int{
+		"":                   0,
+		`{}`:                 0,
+		`{"exit-value":0}`:   0,
+		`{"exit-value":7}`:   7,
+		`{"exit-value":300}`: 44,
+		`{"exit-value":-1}`:  255,
+	} {
+		t.Run(strconv.Itoa(status)+arguments, func(t *testing.T) {
+			dir := shortDir(t)
+			p := startIn(t, dir, oneSocket)
+			reply := p.give("shutdown", arguments)
+			require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+			require.Equal(t, "Shutting down.", reply.Text)
+			require.Equal(t, status, p.wait())
+			requireGone(t, dir)
+		})
+	}
+}
+
+// requireGone checks that nothing is left of the socket.
+func requireGone(t *testing.T, dir string) {
+	t.Helper()
+	require.False(t, exists(filepath.Join(dir, "control.sock")))
+	require.False(t, exists(filepath.Join(dir, "control.sock.lock")))
+}
+
+// A signal ends the daemon as shutdown does. Conns on which nothing is owed do not delay that.
+func TestSignals(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) {
+			dir := shortDir(t)
+			p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\n")
+			silent, err := net.Dial("unix", p.listening())
+			require.NoError(t, err)
+			defer silent.Close()
+			session, err := net.Dial("unix", p.listening())
+			require.NoError(t, err)
+			defer session.Close()
+			_, err = io.WriteString(session, `{"command":"version-get","id":1}`)
+			require.NoError(t, err)
+			_, err = bufio.NewReader(session).ReadString('\n')
+			require.NoError(t, err)
+			require.NoError(t, p.Process.Signal(signal))
+			require.Zero(t, p.wait())
+			requireGone(t, dir)
+		})
+	}
+}
+
+// flood gives commands on a conn and reads no reply, until the daemon reads no more either.
+func flood(t *testing.T, p *process) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", p.listening())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	for id := 0; err == nil; id++ {
+		require.NoError(t, conn.SetWriteDeadline(time.Now().Add(500*time.Millisecond)))
+		_, err = fmt.Fprintf(conn, `{"command":"build-report","id":%d}`, id)
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	return conn
+}
+
+// The second signal is for those who cannot wait for the drain.
+func TestSecondSignal(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
+	flood(t, p)
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
+	select {
+	case <-p.ended:
+		require.Fail(t, "it did not wait for the one who does not read")
+	default:
+	}
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 1, p.wait())
+	require.Contains(t, p.err.String(), "rudderpostd: second signal (terminated), leaving at once\n")
+}
+
+// A drain that takes too long is cut off, and said so.
+func TestDrainTimeout(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"200ms\"\nwrite-timeout = \"1h\"\n")
+	flood(t, p)
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 1, p.wait())
+	require.Contains(t, p.err.String(), "rudderpostd: drain: 1 conns were closed before their commands were answered")
+	requireGone(t, dir)
+}
+
+// What was accepted is answered, whatever signal comes meanwhile.
+func TestSignalLosesNothing(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
+	conn := flood(t, p)
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	lines := bufio.NewReader(conn)
+	done, refused := 0, 0 // what was read after the signal is refused
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			require.ErrorIs(t, err, io.EOF)
+			require.Empty(t, line, "a reply was cut")
+			break
+		}
+		reply, err := wire.DecodeReply([]byte(line))
+		require.NoError(t, err)
+		require.Equal(t, wire.IntID(int64(done+refused)), reply.ID)
+		if reply.Code == wire.CodeShuttingDown {
+			refused++
+			continue
+		}
+		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+		require.Zero(t, refused)
+		done++
+	}
+	require.Greater(t, done, 16)
+	require.Zero(t, p.wait())
+	require.Equal(t, done, strings.Count(p.err.String(), "command=build-report result=0")) // each that ran was answered
+}
+
+// A daemon that was killed leaves its files; the next one takes over.
+func TestKilled(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	require.NoError(t, p.Process.Kill())
+	p.wait()
+	require.True(t, exists(filepath.Join(dir, "control.sock")))
+	require.True(t, exists(filepath.Join(dir, "control.sock.lock")))
+	_, err := net.Dial("unix", filepath.Join(dir, "control.sock"))
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+
+	next := startIn(t, dir, oneSocket)
+	require.Equal(t, wire.CodeSuccess, next.give("version-get", "").Code)
+	require.NoError(t, next.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, next.wait())
+	requireGone(t, dir)
+}
+
+// A second daemon is refused, and the first one does not notice.
+func TestSecondDaemon(t *testing.T) {
+	dir := shortDir(t)
+	first := startIn(t, dir, oneSocket)
+	second := start(t, dir, nil, "-c", "config.toml")
+	require.Equal(t, 1, second.wait())
+	require.Equal(t, "rudderpostd: listen unix "+first.listening()+": address already in use: another daemon owns this socket; stop it, or choose another path\n",
+		second.err.String())
+	require.Empty(t, second.out.String())
+	require.Equal(t, wire.CodeSuccess, first.give("version-get", "").Code)
+	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, first.wait())
+	requireGone(t, dir)
+}
+
+// What keeps one socket from being opened closes the others.
+func TestHalfOpened(t *testing.T) {
+	dir := shortDir(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "taken"), []byte("precious"), 0o600))
+	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"taken\"\n")
+	p := start(t, dir, nil, "-c", "config.toml")
+	require.Equal(t, 1, p.wait())
+	require.Contains(t, p.err.String(), "taken: it is a regular file; move it away, or choose another path")
+	requireGone(t, dir)
+	text, err := os.ReadFile(filepath.Join(dir, "taken"))
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(text))
+}
+
+// The state directory is made for nobody else, with what is above it, and where it is relative to.
+func TestStateDir(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, "state-dir = \"a/b\"\n[[listen]]\ntransport = \"unix\"\npath = \"a/b/control.sock\"\nmode = \"0660\"\n")
+	p := start(t, os.TempDir(), nil, "-c", filepath.Join(dir, "config.toml"))
+	require.Equal(t, filepath.Join(dir, "a", "b", "control.sock"), p.listening())
+	for _, made := range []string{"a", "a/b"} {
+		info, err := os.Lstat(filepath.Join(dir, made))
+		require.NoError(t, err)
+		require.Equal(t, fs.ModeDir|0o700, info.Mode())
+	}
+	info, err := os.Lstat(p.listening())
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeSocket|0o660, info.Mode())
+
+	blocked := shortDir(t)
+	require.NoError(t, os.WriteFile(filepath.Join(blocked, "run"), nil, 0o600))
+	writeConfig(t, blocked, "state-dir = \"run\"\n"+oneSocket)
+	p = start(t, blocked, nil, "-c", "config.toml")
+	require.Equal(t, 1, p.wait())
+	require.Contains(t, p.err.String(), "rudderpostd: state-dir: mkdir ")
+}
+
+// The log says who did what with which result, and never what it was about.
+func TestLog(t *testing.T) {
+	const secret = "s3cr3t"
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			p := startIn(t, shortDir(t), "log-level = \"debug\"\nlog-format = \""+format+"\"\n"+oneSocket)
+			p.give("statistic-get", `{"name":"`+secret+`"}`)
+			p.give("statistic-reset", `{"name":"`+secret+`"}`)
+			p.give("statistic-get", `{"`+secret+`":1}`)
+			p.give("log-level-set", `{"level":"`+secret+`"}`)
+			p.give("shutdown", `{"exit-value":"`+secret+`"}`)
+			p.give("no-such-command", `["`+secret+`"]`)
+			p.say(`{"command":"version-get","arguments":{"` + secret + `":tru}}`)
+			p.say(`{"command":"version-get","` + secret + `":1}`)
+			p.say(`{"command":["` + secret + `"]}`)
+			p.say(`{"arguments":"` + secret + `"}`)
+			p.say(`x` + secret)
+			require.Equal(t, wire.CodeSuccess, p.give("shutdown", `{"exit-value":3}`).Code)
+			require.Equal(t, 3, p.wait())
+			require.NotContains(t, p.out.String()+p.err.String(), secret)
+			lines := strings.Split(strings.TrimSpace(p.err.String()), "\n")
+			require.Len(t, lines, 12, "%s", p.err.String())
+			for _, line := range lines {
+				require.Contains(t, line, "uid:"+strconv.Itoa(os.Geteuid()))
+				if format == "text" {
+					require.Regexp(t, `level=INFO msg=command peer=uid:\d+ session=unix-\d+ command=\S+ result=\d+ duration=`, line)
+					continue
+				}
+				var record struct {
+					Msg, Level, Peer, Session, Command string
+					Result                             *int
+					Duration                           *int64
+				}
+				require.NoError(t, json.Unmarshal([]byte(line), &record), "%s", line)
+				require.Equal(t, "command", record.Msg)
+				require.NotNil(t, record.Result)
+				require.NotNil(t, record.Duration)
+				require.NotEmpty(t, record.Session)
+			}
+			require.Contains(t, p.err.String(), "statistic-reset")
+		})
+	}
+}
+
+// The log level is that of the file, and can be changed while the daemon runs.
+func TestLogLevel(t *testing.T) {
+	p := startIn(t, shortDir(t), "log-level = \"error\"\n"+oneSocket)
+	p.give("version-get", "")
+	p.give("shutdown", "")
+	require.Zero(t, p.wait())
+	require.Empty(t, p.err.String())
+
+	p = startIn(t, shortDir(t), "log-level = \"error\"\n"+oneSocket)
+	require.Equal(t, wire.CodeSuccess, p.give("log-level-set", `{"level":"info"}`).Code)
+	require.Equal(t, `{"level":"info"}`, string(p.give("log-level-get", "").Arguments.(wire.Value)))
+	p.give("whoami", "")
+	p.give("shutdown", "")
+	require.Zero(t, p.wait())
+	require.Contains(t, p.err.String(), "whoami")
+}
+
+// The limits of the file are those of the daemon.
+func TestLimits(t *testing.T) {
+	p := startIn(t, shortDir(t), oneSocket+"[limits]\nmax-frame = \"1KiB\"\nidle-timeout = \"100ms\"\nmax-rate = 3\n")
+	require.Contains(t, p.say(`{"command":"version-get","arguments":"`+strings.Repeat("x", 1024)+`"}`),
+		"the command is longer than the 1024 bytes that are allowed (max-frame)")
+	require.Contains(t, p.say(""), "Connection over control channel timed out")
+	eventually(t, func() bool { return p.give("version-get", "").Code == wire.CodeTooMany }, "nobody is too fast")
+}
+
+// status-get and config-get tell what the file said.
+func TestConfigIsTold(t *testing.T) {
+	p := startIn(t, shortDir(t), "state-dir = \"run\"\n"+oneSocket+"[limits]\nmax-frame = 65536\nidle-timeout = \"90s\"\n")
+	var status struct {
+		PID     int `json:"pid"`
+		Sockets struct {
+			Status string   `json:"status"`
+			Open   []string `json:"open"`
+		} `json:"sockets"`
+	}
+	require.NoError(t, p.give("status-get", "").Decode(&status))
+	require.Equal(t, p.Process.Pid, status.PID)
+	require.Equal(t, "ready", status.Sockets.Status)
+	require.Equal(t, []string{"unix://" + p.listening()}, status.Sockets.Open)
+
+	var config struct {
+		Rudderpost map[string]any `json:"Rudderpost"`
+		Hash       string         `json:"hash"`
+	}
+	require.NoError(t, p.give("config-get", "").Decode(&config))
+	limits := config.Rudderpost["limits"].(map[string]any)
+	require.Equal(t, "64KiB", limits["max-frame"])
+	require.Equal(t, "1m30s", limits["idle-timeout"])
+	require.Equal(t, "256MiB", limits["max-buffered"])
+	require.Equal(t, []any{map[string]any{"transport": "unix", "path": "control.sock", "mode": "0600"}}, config.Rudderpost["listen"])
+	require.Equal(t, filepath.Join(p.Dir, "run"), config.Rudderpost["state-dir"])
+	require.Regexp(t, "^[0-9A-F]{64}$", config.Hash)
+}

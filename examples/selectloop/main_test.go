@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // where the daemon logs
+	goleak.VerifyTestMain(m)
+}
+
+const patience = 30 * time.Second
+
+// start runs the daemon. stop makes it drain, and ended tells what run returned.
+func start(t *testing.T) (socket string, stop context.CancelFunc, ended chan error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rp")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket = filepath.Join(dir, "selectloop.sock")
+	ctx, stop := context.WithCancel(context.Background())
+	ended = make(chan error, 1)
+	go func() { ended <- run(ctx, socket) }()
+	require.Eventually(t, func() bool {
+		_, err := os.Lstat(socket)
+		return err == nil
+	}, patience, 2*time.Millisecond)
+	return socket, stop, ended
+}
+
+func TestSelectLoop(t *testing.T) {
+	socket, stop, ended := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, err := client.Dial(ctx, &unix.Transport{Path: socket})
+	require.NoError(t, err)
+	defer c.Close()
+	state, err := client.Call[counter](ctx, c, "count-set", counter{Count: 100})
+	require.NoError(t, err)
+	require.Equal(t, 100, state.Count)
+	_, err = client.Call[counter](ctx, c, "count-set", counter{Count: -1})
+	require.ErrorContains(t, err, "count")
+
+	// The loop does its own work beside the commands.
+	require.Eventually(t, func() bool {
+		state, err := client.Call[counter](ctx, c, "count-get", nil)
+		return err == nil && state.Count > 100
+	}, patience, 10*time.Millisecond)
+
+	stop()
+	require.NoError(t, <-ended)
+	_, err = os.Lstat(socket)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// When the daemon is stopped amid many commands, each that it took is answered, in order and whole.
+func TestSelectLoopLosesNothing(t *testing.T) {
+	socket, stop, ended := start(t)
+	const conns, enough = 8, 200
+	var clients, warm sync.WaitGroup
+	warm.Add(conns)
+	for range conns {
+		conn, err := net.Dial("unix", socket)
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+		clients.Go(func() { // asks until the daemon hears no more
+			for id := 0; ; id++ {
+				if _, err := fmt.Fprintf(conn, `{"command":"count-set","arguments":{"count":%d},"id":%d}`, id, id); err != nil {
+					return
+				}
+			}
+		})
+		clients.Go(func() {
+			lines := bufio.NewReader(conn)
+			refused := false
+			for id := 0; ; id++ {
+				line, err := lines.ReadBytes('\n')
+				if err != nil {
+					_ = conn.Close()
+					require.ErrorIs(t, err, io.EOF)
+					require.Empty(t, string(line), "a reply was cut")
+					require.GreaterOrEqual(t, id, enough)
+					return
+				}
+				reply, err := wire.DecodeReply(line)
+				require.NoError(t, err)
+				require.Equal(t, wire.IntID(int64(id)), reply.ID)
+				refused = refused || reply.Code == wire.CodeShuttingDown
+				if refused {
+					require.Equal(t, wire.CodeShuttingDown, reply.Code)
+				} else {
+					require.Equal(t, wire.CodeSuccess, reply.Code)
+					require.JSONEq(t, fmt.Sprintf(`{"count":%d}`, id), string(reply.Arguments.(wire.Value)))
+				}
+				if id == enough {
+					warm.Done()
+				}
+			}
+		})
+	}
+	warm.Wait()
+	stop()
+	require.NoError(t, <-ended)
+	clients.Wait()
+}
