@@ -35,7 +35,7 @@ func (a *answer) release() {
 // command on the loop the reply cannot race with the state that it describes.
 func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	a := answers.Get().(*answer)
-	reply.ID = call.id
+	reply.ID, reply.More = call.id, false // what a handler returns is the last reply
 	a.frame, a.code = c.m.encode(a.frame[:0], call, reply)
 	a.call = call
 	if c.m.isHeard() {

@@ -22,7 +22,7 @@ var (
 // decoder returns a function that decodes arguments strictly into an In. The decoding is the check;
 // the schema is asked where a type cannot say what is required, and after a failure, to list all
 // that is wrong.
-func decoder[In any](s *schema.Schema) func(wire.Value) (any, error) {
+func decoder[In any](name string, s *schema.Schema) func(wire.Value) (any, error) {
 	if s == nil {
 		return nil
 	}
@@ -40,7 +40,7 @@ func decoder[In any](s *schema.Schema) func(wire.Value) (any, error) {
 		if err == nil && !exacting && !bytes.Contains(arguments, null) && (len(s.Required) == 0 || arguments.Has(s.Required...)) {
 			return in, nil
 		}
-		if misfit := misfit(s, arguments, isMap, err); misfit != nil {
+		if misfit := misfit(name, s, arguments, isMap, err); misfit != nil {
 			return nil, misfit
 		}
 		return in, nil
@@ -48,13 +48,13 @@ func decoder[In any](s *schema.Schema) func(wire.Value) (any, error) {
 }
 
 // misfit tells all that is wrong with arguments; nil when that is nothing. err is what decoding said.
-func misfit(s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
+func misfit(name string, s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
 	bad := &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}
 	switch {
 	case arguments == nil:
-		bad.Text = "Missing mandatory 'arguments' parameter."
+		bad.Text = fmt.Sprintf("invalid command '%s': no arguments specified", name)
 	case isMap && arguments.Kind() != "map":
-		bad.Text = fmt.Sprintf("expected 'arguments' to be a map, got %s instead", arguments.Kind())
+		bad.Text = fmt.Sprintf("invalid command '%s': expected 'arguments' to be a map, got %s instead", name, arguments.Kind())
 	}
 	if bad.Text != "" {
 		bad.Fields = []wire.Field{{Pointer: "", Text: bad.Text}}
@@ -85,13 +85,13 @@ func semantic(e *json.SemanticError) string {
 	name := "'" + strings.TrimPrefix(string(e.JSONPointer), "/") + "' parameter"
 	switch {
 	case errors.Is(e.Err, strconv.ErrRange):
-		return fmt.Sprintf("%s: %s does not fit into %s", name, e.JSONValue, kindWords[e.GoType.Kind()])
+		return fmt.Sprintf("%s: %s does not fit into %s", name, wire.Shorten(string(e.JSONValue)), kindWords[e.GoType.Kind()])
 	case errors.Is(e.Err, strconv.ErrSyntax) && e.JSONKind == '0':
 		return name + " expected to be an integer."
 	case errors.Is(e.Err, strconv.ErrSyntax):
-		return fmt.Sprintf("%s: %s is no integer", name, e.JSONValue)
+		return fmt.Sprintf("%s: %s is no integer", name, wire.Shorten(string(e.JSONValue)))
 	case e.Err != nil:
-		return name + ": " + e.Err.Error()
+		return name + ": " + wire.Shorten(e.Err.Error())
 	}
 	return name + " has the wrong type"
 }

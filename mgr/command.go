@@ -126,7 +126,7 @@ func Func[In, Out any](name, summary string, level Level, h func(context.Context
 	if h == nil {
 		cmd.defect = errNilHandler
 	}
-	cmd.check = decoder[In](cmd.Args)
+	cmd.check = decoder[In](name, cmd.Args)
 	cmd.Handler = func(ctx context.Context, call *Call) (wire.Reply, error) {
 		in, _ := call.input.(In) // the zero In where the arguments do not matter
 		out, err := h(ctx, in)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 
@@ -165,28 +164,6 @@ func (c *conversation) submit() {
 	c.batch = c.batch[:0]
 }
 
-// watch notices when the peer leaves while its last commands run beside the loop, so that they do
-// not work for nobody. What the peer says meanwhile is not heard.
-func (c *conversation) watch() {
-	for call := c.cancellable(); call != nil; call = c.cancellable() {
-		if _, err := c.conn.Receive(call.ctx, nil); err != nil && call.ctx.Err() == nil {
-			return
-		}
-	}
-}
-
-// cancellable returns a call whose context somebody's departure would end before its time.
-func (c *conversation) cancellable() *Call {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, call := range c.calls {
-		if call.cancel != nil && call.ctx.Err() == nil {
-			return call
-		}
-	}
-	return nil
-}
-
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.
 func (c *conversation) sayNoMore(err error) {
 	c.ended = true
@@ -209,84 +186,4 @@ func (c *conversation) refuse(call *Call, why *wire.Error) {
 		c.finished(call)
 	}
 	call.release()
-}
-
-// waitForRoom waits until a call fits into the window, and returns how many do. Replies that their
-// peer does not take fill it as calls do. A cancel has a place of its own.
-func (c *conversation) waitForRoom(call *Call) int {
-	most := c.m.opts.MaxInFlight
-	if call.Name == cancelName {
-		most++
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.calls) >= most || len(c.out) >= most {
-		c.changed.Wait()
-	}
-	return most - len(c.calls)
-}
-
-// find returns the call that has the id and has not been answered. c.mu is held.
-func (c *conversation) find(id wire.ID) *Call {
-	for _, call := range c.calls {
-		if call.id == id && call.state.Load() != answered {
-			return call
-		}
-	}
-	return nil
-}
-
-// finished implements answerer.
-func (c *conversation) finished(call *Call) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.leave(call)
-}
-
-// leave gives a call's place to another. c.mu is held.
-func (c *conversation) leave(call *Call) {
-	i := slices.Index(c.calls, call)
-	if i < 0 {
-		return
-	}
-	if len(c.calls) >= c.m.opts.MaxInFlight {
-		c.changed.Broadcast()
-	}
-	c.calls = slices.Delete(c.calls, i, i+1)
-}
-
-// hold counts n more bytes. The manager is told of whole pages only, so that small talk on many
-// conns does not meet in one counter. c.mu is held.
-func (c *conversation) hold(n int) {
-	const page = 4 << 10
-	c.buffered += int64(n)
-	if d := c.buffered - c.told; d > page || d < -page || c.buffered == 0 && d != 0 {
-		c.told = c.buffered
-		c.m.buffered.Add(d)
-	}
-}
-
-// close waits until everything that is owed has been sent, or cannot be, and closes the conn.
-func (c *conversation) close() {
-	c.watch()
-	gone := c.conn.Context()
-	stop := context.AfterFunc(gone, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.changed.Broadcast()
-	})
-	defer stop()
-	c.mu.Lock()
-	for (c.owed > 0 || c.sending) && gone.Err() == nil {
-		c.changed.Wait()
-	}
-	c.mu.Unlock()
-	_ = c.conn.Close()
-	c.mu.Lock()
-	for c.owed > 0 || c.sending { // calls of a peer that left end soon: they are dropped or cancelled
-		c.changed.Wait()
-	}
-	c.hold(int(-c.buffered))
-	c.mu.Unlock()
-	c.m.leave(c)
 }

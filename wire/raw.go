@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -66,7 +65,7 @@ const (
 )
 
 // appendCompact appends well-formed JSON without white space and as Kea can read it: characters
-// beyond U+00FF as themselves, not as escapes. What its clients cannot read at all is an error, if
+// beyond ASCII as themselves, not as escapes. What its clients cannot read at all is an error, if
 // it is for them.
 func appendCompact(dst, src []byte, strict bool) ([]byte, error) {
 	depth := 0
@@ -120,7 +119,8 @@ func stringLength(src []byte) int {
 	}
 }
 
-// appendReadable appends a string with its escapes resolved where they are beyond U+00FF.
+// appendReadable appends a string with its escapes resolved where they are beyond ASCII, so that Kea's
+// agent, which takes \u00e9 for one byte of Latin-1, reads every character alike.
 func appendReadable(dst, quoted []byte) []byte {
 	done := 0
 	for i := 0; i < len(quoted); i++ {
@@ -128,7 +128,7 @@ func appendReadable(dst, quoted []byte) []byte {
 			continue
 		}
 		n, _ := escape(quoted[i:])
-		if r := unescaped(quoted[i : i+n]); quoted[i+1] == 'u' && r > math.MaxUint8 {
+		if r := unescaped(quoted[i : i+n]); quoted[i+1] == 'u' && r >= utf8.RuneSelf {
 			dst = append(dst, quoted[done:i]...)
 			dst = utf8.AppendRune(dst, r)
 			done = i + n

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A Problem is one thing that is wrong with a value.
@@ -21,17 +22,17 @@ type Problem struct {
 	Text    string // what, in Kea's words where Kea has some
 }
 
-// Check compares a JSON value with s and returns all that is wrong; an empty list means that it fits.
-// Of a map it tells first what is missing, then the rest in the order of the names. It may be called
-// from any goroutine.
+// Check compares a JSON value with s and returns all that is wrong, up to 100 problems; an empty list
+// means that it fits. Of a map it tells first what is missing, then the rest in the order of the
+// names. It may be called from any goroutine.
 func (s *Schema) Check(value []byte) []Problem {
 	var v any
 	var c checker
-	if err := json.Unmarshal(value, &v); err != nil {
-		if e, ok := errors.AsType[*json.SemanticError](err); ok { // nothing else is beyond an any
-			c.report(string(e.JSONPointer), "'%s' parameter: the number %s is too large.", named(string(e.JSONPointer)), e.JSONValue)
-			return c.problems
-		}
+	err := json.Unmarshal(value, &v)
+	if errors.Is(err, strconv.ErrRange) {
+		err = json.Unmarshal(value, &v, hugeNumbers)
+	}
+	if err != nil {
 		return []Problem{{"", err.Error()}}
 	}
 	c.check(s, v, "")
@@ -57,9 +58,27 @@ func (s *Schema) constrained() bool {
 		s.MinLength > 0 || s.MaxLength > 0 || s.MinItems > 0 || s.MaxItems > 0
 }
 
+// hugeNumbers makes infinities of numbers beyond a float64.
+var hugeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
+	if d.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	number, err := d.ReadValue()
+	if err == nil {
+		*v, _ = strconv.ParseFloat(string(number), 64)
+	}
+	return err
+}))
+
 type checker struct{ problems []Problem }
 
+// maxProblems is how many problems are told: a caller with more does not read on.
+const maxProblems = 100
+
 func (c *checker) report(pointer, format string, args ...any) {
+	if len(c.problems) == maxProblems {
+		return
+	}
 	c.problems = append(c.problems, Problem{pointer, fmt.Sprintf(format, args...)})
 }
 

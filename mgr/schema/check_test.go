@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/rudderpost/rudderpost/mgr/schema"
@@ -33,8 +34,10 @@ func TestCheck(t *testing.T) {
 		`null`: {{"", "'arguments' parameter expected to be a map."}},
 		`{`:    {{"", "jsontext: unexpected EOF after offset 1"}},
 		`{}`:   {{"/n", "Missing mandatory 'n' parameter."}},
-		`{"n":0.5,"f":1e400}`: {
-			{"/f", "'f' parameter: the number 1e400 is too large."},
+		`{"n":1e400,"f":-1e400,"s":1e400,"m":{"x":1e400},"o":[1e400]}`: {
+			{"/f", "'f' parameter must be one of '0.5', '1'."},
+			{"/n", "'n' parameter must be at most 9."},
+			{"/s", "'s' parameter expected to be a string."},
 		},
 		`{"x":1,"n":10,"":2,"N":1}`: {
 			{"/", "Unsupported '' parameter."},
@@ -97,4 +100,11 @@ func TestExacting(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, s.Exacting(), of.String())
 	}
+}
+
+// TestManyProblems: an answer does not grow with what was sent.
+func TestManyProblems(t *testing.T) {
+	s, err := schema.Of(reflect.TypeFor[[]int]())
+	require.NoError(t, err)
+	require.Len(t, s.Check([]byte(`["x"`+strings.Repeat(`,"x"`, 10000)+`]`)), 100)
 }

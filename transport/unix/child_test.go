@@ -209,8 +209,11 @@ func alone(path string) error {
 		return fmt.Errorf("two owners: %w", err)
 	}
 	frame, err := hear(path)
-	if want := fmt.Sprintf(`{"pid":%d}`, os.Getpid()); err != nil || frame != want {
-		return fmt.Errorf("the owner's path leads to %s (%v), not to %s", frame, err, want)
+	if err != nil {
+		return fmt.Errorf("the owner's path leads to nobody: %w", err)
+	}
+	if want := fmt.Sprintf(`{"pid":%d}`, os.Getpid()); frame != want {
+		return fmt.Errorf("the owner's path leads to %s, not to %s", frame, want)
 	}
 	return errors.Join(mark.Close(), os.Remove(path+".owner"))
 }
