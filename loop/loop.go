@@ -21,7 +21,6 @@ var ErrClosed = errors.New("loop: closed")
 // bounds of its own and posts one function for all that waits. The zero value is no Loop; use New.
 type Loop struct {
 	ready   chan struct{} // holds a token while there is, or may be, something to run
-	done    chan struct{} // closed by Close
 	running atomic.Bool
 
 	mu     sync.Mutex
@@ -33,7 +32,7 @@ type Loop struct {
 
 // New returns a loop that nobody runs yet. It needs no Close to be collected.
 func New() *Loop {
-	return &Loop{ready: make(chan struct{}, 1), done: make(chan struct{})}
+	return &Loop{ready: make(chan struct{}, 1)}
 }
 
 // Post adds f to what the loop will run. Any goroutine may call it, those of the loop's own
@@ -113,10 +112,8 @@ func (l *Loop) PollOne() int {
 func (l *Loop) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
-		l.closed = true
-		close(l.done)
-	}
+	l.closed = true
+	l.signal()
 }
 
 // enter makes the caller the one who runs the loop, until leave.
@@ -131,28 +128,28 @@ func (l *Loop) leave() { l.running.Store(false) }
 // errDrained is what wait returns when the loop is closed and empty. A context's cause is never it.
 var errDrained = errors.New("loop: closed and empty")
 
-// wait returns nil when there may be something to run.
+// wait returns nil when there is something to run.
 func (l *Loop) wait(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	select {
-	case <-l.ready:
-		return nil
-	default:
-	}
-	select {
-	case <-l.ready:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-l.done:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if len(l.queue) == 0 {
-			return errDrained
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		return nil
+		l.mu.Lock()
+		some, closed := len(l.queue) > 0, l.closed
+		l.mu.Unlock()
+		switch {
+		case some:
+			return nil
+		case closed:
+			return errDrained
+		case ctx.Done() == nil:
+			<-l.ready
+		default:
+			select {
+			case <-l.ready:
+			case <-ctx.Done():
+			}
+		}
 	}
 }
 
@@ -196,9 +193,9 @@ func (l *Loop) take(limit int) (batch []func(), whole bool) {
 // putBack returns what of a batch did not run to the front of the queue, and keeps its array if that
 // is whole and small: the end of a large one would hold all of it.
 func (l *Loop) putBack(batch []func(), ran int, whole bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if rest := batch[ran:]; len(rest) > 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		l.queue = append(append([]func(){}, rest...), l.queue...)
 		l.signal()
 		return

@@ -331,7 +331,8 @@ func TestReadyAfterIdlePoll(t *testing.T) {
 	require.NoError(t, l.Post(func() {}))
 	require.Len(t, l.Ready(), 1)
 	require.Equal(t, 1, l.Poll())
-	l.Close()
+	l.Close() // wakes whoever waits, once, with nothing to run
+	require.Zero(t, l.Poll())
 	require.Empty(t, l.Ready())
 }
 

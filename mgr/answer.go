@@ -99,32 +99,41 @@ var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; th
 
 // flush sends what waits, frame → bytes, until nothing does.
 func (c *conversation) flush(w *sender) {
+	sent := 0
+	var batch []*answer
 	for {
-		c.mu.Lock()
-		batch := c.out
-		if len(batch) == 0 {
-			c.sending = false
-			c.changed.Broadcast()
-			c.mu.Unlock()
+		if batch = c.unsent(batch, sent); batch == nil {
 			return
 		}
-		c.out = c.spare[:0]
-		if len(batch) >= c.m.opts.MaxInFlight {
-			c.changed.Broadcast()
-		}
-		c.mu.Unlock()
-
-		sent := w.deliver(c, batch)
+		sent = w.deliver(c, batch)
 		for _, a := range batch {
 			c.m.tell(a)
 			a.release()
 		}
 		clear(batch)
-		c.mu.Lock()
-		c.spare = batch
-		c.hold(-sent)
-		c.mu.Unlock()
 	}
+}
+
+// unsent takes what waits to be sent, and gives back the array of what was sent before, so many
+// bytes. When nothing waits the conversation has no sender any more.
+func (c *conversation) unsent(before []*answer, bytes int) []*answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hold(-bytes)
+	if before != nil {
+		c.spare = before
+	}
+	batch := c.out
+	if len(batch) == 0 {
+		c.sending = false
+		c.changed.Broadcast()
+		return nil
+	}
+	if len(batch) >= c.m.opts.MaxInFlight {
+		c.changed.Broadcast()
+	}
+	c.out, c.spare = c.spare[:0], nil
+	return batch
 }
 
 // isHeard reports whether anybody wants to know how calls end.

@@ -12,7 +12,7 @@ import (
 // new conn, no new command; what was accepted is finished and answered, for at most DrainTimeout. It
 // returns nil after that, or what could not be opened, or what the drain had to cut off.
 //
-// With a loop that is not a *loop.Loop (Options.Loop) somebody else runs it, until Done.
+// With Options.Loop somebody else runs the loop, until Done, and Run only waits.
 func (m *CommandMgr) Run(ctx context.Context, transports ...transport.Transport) error {
 	result := make(chan error, 1)
 	drain := func() {

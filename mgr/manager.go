@@ -16,7 +16,7 @@ type CommandMgr struct {
 	opts Options
 	log  *slog.Logger
 	loop loop.Poster
-	own  *loop.Loop // loop, if it is a *loop.Loop that Run may run
+	own  *loop.Loop // loop, if it is the manager's own
 
 	queue    queue
 	senders  senders

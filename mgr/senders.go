@@ -3,7 +3,6 @@ package mgr
 import (
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -45,7 +44,7 @@ func (s *senders) ensure() {
 // work is the life of a sender.
 func (s *senders) work() {
 	var w sender
-	w.timer = time.AfterFunc(time.Hour, w.stalled)
+	w.timer = time.AfterFunc(time.Hour, w.ring)
 	defer w.timer.Stop()
 	most := 2 * runtime.GOMAXPROCS(0)
 	s.mu.Lock()
@@ -89,9 +88,12 @@ func (s *senders) close() {
 // A sender delivers frames, and does not wait for ever for those who do not take them.
 type sender struct {
 	frames [][]byte
-	timer  *time.Timer
-	to     atomic.Pointer[conversation]
-	until  atomic.Int64
+
+	mu    sync.Mutex
+	to    *conversation // whom it waits for; nil: nobody
+	until time.Time     // and until when
+	timer *time.Timer
+	rings time.Time // when timer fires; zero: it does not
 }
 
 // deliver sends a batch of one conversation, and returns how many bytes that were. When it fails the
@@ -102,26 +104,45 @@ func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
 		w.frames = append(w.frames, a.frame)
 		bytes += len(a.frame)
 	}
-	patience := c.m.opts.WriteTimeout * time.Duration(1+bytes/(32<<10))
-	w.until.Store(time.Now().Add(patience).UnixNano())
-	w.to.Store(c)
-	w.timer.Reset(patience)
+	w.waitFor(c, c.m.opts.WriteTimeout*time.Duration(1+bytes/(32<<10)))
 	if err := c.conn.Send(c.m.background, w.frames...); err != nil {
 		c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
 		_ = c.conn.Close()
 	}
-	w.timer.Stop()
-	w.to.Store(nil)
+	w.waitFor(nil, 0)
 	clear(w.frames)
 	return bytes
 }
 
-// stalled closes the conn of a peer that does not take what it is owed.
-func (w *sender) stalled() {
-	c := w.to.Load()
-	if c == nil || time.Now().UnixNano() < w.until.Load() {
+// waitFor notes whom the sender waits for. The timer is left alone while it rings early enough, so
+// that a delivery that does not stall, which is the rule, does not touch it.
+func (w *sender) waitFor(c *conversation, patience time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.to = c
+	if c == nil {
 		return
 	}
-	c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", c.conn.Peer().String())
-	_ = c.conn.Close()
+	w.until = time.Now().Add(patience)
+	if w.rings.IsZero() || w.until.Before(w.rings) {
+		w.rings = w.until
+		w.timer.Reset(patience)
+	}
+}
+
+// ring closes the conn of a peer that does not take what it is owed.
+func (w *sender) ring() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rest := time.Until(w.until)
+	if w.to != nil && rest > 0 {
+		w.rings = w.until
+		w.timer.Reset(rest)
+		return
+	}
+	w.rings = time.Time{}
+	if w.to != nil {
+		w.to.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", w.to.conn.Peer().String())
+		_ = w.to.conn.Close()
+	}
 }

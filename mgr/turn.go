@@ -19,7 +19,7 @@ type queue struct {
 
 	mu     sync.Mutex
 	calls  []*Call
-	spare  []*Call
+	spare  []*Call // only the loop touches it
 	posted bool // turn will run
 }
 
@@ -67,8 +67,6 @@ func (q *queue) take(l loop.Poster) []*Call {
 // keep gives the array of a turn back.
 func (q *queue) keep(calls []*Call) {
 	clear(calls)
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.spare == nil && cap(calls) <= 4*perTurn {
 		q.spare = calls[:0]
 	}

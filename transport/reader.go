@@ -131,6 +131,7 @@ func (r *reader) drain() {
 		return
 	}
 	_ = r.raw.Control(func(fd uintptr) {
+		shutdownRead(fd) // a UNIX peer that is still writing learns it from its own write
 		c := chunks.Get().(*chunk)
 		defer chunks.Put(c)
 		for range 32 {

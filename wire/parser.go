@@ -107,8 +107,10 @@ func (p *parser) object(keys []span) *Error {
 			return p.errorf(quote+1, "duplicate-key", "duplicate key '%s'", Shorten(p.string(key)))
 		}
 		keys = append(keys, key)
-		if err := p.expect(":"); err != nil {
-			return err
+		if !p.take(':') {
+			if err := p.expect(":"); err != nil {
+				return err
+			}
 		}
 		p.space()
 		start := p.i
@@ -117,6 +119,9 @@ func (p *parser) object(keys []span) *Error {
 		}
 		if p.depth == 1 {
 			p.member(key, p.b[start:p.i:p.i])
+		}
+		if p.take(',') {
+			continue
 		}
 		if err := p.expect(",}"); err != nil {
 			return err
@@ -153,6 +158,9 @@ func (p *parser) list(keys []span) *Error {
 		if err := p.value(keys); err != nil {
 			return err
 		}
+		if p.take(',') {
+			continue
+		}
 		if err := p.expect(",]"); err != nil {
 			return err
 		}
@@ -161,6 +169,15 @@ func (p *parser) list(keys []span) *Error {
 			return nil
 		}
 	}
+}
+
+// take takes a byte if it is the next one: the usual case of expect.
+func (p *parser) take(c byte) bool {
+	if p.i < len(p.b) && p.b[p.i] == c {
+		p.i++
+		return true
+	}
+	return false
 }
 
 // expect skips white space and takes one of two bytes.
@@ -285,6 +302,12 @@ func (p *parser) word(kind, one, other string) *Error {
 
 func (p *parser) number() *Error {
 	start := p.i
+	if n := digits(p.b[start:]); n > 0 && p.b[start] != '0' { // the usual case: a plain integer
+		if end := start + n; end == len(p.b) || !numberByte[p.b[end]] {
+			p.i = end
+			return nil
+		}
+	}
 	for p.i < len(p.b) && numberByte[p.b[p.i]] {
 		p.i++
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,7 +72,8 @@ func TestSelectLoop(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// When the daemon is stopped amid many commands, each that it took is answered, in order and whole.
+// When the daemon is stopped amid many commands, each that it took is answered, in order and whole, and
+// each that it did not take is refused.
 func TestSelectLoopLosesNothing(t *testing.T) {
 	socket, stop, ended := start(t)
 	const conns, enough = 8, 200
@@ -89,30 +92,34 @@ func TestSelectLoopLosesNothing(t *testing.T) {
 			}
 		})
 		clients.Go(func() {
+			defer conn.Close()
+			started := sync.OnceFunc(warm.Done)
+			defer started() // a client that fails keeps nobody waiting
 			lines := bufio.NewReader(conn)
-			refused := false
-			for id := 0; ; id++ {
+			done, refused := 0, map[wire.ID]bool{} // a refusal may overtake what was accepted before it
+			for {
 				line, err := lines.ReadBytes('\n')
-				if err != nil {
-					_ = conn.Close()
-					require.ErrorIs(t, err, io.EOF)
+				if err != nil { // a reset: the other goroutine was still asking
+					require.True(t, errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET), "%v", err)
 					require.Empty(t, string(line), "a reply was cut")
-					require.GreaterOrEqual(t, id, enough)
-					return
+					break
 				}
 				reply, err := wire.DecodeReply(line)
 				require.NoError(t, err)
-				require.Equal(t, wire.IntID(int64(id)), reply.ID)
-				refused = refused || reply.Code == wire.CodeShuttingDown
-				if refused {
-					require.Equal(t, wire.CodeShuttingDown, reply.Code)
-				} else {
-					require.Equal(t, wire.CodeSuccess, reply.Code)
-					require.JSONEq(t, fmt.Sprintf(`{"count":%d}`, id), string(reply.Arguments.(wire.Value)))
+				if reply.Code == wire.CodeShuttingDown {
+					refused[reply.ID] = true
+					continue
 				}
-				if id == enough {
-					warm.Done()
+				require.Equal(t, wire.CodeSuccess, reply.Code)
+				require.Equal(t, wire.IntID(int64(done)), reply.ID)
+				require.JSONEq(t, fmt.Sprintf(`{"count":%d}`, done), string(reply.Arguments.(wire.Value)))
+				if done++; done == enough {
+					started()
 				}
+			}
+			require.GreaterOrEqual(t, done, enough)
+			for id := range len(refused) { // nothing is missing between those done and those refused
+				require.True(t, refused[wire.IntID(int64(done+id))], "%d was lost", done+id)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/rudderpost/rudderpost/mgr/schema"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Config returns config-get and config-hash-get. get runs on the loop and returns the configuration
@@ -46,16 +47,16 @@ func (c config) hash(context.Context, mgr.None) (configHash, error) {
 	return configHash{hash}, err
 }
 
-// read returns the configuration as plain JSON values, and its hash: SHA-256 of the map as Kea would
-// write it (Kea's rule since 2.4.0).
-func (c config) read() (section any, hash string, err error) {
-	text, err := json.Marshal(c.current())
+// read returns the configuration as JSON, and its hash: SHA-256 of the map as Kea would write it
+// (Kea's rule since 2.4.0).
+func (c config) read() (section jsontext.Value, hash string, err error) {
+	if section, err = json.Marshal(c.current()); err != nil {
+		return nil, "", err
+	}
+	whole, err := json.Marshal(map[string]jsontext.Value{c.daemon: section})
 	if err != nil {
 		return nil, "", err
 	}
-	if err := json.Unmarshal(text, &section); err != nil {
-		return nil, "", err
-	}
-	sum := sha256.Sum256(appendKea(nil, map[string]any{c.daemon: section}))
-	return section, fmt.Sprintf("%X", sum), nil
+	text, err := appendKea(nil, whole)
+	return section, fmt.Sprintf("%X", sha256.Sum256(text)), err
 }

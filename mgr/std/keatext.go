@@ -5,49 +5,75 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// appendKea writes plain JSON values byte for byte as Kea does (contract §2.5): spaces, keys in byte
-// order, six digits, every byte from 0x7f on as an escape. Only hashes need that.
-func appendKea(dst []byte, v any) []byte {
-	switch v := v.(type) {
-	case map[string]any:
-		dst = append(dst, "{ "...)
-		for i, key := range slices.Sorted(maps.Keys(v)) {
-			if i > 0 {
-				dst = append(dst, ", "...)
-			}
-			dst = append(dst, '"')
-			dst = append(dst, key...)
-			dst = append(dst, `": `...)
-			dst = appendKea(dst, v[key])
-		}
-		return append(dst, " }"...)
-	case []any:
-		dst = append(dst, "[ "...)
-		for i, item := range v {
-			if i > 0 {
-				dst = append(dst, ", "...)
-			}
-			dst = appendKea(dst, item)
-		}
-		return append(dst, " ]"...)
-	case string:
-		return appendKeaString(dst, v)
-	case float64:
-		return appendKeaNumber(dst, v)
-	case bool:
-		return strconv.AppendBool(dst, v)
+// appendKea writes JSON byte for byte as Kea does (contract §2.5): spaces, keys in byte order, six
+// digits, every byte from 0x7f on as an escape. Only hashes need that.
+func appendKea(dst []byte, v jsontext.Value) ([]byte, error) {
+	switch v.Kind() {
+	case '{':
+		return appendKeaMap(dst, v)
+	case '[':
+		return appendKeaList(dst, v)
+	case '"':
+		var s string
+		err := json.Unmarshal(v, &s)
+		return appendKeaString(dst, s), err
+	case '0':
+		return appendKeaNumber(dst, string(v))
 	}
-	return append(dst, "null"...)
+	return append(dst, v...), nil // true, false, null
 }
 
-// appendKeaNumber writes an integer plainly and a real as C++ streams do.
-func appendKeaNumber(dst []byte, f float64) []byte {
-	if f == float64(int64(f)) {
-		return strconv.AppendInt(dst, int64(f), 10)
+func appendKeaMap(dst []byte, v jsontext.Value) ([]byte, error) {
+	var members map[string]jsontext.Value
+	err := json.Unmarshal(v, &members)
+	dst = append(dst, "{ "...)
+	for i, key := range slices.Sorted(maps.Keys(members)) {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, '"')
+		dst = append(dst, key...)
+		dst = append(dst, `": `...)
+		if dst, err = appendKea(dst, members[key]); err != nil {
+			return dst, err
+		}
 	}
-	return strconv.AppendFloat(dst, f, 'g', 6, 64)
+	return append(dst, " }"...), err
+}
+
+func appendKeaList(dst []byte, v jsontext.Value) ([]byte, error) {
+	var items []jsontext.Value
+	err := json.Unmarshal(v, &items)
+	dst = append(dst, "[ "...)
+	for i, item := range items {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		if dst, err = appendKea(dst, item); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, " ]"...), err
+}
+
+// appendKeaNumber writes an integer as it is, however long, and a real as C++ streams do, with .0
+// where that would look like an integer.
+func appendKeaNumber(dst []byte, number string) ([]byte, error) {
+	if !strings.ContainsAny(number, ".eE") {
+		return append(dst, number...), nil
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	text := strconv.FormatFloat(f, 'g', 6, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return append(dst, text...), err
 }
 
 func appendKeaString(dst []byte, s string) []byte {

@@ -52,7 +52,8 @@ func exitValue(arguments wire.Value) (int, error) {
 		return 0, nil
 	}
 	var exit int
-	if err := wire.Value(in.ExitValue).Decode(&exit); err != nil {
+	value := wire.Value(in.ExitValue)
+	if value.Kind() != "integer" || value.Decode(&exit) != nil {
 		e := wire.Errorf(wire.CodeError, "bad-arguments", "parameter 'exit-value' is not an integer")
 		e.Fields = []wire.Field{{Pointer: "/exit-value", Text: e.Text}}
 		return 0, e

@@ -25,11 +25,16 @@ func Parse(target string) (transport.Dialer, error) {
 	}
 	switch u.Scheme {
 	case "unix":
-		path := u.Opaque
-		if path == "" {
-			path = u.Path
+		path := u.Path
+		if u.Opaque != "" {
+			if path, err = url.PathUnescape(u.Opaque); err != nil {
+				return nil, fmt.Errorf("%q is no URL: %w", target, err)
+			}
 		}
-		if path == "" || u.Host != "" {
+		switch {
+		case u.RawQuery != "" || u.Fragment != "": // a part of the file's name, most likely
+			return nil, fmt.Errorf("%q has a ? or # in it; write them as %%3F and %%23", target)
+		case path == "" || u.Host != "":
 			return nil, fmt.Errorf("%q names no socket; write unix:///absolute/path or unix:relative/path", target)
 		}
 		return &unix.Transport{Path: path}, nil
