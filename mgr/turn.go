@@ -20,7 +20,7 @@ type queue struct {
 	mu     sync.Mutex
 	calls  []*Call
 	spare  []*Call // only the loop touches it
-	posted bool // turn will run
+	posted bool    // turn will run
 }
 
 // perTurn is how many calls run before the loop may do something else.
