@@ -123,21 +123,3 @@ func (r *reader) release() {
 	}
 	r.data, r.array = nil, 0
 }
-
-// drain takes what the peer sent and nobody will read, without waiting: to close a UNIX or TCP
-// socket with unread bytes in it would make the peer see an error instead of the end.
-func (r *reader) drain() {
-	if r.raw == nil {
-		return
-	}
-	_ = r.raw.Control(func(fd uintptr) {
-		shutdownRead(fd) // a UNIX peer that is still writing learns it from its own write
-		c := chunks.Get().(*chunk)
-		defer chunks.Put(c)
-		for range 32 {
-			if n, err := readRaw(fd, c[:]); n <= 0 || err != nil {
-				return
-			}
-		}
-	})
-}

@@ -6,6 +6,4 @@ import "errors"
 
 const canReadRaw = false
 
-func shutdownRead(uintptr) {}
-
 func readRaw(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }

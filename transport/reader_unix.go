@@ -9,9 +9,6 @@ import (
 
 const canReadRaw = true
 
-// shutdownRead tells the kernel that nothing more will be read.
-func shutdownRead(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) }
-
 // readRaw reads from a descriptor that does not block. The end of the stream is io.EOF.
 func readRaw(fd uintptr, p []byte) (int, error) {
 	for {

@@ -234,7 +234,6 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.gone(net.ErrClosed)
-	s.in.drain()
 	err := s.bytes.Close()
 	s.readEnd.forget()
 	s.writeEnd.forget()

@@ -31,7 +31,7 @@ func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig) (*tr
 		Creds:     creds,
 	}
 	cfg.Gone = func() bool { return hungUp(raw) }
-	return transport.NewStream(sock, cfg), nil
+	return transport.NewStream(socket{sock}, cfg), nil
 }
 
 // hungUp reports whether the peer has closed its socket and not only said its last word: poll(2)
@@ -48,4 +48,26 @@ func hungUp(raw syscall.RawConn) bool {
 		}
 	})
 	return fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+}
+
+// A socket is closed so that what was sent is not lost.
+type socket struct{ *net.UnixConn }
+
+// Close closes the socket after it has taken what the peer sent and nobody will read, without
+// waiting: else the peer would see an error instead of the end. One that is still writing learns it
+// from its own write.
+func (s socket) Close() error {
+	if raw, err := s.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = syscall.Shutdown(int(fd), syscall.SHUT_RD)
+			var waste [4 << 10]byte
+			for range 256 {
+				n, err := syscall.Read(int(fd), waste[:])
+				if n <= 0 && err != syscall.EINTR {
+					return
+				}
+			}
+		})
+	}
+	return s.UnixConn.Close()
 }
