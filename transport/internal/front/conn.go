@@ -1,0 +1,106 @@
+package front
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// A Conn is a connection whose handshake is done.
+type Conn struct {
+	net.Conn                        // a *tls.Conn or a *net.TCPConn
+	Session  string                 // unique in this process
+	Creds    []transport.Credential // what its certificate proves
+	TLS      *tls.ConnectionState   // nil: no TLS
+	tcp      *net.TCPConn           // underneath
+	writing  atomic.Int32           // writes under way
+	once     sync.Once
+	err      error
+}
+
+// A Socket is a Conn without TLS, which can be read through its descriptor.
+type Socket struct{ *Conn }
+
+// SyscallConn implements syscall.Conn.
+func (s Socket) SyscallConn() (syscall.RawConn, error) { return s.tcp.SyscallConn() }
+
+// linger is how long a closed connection is read from, so that what the peer still sends does not
+// destroy what it has not read yet.
+const linger = 2 * time.Second
+
+// NewConn makes a Conn of one whose handshake is done: a *tls.Conn over TCP, or TCP itself.
+func NewConn(c net.Conn, kind string) *Conn {
+	conn := &Conn{Conn: c, Session: transport.NewSession(kind)}
+	switch c := c.(type) {
+	case *tls.Conn:
+		conn.tcp, _ = c.NetConn().(*net.TCPConn)
+	case *net.TCPConn:
+		conn.tcp = c
+	}
+	return conn
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.writing.Add(1)
+	defer c.writing.Add(-1)
+	return c.Conn.Write(p)
+}
+
+// CloseWrite tells the peer that nothing more comes.
+func (c *Conn) CloseWrite() error {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		return t.CloseWrite()
+	}
+	return c.tcp.CloseWrite()
+}
+
+// Close implements net.Conn: the peer is told that nothing more comes, and what was written reaches
+// it, even while it is sending something that nobody will read; a TCP socket that is simply closed
+// then takes back what it has sent (RFC 1122, 4.2.2.13). A write that is under way is given up, and
+// the socket with it.
+func (c *Conn) Close() error {
+	c.once.Do(func() { c.err = c.close() })
+	return c.err
+}
+
+func (c *Conn) close() error {
+	if c.tcp == nil || c.writing.Load() > 0 {
+		return c.Conn.Close()
+	}
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		_ = t.SetWriteDeadline(time.Now().Add(time.Second))
+		if t.CloseWrite() != nil {
+			return c.Conn.Close()
+		}
+	}
+	if c.tcp.CloseWrite() != nil { // it is broken, or closed
+		return c.Conn.Close()
+	}
+	_ = c.tcp.SetReadDeadline(time.Unix(1, 0)) // whoever reads stops
+	if left(c.tcp) {
+		return c.Conn.Close()
+	}
+	go c.drain()
+	return nil
+}
+
+// drain reads until the peer closes too.
+func (c *Conn) drain() {
+	defer c.tcp.Close()
+	stop := time.AfterFunc(linger, func() { _ = c.tcp.Close() })
+	defer stop.Stop()
+	waste := make([]byte, 16<<10)
+	_, _ = c.tcp.Read(waste) // fails; after it nobody else reads
+	_ = c.tcp.SetReadDeadline(time.Now().Add(linger))
+	for {
+		if _, err := c.tcp.Read(waste); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package front
+
+import "sync"
+
+// Waiting is where strangers are who have begun something and not finished it. There is room for so
+// many; the oldest gives way to the newest, so that nobody can keep others out by holding places.
+type Waiting struct {
+	max int
+
+	mu   sync.Mutex
+	n    int
+	ring Place // between the newest and the oldest
+}
+
+// A Place is one of them.
+type Place struct {
+	w            *Waiting
+	giveWay      func()
+	older, newer *Place // nil: it has been left
+}
+
+// NewWaiting has room for max at a time.
+func NewWaiting(max int) *Waiting {
+	w := &Waiting{max: max}
+	w.ring.older, w.ring.newer = &w.ring, &w.ring
+	return w
+}
+
+// Place returns a place that can be entered and left again and again. When its time is up giveWay is
+// called, in any goroutine.
+func (w *Waiting) Place(giveWay func()) *Place { return &Place{w: w, giveWay: giveWay} }
+
+// Enter makes p the newest.
+func (p *Place) Enter() {
+	w := p.w
+	w.mu.Lock()
+	p.leave()
+	var oldest *Place
+	if w.n >= w.max {
+		oldest = w.ring.newer
+		oldest.leave()
+	}
+	p.older, p.newer = w.ring.older, &w.ring
+	p.older.newer, p.newer.older = p, p
+	w.n++
+	w.mu.Unlock()
+	if oldest != nil {
+		oldest.giveWay()
+	}
+}
+
+// Leave gives the place back, and reports whether it was still there to give.
+func (p *Place) Leave() bool {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.leave()
+}
+
+func (p *Place) leave() bool {
+	if p.older == nil {
+		return false
+	}
+	p.older.newer, p.newer.older = p.newer, p.older
+	p.older, p.newer = nil, nil
+	p.w.n--
+	return true
+}
+
+// Clear makes everybody give way.
+func (w *Waiting) Clear() {
+	for {
+		w.mu.Lock()
+		p := w.ring.newer
+		if p == &w.ring {
+			w.mu.Unlock()
+			return
+		}
+		p.leave()
+		w.mu.Unlock()
+		p.giveWay()
+	}
+}

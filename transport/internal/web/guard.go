@@ -1,0 +1,185 @@
+// Package web is what the transports over HTTP have in common: who may speak, and a server that
+// strangers cannot fill.
+package web
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+)
+
+// A Guard decides which requests may become conns.
+type Guard struct {
+	Transport     string                  // the kind of transport, for refusals
+	AllowHosts    []string                // names that the daemon is known by, with or without a port
+	AllowOrigins  []string                // scheme://host[:port] of pages that may speak to it
+	Authenticator transport.Authenticator // verifies Basic and Bearer; nil: refuses them
+	OnRefused     func(transport.Refusal)
+}
+
+// Refused says why a request goes no further.
+type Refused struct {
+	Status int
+	Header http.Header // goes with it
+	Err    error
+}
+
+// Error tells the reason.
+func (r *Refused) Error() string { return r.Err.Error() }
+
+// Unwrap returns the reason.
+func (r *Refused) Unwrap() error { return r.Err }
+
+// Refuse reports that a request goes no further.
+func (g *Guard) Refuse(r *http.Request, status int, err error) *Refused {
+	return g.refuse(r, status, transport.Claim{}, err)
+}
+
+func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err error) *Refused {
+	if g.OnRefused != nil {
+		g.OnRefused(transport.Refusal{Transport: g.Transport, Addr: Addr(r), Claim: claim, Err: err})
+	}
+	return &Refused{Status: status, Header: http.Header{}, Err: err}
+}
+
+// CheckHost refuses a request that was meant for somebody else: a page whose name has been made to
+// lead here (DNS rebinding) carries that name. Addresses cannot be made to lead anywhere, and the
+// names of the local host nowhere else.
+func (g *Guard) CheckHost(r *http.Request) *Refused {
+	host, _ := splitHost(r.Host)
+	switch {
+	case r.Host == "" && !r.ProtoAtLeast(1, 1): // no browser says that
+		return nil
+	case isAddress(host), isLocal(host) && cameByLoopback(r):
+		return nil
+	}
+	for _, allowed := range g.AllowHosts {
+		if strings.EqualFold(r.Host, allowed) || strings.EqualFold(host, allowed) {
+			return nil
+		}
+	}
+	return g.Refuse(r, http.StatusForbidden, fmt.Errorf("the host %q is none of ours; if it is, add it to allow-hosts", r.Host))
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return err == nil
+}
+
+func isLocal(host string) bool { return strings.EqualFold(host, "localhost") }
+
+func cameByLoopback(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && local.IP.IsLoopback()
+}
+
+// splitHost splits host[:port].
+func splitHost(s string) (host, port string) {
+	if host, port, err := net.SplitHostPort(s); err == nil {
+		return host, port
+	}
+	return s, ""
+}
+
+// CheckOrigin refuses pages that are not on the list. What is no page says no origin; but one that
+// sends cookies is a page, whatever it says.
+func (g *Guard) CheckOrigin(r *http.Request) *Refused {
+	origins := r.Header["Origin"]
+	switch {
+	case len(origins) == 0 && len(r.Header["Cookie"]) == 0:
+		return nil
+	case len(origins) == 1 && origins[0] != "null" && slices.Contains(g.AllowOrigins, origins[0]):
+		return nil
+	}
+	return g.Refuse(r, http.StatusForbidden, fmt.Errorf("the origin %q may not; if it may, add it to allow-origins", strings.Join(origins, ", ")))
+}
+
+// Identify returns what the client has proven: by its certificate, and by a password or a token. One
+// that claims something wrong is refused, whatever else it has proven; and so is one that has proven
+// nothing.
+func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *Refused) {
+	var creds []transport.Credential
+	if r.TLS != nil {
+		creds = tlsconf.Creds(*r.TLS)
+	}
+	claim, claimed, err := claimOf(r)
+	switch {
+	case err != nil:
+		return nil, g.unauthorized(r, claim, err)
+	case !claimed && len(creds) == 0:
+		return nil, g.unauthorized(r, claim, transport.ErrNoCredentials)
+	case !claimed:
+		return creds, nil
+	case g.Authenticator == nil:
+		return nil, g.unauthorized(r, claim, errors.New("no users and no tokens are known here"))
+	}
+	proven, err := g.Authenticator.Authenticate(r.Context(), claim)
+	if err != nil {
+		return nil, g.unauthorized(r, claim, err)
+	}
+	return append(creds, proven...), nil
+}
+
+func (g *Guard) unauthorized(r *http.Request, claim transport.Claim, err error) *Refused {
+	if slow, ok := errors.AsType[*transport.SlowDownError](err); ok {
+		no := g.refuse(r, http.StatusTooManyRequests, claim, err)
+		no.Header.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(slow.After.Seconds())))))
+		return no
+	}
+	no := g.refuse(r, http.StatusUnauthorized, claim, err)
+	no.Header.Set("WWW-Authenticate", `Basic realm="rudderpost", charset="UTF-8"`)
+	return no
+}
+
+var errBadAuthorization = errors.New("the Authorization header is neither Basic nor Bearer (RFC 7617, RFC 6750)")
+
+// claimOf reads the Authorization header.
+func claimOf(r *http.Request) (claim transport.Claim, claimed bool, err error) {
+	values := r.Header["Authorization"]
+	switch len(values) {
+	case 0:
+		return claim, false, nil
+	case 1:
+	default:
+		return claim, true, errBadAuthorization
+	}
+	claim.From = Addr(r)
+	scheme, rest, _ := strings.Cut(strings.Trim(values[0], " \t"), " ")
+	rest = strings.Trim(rest, " \t")
+	switch {
+	case strings.EqualFold(scheme, "basic"):
+		text, err := base64.StdEncoding.DecodeString(rest)
+		user, password, ok := strings.Cut(string(text), ":")
+		if err != nil || !ok || user == "" || !utf8.Valid(text) {
+			return claim, true, errBadAuthorization
+		}
+		claim.User, claim.Password = user, password
+	case strings.EqualFold(scheme, "bearer") && rest != "":
+		claim.Token = rest
+	default:
+		return claim, true, errBadAuthorization
+	}
+	return claim, true, nil
+}
+
+// Addr is where a request comes from.
+func Addr(r *http.Request) net.Addr {
+	if c := connOf(r); c != nil {
+		return c.RemoteAddr()
+	}
+	if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return net.TCPAddrFromAddrPort(addr)
+	}
+	return nil
+}
