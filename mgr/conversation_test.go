@@ -2,7 +2,6 @@ package mgr_test
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
-	"github.com/rudderpost/rudderpost/transport/unix"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,11 +32,13 @@ import (
 //	eof                     the daemon closes
 //
 // Every file runs over the pipe in virtual time. Unless it says "Time: virtual" in its prose it runs
-// over a UNIX socket too. With -update a "<" line takes what came in its place.
+// over every way in too that can do what is in it. With -update a "<" line takes what came in its
+// place.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/conversations/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
+	world := waystest.New(t)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -56,20 +57,51 @@ func TestConversations(t *testing.T) {
 		if strings.Contains(prose, "Time: virtual\n") {
 			continue
 		}
-		t.Run(name+"/unix", func(t *testing.T) {
-			d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
-			path := filepath.Join(t.TempDir(), "s")
-			_, err := d.Open(t.Context(), &unix.Transport{Path: path})
-			require.NoError(t, err)
-			conn, err := net.Dial("unix", path)
-			require.NoError(t, err)
-			converse(t, newTalker(t, conn), script, false)
-		})
+		for _, way := range world.Ways() {
+			if !possible(way, script) {
+				continue
+			}
+			t.Run(name+"/"+way.Name, func(t *testing.T) {
+				d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
+				socket, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+				require.NoError(t, err)
+				converse(t, speak(t, way, socket.Addr(), world.Client), script, false)
+			})
+		}
 	}
 }
 
+// possible reports whether what is in a script can be said on a way.
+func possible(way waystest.Way, script string) bool {
+	unanswered := 0
+	for line := range strings.Lines(script) {
+		switch {
+		case strings.HasPrefix(line, `> "`) && way.Messages, line == "half-close\n" && !way.HalfClose:
+			return false
+		case strings.HasPrefix(line, ">"):
+			unanswered += strings.Count(line, `"command"`)
+		case strings.HasPrefix(line, "<"):
+			unanswered--
+		}
+		if way.OneShot && (unanswered > 1 || strings.Contains(line, `"cancel"`)) { // it takes a session
+			return false
+		}
+	}
+	return true
+}
+
+// A speaker is the client's end of a conversation.
+type speaker interface {
+	say(text string)
+	line() string
+	halfClose()
+	eof()
+	quiet()
+	leave()
+}
+
 // converse plays the client's part, and returns the script as it was.
-func converse(t *testing.T, c *talker, script string, virtual bool) (seen string) {
+func converse(t *testing.T, c speaker, script string, virtual bool) (seen string) {
 	defer c.leave()
 	var some []string // expected lines that may come in any order
 	lines := strings.SplitAfter(script, "\n")

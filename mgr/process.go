@@ -38,6 +38,9 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 		call.ctx = &call.plain
 		return m.invoke(call), nil
 	}
+	if ctx.Err() != nil {
+		return wire.Reply{}, context.Cause(ctx)
+	}
 	call.timeout = r.Timeout
 	call.bind(ctx)
 	m.mu.Lock()

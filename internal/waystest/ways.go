@@ -1,0 +1,221 @@
+package waystest
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/http"
+	"github.com/rudderpost/rudderpost/transport/quic"
+	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/transport/websocket"
+
+	quicgo "github.com/quic-go/quic-go"
+)
+
+// A World is a CA with a daemon and a client that believe each other.
+type World struct {
+	CA     *tlsconf.CA
+	Dir    string          // of the CA
+	Server *tlsconf.Server // believes no certificate that was revoked an instant ago
+	Client Identity        // "admin", and ann
+}
+
+// New makes a World that lasts as long as the test.
+func New(t testing.TB) *World {
+	t.Helper()
+	w := &World{Dir: filepath.Join(t.TempDir(), "pki")}
+	server, err := tlsconf.Auto(w.Dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.CA, err = tlsconf.OpenCA(w.Dir); err != nil {
+		t.Fatal(err)
+	}
+	w.Server = server
+	w.Client = Identity{
+		Client: tlsconf.ClientFrom(w.Dir, ""),
+		Claim:  transport.Claim{User: "ann", Password: Secret},
+	}
+	return w
+}
+
+const anyPort = "127.0.0.1:0"
+
+// Ways returns all of them.
+func (w *World) Ways() []Way {
+	return []Way{
+		w.unix(), w.tcp("tcp", nil), w.tcp("tls", w.Server),
+		w.websocket("ws", nil), w.websocket("wss", w.Server),
+		w.quic(),
+		w.http("http", nil), w.http("https", w.Server),
+	}
+}
+
+func (w *World) unix() Way {
+	return Way{
+		Name: "unix", HalfClose: true,
+		Listen: func(t testing.TB, l Limits) transport.Transport {
+			dir, err := os.MkdirTemp("", "rp") // a test's own directory may have too long a name
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			return &unix.Transport{Path: filepath.Join(dir, "s"), MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout}
+		},
+		Dial: func(addr net.Addr, _ Identity) transport.Dialer { return &unix.Transport{Path: addr.String()} },
+		Raw: func(ctx context.Context, addr net.Addr, _ Identity) (Bytes, error) {
+			c, err := connect("unix")(ctx, addr)
+			if err != nil {
+				return nil, err
+			}
+			return c.(*net.UnixConn), nil
+		},
+		Connect: connect("unix"),
+	}
+}
+
+func connect(network string) func(context.Context, net.Addr) (net.Conn, error) {
+	return func(ctx context.Context, addr net.Addr) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, addr.String())
+	}
+}
+
+func (w *World) tcp(name string, server *tlsconf.Server) Way {
+	return Way{
+		Name: name, HalfClose: true, Secure: server != nil,
+		Listen: func(_ testing.TB, l Limits) transport.Transport {
+			t := &tcp.Transport{
+				Address: anyPort, TLS: server,
+				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
+			}
+			if server == nil {
+				t.Insecure, t.Anonymous = true, "monitor"
+			}
+			return t
+		},
+		Dial: func(addr net.Addr, id Identity) transport.Dialer {
+			t := &tcp.Transport{Address: addr.String()}
+			if server != nil {
+				t.Client = id.Client
+			}
+			return t
+		},
+		Raw: func(ctx context.Context, addr net.Addr, id Identity) (Bytes, error) {
+			c, err := connect("tcp")(ctx, addr)
+			if err != nil {
+				return nil, err
+			}
+			if server == nil {
+				return c.(*net.TCPConn), nil
+			}
+			return secure(c, id)
+		},
+		Connect: connect("tcp"),
+	}
+}
+
+func (w *World) websocket(name string, server *tlsconf.Server) Way {
+	return Way{
+		Name: name, Messages: true, Mute: true, Secure: server != nil, Passwords: true,
+		Listen: func(_ testing.TB, l Limits) transport.Transport {
+			return &websocket.Transport{
+				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},
+				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
+			}
+		},
+		Dial: func(addr net.Addr, id Identity) transport.Dialer {
+			t := &websocket.Transport{Address: addr.String(), Credentials: id.Claim}
+			if server != nil {
+				t.Client = id.Client
+			}
+			return t
+		},
+		Connect: connect("tcp"),
+	}
+}
+
+func (w *World) http(name string, server *tlsconf.Server) Way {
+	return Way{
+		Name: name, Messages: true, OneShot: true, Mute: true, Secure: server != nil, Passwords: true,
+		Listen: func(_ testing.TB, l Limits) transport.Transport {
+			return &http.Transport{
+				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},
+				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
+			}
+		},
+		Dial: func(addr net.Addr, id Identity) transport.Dialer {
+			t := &http.Transport{Address: addr.String(), Credentials: id.Claim}
+			if server != nil {
+				t.Client = id.Client
+			}
+			return t
+		},
+		Connect: connect("tcp"),
+	}
+}
+
+func (w *World) quic() Way {
+	return Way{
+		Name: "quic", HalfClose: true, Secure: true,
+		Listen: func(_ testing.TB, l Limits) transport.Transport {
+			return &quic.Transport{
+				Address: anyPort, TLS: w.Server,
+				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
+			}
+		},
+		Dial: func(addr net.Addr, id Identity) transport.Dialer {
+			return &quic.Transport{Address: addr.String(), Client: id.Client}
+		},
+		Raw:     rawQUIC,
+		Connect: connect("udp"),
+	}
+}
+
+// secure does a TLS handshake on a bare connection.
+func secure(c net.Conn, id Identity) (Bytes, error) {
+	config, err := id.Client.Config("127.0.0.1", tcp.Protocol)
+	if err != nil {
+		return nil, err
+	}
+	t := tls.Client(c, config)
+	if err := t.Handshake(); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// rawQUIC opens a stream on a connection of its own.
+func rawQUIC(ctx context.Context, addr net.Addr, id Identity) (Bytes, error) {
+	config, err := id.Client.Config("127.0.0.1", quic.Protocol)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := quicgo.DialAddr(ctx, addr.String(), config, nil)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := conn.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return rawStream{stream, conn}, nil
+}
+
+type rawStream struct {
+	*quicgo.Stream
+	conn *quicgo.Conn
+}
+
+func (s rawStream) CloseWrite() error    { return s.Stream.Close() }
+func (s rawStream) LocalAddr() net.Addr  { return s.conn.LocalAddr() }
+func (s rawStream) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
+func (s rawStream) Close() error         { return s.conn.CloseWithError(0, "") }
