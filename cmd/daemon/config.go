@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
@@ -22,20 +20,29 @@ type Config struct {
 	LogFormat string    `toml:"log-format" json:"log-format"`
 	StateDir  string    `toml:"state-dir" json:"state-dir"`
 	Listen    []*Listen `toml:"listen" json:"listen"`
+	Access    Access    `toml:"access" json:"access"`
+	Principal []Grant   `toml:"principal" json:"principal,omitempty"`
+	Auth      Auth      `toml:"auth" json:"auth"`
 	Limits    Limits    `toml:"limits" json:"limits"`
 
 	dir string // what relative paths are relative to
 }
 
-// Listen is one control socket.
-type Listen struct {
-	Transport string `toml:"transport" json:"transport"`
-	Path      string `toml:"path" json:"path"`
-	Mode      string `toml:"mode" json:"mode"`
-	Group     string `toml:"group" json:"group,omitempty"`
+// Access says what is so without a principal.
+type Access struct {
+	Owner bool `toml:"owner" json:"owner"` // the daemon's own uid and root are admin
+}
 
-	path        string // Path, made absolute
-	permissions fs.FileMode
+// A Grant gives a role to whoever has proven to be a subject.
+type Grant struct {
+	Subject string `toml:"subject" json:"subject"`
+	Role    string `toml:"role" json:"role"`
+}
+
+// Auth names the files of passwords and tokens.
+type Auth struct {
+	UsersFile  string `toml:"users-file" json:"users-file,omitempty"`
+	TokensFile string `toml:"tokens-file" json:"tokens-file,omitempty"`
 }
 
 // Limits are the manager's and the transports' limits; 0 in the file, or nothing, means the default.
@@ -58,6 +65,7 @@ func defaults() *Config {
 	return &Config{
 		LogLevel:  "info",
 		LogFormat: "text",
+		Access:    Access{Owner: true},
 		Limits: Limits{
 			MaxFrame:        transport.DefaultMaxFrame,
 			MaxInFlight:     16,
@@ -126,39 +134,27 @@ func (c *Config) complete() error {
 	if len(c.Listen) == 0 {
 		wrong("there is no [[listen]], so nobody could reach the daemon")
 	}
+	if c.Auth.UsersFile != "" {
+		c.Auth.UsersFile = c.absolute(c.Auth.UsersFile)
+	}
+	if c.Auth.TokensFile != "" {
+		c.Auth.TokensFile = c.absolute(c.Auth.TokensFile)
+	}
 	taken := map[string]int{}
 	for i, l := range c.Listen {
 		if err := l.complete(c); err != nil {
 			wrong("listen %d: %w", i+1, err)
-		} else if first := taken[l.path]; first > 0 {
-			wrong("listen %d: path: %s is that of listen %d", i+1, l.path, first)
-		} else {
-			taken[l.path] = i + 1
+			continue
 		}
+		if first := taken[l.place()]; first > 0 {
+			wrong("listen %d: %s is that of listen %d", i+1, l.place(), first)
+		}
+		taken[l.place()] = i + 1
 	}
 	if err := c.Limits.check(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-func (l *Listen) complete(c *Config) error {
-	if l.Transport != "unix" {
-		return fmt.Errorf("transport: there is no %q; there is unix", l.Transport)
-	}
-	if l.Path == "" {
-		return errors.New("path: missing; it says where the socket is")
-	}
-	l.path = c.absolute(l.Path)
-	if l.Mode == "" {
-		l.Mode = "0600"
-	}
-	bits, err := strconv.ParseUint(l.Mode, 8, 32)
-	if err != nil || bits > 0o777 || bits == 0 {
-		return fmt.Errorf("mode: %q is no file mode such as \"0600\" or \"0660\"", l.Mode)
-	}
-	l.permissions = fs.FileMode(bits)
-	return nil
 }
 
 // check refuses what would make the daemon unreachable.

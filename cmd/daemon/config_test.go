@@ -46,6 +46,71 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// aListener is a [[listen]] with keys.
+func aListener(kind, keys string) string {
+	return "state-dir = \"run\"\n[[listen]]\ntransport = \"" + kind + "\"\n" + keys + "\n"
+}
+
+const (
+	anAddress = "address = \"127.0.0.1:7\"\n"
+	withAuth  = "[auth]\ntokens-file = \"tokens\"\n"
+	someFiles = "cert = \"c\"\nkey = \"k\"\n"
+)
+
+func TestCheckListeners(t *testing.T) {
+	for name, config := range map[string]string{
+		"tls":              aListener("tcp", anAddress+someFiles+"client-ca = \"ca\""),
+		"tls, auto":        aListener("tcp", anAddress+"pki = \"auto\""),
+		"any address":      aListener("quic", "address = \":7443\"\npki = \"auto\""),
+		"tcp, raised":      aListener("tcp", anAddress+"insecure = true\nanonymous = \"operator\"\nmax-access = \"write\""),
+		"http":             aListener("http", anAddress+"insecure = true\n"+withAuth),
+		"https, passwords": aListener("http", anAddress+someFiles+withAuth),
+		"wss":              aListener("websocket", anAddress+"pki = \"auto\"\nallow-hosts = [\"a\"]\nallow-origins = [\"https://a\"]"),
+		"passed":           aListener("tcp", "socket = \"ctl\"\npki = \"auto\""),
+		"same port, UDP":   aListener("tcp", anAddress+"pki = \"auto\"") + "[[listen]]\ntransport = \"quic\"\n" + anAddress + "pki = \"auto\"\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, _, stderr := check(writeConfig(t, t.TempDir(), config))
+			require.Empty(t, stderr)
+			require.Zero(t, status)
+		})
+	}
+	// Every combination that would let strangers in is refused, with what to do.
+	for _, c := range []struct{ name, config, want string }{
+		{"nothing", aListener("tcp", anAddress), `cert and key: missing; write pki = "auto", or make them with`},
+		{"no client-ca", aListener("tcp", anAddress+someFiles), "client-ca: missing; clients prove who they are by their certificates here"},
+		{"no client-ca, quic", aListener("quic", anAddress+someFiles+withAuth), "client-ca: missing; clients prove"},
+		{"https without anything", aListener("http", anAddress+someFiles), "nobody could prove who they are"},
+		{"http without auth", aListener("http", anAddress+"insecure = true"), "set users-file or tokens-file in [auth]"},
+		{"ws without auth", aListener("websocket", anAddress+"insecure = true"), "set users-file or tokens-file in [auth]"},
+		{"tcp without role", aListener("tcp", anAddress+"insecure = true"), `anonymous: missing; nobody can prove anything without TLS`},
+		{"insecure to the world", aListener("http", "address = \"0.0.0.0:8000\"\ninsecure = true\n"+withAuth), `insecure: "0.0.0.0" is not loopback`},
+		{"insecure everywhere", aListener("http", "address = \":8000\"\ninsecure = true\n"+withAuth), `insecure: "" is not loopback`},
+		{"insecure quic", aListener("quic", anAddress+"insecure = true"), "insecure: is no matter of quic"},
+		{"insecure and secure", aListener("tcp", anAddress+"insecure = true\npki = \"auto\"\nanonymous = \"monitor\""), "insecure: there is TLS, so it is not"},
+		{"anonymous with TLS", aListener("tcp", anAddress+"pki = \"auto\"\nanonymous = \"monitor\""), "anonymous: with TLS everybody proves who they are"},
+		{"a ceiling for nobody", aListener("tcp", anAddress+"pki = \"auto\"\nmax-access = \"read\""), "max-access: it is the ceiling of anonymous peers"},
+		{"a ceiling that is none", aListener("tcp", anAddress+"insecure = true\nanonymous = \"monitor\"\nmax-access = \"all\""), `max-access: "all" is none of read, write and admin`},
+		{"two kinds of PKI", aListener("tcp", anAddress+someFiles+"pki = \"auto\""), `pki: "auto" makes cert, key, client-ca and crl itself`},
+		{"another PKI", aListener("tcp", anAddress+"pki = \"acme\""), `pki: "acme" is not "auto"`},
+		{"no state-dir", "[[listen]]\ntransport = \"tcp\"\n" + anAddress + "pki = \"auto\"\n", `pki: "auto" keeps its files in state-dir, which is not set`},
+		{"crl of nobody", aListener("http", anAddress+someFiles+"crl = \"x\"\n"+withAuth), "crl: revokes clients' certificates, and there is no client-ca"},
+		{"no port", aListener("tcp", "address = \"127.0.0.1\"\npki = \"auto\""), `address: "127.0.0.1" is no host:port`},
+		{"a word for a port", aListener("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is no port`},
+		{"a path for tcp", aListener("tcp", anAddress+"path = \"x\"\npki = \"auto\""), "path: is no matter of tcp; its keys are address, pki"},
+		{"an address for unix", aListener("unix", "path = \"x\"\n"+anAddress), "address: is no matter of unix"},
+		{"both sockets", aListener("tcp", anAddress+"socket = \"x\"\npki = \"auto\""), "address: the socket that is passed has one already"},
+		{"the same port", aListener("tcp", anAddress+"pki = \"auto\"") + "[[listen]]\ntransport = \"http\"\n" + anAddress + "pki = \"auto\"\n", "listen 2: TCP address 127.0.0.1:7 is that of listen 1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, stdout, stderr := check(writeConfig(t, t.TempDir(), c.config))
+			require.Equal(t, 1, status)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, c.want)
+		})
+	}
+}
+
 // What is wrong with a file is told with its name, the line, and what to write instead. FILE is that
 // name.
 func TestConfigErrors(t *testing.T) {
@@ -55,7 +120,7 @@ func TestConfigErrors(t *testing.T) {
 		{"a key twice", "log-level = \"info\"\nlog-level = \"info\"\n", "FILE:2: log-level: Key 'log-level' has already been defined."},
 		{"unknown key", "\nlog-levle = \"info\"\n" + oneSocket, `FILE:2: there is no key "log-levle"; did you mean log-level?`},
 		{"unknown key, nothing near", "colour = \"red\"\n" + oneSocket,
-			`FILE:1: there is no key "colour"; there are log-level, log-format, state-dir, listen, limits`},
+			`FILE:1: there is no key "colour"; there are log-level, log-format, state-dir, listen, access, principal, auth, limits`},
 		{"unknown key of a listener", oneSocket + "pth = \"x\"\n", `FILE:5: there is no key "listen.pth"; did you mean path?`},
 		{"unknown key of the second listener", oneSocket + oneSocket + "gruop = \"adm\"\n", `FILE:9: there is no key "listen.gruop"; did you mean group?`},
 		{"unknown limit", oneSocket + "[limits]\n# many\nmax-connections = 7\n",
@@ -93,8 +158,8 @@ func TestConfigErrors(t *testing.T) {
 		{"no listener", "log-level = \"info\"\n", "FILE: there is no [[listen]], so nobody could reach the daemon"},
 		{"empty", "", "FILE: there is no [[listen]], so nobody could reach the daemon"},
 		{"no path", "[[listen]]\ntransport = \"unix\"\n", "FILE: listen 1: path: missing; it says where the socket is"},
-		{"no transport", "[[listen]]\npath = \"x\"\n", `FILE: listen 1: transport: there is no ""; there is unix`},
-		{"unknown transport", oneSocket + "[[listen]]\ntransport = \"carrier-pigeon\"\npath = \"x\"\n", `FILE: listen 2: transport: there is no "carrier-pigeon"; there is unix`},
+		{"no transport", "[[listen]]\npath = \"x\"\n", `FILE: listen 1: transport: there is no ""; there are unix, tcp, websocket, quic and http`},
+		{"unknown transport", oneSocket + "[[listen]]\ntransport = \"carrier-pigeon\"\npath = \"x\"\n", `FILE: listen 2: transport: there is no "carrier-pigeon"; there are unix, tcp`},
 		{"one path twice", oneSocket + "[[listen]]\ntransport = \"unix\"\npath = \"./control.sock\"\n", "/control.sock is that of listen 1"},
 		{"2 MiB", oneSocket + strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), "FILE: is longer than 1048576 bytes"},
 		{"no UTF-8", "log-level = \"\xff\"\n", "FILE:1: "},

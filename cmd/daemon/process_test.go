@@ -207,7 +207,7 @@ func TestSecondDaemon(t *testing.T) {
 	first := startIn(t, dir, oneSocket)
 	second := start(t, dir, nil, "-c", "config.toml")
 	require.Equal(t, 1, second.wait())
-	require.Equal(t, "rudderpostd: listen unix "+first.listening()+": address already in use: another daemon owns this socket; stop it, or choose another path\n",
+	require.Equal(t, "rudderpostd: listen 1 (unix): listen unix "+first.listening()+": address already in use: another daemon owns this socket; stop it, or choose another path\n",
 		second.err.String())
 	require.Empty(t, second.out.String())
 	require.Equal(t, wire.CodeSuccess, first.give("version-get", "").Code)

@@ -9,10 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rudderpost/rudderpost/cmd/internal/targets"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/std"
-	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
 // Version is the daemon's version, set by the linker for releases.
@@ -25,9 +23,17 @@ type daemon struct {
 	level   slog.LevelVar
 	stats   *std.Statistics
 	manager *mgr.CommandMgr
-	sockets []*mgr.Socket
+	id      *identity
+	log     *slog.Logger
+	sockets []way
 	stop    context.CancelFunc
 	exit    int
+}
+
+// A way is an open way in.
+type way struct {
+	*mgr.Socket
+	url string
 }
 
 // serve runs the daemon until ctx ends or somebody commands it to shut down.
@@ -37,15 +43,20 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	d := &daemon{config: config, started: time.Now(), stats: std.NewStatistics(), stop: stop}
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
-	d.manager = mgr.New(&mgr.Options{
-		Logger:   slog.New(config.logHandler(stderr, &d.level)),
-		Observer: d.stats.Observer(),
-		Limits:   config.Limits.manager(),
-	})
-	if err := d.manager.Register(d.commands()...); err != nil {
+	d.log = slog.New(config.logHandler(stderr, &d.level))
+	if err := makeStateDir(config.StateDir); err != nil {
 		return 1, err
 	}
-	if err := makeStateDir(config.StateDir); err != nil {
+	if d.id, err = identify(config, d.log); err != nil {
+		return 1, err
+	}
+	d.manager = mgr.New(&mgr.Options{
+		Authorizer: d.id.policy,
+		Logger:     d.log,
+		Observer:   d.stats.Observer(),
+		Limits:     config.Limits.manager(),
+	})
+	if err := d.manager.Register(d.commands()...); err != nil {
 		return 1, err
 	}
 	if err := d.open(ctx, stdout); err != nil {
@@ -78,39 +89,16 @@ func (d *daemon) commands() []mgr.Command {
 func (d *daemon) status() std.Status {
 	status := std.StatusOf(d.started, d.started)
 	for _, s := range d.sockets {
-		status.Sockets.Open = append(status.Sockets.Open, targets.UnixURL(s.Addr().String()))
+		status.Sockets.Open = append(status.Sockets.Open, s.url)
 	}
 	return status
 }
 
-// open opens all control sockets and says, one line each, where they are and how a client proves
-// there who it is.
-func (d *daemon) open(ctx context.Context, stdout io.Writer) error {
-	for _, l := range d.config.Listen {
-		socket, err := d.manager.Open(ctx, d.transport(l))
-		if err != nil {
-			return err
-		}
-		d.sockets = append(d.sockets, socket)
-		fmt.Fprintf(stdout, "listening on %s, mode %s; the kernel tells who a client is, and %s may command\n",
-			targets.UnixURL(l.path), l.Mode, owners())
+// owners names who may command without being told of.
+func (d *daemon) owners() string {
+	if !d.config.Access.Owner {
+		return "who is a [[principal]]"
 	}
-	return nil
-}
-
-func (d *daemon) transport(l *Listen) *unix.Transport {
-	return &unix.Transport{
-		Path:         l.path,
-		Mode:         l.permissions,
-		Group:        l.Group,
-		MaxFrame:     int(d.config.Limits.MaxFrame),
-		Idle:         time.Duration(d.config.Limits.IdleTimeout),
-		FrameTimeout: time.Duration(d.config.Limits.FrameTimeout),
-	}
-}
-
-// owners names who may command.
-func owners() string {
 	if uid := os.Geteuid(); uid != 0 {
 		return fmt.Sprintf("uid %d and root", uid)
 	}

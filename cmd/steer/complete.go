@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/spf13/cobra"
 )
@@ -16,24 +19,37 @@ import (
 func (o *options) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
 	defer cancel()
-	dialer, _, err := o.dialer()
+	dialer, _, err := o.dialer(ctx, strings.NewReader(""), io.Discard)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	c, err := client.Dial(ctx, dialer)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer func() { _ = c.Close() }()
 	if len(args) == 0 {
-		names, _ := client.Call[[]string](ctx, c, "list-commands", nil)
+		var names []string
+		_ = ask(ctx, dialer, &names, "list-commands", nil)
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
-	return argumentNames(ctx, c, args), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	return argumentNames(ctx, dialer, args), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// ask gives one command, and decodes what it returns. It needs no session, so that every daemon can be
+// asked on every transport.
+func ask(ctx context.Context, dialer transport.Dialer, out any, command string, arguments any) error {
+	value, err := client.Arguments(arguments)
+	if err != nil {
+		return err
+	}
+	reply, err := client.Do(ctx, dialer, wire.Request{Command: command, Arguments: value})
+	if err == nil {
+		err = reply.Err()
+	}
+	if err == nil {
+		err = reply.Decode(out)
+	}
+	return err
 }
 
 // argumentNames lists the arguments of a command that are not given yet, each ready for its value.
-func argumentNames(ctx context.Context, c *client.Client, args []string) []string {
+func argumentNames(ctx context.Context, dialer transport.Dialer, args []string) []string {
 	type described struct {
 		Arguments struct {
 			Properties map[string]struct {
@@ -42,8 +58,8 @@ func argumentNames(ctx context.Context, c *client.Client, args []string) []strin
 			} `json:"properties"`
 		} `json:"arguments"`
 	}
-	about, err := client.Call[described](ctx, c, "describe-command", map[string]string{"command": args[0]})
-	if err != nil {
+	var about described
+	if ask(ctx, dialer, &about, "describe-command", map[string]string{"command": args[0]}) != nil {
 		return nil
 	}
 	var names []string

@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"strings"
 	"syscall"
 
+	"github.com/rudderpost/rudderpost/transport/http"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/wire"
 )
 
@@ -37,9 +42,12 @@ func exitStatus(code wire.Code) int {
 
 // unreachable explains why there is no reply, and what to do about it.
 func unreachable(ctx context.Context, err error, where string) (int, error) {
+	local := strings.HasPrefix(where, "unix:") || !strings.Contains(where, ":")
 	switch {
 	case ctx.Err() != nil:
 		return exitTryLater, context.Cause(ctx)
+	case !local:
+		return unreachableByNet(err, where)
 	case errors.Is(err, fs.ErrNotExist):
 		return exitUnavailable, fmt.Errorf("there is no daemon at %s (no such socket); start it, or say where it is with -s", where)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -49,3 +57,46 @@ func unreachable(ctx context.Context, err error, where string) (int, error) {
 	}
 	return exitUnavailable, fmt.Errorf("%s: %w", where, err)
 }
+
+// unreachableByNet is unreachable for daemons that are not reached by a file.
+func unreachableByNet(err error, where string) (int, error) {
+	if stranger, ok := errors.AsType[*tlsconf.VerifyError](err); ok {
+		return exitNotAllowed, fmt.Errorf("%s: %w\n  To believe whoever vouches for it, give their certificate with --ca, or their directory with --pki.\n"+
+			"  If it is the one that you mean, and its operator reads you the same, --pin sha256:%s", where, err, stranger.Fingerprint)
+	}
+	if refused, ok := errors.AsType[*http.StatusError](err); ok {
+		switch refused.Status {
+		case 401, 403:
+			return exitNotAllowed, fmt.Errorf("%s: %w", where, err)
+		case 408, 429, 503:
+			return exitTryLater, fmt.Errorf("%s: %w", where, err)
+		}
+		return exitUnavailable, fmt.Errorf("%s: %w", where, err)
+	}
+	if alert, ok := errors.AsType[tls.AlertError](err); ok {
+		switch uint8(alert) {
+		case alertCertificateRequired:
+			return exitNotAllowed, fmt.Errorf("%s: the daemon asks who we are, and we have no certificate; give one with --pki, or --cert and --key: %w", where, err)
+		case alertBadCertificate, alertUnsupportedCertificate, alertCertificateRevoked, alertCertificateExpired, alertCertificateUnknown, alertUnknownCA:
+			return exitNotAllowed, fmt.Errorf("%s: the daemon does not take our certificate; is it from its CA, for clients, in time, and not revoked? %w", where, err)
+		}
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return exitUnavailable, fmt.Errorf("nothing listens at %s; is the daemon running, and is this its address? %w", where, err)
+	case errors.As(err, new(*net.DNSError)):
+		return exitUnavailable, fmt.Errorf("%s: there is no such host: %w", where, err)
+	}
+	return exitUnavailable, fmt.Errorf("%s: %w", where, err)
+}
+
+// TLS alerts (RFC 8446, 6).
+const (
+	alertBadCertificate         = 42
+	alertUnsupportedCertificate = 43
+	alertCertificateRevoked     = 44
+	alertCertificateExpired     = 45
+	alertCertificateUnknown     = 46
+	alertUnknownCA              = 48
+	alertCertificateRequired    = 116
+)

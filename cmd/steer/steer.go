@@ -29,15 +29,18 @@ const examples = `  steer list-commands
   steer describe-command command=statistic-get
   steer statistic-get name=uptime
   steer -s unix:run/control.sock status-get
+  steer -s tls://ns1.example:7443 --pki run/pki status-get
+  steer -s https://ns1.example:8443 --ca ca.pem --user ann status-get
   echo '{"name": "uptime"}' | steer statistic-get -
   steer -s unix:///run/kea/kea4.sock config-get`
 
 // options are the flags.
 type options struct {
-	socket  string
-	timeout time.Duration
-	raw     bool
-	script  string
+	socket   string
+	identity identity
+	timeout  time.Duration
+	raw      bool
+	script   string
 }
 
 // run is main with an exit status.
@@ -61,9 +64,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return err
 		},
 	}
+	cmd.AddCommand(userCommand(stdin, stdout), tokenCommand(stdout), pkiCommand(stdout))
 	flags := cmd.Flags()
 	flags.SetInterspersed(true)
-	flags.StringVarP(&o.socket, "socket", "s", "", "where the daemon is: unix:///path (default: rudderpostd's own place)")
+	flags.StringVarP(&o.socket, "socket", "s", "", "where the daemon is: `URL`, such as unix:///path or tls://host:port (default: rudderpostd's own place)")
+	o.identity.flags(flags)
 	flags.DurationVarP(&o.timeout, "timeout", "t", 0, "how long to wait for the reply, such as 5s (default: for ever)")
 	flags.BoolVarP(&o.raw, "raw", "r", false, "print the reply as it came, on one line")
 	flags.StringVar(&o.script, "completion", "", "print a completion script for bash, zsh, fish or powershell")
@@ -94,7 +99,7 @@ func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, std
 	if err != nil {
 		return exitUsage, err
 	}
-	dialer, where, err := o.dialer()
+	dialer, where, err := o.dialer(ctx, stdin, stderr)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -116,8 +121,8 @@ func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, std
 	return exitStatus(reply.Code), nil
 }
 
-// dialer returns where the daemon is, and a name for that place.
-func (o *options) dialer() (transport.Dialer, string, error) {
+// dialer returns where the daemon is, and a name for that place. It may ask for a password.
+func (o *options) dialer(ctx context.Context, stdin io.Reader, stderr io.Writer) (transport.Dialer, string, error) {
 	where := o.socket
 	if where == "" {
 		path, err := targets.DefaultSocket()
@@ -126,7 +131,11 @@ func (o *options) dialer() (transport.Dialer, string, error) {
 		}
 		where = targets.UnixURL(path)
 	}
-	dialer, err := targets.Parse(where)
+	id, err := o.identity.read(ctx, stdin, stderr)
+	if err != nil {
+		return nil, "", err
+	}
+	dialer, err := targets.Parse(where, id)
 	return dialer, where, err
 }
 

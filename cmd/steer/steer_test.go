@@ -49,7 +49,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"-s", socket, "echo", "=7"}, 64, `"=7" is no NAME=VALUE`},
 		{[]string{"-s", socket, "echo", "{}", "a=1"}, 64, `"{}" is no NAME=VALUE`},
 		{[]string{"-s", socket, "echo", "a=1", "a=2"}, 64, `"a" is given twice`},
-		{[]string{"-s", "smoke://hill", "echo"}, 64, `there is no transport "smoke"; write unix:///path/of/the/socket`},
+		{[]string{"-s", "smoke://hill", "echo"}, 64, `there is no transport "smoke"; there are unix, tls, tcp`},
 		{[]string{"-s", "hill", "echo"}, 64, `"hill" has no scheme; write unix:///path/of/the/socket`},
 		{[]string{"-s", "unix://host/path", "echo"}, 64, "names no socket; write unix:///absolute/path or unix:relative/path"},
 		{[]string{"--completion", "tcsh"}, 64, `there is no completion script for "tcsh"; there are bash, zsh, fish and powershell`},

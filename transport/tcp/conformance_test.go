@@ -38,7 +38,7 @@ func TestConformancePlain(t *testing.T) {
 
 func TestConformanceTLS(t *testing.T) {
 	id := newIdentity(t)
-	client, err := id.client.Config("127.0.0.1", tcp.Proto)
+	client, err := id.client.Config("127.0.0.1", tcp.Protocol)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestConformanceTLS(t *testing.T) {
 		MaxFrame:         maxFrame,
 		Kind:             "tls",
 		Subjects:         []string{"cert:ops.example", "cert-sha256:" + string(id.ops.Fingerprint)},
-		ListenerSubjects: []string{"cert:localhost", "cert-sha256:" + string(id.daemon.Fingerprint)},
+		ListenerSubjects: []string{"cert-sha256:" + string(id.daemon.Fingerprint)},
 		HalfClose:        tcp.CloseWrite,
 		Raw: func(ctx context.Context, _ transporttest.Pair, l transport.Listener) (io.ReadWriteCloser, error) {
 			d := tls.Dialer{Config: client}
@@ -91,7 +91,7 @@ func newIdentity(t testing.TB) *identity {
 	id.ops, err = id.ca.IssueClient("ops", "ops.example", 0)
 	must(err)
 	root, crl := id.dir+"/pki/"+tlsconf.CACert, id.dir+"/pki/"+tlsconf.CRLFile
-	id.server = &tlsconf.Server{Cert: id.daemon.Cert, Key: id.daemon.Key, ClientCA: root, CRL: crl, CheckEvery: -1}
+	id.server = &tlsconf.Server{Cert: id.daemon.Cert, Key: id.daemon.Key, ClientCA: root, CRL: crl}
 	id.client = &tlsconf.Client{CA: root, Cert: id.ops.Cert, Key: id.ops.Key}
 	return id
 }

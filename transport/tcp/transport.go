@@ -14,9 +14,9 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// Proto is the name of what is spoken, for TLS (ALPN, RFC 7301). A client that names nothing is
+// Protocol is the name of what is spoken, for TLS (ALPN, RFC 7301). A client that names nothing is
 // welcome too; one that names something else is refused.
-const Proto = "rudderpost/1"
+const Protocol = "rudderpost/1"
 
 // Transport is a TCP address at which a daemon can be reached, with TLS unless Insecure. It is a
 // transport.Dialer too. Its methods may be called at any time, from any goroutine.
@@ -78,7 +78,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	}
 	l, err := front.Listen(ctx, front.Config{
 		Transport: t.kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
-		TLS: t.TLS, ClientAuth: tls.RequireAndVerifyClientCert, Protos: []string{Proto},
+		TLS: t.TLS, ClientAuth: tls.RequireAndVerifyClientCert, Protos: []string{Protocol},
 		Insecure: t.Insecure, OnRefused: t.OnRefused,
 	})
 	if err != nil {
@@ -166,13 +166,13 @@ func (t *Transport) connect(ctx context.Context) (*front.Conn, error) {
 	}
 	c := front.NewConn(secure, "tls")
 	state := secure.ConnectionState()
-	c.TLS, c.Creds = &state, tlsconf.Creds(state)
+	c.TLS, c.Creds = &state, []transport.Credential{tlsconf.FingerprintOf(state.PeerCertificates[0])}
 	return c, nil
 }
 
 // greet does the TLS handshake with a daemon.
 func (t *Transport) greet(ctx context.Context, tcp net.Conn, host string) (*tls.Conn, error) {
-	config, err := t.Client.Config(host, Proto)
+	config, err := t.Client.Config(host, Protocol)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,25 @@
+package access_test
+
+import (
+	"fmt"
+
+	"github.com/rudderpost/rudderpost/access"
+	"github.com/rudderpost/rudderpost/mgr"
+)
+
+func ExampleNewPolicy() {
+	policy, err := access.NewPolicy(access.Options{Principals: []access.Principal{
+		{Subject: "cert:ops.example", Role: "operator"},
+		{Subject: "anonymous:tcp", Role: "admin", Max: mgr.Read},
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = mgr.New(&mgr.Options{Authorizer: policy})
+
+	_, err = access.NewPolicy(access.Options{Principals: []access.Principal{{Subject: "uid:ann", Role: "admin"}}})
+	fmt.Println(err)
+	// Output:
+	// principal 1, "uid:ann": behind "uid:" belongs the number of a user, such as uid:1000
+}

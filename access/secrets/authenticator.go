@@ -1,0 +1,134 @@
+package secrets
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// An Authenticator verifies passwords and tokens. It is a transport.Authenticator.
+//
+// Passwords are hashed one at a time, in 19 MiB, and at most 32 claims wait for that; any more are told
+// to slow down. An unknown user costs a hash as a known one does. A password that
+// was right is not hashed again for a minute, unless the user's line has changed.
+//
+// A place, which is an IPv4 address, an IPv6 network of 64 bits, or all that have neither together,
+// may be wrong five times within a minute. Then its claims are refused unseen, for one second, after
+// the next wrong one for two, and so on up to a minute; when it has not been wrong for a minute after
+// that, all is forgotten. What is right does not shorten this, or whoever shares the place with an
+// honest user, or has a user of their own, could guess on. A token that was right but has expired is
+// no guess, and refused like one that is wrong.
+//
+// The zero value refuses everything. Set the fields before the first claim, and do not copy it then.
+type Authenticator struct {
+	Users  *Users  // nil: no passwords
+	Tokens *Tokens // nil: no tokens
+
+	once    sync.Once
+	gate    *gate
+	sources *sources
+	recent  *recent
+	nobody  *userRecord // whom an unknown user is taken for, where the file has none to go by
+}
+
+var _ transport.Authenticator = (*Authenticator)(nil)
+
+func (a *Authenticator) init() {
+	a.gate, a.sources, a.recent = newGate(), newSources(), newRecent()
+	a.nobody = newUserRecord("", "", dummyHash())
+}
+
+// errExpired refuses a token that was right.
+var errExpired = errors.New("the token has expired")
+
+// Authenticate implements transport.Authenticator. The credential is a User or a Token.
+func (a *Authenticator) Authenticate(ctx context.Context, claim transport.Claim) ([]transport.Credential, error) {
+	a.once.Do(a.init)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s, err := a.sources.enter(ctx, origin(claim.From))
+	if err != nil {
+		return nil, err
+	}
+	cred, err := a.verify(ctx, claim)
+	a.sources.leave(s, errors.Is(err, transport.ErrWrongCredentials))
+	if errors.Is(err, errExpired) {
+		err = transport.ErrWrongCredentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []transport.Credential{cred}, nil
+}
+
+func (a *Authenticator) verify(ctx context.Context, claim transport.Claim) (transport.Credential, error) {
+	switch {
+	case claim.Token != "" && claim.User == "" && a.Tokens != nil:
+		return a.Tokens.verify(claim.Token)
+	case claim.Token == "" && claim.User != "" && a.Users != nil:
+		return a.verifyPassword(ctx, claim.User, claim.Password)
+	}
+	return nil, transport.ErrWrongCredentials
+}
+
+// verify looks a token up.
+func (t *Tokens) verify(token string) (transport.Credential, error) {
+	sum := sha256.Sum256([]byte(token))
+	id, _ := idOf(token)
+	r := t.file.current().byKey[id]
+	if r == nil {
+		r = &noToken
+	}
+	switch {
+	case subtle.ConstantTimeCompare(sum[:], r.sum[:]) != 1 || r == &noToken:
+		return nil, transport.ErrWrongCredentials
+	case r.token.Expired(time.Now()):
+		return nil, errExpired
+	}
+	return r.token, nil
+}
+
+// noToken is what an unknown token is compared with.
+var noToken tokenRecord
+
+// verifyPassword does the same for a user who exists and for one who does not.
+func (a *Authenticator) verifyPassword(ctx context.Context, name, password string) (transport.Credential, error) {
+	if len(password) > MaxPassword || len(name) > MaxPassword || !utf8.ValidString(password) {
+		return nil, transport.ErrWrongCredentials // nobody's, whoever it is
+	}
+	u, known := a.lookUp(name)
+	mac := a.recent.mac(u, password)
+	right := a.recent.has(name, mac)
+	if !right {
+		if err := a.gate.enter(ctx); err != nil {
+			return nil, err
+		}
+		defer a.gate.leave()
+		right = a.recent.has(name, mac) || u.cost.matches(password) // another claim may have been quicker
+	}
+	if !right || !known {
+		return nil, transport.ErrWrongCredentials
+	}
+	a.recent.add(name, mac)
+	return u.user, nil
+}
+
+// lookUp returns a user, or, for an unknown one, somebody whose password costs as much: the first of
+// the file, since all hashes in a file tend to cost the same.
+func (a *Authenticator) lookUp(name string) (u *userRecord, known bool) {
+	l := a.Users.file.current()
+	if u = l.byKey[name]; u != nil {
+		return u, true
+	}
+	if u = l.first(); u != nil {
+		return u, false
+	}
+	return a.nobody, false
+}

@@ -1,0 +1,249 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/transport"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A desk is an Authenticator with its files.
+type desk struct {
+	*secrets.Authenticator
+	t     *testing.T
+	users string // the file's path
+	token string // of "ci", a monitor for an hour
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	dir := t.TempDir()
+	d := &desk{t: t, users: filepath.Join(dir, "users")}
+	d.Authenticator = &secrets.Authenticator{Users: openUsers(t, d.users), Tokens: openTokens(t, filepath.Join(dir, "tokens"))}
+	require.NoError(t, d.Users.Add("ann", "operator", "correct horse"))
+	var err error
+	d.token, err = d.Tokens.Mint("ci", "monitor", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	return d
+}
+
+func from(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 40000} }
+
+// login claims to be a user.
+func (d *desk) login(ip, name, password string) error {
+	creds, err := d.Authenticate(d.t.Context(), transport.Claim{User: name, Password: password, From: from(ip)})
+	d.same(creds, err, "user:"+name)
+	return err
+}
+
+// show claims to have a token.
+func (d *desk) show(ip, token string) error {
+	creds, err := d.Authenticate(d.t.Context(), transport.Claim{Token: token, From: from(ip)})
+	d.same(creds, err, "token:ci")
+	return err
+}
+
+func (d *desk) same(creds []transport.Credential, err error, subject string) {
+	if err != nil {
+		require.Empty(d.t, creds)
+		return
+	}
+	require.Len(d.t, creds, 1)
+	require.Equal(d.t, subject, creds[0].Subject())
+}
+
+// slowed returns how long a refusal says to wait.
+func slowed(t *testing.T, err error) time.Duration {
+	t.Helper()
+	slow, ok := errors.AsType[*transport.SlowDownError](err)
+	require.True(t, ok, "%v", err)
+	return slow.After
+}
+
+func TestAuthenticate(t *testing.T) {
+	secrets.FakeHashes(t, 0)
+	d := newDesk(t)
+	ask := func(claim transport.Claim) ([]transport.Credential, error) {
+		a := &secrets.Authenticator{Users: d.Users, Tokens: d.Tokens} // without a memory of failures
+		return a.Authenticate(t.Context(), claim)
+	}
+	creds, err := ask(transport.Claim{User: "ann", Password: "correct horse"})
+	require.NoError(t, err)
+	require.Equal(t, "operator", creds[0].(secrets.User).Role)
+	creds, err = ask(transport.Claim{Token: d.token})
+	require.NoError(t, err)
+	require.Equal(t, "monitor", creds[0].(secrets.Token).Role)
+	require.Equal(t, "token:ci", creds[0].Subject())
+
+	for _, claim := range []transport.Claim{
+		{},
+		{User: "ann"},
+		{Password: "correct horse"},
+		{User: "ann", Password: "correct hors"},
+		{User: "ann", Password: "correct horse "},
+		{User: "ann", Password: "correct horse\x00"},
+		{User: "ann", Password: "Correct horse"},
+		{User: "ann", Password: strings.Repeat("x", 1025)},
+		{User: "ann", Password: "correct \xff horse"},
+		{User: "Ann", Password: "correct horse"},
+		{User: "ann ", Password: "correct horse"},
+		{User: "bob", Password: "correct horse"},
+		{User: strings.Repeat("a", 1<<20), Password: "correct horse"},
+		{User: "ann", Password: "correct horse", Token: d.token},
+		{User: "ann", Password: d.token},
+		{Token: "x"},
+		{Token: "rpt_"},
+		{Token: "rpt_ci"},
+		{Token: "rpt_ci_"},
+		{Token: "rpt__"},
+		{Token: "ci"},
+		{Token: d.token[:len(d.token)-1]},
+		{Token: d.token + "="},
+		{Token: d.token + "\n"},
+		{Token: strings.ToUpper(d.token)},
+		{Token: strings.Replace(d.token, "_ci_", "_ops_", 1)},
+		{Token: strings.TrimPrefix(d.token, "rpt_")},
+		{User: "ci", Password: d.token},
+	} {
+		creds, err := ask(claim)
+		require.Equal(t, transport.ErrWrongCredentials, err, "%+v", claim)
+		require.Nil(t, creds)
+	}
+	for _, claim := range []transport.Claim{{}, {User: "ann", Password: "correct horse"}, {Token: d.token}, {Token: "rpt_ci_"}} {
+		_, err := (&secrets.Authenticator{}).Authenticate(t.Context(), claim)
+		require.Equal(t, transport.ErrWrongCredentials, err, "the zero value refuses")
+	}
+	gone, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("left"))
+	_, err = d.Authenticate(gone, transport.Claim{Token: d.token})
+	require.EqualError(t, err, "left")
+}
+
+func TestTheReferenceHash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	write(t, path, "ann admin "+reference+"\n")
+	a := &secrets.Authenticator{Users: openUsers(t, path)}
+	_, err := a.Authenticate(t.Context(), transport.Claim{User: "ann", Password: "password"})
+	require.NoError(t, err)
+	_, err = a.Authenticate(t.Context(), transport.Claim{User: "ann", Password: "passwort"})
+	require.Equal(t, transport.ErrWrongCredentials, err)
+}
+
+// An unknown user takes the way of a known one, also before there is any.
+func TestAnUnknownUserCostsAHash(t *testing.T) {
+	made, _ := secrets.FakeHashes(t, 0)
+	d := newDesk(t)
+	cost := func(name, password string) int64 {
+		before := made.Load()
+		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", name, password))
+		return made.Load() - before
+	}
+	require.Equal(t, int64(1), cost("ann", "wrong"))
+	require.Equal(t, int64(1), cost("bob", "wrong"))
+	require.Equal(t, int64(1), cost("bob", "correct horse"), "that of the one it is compared with")
+	require.NoError(t, d.Users.Remove("ann"))
+	require.Equal(t, int64(1), cost("ann", "correct horse"))
+}
+
+func TestARightPasswordIsHashedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, _ := secrets.FakeHashes(t, 0)
+		d := newDesk(t)
+		require.NoError(t, d.Users.Add("bob", "monitor", "battery staple"))
+		cost := func(name, password string) int64 {
+			before := made.Load()
+			err := d.login("192.0.2.1", name, password)
+			require.Equal(t, strings.HasPrefix(password, "right:"), err == nil, "%v", err)
+			return made.Load() - before
+		}
+		require.NoError(t, d.Users.SetPassword("ann", "right: ann's"))
+		require.NoError(t, d.Users.SetPassword("bob", "right: bob's"))
+
+		require.Equal(t, int64(1), cost("ann", "right: ann's"))
+		for range 100 {
+			require.Zero(t, cost("ann", "right: ann's"))
+		}
+		require.Equal(t, int64(1), cost("ann", "wrong"))
+		require.Zero(t, cost("ann", "right: ann's"), "a wrong one in between changes nothing")
+		require.Equal(t, int64(1), cost("bob", "right: bob's"))
+		require.Equal(t, int64(1), cost("nobody", "ann's password"))
+		time.Sleep(time.Minute)
+		require.Equal(t, int64(1), cost("ann", "right: ann's"))
+
+		require.NoError(t, d.Users.SetPassword("ann", "right: another"))
+		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.2", "ann", "right: ann's"), "at once")
+		require.Equal(t, int64(1), cost("ann", "right: another"))
+		require.Zero(t, cost("ann", "right: another"))
+
+		require.NoError(t, d.Users.Remove("ann"))
+		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.2", "ann", "right: another"), "at once")
+		require.NoError(t, d.Users.Add("ann", "admin", "right: a third"))
+		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.2", "ann", "right: another"))
+		require.Equal(t, int64(1), cost("ann", "right: a third"))
+
+		write(t, d.users, "")
+		time.Sleep(time.Second)
+		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.2", "ann", "right: a third"), "by an editor")
+	})
+}
+
+func TestATokenExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		require.NoError(t, d.show("192.0.2.1", d.token))
+		role, ok := d.Tokens.Role(d.Tokens.List()[0])
+		require.True(t, ok)
+		require.Equal(t, "monitor", role)
+
+		time.Sleep(time.Hour - time.Nanosecond)
+		require.NoError(t, d.show("192.0.2.1", d.token))
+		time.Sleep(time.Nanosecond)
+		for range 20 { // and it is no guess
+			require.Equal(t, transport.ErrWrongCredentials, d.show("192.0.2.1", d.token))
+		}
+		_, ok = d.Tokens.Role(d.Tokens.List()[0])
+		require.False(t, ok)
+	})
+}
+
+// What was proven with one secret does not outlive it, though the name does.
+func TestACredentialEndsWithItsSecret(t *testing.T) {
+	secrets.FakeHashes(t, 0)
+	d := newDesk(t)
+	creds, err := d.Authenticate(t.Context(), transport.Claim{User: "ann", Password: "correct horse"})
+	require.NoError(t, err)
+	ann := creds[0].(secrets.User)
+	creds, err = d.Authenticate(t.Context(), transport.Claim{Token: d.token})
+	require.NoError(t, err)
+	ci := creds[0].(secrets.Token)
+
+	role, ok := d.Users.Role(ann)
+	require.True(t, ok)
+	require.Equal(t, "operator", role)
+	require.NoError(t, d.Users.Add("bob", "monitor", "battery staple"))
+	_, ok = d.Users.Role(ann)
+	require.True(t, ok, "other lines do not matter")
+
+	require.NoError(t, d.Users.SetPassword("ann", "another one"))
+	_, ok = d.Users.Role(ann)
+	require.False(t, ok)
+	_, ok = d.Users.Role(secrets.User{Name: "ann"})
+	require.True(t, ok, "who was not proven here goes by the name")
+
+	require.NoError(t, d.Tokens.Remove("ci"))
+	_, ok = d.Tokens.Role(ci)
+	require.False(t, ok)
+	_, err = d.Tokens.Mint("ci", "admin", time.Time{})
+	require.NoError(t, err)
+	_, ok = d.Tokens.Role(ci)
+	require.False(t, ok)
+}

@@ -1,0 +1,198 @@
+package secrets_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFilesThatAreNotUsed(t *testing.T) {
+	line := "ann admin " + reference + "\n"
+	for _, test := range []struct {
+		name, says string
+		make       func(t *testing.T, path string)
+	}{
+		{"readable by the group", "(mode 0640); chmod 600 it", func(t *testing.T, path string) {
+			write(t, path, line)
+			require.NoError(t, os.Chmod(path, 0o640))
+		}},
+		{"writable by others", "(mode 0602); chmod 600 it", func(t *testing.T, path string) {
+			write(t, path, line)
+			require.NoError(t, os.Chmod(path, 0o602))
+		}},
+		{"a symbolic link", "it is a symbolic link; name the file itself", func(t *testing.T, path string) {
+			write(t, path+".real", line)
+			require.NoError(t, os.Symlink(path+".real", path))
+		}},
+		{"a symbolic link to nothing", "it is a symbolic link; name the file itself", func(t *testing.T, path string) {
+			require.NoError(t, os.Symlink(path+".real", path))
+		}},
+		{"a directory", "it is no regular file (d", func(t *testing.T, path string) {
+			require.NoError(t, os.Mkdir(path, 0o700))
+		}},
+		{"a pipe that nobody writes to", "it is no regular file (p", func(t *testing.T, path string) {
+			require.NoError(t, syscall.Mkfifo(path, 0o600))
+		}},
+		{"too long", "it is longer than 1024 KiB", func(t *testing.T, path string) {
+			write(t, path, strings.Repeat("#", secrets.MaxSize+1))
+		}},
+		{"somebody else's", "it belongs to the user 4711 and not to us", func(t *testing.T, path string) {
+			write(t, path, line)
+			if err := os.Chown(path, 4711, -1); err != nil {
+				t.Skip("only root can give a file away: ", err)
+			}
+		}},
+		{"in no directory", "make the directory first, with mode 0700", func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(filepath.Dir(path)))
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "dir", "file")
+			require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+			test.make(t, path)
+			_, err := secrets.OpenUsers(path)
+			require.ErrorContains(t, err, test.says)
+			require.ErrorContains(t, err, path)
+			_, err = secrets.OpenTokens(path)
+			require.ErrorContains(t, err, test.says)
+		})
+	}
+}
+
+func TestAFileNeverGrowsTooLong(t *testing.T) {
+	secrets.FakeHashes(t, 0)
+	path := filepath.Join(t.TempDir(), "users")
+	text := strings.Repeat("#", secrets.MaxSize)
+	write(t, path, text)
+	u := openUsers(t, path)
+	require.ErrorContains(t, u.Add("ann", "admin", "correct horse"), "longer than 1024 KiB")
+	require.Equal(t, text, read(t, path))
+	require.Empty(t, u.List())
+}
+
+func TestChangesFromOutside(t *testing.T) {
+	line := func(name string) string { return name + " admin " + reference + "\n" }
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "users")
+		write(t, path, line("ann"))
+		u := openUsers(t, path)
+		told := []string{}
+		u.OnError = func(err error) { told = append(told, err.Error()) }
+		after := func(d time.Duration) []string {
+			time.Sleep(d)
+			return names(u)
+		}
+
+		write(t, path, line("bob"))
+		require.Equal(t, []string{"ann admin"}, after(999*time.Millisecond), "not looked at more than once a second")
+		require.Equal(t, []string{"bob admin"}, after(time.Millisecond))
+
+		write(t, path+".new", line("eve"))
+		require.NoError(t, os.Rename(path+".new", path))
+		require.Equal(t, []string{"eve admin"}, after(time.Second))
+		require.Empty(t, told)
+
+		for _, test := range []struct {
+			spoil func()
+			says  string
+		}{
+			{func() { write(t, path, "nonsense") }, "line 1: it has 1 fields"},
+			{func() { write(t, path, line("ann")+"nonsense") }, "line 2: it has 1 fields"},
+			{func() { require.NoError(t, os.Chmod(path, 0o644)) }, "chmod 600"},
+			{func() { require.NoError(t, os.Remove(path)) }, "no such file"},
+			{func() { require.NoError(t, os.Mkdir(path, 0o700)) }, "no regular file"},
+		} {
+			test.spoil()
+			told = told[:0]
+			for range 5 {
+				require.Equal(t, []string{"eve admin"}, after(time.Second), "what was there stays in force")
+			}
+			require.Len(t, told, 1, "once")
+			require.Contains(t, told[0], test.says)
+			require.Contains(t, told[0], "users file: ")
+			require.Contains(t, told[0], "what it said before stays in force")
+		}
+		require.NoError(t, os.Remove(path))
+		write(t, path, line("ann"))
+		require.Equal(t, []string{"ann admin"}, after(time.Second))
+		told = told[:0]
+		write(t, path, "nonsense")
+		after(time.Second)
+		require.Len(t, told, 1, "again, since it was well in between")
+	})
+}
+
+// A file whose last change is as young as a clock's tick may change again without a trace; one that
+// has settled is not read again and again.
+func TestChangesWithinOneTick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "users")
+		put := func(name string, at time.Time) {
+			write(t, path, name+" admin "+reference+"\n")
+			require.NoError(t, os.Chtimes(path, at, at))
+		}
+		now := time.Now()
+		put("ann", now)
+		u := openUsers(t, path)
+		put("bob", now)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"bob admin"}, names(u))
+
+		long := now.Add(-time.Hour)
+		put("ann", long)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"ann admin"}, names(u))
+		put("bob", long)
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"ann admin"}, names(u), "it looks as it did")
+		put("eve", long.Add(time.Nanosecond))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"eve admin"}, names(u))
+	})
+}
+
+func TestAnEditSeesWhatIsThere(t *testing.T) {
+	secrets.FakeHashes(t, 0)
+	path := filepath.Join(t.TempDir(), "users")
+	u := openUsers(t, path)
+	write(t, path, "ann admin "+reference+"\n")
+	require.NoError(t, u.Add("bob", "monitor", "correct horse"))
+	require.Equal(t, []string{"ann admin", "bob monitor"}, names(u), "at once")
+	write(t, path, "nonsense\n")
+	require.ErrorContains(t, u.Remove("ann"), "line 1")
+	require.Equal(t, "nonsense\n", read(t, path))
+}
+
+func TestALockThatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "users")
+		write(t, path, "ann admin "+reference+"\n")
+		u := openUsers(t, path)
+		f, err := os.Create(path + ".lock")
+		require.NoError(t, err)
+		defer f.Close()
+		require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+		start := time.Now()
+		require.ErrorContains(t, u.Remove("ann"), "another program has held it for 10s")
+		require.Equal(t, 10*time.Second, time.Since(start))
+		time.AfterFunc(time.Second, func() { _ = f.Close() })
+		require.NoError(t, u.Remove("ann"))
+	})
+}
+
+func TestALockThatIsNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	write(t, path, "ann admin "+reference+"\n")
+	require.NoError(t, os.Symlink("/etc/passwd", path+".lock"))
+	err := openUsers(t, path).Remove("ann")
+	require.True(t, errors.Is(err, syscall.ELOOP), "%v", err)
+}

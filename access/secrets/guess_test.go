@@ -1,0 +1,279 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/transport"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWhoGuessesIsSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, _ := secrets.FakeHashes(t, 0)
+		d := newDesk(t)
+		guess := func() { require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "wrong")) }
+		for range 5 {
+			guess()
+		}
+		for i, pause := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60} {
+			pause *= time.Second
+			before := made.Load()
+			require.Equal(t, pause, slowed(t, d.login("192.0.2.1", "ann", "wrong")), i)
+			require.Equal(t, pause, slowed(t, d.login("192.0.2.1", "ann", "correct horse")), "unseen, so that it is no oracle")
+			require.Equal(t, pause, slowed(t, d.show("192.0.2.1", d.token)))
+			require.Equal(t, before, made.Load())
+			require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "elsewhere nothing is known of this")
+			time.Sleep(pause - time.Nanosecond)
+			require.Equal(t, time.Nanosecond, slowed(t, d.login("192.0.2.1", "ann", "correct horse")))
+			time.Sleep(time.Nanosecond)
+			require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"), "what is right passes then, and changes nothing:")
+			guess()
+		}
+		time.Sleep(2*time.Minute - time.Nanosecond)
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+		guess()
+		slowed(t, d.login("192.0.2.1", "ann", "wrong"))
+
+		time.Sleep(2 * time.Minute)
+		for range 5 {
+			guess()
+		}
+		require.Equal(t, time.Second, slowed(t, d.login("192.0.2.1", "ann", "wrong")), "all was forgotten")
+	})
+}
+
+func TestFourFailuresAMinuteAreNobodysConcern(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 0)
+		d := newDesk(t)
+		for range 100 {
+			require.Equal(t, transport.ErrWrongCredentials, d.show("192.0.2.1", "rpt_ci_wrong"))
+			time.Sleep(15 * time.Second)
+		}
+		time.Sleep(time.Minute)
+		require.NoError(t, d.show("192.0.2.1", d.token))
+		sources, _ := d.Remembered()
+		require.Zero(t, sources, "who is good again is forgotten")
+	})
+}
+
+func TestSources(t *testing.T) {
+	for _, test := range []struct {
+		from net.Addr
+		is   string
+	}{
+		{from("192.0.2.1"), "192.0.2.1"},
+		{from("::ffff:192.0.2.1"), "192.0.2.1"},
+		{&net.UDPAddr{IP: net.ParseIP("192.0.2.1")}, "192.0.2.1"},
+		{from("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::"},
+		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}, "fe80::"},
+		{&net.IPAddr{IP: net.ParseIP("192.0.2.1")}, "192.0.2.1"},
+		{from("::1"), "::"},
+		{nil, "invalid IP"},
+		{(*net.TCPAddr)(nil), "invalid IP"},
+		{&net.TCPAddr{}, "invalid IP"},
+		{&net.UnixAddr{Name: "@", Net: "unix"}, "invalid IP"},
+		{&net.UnixAddr{}, "invalid IP"},
+	} {
+		require.Equal(t, test.is, secrets.Origin(test.from).String(), "%v", test.from)
+	}
+	require.NotEqual(t, netip.Addr{}, secrets.Origin(from("::1")))
+}
+
+func TestGuessersLeaveLittleBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 0)
+		d := newDesk(t)
+		for i := range 2 * secrets.MaxSources {
+			ip := fmt.Sprintf("10.0.%d.%d", i/256, i%256)
+			require.Equal(t, transport.ErrWrongCredentials, d.show(ip, "rpt_ci_wrong"))
+		}
+		sources, _ := d.Remembered()
+		require.Equal(t, secrets.MaxSources, sources)
+	})
+}
+
+// Many claims at once from one place: no more are looked at than may be wrong, a few wait for the
+// verdict, the rest is refused unseen.
+func TestGuessingAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, most := secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		made.Store(0)
+		var wrong, slow atomic.Int64
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				err := d.login("192.0.2.1", "ann", "wrong")
+				if errors.Is(err, transport.ErrWrongCredentials) {
+					wrong.Add(1)
+				} else {
+					slowed(t, err)
+					slow.Add(1)
+				}
+			})
+		}
+		start := time.Now()
+		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"))
+		require.Less(t, time.Since(start), time.Second)
+		all.Wait()
+		require.Equal(t, int64(5), wrong.Load())
+		require.Equal(t, int64(995), slow.Load())
+		require.Equal(t, int64(6), made.Load())
+		require.Equal(t, int64(1), most.Load(), "one at a time")
+	})
+}
+
+// The good ones of one place wait for each other, and for one hash.
+func TestLoggingInAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, _ := secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		made.Store(0)
+		var all sync.WaitGroup
+		for range 5 + secrets.MaxQueued {
+			all.Go(func() { require.NoError(t, d.login("192.0.2.1", "ann", "correct horse")) })
+		}
+		all.Wait()
+		require.Equal(t, int64(1), made.Load())
+		sources, recent := d.Remembered()
+		require.Zero(t, sources)
+		require.Equal(t, 1, recent)
+	})
+}
+
+// When more places guess at once than may wait, the rest is told so; whoever waits may leave.
+func TestManyPlacesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		var wrong, slow atomic.Int64
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				err := d.login(fmt.Sprintf("192.0.2.%d", i), "ann", "wrong")
+				if errors.Is(err, transport.ErrWrongCredentials) {
+					wrong.Add(1)
+				} else {
+					require.Equal(t, 2*time.Second, slowed(t, err))
+					slow.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		time.Sleep(60 * time.Millisecond) // one place in the queue is free
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := d.Authenticate(ctx, transport.Claim{User: "ann", Password: "correct horse"})
+		require.Equal(t, context.DeadlineExceeded, err)
+		all.Wait()
+		require.Equal(t, int64(1+secrets.MaxWaiting), wrong.Load())
+		require.Equal(t, int64(200-1-secrets.MaxWaiting), slow.Load())
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+	})
+}
+
+func TestWhoWaitsMayLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() { require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "wrong")) })
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("left"))
+		defer cancel()
+		start := time.Now()
+		_, err := d.Authenticate(ctx, transport.Claim{User: "ann", Password: "correct horse", From: from("192.0.2.1")})
+		require.EqualError(t, err, "left")
+		require.Equal(t, 10*time.Millisecond, time.Since(start))
+		all.Wait()
+		time.Sleep(2 * time.Minute)
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+		sources, _ := d.Remembered()
+		require.Zero(t, sources)
+	})
+}
+
+func TestRightPasswordsLeaveLittleBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 0)
+		d := newDesk(t)
+		var text strings.Builder
+		for i := range secrets.MaxRecent + 10 {
+			fmt.Fprintf(&text, "user-%d monitor $argon2id$v=19$m=8,t=1,p=1$%s\n", i, strings.SplitN(read(t, d.users), "$", 5)[4])
+		}
+		write(t, d.users, strings.ReplaceAll(text.String(), "\n\n", "\n"))
+		time.Sleep(time.Second)
+		for i := range secrets.MaxRecent + 10 {
+			require.NoError(t, d.login("192.0.2.1", "user-"+strconv.Itoa(i), "correct horse"))
+		}
+		_, recent := d.Remembered()
+		require.Equal(t, secrets.MaxRecent, recent)
+		time.Sleep(time.Minute)
+		require.NoError(t, d.login("192.0.2.1", "user-0", "correct horse"))
+		_, recent = d.Remembered()
+		require.LessOrEqual(t, recent, secrets.MaxRecent)
+	})
+}
+
+// The same in earnest: a flood of guesses costs neither the memory nor the time of those who log in.
+func TestAFloodOfGuesses(t *testing.T) {
+	if raced {
+		t.Skip("the race detector has a time and a memory of its own")
+	}
+	d := newDesk(t)
+	for _, places := range []int{1, 1000} {
+		before := resident(t)
+		var all sync.WaitGroup
+		for i := range 1000 {
+			place := fmt.Sprintf("10.0.%d.%d", i%places/256, i%places%256)
+			all.Go(func() { _ = d.login(place, "ann", "wrong") })
+		}
+		if places == 1 {
+			start := time.Now()
+			require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+			t.Logf("a good login took %v", time.Since(start))
+			require.Less(t, time.Since(start), 2*time.Second)
+		}
+		all.Wait()
+		grown := most(t) - before
+		t.Logf("guessing from %d places, the process grew by %d MiB", places, grown>>20)
+		require.Less(t, grown, int64(64<<20))
+	}
+}
+
+// resident returns how much memory the process has, and starts to watch what most is.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	debug.FreeOSMemory()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		t.Skip("this system does not tell how much memory a process had: ", err)
+	}
+	return most(t)
+}
+
+func most(t *testing.T) int64 {
+	t.Helper()
+	_, text, ok := strings.Cut(read(t, "/proc/self/status"), "VmHWM:")
+	require.True(t, ok)
+	n, err := strconv.ParseInt(strings.Fields(text)[0], 10, 64)
+	require.NoError(t, err)
+	return n << 10
+}

@@ -1,0 +1,82 @@
+package secrets
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"sync"
+	"time"
+)
+
+// How long a password that was right need not be hashed again, and for how many users at most.
+const (
+	recentFor = time.Minute
+	maxRecent = 1024
+)
+
+// recent knows which passwords were right a moment ago, so that a client that sends one with every
+// request, as HTTP's do, pays for one hash a minute. It has neither passwords nor anything of use
+// outside this process: of each it keeps a MAC under a key that was made at random. The hash that the
+// password was compared with is part of what the MAC is of, so another password, or the user's
+// removal, leaves nothing behind that could match.
+type recent struct {
+	key [sha256.Size]byte
+
+	mu     sync.Mutex
+	byName map[string]proven // the last one of each user
+}
+
+type proven struct {
+	mac   [sha256.Size]byte
+	until time.Time
+}
+
+func newRecent() *recent {
+	r := &recent{byName: map[string]proven{}}
+	_, _ = rand.Read(r.key[:]) // never fails
+	return r
+}
+
+// mac stands for a password that is compared with a user's hash.
+func (r *recent) mac(u *userRecord, password string) (mac [sha256.Size]byte) {
+	h := hmac.New(sha256.New, r.key[:])
+	for _, part := range []string{u.user.Name, u.hash, password} { // no zero byte in the first two
+		_, _ = h.Write(append([]byte(part), 0))
+	}
+	h.Sum(mac[:0])
+	return mac
+}
+
+// has reports whether that was right a moment ago.
+func (r *recent) has(name string, mac [sha256.Size]byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.byName[name]
+	return subtle.ConstantTimeCompare(p.mac[:], mac[:]) == 1 && time.Now().Before(p.until)
+}
+
+// add remembers that it was right.
+func (r *recent) add(name string, mac [sha256.Size]byte) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.byName[name]; !known && len(r.byName) >= maxRecent {
+		r.makeRoom(now)
+	}
+	r.byName[name] = proven{mac, now.Add(recentFor)}
+}
+
+// makeRoom forgets all that have had their time, or else any one.
+func (r *recent) makeRoom(now time.Time) {
+	one := ""
+	for name, p := range r.byName {
+		one = name
+		if !now.Before(p.until) {
+			delete(r.byName, name)
+		}
+	}
+	if len(r.byName) >= maxRecent {
+		delete(r.byName, one)
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/rudderpost/rudderpost/access"
+	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+)
+
+// An identity is who the daemon is, and whom it believes.
+type identity struct {
+	policy *access.Policy
+	auth   transport.Authenticator // nil: there are no passwords and no tokens
+	pki    string                  // the directory of the automatic CA; empty: there is none
+	server *tlsconf.Server         // of the automatic CA
+	first  string                  // where the first token is; empty: none was minted
+}
+
+// identify reads, or makes at a first start, what the configuration says about identities.
+func identify(c *Config, log *slog.Logger) (*identity, error) {
+	id := &identity{}
+	o := access.Options{NoOwner: !c.Access.Owner}
+	for _, p := range c.Principal {
+		o.Principals = append(o.Principals, access.Principal{Subject: p.Subject, Role: p.Role})
+	}
+	if err := id.openSecrets(c, &o, log); err != nil {
+		return nil, err
+	}
+	if err := id.openPKI(c, &o, log); err != nil {
+		return nil, err
+	}
+	for _, l := range c.Listen {
+		if p := l.passesFor(); p.Subject != "" && !slices.Contains(o.Principals, p) {
+			o.Principals = append(o.Principals, p)
+		}
+	}
+	var err error
+	id.policy, err = access.NewPolicy(o)
+	return id, err
+}
+
+// openSecrets opens the files of passwords and tokens. Where there was no tokens-file, a first token
+// is minted, for who wants to look around: it may read, for a day.
+func (id *identity) openSecrets(c *Config, o *access.Options, log *slog.Logger) (err error) {
+	if !c.Auth.any() {
+		return nil
+	}
+	if path := c.Auth.UsersFile; path != "" {
+		if o.Users, err = secrets.OpenUsers(path); err != nil {
+			return err
+		}
+		o.Users.OnError = logged(log)
+	}
+	if path := c.Auth.TokensFile; path != "" {
+		_, there := os.Lstat(path)
+		if o.Tokens, err = secrets.OpenTokens(path); err != nil {
+			return err
+		}
+		o.Tokens.OnError = logged(log)
+		if errors.Is(there, fs.ErrNotExist) && c.StateDir != "" {
+			if err := id.mintFirst(o.Tokens, filepath.Join(c.StateDir, "first.token")); err != nil {
+				return err
+			}
+		}
+	}
+	id.auth = &secrets.Authenticator{Users: o.Users, Tokens: o.Tokens}
+	return nil
+}
+
+func logged(log *slog.Logger) func(error) {
+	return func(err error) { log.Error("what was in force stays so", "error", err) }
+}
+
+func (id *identity) mintFirst(tokens *secrets.Tokens, path string) error {
+	secret, err := tokens.Mint("first", "monitor", time.Now().Add(24*time.Hour))
+	if err != nil {
+		return fmt.Errorf("the first token: %w", err)
+	}
+	_ = os.Remove(path) // of an earlier start
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("the first token: %w", err)
+	}
+	_, err = f.WriteString(secret + "\n")
+	id.first = path
+	return errors.Join(err, f.Close())
+}
+
+// openPKI makes the automatic CA, if a listener wants one. The certificate "admin" that it issues is
+// an administrator's, by its fingerprint: another CA may give somebody the same name.
+func (id *identity) openPKI(c *Config, o *access.Options, log *slog.Logger) error {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	for _, l := range c.Listen {
+		if l.PKI == "auto" {
+			id.pki = filepath.Join(c.StateDir, "pki")
+			hosts = append(hosts, l.hosts()...)
+		}
+	}
+	if id.pki == "" {
+		return nil
+	}
+	slices.Sort(hosts)
+	var err error
+	if id.server, err = tlsconf.Auto(id.pki, slices.Compact(hosts)); err != nil {
+		return err
+	}
+	id.server.OnError = logged(log)
+	ca, err := tlsconf.OpenCA(id.pki)
+	if err != nil {
+		return err
+	}
+	issued, err := ca.List()
+	for _, cert := range issued {
+		if cert.Name == "admin" && !cert.Server && cert.Revoked.IsZero() {
+			o.Principals = append(o.Principals, access.Principal{Subject: cert.Fingerprint.Subject(), Role: "admin"})
+		}
+	}
+	return err
+}
+
+// tls returns what a listener needs for TLS, or nothing where it is to have none.
+func (id *identity) tls(l *Listen, log *slog.Logger) *tlsconf.Server {
+	switch {
+	case l.Insecure:
+		return nil
+	case l.PKI == "auto":
+		return id.server
+	}
+	return &tlsconf.Server{Cert: l.Cert, Key: l.Key, ClientCA: l.ClientCA, CRL: l.CRL, OnError: logged(log)}
+}
+
+// anonymousName is what the listener's peers are called, who can prove nothing: their role, and how far
+// its ceiling has been raised.
+func (l *Listen) anonymousName() string {
+	if l.MaxAccess == "" {
+		return l.Anonymous
+	}
+	return l.Anonymous + "/" + l.MaxAccess
+}
+
+// passesFor returns what those peers may do, if there are any.
+func (l *Listen) passesFor() access.Principal {
+	if l.Anonymous == "" {
+		return access.Principal{}
+	}
+	most, _ := level(l.MaxAccess) // complete has checked it
+	return access.Principal{Subject: "anonymous:" + l.anonymousName(), Role: l.Anonymous, Max: most}
+}
+
+// level returns the access level of a name. None is the lowest: nobody may do more than read unless
+// somebody says so.
+func level(name string) (mgr.Level, error) {
+	switch name {
+	case "", "read":
+		return mgr.Read, nil
+	case "write":
+		return mgr.Write, nil
+	case "admin":
+		return mgr.Admin, nil
+	}
+	return 0, fmt.Errorf("%q is none of read, write and admin", name)
+}

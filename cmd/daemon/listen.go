@@ -1,0 +1,201 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Listen is one control socket. Which keys it has depends on its transport.
+type Listen struct {
+	Transport string `toml:"transport" json:"transport"`
+	Socket    string `toml:"socket" json:"socket,omitempty"` // the name of one that systemd passes
+
+	Path  string `toml:"path" json:"path,omitempty"`
+	Mode  string `toml:"mode" json:"mode,omitempty"`
+	Group string `toml:"group" json:"group,omitempty"`
+
+	Address   string `toml:"address" json:"address,omitempty"`
+	PKI       string `toml:"pki" json:"pki,omitempty"`
+	Cert      string `toml:"cert" json:"cert,omitempty"`
+	Key       string `toml:"key" json:"key,omitempty"`
+	ClientCA  string `toml:"client-ca" json:"client-ca,omitempty"`
+	CRL       string `toml:"crl" json:"crl,omitempty"`
+	Insecure  bool   `toml:"insecure" json:"insecure,omitzero"`
+	Anonymous string `toml:"anonymous" json:"anonymous,omitempty"`
+	MaxAccess string `toml:"max-access" json:"max-access,omitempty"`
+
+	AllowHosts   []string `toml:"allow-hosts" json:"allow-hosts,omitempty"`
+	AllowOrigins []string `toml:"allow-origins" json:"allow-origins,omitempty"`
+
+	path        string // Path, made absolute
+	permissions fs.FileMode
+}
+
+// What keys there are beside transport and socket, for each transport.
+var listenKeys = map[string][]string{
+	"unix":      {"path", "mode", "group"},
+	"tcp":       {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "anonymous", "max-access"},
+	"websocket": {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "allow-hosts", "allow-origins"},
+	"quic":      {"address", "pki", "cert", "key", "client-ca", "crl"},
+	"http":      {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "allow-hosts"},
+}
+
+// complete checks the values, and makes of them what the transport wants.
+func (l *Listen) complete(c *Config) error {
+	known, ok := listenKeys[l.Transport]
+	if !ok {
+		return fmt.Errorf("transport: there is no %q; there are unix, tcp, websocket, quic and http", l.Transport)
+	}
+	for _, key := range l.written() {
+		if !slices.Contains(known, key) {
+			return fmt.Errorf("%s: is no matter of %s; its keys are %s", key, l.Transport, strings.Join(known, ", "))
+		}
+	}
+	if l.Transport == "unix" {
+		return l.completeUnix(c)
+	}
+	if err := l.checkAddress(); err != nil {
+		return err
+	}
+	if err := l.checkAnonymous(); err != nil {
+		return err
+	}
+	return l.completeTLS(c)
+}
+
+// written lists the keys that have a value.
+func (l *Listen) written() (keys []string) {
+	for key, is := range map[string]bool{
+		"path": l.Path != "", "mode": l.Mode != "", "group": l.Group != "",
+		"address": l.Address != "", "pki": l.PKI != "", "cert": l.Cert != "", "key": l.Key != "",
+		"client-ca": l.ClientCA != "", "crl": l.CRL != "", "insecure": l.Insecure,
+		"anonymous": l.Anonymous != "", "max-access": l.MaxAccess != "",
+		"allow-hosts": l.AllowHosts != nil, "allow-origins": l.AllowOrigins != nil,
+	} {
+		if is {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (l *Listen) completeUnix(c *Config) error {
+	if l.Socket != "" {
+		return nil // whoever made it chose its path and mode
+	}
+	if l.Path == "" {
+		return errors.New("path: missing; it says where the socket is")
+	}
+	l.path = c.absolute(l.Path)
+	if l.Mode == "" {
+		l.Mode = "0600"
+	}
+	bits, err := strconv.ParseUint(l.Mode, 8, 32)
+	if err != nil || bits > 0o777 || bits == 0 {
+		return fmt.Errorf("mode: %q is no file mode such as \"0600\" or \"0660\"", l.Mode)
+	}
+	l.permissions = fs.FileMode(bits)
+	return nil
+}
+
+func (l *Listen) checkAddress() error {
+	if l.Socket != "" {
+		if l.Address != "" {
+			return errors.New("address: the socket that is passed has one already; remove one of the two keys")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(l.Address)
+	if err != nil {
+		return fmt.Errorf("address: %q is no host:port such as \"127.0.0.1:7443\"", l.Address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("address: %q is no port", port)
+	} else if n == 0 && l.Insecure && host == "" {
+		return nil
+	}
+	if l.Insecure && !isLoopback(host) {
+		return fmt.Errorf("insecure: %q is not loopback, and without TLS a listener opens nowhere else; use TLS (pki = \"auto\", or cert, key and client-ca), or 127.0.0.1", host)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// checkAnonymous: a tcp listener without TLS must say what its peers pass for, and nobody else can.
+func (l *Listen) checkAnonymous() error {
+	switch {
+	case l.Transport == "tcp" && l.Insecure && l.Anonymous == "":
+		return errors.New(`anonymous: missing; nobody can prove anything without TLS, so it must say which role everybody has: "monitor"`)
+	case l.Anonymous != "" && !l.Insecure:
+		return errors.New("anonymous: with TLS everybody proves who they are; remove it, or set insecure = true")
+	case l.MaxAccess != "" && l.Anonymous == "":
+		return errors.New("max-access: it is the ceiling of anonymous peers, of which there are none here")
+	}
+	if _, err := level(l.MaxAccess); err != nil {
+		return fmt.Errorf("max-access: %w", err)
+	}
+	return nil
+}
+
+// completeTLS checks that there is TLS in one way, or none in so many words.
+func (l *Listen) completeTLS(c *Config) error {
+	files := l.Cert != "" || l.Key != "" || l.ClientCA != "" || l.CRL != ""
+	switch {
+	case l.Insecure && (files || l.PKI != ""):
+		return errors.New("insecure: there is TLS, so it is not; remove one of the two")
+	case l.Insecure && l.Transport == "http" && !c.Auth.any(), l.Insecure && l.Transport == "websocket" && !c.Auth.any():
+		return errors.New("insecure: without TLS clients prove who they are by a password or a token; set users-file or tokens-file in [auth]")
+	case l.Insecure:
+		return nil
+	case l.PKI == "auto" && files:
+		return errors.New("pki: \"auto\" makes cert, key, client-ca and crl itself; remove one or the others")
+	case l.PKI == "auto" && c.StateDir == "":
+		return errors.New("pki: \"auto\" keeps its files in state-dir, which is not set")
+	case l.PKI == "auto":
+		return nil
+	case l.PKI != "":
+		return fmt.Errorf("pki: %q is not \"auto\"; for files of your own there are cert, key, client-ca and crl", l.PKI)
+	case l.Cert == "" || l.Key == "":
+		return errors.New("cert and key: missing; write pki = \"auto\", or make them with `steer pki`")
+	case l.ClientCA == "" && (l.Transport == "tcp" || l.Transport == "quic"):
+		return errors.New("client-ca: missing; clients prove who they are by their certificates here")
+	case l.ClientCA == "" && !c.Auth.any():
+		return errors.New("client-ca: missing, and there is no [auth] either, so nobody could prove who they are")
+	case l.CRL != "" && l.ClientCA == "":
+		return errors.New("crl: revokes clients' certificates, and there is no client-ca")
+	}
+	for _, file := range []*string{&l.Cert, &l.Key, &l.ClientCA, &l.CRL} {
+		if *file != "" {
+			*file = c.absolute(*file)
+		}
+	}
+	return nil
+}
+
+func (a Auth) any() bool { return a.UsersFile != "" || a.TokensFile != "" }
+
+// place is what two listeners cannot share.
+func (l *Listen) place() string {
+	switch {
+	case l.Socket != "":
+		return "socket " + l.Socket
+	case l.Transport == "unix":
+		return "path " + l.path
+	case strings.HasSuffix(l.Address, ":0"): // any port
+		return fmt.Sprintf("address %p", l)
+	case l.Transport == "quic":
+		return "UDP address " + l.Address
+	}
+	return "TCP address " + l.Address
+}

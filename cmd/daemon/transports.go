@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/http"
+	"github.com/rudderpost/rudderpost/transport/quic"
+	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/transport/websocket"
+)
+
+// open opens all control sockets and says, one line each, where they are and how a client proves
+// there who it is.
+func (d *daemon) open(ctx context.Context, stdout io.Writer) error {
+	passed := targets.TakePassed()
+	for i, l := range d.config.Listen {
+		t, err := d.transport(l, passed)
+		if err == nil {
+			var socket way
+			if socket.Socket, err = d.manager.Open(ctx, t); err == nil {
+				socket.url = l.url(socket.Addr())
+				d.sockets = append(d.sockets, socket)
+				fmt.Fprintf(stdout, "listening on %s%s\n", socket.url, d.proof(l, socket.url))
+				continue
+			}
+		}
+		return fmt.Errorf("listen %d (%s): %w", i+1, l.Transport, err)
+	}
+	if rest := passed.Rest(); len(rest) > 0 {
+		return fmt.Errorf("sockets were passed that no [[listen]] asks for: %s; name each in a socket key", strings.Join(rest, ", "))
+	}
+	if d.id.first != "" {
+		fmt.Fprintf(stdout, "a first token, which may read until tomorrow, is in %s\n", d.id.first)
+	}
+	return nil
+}
+
+// transport makes what a [[listen]] describes.
+func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transport, error) {
+	var listener net.Listener
+	var err error
+	if l.Socket != "" && l.Transport != "quic" {
+		if listener, err = passed.Listener(l.Socket); err != nil {
+			return nil, err
+		}
+	}
+	var (
+		maxFrame     = int(d.config.Limits.MaxFrame)
+		idle         = time.Duration(d.config.Limits.IdleTimeout)
+		frameTimeout = time.Duration(d.config.Limits.FrameTimeout)
+		secure       = d.id.tls(l, d.log)
+	)
+	switch l.Transport {
+	case "tcp":
+		return &tcp.Transport{
+			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.anonymousName(),
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+		}, nil
+	case "websocket":
+		return &websocket.Transport{
+			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
+			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: d.id.auth,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+		}, nil
+	case "http":
+		return &http.Transport{
+			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
+			AllowHosts: l.AllowHosts, Authenticator: d.id.auth,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+		}, nil
+	case "quic":
+		t := &quic.Transport{
+			Address: l.Address, TLS: secure,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+		}
+		if d.config.StateDir != "" {
+			t.Keys = filepath.Join(d.config.StateDir, "quic.keys")
+		}
+		if l.Socket != "" {
+			t.PacketConn, err = passed.PacketConn(l.Socket)
+		}
+		return t, err
+	}
+	return &unix.Transport{
+		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener,
+		MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout,
+	}, nil
+}
+
+// refused logs a handshake that did not become a conn.
+func (d *daemon) refused(r transport.Refusal) {
+	from := "unknown"
+	if r.Addr != nil {
+		from = r.Addr.String()
+	}
+	d.log.LogAttrs(context.Background(), slog.LevelWarn, "refused",
+		slog.String("transport", r.Transport), slog.String("from", from), slog.Any("claim", r.Claim), slog.Any("error", r.Err))
+}
+
+// url is where clients find a listener.
+func (l *Listen) url(addr net.Addr) string {
+	scheme := l.Transport
+	switch {
+	case l.Transport == "unix":
+		return targets.UnixURL(addr.String())
+	case l.Transport == "tcp" && !l.Insecure:
+		scheme = "tls"
+	case l.Transport == "websocket" && l.Insecure:
+		scheme = "ws"
+	case l.Transport == "websocket":
+		scheme = "wss"
+	case l.Transport == "http" && !l.Insecure:
+		scheme = "https"
+	}
+	return scheme + "://" + addr.String()
+}
+
+// proof says how a client proves at a listener who it is, with the command line that does it.
+func (d *daemon) proof(l *Listen, url string) string {
+	switch {
+	case l.Transport == "unix":
+		mode := ""
+		if l.Mode != "" {
+			mode = ", mode " + l.Mode
+		}
+		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command", mode, d.owners())
+	case l.Anonymous != "":
+		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, cmp.Or(l.MaxAccess, "read"), url)
+	case l.PKI == "auto":
+		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, d.id.pki, d.orSecret(l))
+	case l.Insecure:
+		return "; by " + d.secretFlag() + ": steer -s " + url + " " + d.secretFlags() + " whoami"
+	case l.ClientCA != "":
+		return fmt.Sprintf("; by a certificate of %s: steer -s %s --ca FILE --cert FILE --key FILE whoami%s", l.ClientCA, url, d.orSecret(l))
+	}
+	return "; by " + d.secretFlag() + ": steer -s " + url + " --ca FILE " + d.secretFlags() + " whoami"
+}
+
+// orSecret says that a password or token will do too, where that is so.
+func (d *daemon) orSecret(l *Listen) string {
+	if d.id.auth == nil || l.Transport != "http" && l.Transport != "websocket" {
+		return ""
+	}
+	return "; or by " + d.secretFlag() + ": " + d.secretFlags()
+}
+
+func (d *daemon) secretFlag() string {
+	switch {
+	case d.config.Auth.TokensFile == "":
+		return "password"
+	case d.config.Auth.UsersFile == "":
+		return "token"
+	}
+	return "password or token"
+}
+
+func (d *daemon) secretFlags() string {
+	if d.config.Auth.TokensFile != "" {
+		return "--token-file " + cmp.Or(d.id.first, "FILE")
+	}
+	return "--user NAME"
+}
+
+// hosts are the names by which clients may look for a listener.
+func (l *Listen) hosts() []string {
+	hosts := slices.Clone(l.AllowHosts)
+	if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" && host != "0.0.0.0" && host != "::" {
+		hosts = append(hosts, host)
+	}
+	for i, host := range hosts {
+		if bare, _, err := net.SplitHostPort(host); err == nil {
+			hosts[i] = bare
+		}
+	}
+	return hosts
+}

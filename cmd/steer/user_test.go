@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/transport"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+)
+
+// execute runs one of steer's own commands.
+func execute(t *testing.T, cmd *cobra.Command, args ...string) (stderr string, err error) {
+	t.Helper()
+	var said bytes.Buffer
+	cmd.SetArgs(args)
+	cmd.SetErr(&said)
+	cmd.SetOut(&said)
+	err = cmd.ExecuteContext(t.Context())
+	return said.String(), err
+}
+
+// user runs "steer user".
+func user(t *testing.T, stdin string, args ...string) (stdout string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	_, err = execute(t, userCommand(strings.NewReader(stdin), &out), args...)
+	return out.String(), err
+}
+
+// knows reports whether a daemon that has the file lets somebody in.
+func knows(t *testing.T, path, name, password string) bool {
+	t.Helper()
+	users, err := secrets.OpenUsers(path)
+	require.NoError(t, err)
+	_, err = (&secrets.Authenticator{Users: users}).Authenticate(context.Background(), transport.Claim{User: name, Password: password})
+	return err == nil
+}
+
+func TestUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	said, err := execute(t, userCommand(strings.NewReader("correct horse\nignored"), nil), "add", path, "ann", "--role", "operator")
+	require.NoError(t, err)
+	require.Equal(t, path+" is a new file.\n", said)
+	require.True(t, knows(t, path, "ann", "correct horse"))
+
+	out, err := user(t, "battery staple\r\n", "add", path, "bob", "--role=monitor")
+	require.NoError(t, err)
+	require.Empty(t, out)
+	require.True(t, knows(t, path, "bob", "battery staple"))
+
+	_, err = user(t, "another one", "passwd", path, "ann")
+	require.NoError(t, err)
+	require.True(t, knows(t, path, "ann", "another one"))
+	require.False(t, knows(t, path, "ann", "correct horse"))
+
+	out, err = user(t, "", "list", path)
+	require.NoError(t, err)
+	require.Equal(t, "ann  operator\nbob  monitor\n", out)
+
+	_, err = user(t, "", "remove", path, "ann")
+	require.NoError(t, err)
+	out, err = user(t, "", "list", path)
+	require.NoError(t, err)
+	require.Equal(t, "bob  monitor\n", out)
+}
+
+func TestUserMistakes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	_, err := user(t, "correct horse", "add", path, "ann", "--role", "operator")
+	require.NoError(t, err)
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for _, test := range []struct {
+		stdin, args, says string
+	}{
+		{"", "", "what about it? See steer user --help"},
+		{"", "ad", `unknown command "ad"`},
+		{"", "add " + path, "accepts 2 arg(s), received 1"},
+		{"correct horse", "add " + path + " bob", `required flag(s) "role" not set`},
+		{"correct horse", "add " + path + " bob correct-horse --role admin", "accepts 2 arg(s), received 3"},
+		{"correct horse", "add " + path + " bob --role boss", `there is no role "boss"; the roles are monitor, operator, admin`},
+		{"correct horse", "add " + path + " b/b --role admin", `"b/b" is no name for a user`},
+		{"correct horse", "add " + path + " ann --role admin", `there is a user "ann" already`},
+		{"correct horse", "add " + path + "/x ann --role admin", "not a directory"},
+		{"", "add " + path + " bob --role admin", "no password given: it is the first line of standard input"},
+		{"\ncorrect horse", "add " + path + " bob --role admin", "no password given"},
+		{"short\n", "add " + path + " bob --role admin", "too short: at least 8 bytes"},
+		{strings.Repeat("x", 1<<20), "add " + path + " bob --role admin", "too long: at most 1024 bytes"},
+		{"correct \xff horse", "add " + path + " bob --role admin", "not UTF-8"},
+		{"correct horse", "passwd " + path + " bob", `there is no user "bob" in ` + path},
+		{"short", "passwd " + path + " ann", "too short"},
+		{"", "remove " + path + " bob", `there is no user "bob"`},
+		{"", "list " + path + "x", "no such file or directory; is that the name?"},
+		{"", "remove " + path + "x ann", "is that the name?"},
+		{"correct horse", "passwd " + path + "x ann", "is that the name?"},
+	} {
+		out, err := user(t, test.stdin, strings.Fields(test.args)...)
+		require.ErrorContains(t, err, test.says, test.args)
+		require.NotContains(t, err.Error(), "horse")
+		require.Empty(t, out)
+	}
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(after))
+	require.NoFileExists(t, path+"x")
+	require.NoError(t, os.Chmod(path, 0o644))
+	_, err = user(t, "correct horse", "add", path, "bob", "--role", "admin")
+	require.ErrorContains(t, err, "chmod 600 it")
+}

@@ -1,0 +1,130 @@
+package tlsconf
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// The types of the PEM blocks that are read and written here.
+const (
+	typeCert = "CERTIFICATE"
+	typeKey  = "PRIVATE KEY"
+	typeCRL  = "X509 CRL"
+)
+
+// maxFile is more than any file of this package needs.
+const maxFile = 16 << 20
+
+// readFile reads a file that a configuration names. What is not a regular file is refused: reading it
+// might take for ever.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: is not a regular file of at most %d MiB", path, maxFile>>20)
+	}
+	return os.ReadFile(path)
+}
+
+// readKey reads a key, unless others may read it too.
+func readKey(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKeyMode(path, info); err != nil {
+		return nil, err
+	}
+	return readFile(path)
+}
+
+// loadPair reads a certificate chain and its key.
+func loadPair(certPath, keyPath string) (tls.Certificate, error) {
+	chain, err := readFile(certPath)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readKey(keyPath)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return parsePair(certPath, chain, keyPath, key)
+}
+
+// parsePair makes one of a certificate chain and its key.
+func parsePair(certPath string, chain []byte, keyPath string, key []byte) (tls.Certificate, error) {
+	if _, err := parseCerts(certPath, chain); err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s and %s: %w; give the key that this certificate was made for, in PEM and without a password",
+			certPath, keyPath, err)
+	}
+	return pair, nil
+}
+
+// parseCerts returns the certificates in a PEM file: at least one, and nothing that is not one.
+func parseCerts(path string, text []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != typeCert {
+			continue // a key may lie in the same file
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: certificate %d: %w", path, len(certs)+1, err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%s: holds no certificate in PEM", path)
+	}
+	return certs, nil
+}
+
+// writeKey writes a key that nobody else can read at any time.
+func writeKey(path string, key *ecdsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der}), 0o600)
+}
+
+func writeCert(path string, cert *x509.Certificate) error {
+	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: typeCert, Bytes: cert.Raw}), 0o644)
+}
+
+// writeFile replaces a file: whoever reads it at any time, and after a power cut, finds the old or the
+// new one, whole.
+func writeFile(path string, text []byte, mode fs.FileMode) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(dir)
+}
