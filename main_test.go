@@ -29,6 +29,9 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
+	if os.Getenv(beDrained) != "" {
+		os.Exit(runDrained())
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
 		if programs.dir != "" {
 			_ = os.RemoveAll(programs.dir)

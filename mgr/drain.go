@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	"github.com/rudderpost/rudderpost/transport"
 )
@@ -72,11 +75,10 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	}
 	if n := len(m.speaking); n > 0 || m.calls > 0 {
 		err = fmt.Errorf("drain: %d conns were closed before their commands were answered: %w", n, context.Cause(ctx))
-		for c := range m.speaking {
-			_ = c.conn.Close()
-		}
 	}
+	left := slices.Collect(maps.Keys(m.speaking))
 	m.mu.Unlock()
+	hangUp(left)
 	m.drained.Do(func() {
 		if err == nil {
 			m.senders.close()
@@ -89,6 +91,15 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 		}
 	})
 	return err
+}
+
+// hangUp closes conns, all at once: some transports wait for their peers then.
+func hangUp(conversations []*conversation) {
+	var closing sync.WaitGroup
+	for _, c := range conversations {
+		closing.Go(func() { _ = c.conn.Close() })
+	}
+	closing.Wait()
 }
 
 // sweep ends what a drain that was cut off has left, when the last of its commands has returned.

@@ -13,6 +13,7 @@ type reader struct {
 	array int    // the length of the array behind data
 
 	stream ByteStream
+	wait   func()          // set where the stream can be waited for without reading
 	raw    syscall.RawConn // set where the stream can be read without waiting
 	try    func(fd uintptr) bool
 	err    error // what try found
@@ -28,6 +29,9 @@ const minRead = 4 << 10
 
 func (r *reader) init(b ByteStream) {
 	r.stream = b
+	if w, ok := b.(interface{ Wait() }); ok {
+		r.wait = w.Wait
+	}
 	if sc, ok := b.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil && canReadRaw {
 			r.raw, r.try = raw, r.tryRead
@@ -43,7 +47,10 @@ func (r *reader) read() error {
 		}
 		return r.err
 	}
-	if r.array > len(chunk{}) {
+	if r.wait != nil {
+		r.shrink()
+		r.wait()
+	} else if r.array > len(chunk{}) {
 		r.shrink()
 	}
 	r.room()

@@ -11,9 +11,10 @@ import (
 )
 
 // A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
-// Read and Write may overlap; Close unblocks both. One that has SyscallConn is read through it where
+// Read and Write may overlap; Close unblocks both, and afterwards any error will do. One that has SyscallConn is read through it where
 // that is possible, so that waiting needs no buffer; a type that embeds such a stream and has a Read
-// of its own must hide it.
+// of its own must hide it. One that has Wait() is read after that has returned, to the same end: it
+// returns when Read would not wait.
 type ByteStream interface {
 	io.ReadWriteCloser
 	SetReadDeadline(time.Time) error
@@ -37,9 +38,14 @@ type StreamConfig struct {
 	// Negative: for ever.
 	FrameTimeout time.Duration
 
-	// Gone tells, when the peer has said its last word, whether it cannot hear us either. nil: it
-	// can, until a write fails.
+	// Gone tells, when the peer has said its last word, whether it cannot hear us either. A stream
+	// whose peers are to be found gone must, in Close, stop hearing before it says its last word.
+	// nil: it can, until a write fails.
 	Gone func() bool
+
+	// Context is the parent of the conn's. It ends, with a cause, when the wire tells that the peer
+	// cannot hear us, though nobody reads or writes. nil: only reading and writing tell.
+	Context context.Context
 }
 
 const (
@@ -83,8 +89,11 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 	if cfg.FrameTimeout == 0 {
 		cfg.FrameTimeout = defaultFrameTimeout
 	}
+	if cfg.Context == nil {
+		cfg.Context = context.Background()
+	}
 	s := &Stream{bytes: b, cfg: cfg}
-	s.ctx, s.gone = context.WithCancelCause(context.Background())
+	s.ctx, s.gone = context.WithCancelCause(cfg.Context)
 	s.in.init(b)
 	s.readEnd.set = b.SetReadDeadline
 	s.writeEnd.set = b.SetWriteDeadline
@@ -134,6 +143,9 @@ func (s *Stream) read(ctx context.Context) error {
 	}
 	// A net.Pipe that the peer has closed takes no deadline; reading from it says so.
 	if err := s.limit(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		if s.closed.Load() {
+			return net.ErrClosed
+		}
 		return s.fail(err)
 	}
 	if ctx.Err() != nil { // its deadline may have been overwritten

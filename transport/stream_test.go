@@ -57,6 +57,25 @@ func TestCloseIsErrClosedWhateverTheStreamSays(t *testing.T) {
 	}
 }
 
+// A shutter is a stream that is closed while its deadline is set, and says so in words of its own, as
+// an *os.File does.
+type shutter struct {
+	script
+	s *Stream
+}
+
+func (c *shutter) SetReadDeadline(time.Time) error {
+	_ = c.s.Close()
+	return errors.New("use of closed file")
+}
+
+func TestCloseWhileTheDeadlineIsSet(t *testing.T) {
+	c := &shutter{}
+	c.s = NewStream(c, StreamConfig{})
+	_, err := c.s.Receive(t.Context(), nil)
+	require.Equal(t, net.ErrClosed, err)
+}
+
 func TestCloseAfterThePeerHasLeftIsErrClosed(t *testing.T) {
 	s := NewStream(&script{}, StreamConfig{Gone: func() bool { return true }})
 	_, err := s.Receive(t.Context(), nil)

@@ -14,7 +14,8 @@ type Transport interface {
 
 // A Dialer reaches such a place from the other side. Our transports are both.
 type Dialer interface {
-	// Dial opens a conn. ctx bounds the opening, not the life of the Conn.
+	// Dial opens a conn. ctx bounds the opening, not the life of the Conn. It returns without waiting
+	// for the listener's Accept.
 	Dial(ctx context.Context) (Conn, error)
 }
 

@@ -30,20 +30,27 @@ type World struct {
 // New makes a World that lasts as long as the test.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{Dir: filepath.Join(t.TempDir(), "pki")}
-	server, err := tlsconf.Auto(w.Dir, nil)
+	w, err := At(filepath.Join(t.TempDir(), "pki"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.CA, err = tlsconf.OpenCA(w.Dir); err != nil {
-		t.Fatal(err)
-	}
-	w.Server = server
-	w.Client = Identity{
-		Client: tlsconf.ClientFrom(w.Dir, ""),
-		Claim:  transport.Claim{User: "ann", Password: Secret},
-	}
 	return w
+}
+
+// At makes a World in dir, or opens the one that is there, for another process.
+func At(dir string) (*World, error) {
+	server, err := tlsconf.Auto(dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := tlsconf.OpenCA(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &World{CA: ca, Dir: dir, Server: server, Client: Identity{
+		Client: tlsconf.ClientFrom(dir, ""),
+		Claim:  transport.Claim{User: "ann", Password: Secret},
+	}}, nil
 }
 
 const anyPort = "127.0.0.1:0"
@@ -62,11 +69,14 @@ func (w *World) unix() Way {
 	return Way{
 		Name: "unix", HalfClose: true,
 		Listen: func(t testing.TB, l Limits) transport.Transport {
-			dir, err := os.MkdirTemp("", "rp") // a test's own directory may have too long a name
-			if err != nil {
-				t.Fatal(err)
+			dir := os.Getenv("RUDDERPOST_WAYS_DIR") // of a process without tests
+			if t != nil {
+				var err error
+				if dir, err = os.MkdirTemp("", "rp"); err != nil { // a test's own directory may have too long a name
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = os.RemoveAll(dir) })
 			}
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
 			return &unix.Transport{Path: filepath.Join(dir, "s"), MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout}
 		},
 		Dial: func(addr net.Addr, _ Identity) transport.Dialer { return &unix.Transport{Path: addr.String()} },
@@ -124,7 +134,7 @@ func (w *World) tcp(name string, server *tlsconf.Server) Way {
 
 func (w *World) websocket(name string, server *tlsconf.Server) Way {
 	return Way{
-		Name: name, Messages: true, Mute: true, Secure: server != nil, Passwords: true,
+		Name: name, Messages: true, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &websocket.Transport{
 				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},

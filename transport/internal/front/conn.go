@@ -48,8 +48,11 @@ func NewConn(c net.Conn, kind string) *Conn {
 // Write implements net.Conn.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.writing.Add(1)
-	defer c.writing.Add(-1)
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err == nil { // else it counts for ever: nothing can be said any more
+		c.writing.Add(-1)
+	}
+	return n, err
 }
 
 // CloseWrite tells the peer that nothing more comes.
@@ -63,7 +66,7 @@ func (c *Conn) CloseWrite() error {
 // Close implements net.Conn: the peer is told that nothing more comes, and what was written reaches
 // it, even while it is sending something that nobody will read; a TCP socket that is simply closed
 // then takes back what it has sent (RFC 1122, 4.2.2.13). A write that is under way is given up, and
-// the socket with it.
+// the socket with it; so is one that has failed.
 func (c *Conn) Close() error {
 	c.once.Do(func() { c.err = c.close() })
 	return c.err

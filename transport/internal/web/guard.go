@@ -28,35 +28,35 @@ type Guard struct {
 	OnRefused     func(transport.Refusal)
 }
 
-// Refused says why a request goes no further.
-type Refused struct {
+// RefusedError says why a request goes no further.
+type RefusedError struct {
 	Status int
 	Header http.Header // goes with it
 	Err    error
 }
 
 // Error tells the reason.
-func (r *Refused) Error() string { return r.Err.Error() }
+func (r *RefusedError) Error() string { return r.Err.Error() }
 
 // Unwrap returns the reason.
-func (r *Refused) Unwrap() error { return r.Err }
+func (r *RefusedError) Unwrap() error { return r.Err }
 
 // Refuse reports that a request goes no further.
-func (g *Guard) Refuse(r *http.Request, status int, err error) *Refused {
+func (g *Guard) Refuse(r *http.Request, status int, err error) *RefusedError {
 	return g.refuse(r, status, transport.Claim{}, err)
 }
 
-func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err error) *Refused {
+func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err error) *RefusedError {
 	if g.OnRefused != nil {
 		g.OnRefused(transport.Refusal{Transport: g.Transport, Addr: Addr(r), Claim: claim, Err: err})
 	}
-	return &Refused{Status: status, Header: http.Header{}, Err: err}
+	return &RefusedError{Status: status, Header: http.Header{}, Err: err}
 }
 
 // CheckHost refuses a request that was meant for somebody else: a page whose name has been made to
 // lead here (DNS rebinding) carries that name. Addresses cannot be made to lead anywhere, and the
 // names of the local host nowhere else.
-func (g *Guard) CheckHost(r *http.Request) *Refused {
+func (g *Guard) CheckHost(r *http.Request) *RefusedError {
 	host, _ := splitHost(r.Host)
 	switch {
 	case r.Host == "" && !r.ProtoAtLeast(1, 1): // no browser says that
@@ -94,7 +94,7 @@ func splitHost(s string) (host, port string) {
 
 // CheckOrigin refuses pages that are not on the list. What is no page says no origin; but one that
 // sends cookies is a page, whatever it says.
-func (g *Guard) CheckOrigin(r *http.Request) *Refused {
+func (g *Guard) CheckOrigin(r *http.Request) *RefusedError {
 	origins := r.Header["Origin"]
 	switch {
 	case len(origins) == 0 && len(r.Header["Cookie"]) == 0:
@@ -108,7 +108,7 @@ func (g *Guard) CheckOrigin(r *http.Request) *Refused {
 // Identify returns what the client has proven: by its certificate, and by a password or a token. One
 // that claims something wrong is refused, whatever else it has proven; and so is one that has proven
 // nothing.
-func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *Refused) {
+func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *RefusedError) {
 	var creds []transport.Credential
 	if r.TLS != nil {
 		creds = tlsconf.Creds(*r.TLS)
@@ -131,7 +131,7 @@ func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *Refused) {
 	return append(creds, proven...), nil
 }
 
-func (g *Guard) unauthorized(r *http.Request, claim transport.Claim, err error) *Refused {
+func (g *Guard) unauthorized(r *http.Request, claim transport.Claim, err error) *RefusedError {
 	if slow, ok := errors.AsType[*transport.SlowDownError](err); ok {
 		no := g.refuse(r, http.StatusTooManyRequests, claim, err)
 		no.Header.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(slow.After.Seconds())))))

@@ -66,14 +66,15 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = http.Server{
-		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: cfg.HeaderTimeout,
-		IdleTimeout:       cfg.IdleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ConnState:         s.state,
-		ConnContext:       withConn,
-		Protocols:         &protocols,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, 0),
+		Handler:                      http.HandlerFunc(s.serve),
+		ReadHeaderTimeout:            cfg.HeaderTimeout,
+		IdleTimeout:                  cfg.IdleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		ConnState:                    s.state,
+		ConnContext:                  withConn,
+		Protocols:                    &protocols,
+		DisableGeneralOptionsHandler: true, // it asks nobody
+		ErrorLog:                     slog.NewLogLogger(slog.DiscardHandler, 0),
 	}
 	s.serving.Go(func() { _ = s.http.Serve(acceptor{s}) })
 	return s, nil
@@ -136,6 +137,10 @@ func (s *Server) welcome(f *front.Conn) *conn {
 // state follows what net/http does with a connection.
 func (s *Server) state(nc net.Conn, state http.ConnState) {
 	c := nc.(*conn)
+	if c.finished != nil && (state == http.StateIdle || state == http.StateClosed) {
+		close(c.finished)
+		c.finished = nil
+	}
 	switch state {
 	case http.StateActive: // a byte of a request has come
 		c.phase.CompareAndSwap(quiet, head)
@@ -181,6 +186,7 @@ const (
 	quiet              // the same, after one
 	head               // the head of a request is arriving
 	body               // a request is being served
+	late               // it was told that it was too slow
 )
 
 // A conn is a connection as net/http sees it.
@@ -190,6 +196,8 @@ type conn struct {
 	server *Server
 	phase  atomic.Int32
 	place  *front.Place
+
+	finished chan struct{} // somebody waits for the end of a response
 }
 
 // busy leaves those who are silent.
@@ -209,10 +217,20 @@ func (c *conn) Read(p []byte) (int, error) {
 		if phase := c.phase.Load(); phase == fresh || phase == head {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			_, _ = c.Write([]byte(tooLate))
+			c.phase.Store(late)
 			c.server.refused(c, errTooLate)
 		}
 	}
 	return n, err
+}
+
+// Write implements net.Conn. Nothing follows the 408: net/http takes the part of a line that has come
+// for a whole one, and would have an answer to that too.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.phase.Load() == late {
+		return 0, errTooLate
+	}
+	return c.Conn.Write(p)
 }
 
 func (s *Server) refused(c *conn, err error) {
@@ -236,6 +254,18 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 func connOf(r *http.Request) *conn {
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c
+}
+
+// Finished returns what is closed when the response to a request is out to its last byte, or cannot
+// be any more. The handler must ask before it returns.
+func Finished(r *http.Request) <-chan struct{} {
+	finished := make(chan struct{})
+	if c := connOf(r); c != nil {
+		c.finished = finished
+	} else {
+		close(finished) // it is another server's affair
+	}
+	return finished
 }
 
 // Session names the connection of a request. One that another server serves gets a fresh name.

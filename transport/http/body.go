@@ -1,0 +1,84 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// maxHeld is the longest reply that waits for the next one to come, and the largest buffer that is
+// kept for another request.
+const maxHeld = 64 << 10
+
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// receive appends the body of a request to dst, which is one frame: the rules are those of a stream
+// of bytes, and so is the memory, which grows with what arrives. The other error is
+// *http.MaxBytesError.
+func (l *listener) receive(out *response, dst []byte) ([]byte, error) {
+	limit := int64(l.maxFrame)
+	if out.r.ContentLength > limit {
+		return dst, &http.MaxBytesError{Limit: limit}
+	}
+	now := time.Now()
+	b := &body{
+		ReadCloser: http.MaxBytesReader(out.w, out.r.Body, limit),
+		out:        out,
+		until:      now.Add(l.whole),
+	}
+	stream := transport.NewStream(b, transport.StreamConfig{
+		MaxFrame: l.maxFrame, Idle: l.idle, FrameTimeout: -1, // b.until is stricter
+	})
+	frame, err := stream.Receive(context.Background(), dst)
+	if err != nil {
+		return dst, notEmpty(err)
+	}
+	switch _, err := stream.Receive(context.Background(), nil); {
+	case err == nil:
+		return dst, errSecond
+	case !errors.Is(err, io.EOF):
+		return dst, err
+	}
+	return frame, out.SetReadDeadline(time.Time{}) // net/http listens for the client while we work
+}
+
+var (
+	errEmpty  = errors.New("the body is empty")
+	errSecond = errors.New("a second command in one body")
+)
+
+func notEmpty(err error) error {
+	if err == io.EOF { //nolint:errorlint // one that is cut off is an io.EOF too
+		return errEmpty
+	}
+	return err
+}
+
+// A body is the stream of bytes in a request.
+type body struct {
+	io.ReadCloser
+	out   *response
+	until time.Time
+}
+
+// Write makes body a transport.ByteStream. Nobody writes.
+func (*body) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// SetReadDeadline limits the next read. White space behind the frame has the time that the frame had.
+func (b *body) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
+	if b.until.Before(t) {
+		t = b.until
+	}
+	return b.out.SetReadDeadline(t)
+}
+
+// SetWriteDeadline makes body a transport.ByteStream.
+func (*body) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }

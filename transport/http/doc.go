@@ -1,0 +1,29 @@
+// Package http reaches a daemon by POST, as Kea's own tools do: kea-shell, Stork and a curl line from
+// Kea's manual work without change.
+//
+// One POST is one [transport.Conn]: the body is the one frame that it receives, and what it sends is
+// the answer. The path means nothing. The answer is 200 with an array around the reply; what the
+// command came to is inside, its refusal too. With "Accept: application/x-ndjson" each reply is a line
+// of its own, sent as soon as there is one. Persistence, pipelining and chunks are HTTP's own affair.
+//
+// Any other status says that no command was run, or that it gave no reply. Its body is the bare map
+// that Kea's clients know, { "result": 401, "text": "Unauthorized" }:
+//
+//	400  the body is not one JSON object or array, or was cut off
+//	401  the credentials are missing or wrong: Basic, Bearer, or a client certificate
+//	403  the Host is none of ours (DNS rebinding), or a page of another origin asks
+//	405  it is not a POST
+//	408  nothing came for Idle
+//	413  the body is longer than MaxFrame
+//	415  the body is not application/json in UTF-8, or is compressed
+//	429  too many wrong credentials; Retry-After says when to try again
+//	500  the command gave no reply
+//	503  the daemon takes no more commands
+//
+// Host and method are looked at first, then the credentials, then the body: nobody makes a daemon
+// read before it knows who that is. GET /healthz says that the process lives, GET /readyz that it
+// takes commands; both are for everybody.
+//
+// A client that closes its half of the connection is still answered. That it has left altogether
+// shows only when the answer cannot be delivered.
+package http

@@ -1,0 +1,13 @@
+package http
+
+import (
+	"net/http"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// Handler returns a listener whose requests another server brings.
+func Handler(t *Transport) (transport.Listener, http.Handler) {
+	l := newListener(t)
+	return l, http.HandlerFunc(l.serve)
+}

@@ -1,0 +1,119 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/web"
+)
+
+// serve is the life of a request. What needs no trust is checked first, and the body is read last.
+func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
+	out := &response{ResponseController: http.NewResponseController(w), w: w, r: r, patience: min(l.idle, defaultIdle)}
+	if no := l.guard.CheckHost(r); no != nil {
+		out.refuse(no)
+		return
+	}
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && l.health(out, r.URL.Path) {
+		return
+	}
+	creds, no := l.admit(r)
+	if no != nil {
+		out.refuse(no)
+		return
+	}
+	body := bodies.Get().(*[]byte)
+	defer func() {
+		if cap(*body) <= maxHeld {
+			bodies.Put(body)
+		}
+	}()
+	frame, err := l.receive(out, (*body)[:0])
+	*body = frame[:0]
+	if err != nil {
+		out.refuse(l.unreadable(r, err))
+		return
+	}
+	c := newConn(out, frame, transport.Peer{
+		Transport: l.kind, Session: web.Session(r), Addr: web.Addr(r), Creds: creds,
+	})
+	if !l.offer(c) {
+		_ = c.Close() // which answers 503, since nobody has received anything
+	}
+	<-c.done
+	if c.broken {
+		panic(http.ErrAbortHandler) // what is out already must not look whole
+	}
+}
+
+// admit checks everything but the body.
+func (l *listener) admit(r *http.Request) ([]transport.Credential, *web.RefusedError) {
+	if err := l.pages.Check(r); err != nil {
+		return nil, l.guard.Refuse(r, http.StatusForbidden, err)
+	}
+	if !strings.EqualFold(r.Method, http.MethodPost) { // Kea takes a post for one
+		return nil, &web.RefusedError{
+			Status: http.StatusMethodNotAllowed, Header: http.Header{"Allow": {http.MethodPost}},
+			Err: errors.New("commands are POSTed"),
+		}
+	}
+	if !isJSON(r.Header) {
+		return nil, &web.RefusedError{
+			Status: http.StatusUnsupportedMediaType, Header: http.Header{"Accept": {"application/json"}},
+			Err: errors.New("send it with Content-Type: application/json"),
+		}
+	}
+	return l.guard.Identify(r)
+}
+
+// isJSON reports whether a body is JSON in UTF-8, as it is. A page can make a browser send a form or
+// plain text to anybody, but not JSON (Fetch, CORS-safelisted request-header).
+func isJSON(h http.Header) bool {
+	types := h["Content-Type"]
+	if len(types) != 1 || len(h["Content-Encoding"]) > 0 {
+		return false
+	}
+	if types[0] == "application/json" {
+		return true
+	}
+	media, parameters, err := mime.ParseMediaType(types[0])
+	charset, has := parameters["charset"]
+	return err == nil && media == "application/json" && (!has || strings.EqualFold(charset, "utf-8"))
+}
+
+// unreadable makes an HTTP status of a body that is no frame. Nobody is told of a client that has
+// proven who it is and made a mistake, only of one that is slow.
+func (l *listener) unreadable(r *http.Request, err error) *web.RefusedError {
+	var long *http.MaxBytesError
+	bad, _ := errors.AsType[*transport.FrameError](err)
+	switch {
+	case errors.As(err, &long), bad != nil && bad.Reason == transport.TooLarge:
+		return &web.RefusedError{Status: http.StatusRequestEntityTooLarge, Err: fmt.Errorf("a command has at most %d bytes", l.maxFrame)}
+	case bad != nil && bad.Reason == transport.TimedOut:
+		return l.guard.Refuse(r, http.StatusRequestTimeout, err)
+	}
+	return &web.RefusedError{Status: http.StatusBadRequest, Err: err}
+}
+
+// health answers a load balancer, or does not know the path.
+func (l *listener) health(out *response, path string) bool {
+	status, text := http.StatusOK, "ok\n"
+	switch path {
+	case "/healthz":
+	case "/readyz":
+		if !l.isOpen() {
+			status, text = http.StatusServiceUnavailable, "takes no commands\n"
+		}
+	default:
+		return false
+	}
+	out.w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	out.head(status)
+	_, _ = io.WriteString(out.w, text)
+	return true
+}

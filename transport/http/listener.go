@@ -1,0 +1,104 @@
+package http
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/web"
+)
+
+// A listener makes conns of requests, which its server brings.
+type listener struct {
+	kind     string
+	guard    web.Guard
+	pages    *http.CrossOriginProtection
+	maxFrame int
+	idle     time.Duration
+	whole    time.Duration // FrameTimeout
+
+	server    *web.Server // nil in tests that bring the requests themselves
+	conns     chan *conn
+	accepting atomic.Bool // somebody has asked for conns
+	closed    chan struct{}
+	close     func() error
+}
+
+func newListener(t *Transport) *listener {
+	l := &listener{
+		kind:     kind(t.TLS != nil),
+		pages:    http.NewCrossOriginProtection(),
+		maxFrame: cmp.Or(t.MaxFrame, transport.DefaultMaxFrame),
+		idle:     limit(t.Idle, defaultIdle),
+		whole:    limit(t.FrameTimeout, defaultFrameTimeout),
+		conns:    make(chan *conn),
+		closed:   make(chan struct{}),
+	}
+	l.guard = web.Guard{
+		Transport: l.kind, AllowHosts: t.AllowHosts,
+		Authenticator: t.Authenticator, OnRefused: t.OnRefused,
+	}
+	l.close = sync.OnceValue(l.shut)
+	return l
+}
+
+// Accept implements transport.Listener.
+func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
+	l.accepting.Store(true)
+	select {
+	case <-l.closed:
+		return nil, net.ErrClosed
+	default:
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// offer waits until a conn is accepted. It is false when nobody will.
+func (l *listener) offer(c *conn) bool {
+	select {
+	case l.conns <- c:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// Close implements transport.Listener. Requests whose conns were handed out are answered; all others
+// that arrive on living connections are told 503.
+func (l *listener) Close() error { return l.close() }
+
+func (l *listener) shut() error {
+	close(l.closed)
+	if l.server == nil {
+		return nil
+	}
+	return l.server.Close()
+}
+
+// isOpen reports whether commands are taken.
+func (l *listener) isOpen() bool {
+	select {
+	case <-l.closed:
+		return false
+	default:
+		return l.accepting.Load()
+	}
+}
+
+// Addr implements transport.Listener.
+func (l *listener) Addr() net.Addr { return l.server.Addr() }

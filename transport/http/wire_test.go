@@ -1,0 +1,205 @@
+package http_test
+
+import (
+	"bufio"
+	"io"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/http"
+)
+
+func itoa(n int) string { return strconv.FormatInt(int64(n), 10) }
+
+func TestPipelining(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	echo(t, l)
+	c := dialTCP(t, l)
+	var all string
+	for i := range 100 {
+		all += request(`{"n":` + itoa(i) + `}`)
+	}
+	go func() { _, _ = io.WriteString(c, all) }()
+	from := bufio.NewReader(c)
+	for i := range 100 {
+		require.Equal(t, `[ {"n":`+itoa(i)+`} ]`, read(t, from, "POST").body)
+	}
+}
+
+// A client that has said its last word is answered.
+func TestHalfClose(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	for range 10 {
+		c := dialTCP(t, l)
+		write(t, c, request(command))
+		conn, err := l.Accept(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, c.CloseWrite())
+		for range 100 { // net/http ends the context of the request meanwhile
+			runtime.Gosched()
+		}
+		frame, err := conn.Receive(t.Context(), nil)
+		require.NoError(t, err)
+		require.NoError(t, conn.Context().Err())
+		require.NoError(t, conn.Send(t.Context(), frame))
+		require.NoError(t, conn.Close())
+		require.Equal(t, 200, read(t, bufio.NewReader(c), "POST").StatusCode)
+	}
+}
+
+func TestSlowBodies(t *testing.T) {
+	refused := make(chan transport.Refusal, 1)
+	l := listen(t, &http.Transport{
+		Idle: 50 * time.Millisecond, FrameTimeout: 300 * time.Millisecond,
+		OnRefused: func(r transport.Refusal) { refused <- r },
+	})
+	echo(t, l)
+	for name, body := range map[string]string{"nothing": "", "space": " ", "a part": "{", "all but the end": "{}"} {
+		began := time.Now()
+		got := exchange(t, l, request(body, "Content-Length: 100"))
+		require.Equal(t, 408, got.StatusCode, name)
+		require.Equal(t, `{ "result": 408, "text": "Request Timeout" }`, got.body)
+		require.True(t, got.Close)
+		require.Greater(t, time.Since(began), 40*time.Millisecond)
+		require.Error(t, (<-refused).Err)
+	}
+	for _, each := range []string{"1\r\n{\r\n", "1\r\n \r\n"} { // one that is never silent, and never ready
+		c := dialTCP(t, l)
+		write(t, c, request("", "Transfer-Encoding: chunked"))
+		go func() {
+			for {
+				if _, err := io.WriteString(c, each); err != nil {
+					return
+				}
+				<-time.After(5 * time.Millisecond)
+			}
+		}()
+		require.Equal(t, 408, read(t, bufio.NewReader(c), "POST").StatusCode)
+		_ = c.Close()
+		<-refused
+	}
+}
+
+// Those who stop inside a body delay nobody else.
+func TestStalledBodies(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	echo(t, l)
+	for range 200 {
+		write(t, dialTCP(t, l), request("{", "Content-Length: 1000"))
+	}
+	require.Equal(t, 200, exchange(t, l, request(command)).StatusCode)
+}
+
+func TestCutOff(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	echo(t, l)
+	for _, text := range []string{
+		request("{", "Content-Length: 100"), request("{}", "Content-Length: 100"),
+		request("5\r\n{", "Transfer-Encoding: chunked"), request("2\r\n{}\r\n", "Transfer-Encoding: chunked"),
+		request("zz\r\n{}\r\n", "Transfer-Encoding: chunked"),
+	} {
+		c := dialTCP(t, l)
+		write(t, c, text)
+		require.NoError(t, c.CloseWrite())
+		got := read(t, bufio.NewReader(c), "POST")
+		require.Equal(t, 400, got.StatusCode, text)
+		require.Equal(t, `{ "result": 400, "text": "Bad Request" }`, got.body)
+	}
+}
+
+// Memory grows with what arrives, not with what is announced.
+func TestAnnouncedLengths(t *testing.T) {
+	l := listen(t, &http.Transport{MaxFrame: 8 << 30})
+	echo(t, l)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		c := dialTCP(t, l)
+		write(t, c, request("{         ", "Content-Length: 4294967296"))
+		require.NoError(t, c.CloseWrite())
+		require.Equal(t, 400, read(t, bufio.NewReader(c), "POST").StatusCode)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
+
+	l = listen(t, &http.Transport{})
+	echo(t, l)
+	require.Equal(t, 413, exchange(t, l, request("{", "Content-Length: 17000000")).StatusCode) // at once
+	got := exchange(t, l, request("{"+strings.Repeat(" ", 17<<20)+"}"))
+	require.Equal(t, 413, got.StatusCode)
+	require.Equal(t, `{ "result": 413, "text": "Request Entity Too Large: a command has at most 16777216 bytes" }`, got.body)
+}
+
+// Two readers of one text must not see different requests in it (request smuggling, RFC 9112 11.2).
+func TestContradictions(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	echo(t, l)
+	for name, text := range map[string]string{
+		"two lengths":         request(command, "Content-Length: 18\r\nContent-Length: 5"),
+		"a list of lengths":   request(command, "Content-Length: 18, 5"),
+		"a signed length":     request(command, "Content-Length: +18"),
+		"a hexadecimal one":   request(command, "Content-Length: 0x12"),
+		"an endless one":      request(command, "Content-Length: 99999999999999999999"),
+		"chunked twice":       request(chunks(command), "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+		"not only chunked":    request(chunks(command), "Transfer-Encoding: gzip, chunked"),
+		"almost chunked":      request(chunks(command), "Transfer-Encoding: xchunked"),
+		"a space in a name":   request(command, "X Y: 1"),
+		"a space behind one":  request(command, "Content-Length : 5"),
+		"a NUL":               request(command, "X: \x00"),
+		"a bare CR":           request(command, "X: a\rb"),
+		"a folded line first": strings.Replace(request(command), "Host", " Host", 1),
+		"no host":             request(command, "Host:"),
+		"two hosts":           request(command, "Host: 127.0.0.1\r\nHost: localhost"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := exchange(t, l, text)
+			require.Contains(t, []int{400, 501}, got.StatusCode, "%q", text)
+			require.True(t, got.Close, name)
+		})
+	}
+	// Both: chunks count, and the connection ends (RFC 9112 6.3).
+	got := exchange(t, l, request(chunks(command), "Transfer-Encoding: chunked\r\nContent-Length: 5"))
+	require.Contains(t, []int{200, 400}, got.StatusCode)
+}
+
+func TestLongHeads(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	echo(t, l)
+	require.Equal(t, 200, exchange(t, l, request(command, "X: "+strings.Repeat("x", 3<<10))).StatusCode)
+	require.Equal(t, 431, exchange(t, l, request(command, "X: "+strings.Repeat("x", 64<<10))).StatusCode)
+}
+
+// While a listener closes, requests that were taken are answered, and their connections end.
+func TestListenerClose(t *testing.T) {
+	l := listen(t, &http.Transport{})
+	taken, idle := dialTCP(t, l), dialTCP(t, l)
+	write(t, idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	require.Equal(t, 200, read(t, bufio.NewReader(idle), "GET").StatusCode)
+	write(t, taken, request(command))
+	conn, err := l.Accept(t.Context())
+	require.NoError(t, err)
+	waiting := dialTCP(t, l)
+	write(t, waiting, request(command))
+	require.NoError(t, l.Close())
+	_, err = io.ReadAll(idle)
+	require.NoError(t, err)
+	frame, err := conn.Receive(t.Context(), nil)
+	require.NoError(t, err)
+	require.NoError(t, conn.Send(t.Context(), frame))
+	require.NoError(t, conn.Close())
+	from := bufio.NewReader(taken)
+	got := read(t, from, "POST")
+	require.Equal(t, "[ "+command+" ]", got.body)
+	require.True(t, got.Close)
+	_, err = from.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+	if text, _ := io.ReadAll(waiting); len(text) > 0 { // else its request was not seen yet
+		require.Regexp(t, `^HTTP/1.1 503 Service Unavailable\r\n(?s:.*)\{ "result": 503, "text": "Service Unavailable" \}$`, string(text))
+	}
+}

@@ -1,0 +1,24 @@
+package transport
+
+// Frame returns the frame in a message of a wire that keeps messages apart. White space before it and
+// behind it is gone, and comments are blanked in place, as they are for a Stream. Whatever else stands
+// behind the frame stays, and so does a frame that is not whole: both are for whoever reads the JSON
+// to refuse. A message that can hold no frame is a *FrameError; an empty one is an empty frame.
+func Frame(message []byte) ([]byte, error) {
+	var s scanner
+	end, bad := s.scan(message)
+	if bad != nil {
+		return nil, bad
+	}
+	if end == 0 {
+		if s.depth == 0 {
+			return message[len(message):], nil
+		}
+		return message[s.start:], nil
+	}
+	behind := scanner{pos: end}
+	if more, bad := behind.scan(message); bad != nil || more > 0 || behind.depth > 0 || behind.state == slash {
+		return message[s.start:], nil
+	}
+	return message[s.start:end], nil
+}

@@ -1,0 +1,161 @@
+package quic_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/quic"
+)
+
+// soon is how long a good client waits while others misbehave.
+func soon() time.Duration {
+	if raced() {
+		return 10 * time.Second
+	}
+	return time.Second
+}
+
+// requireServed sees that a good client, with a connection of its own, is served soon.
+func requireServed(t *testing.T, l transport.Listener) {
+	t.Helper()
+	ctx := within(t, soon())
+	c, err := to(t, l.Addr()).Dial(ctx)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Send(ctx, []byte(`{"good":1}`)))
+	_, err = c.Receive(ctx, nil)
+	require.NoError(t, err)
+}
+
+// requireFreed sees that nothing is left at a daemon.
+func requireFreed(t *testing.T, l transport.Listener) {
+	t.Helper()
+	eventually(t, "all connections are gone", func() bool { return quic.Counted(l) == 0 })
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+func TestStreamsOpenedAndReset(t *testing.T) {
+	count := 10000
+	if raced() {
+		count = 3000
+	}
+	l := listen(t, place(t))
+	serveEcho(l)
+	conn, err := dialRawConn(within(t, patience), t, l.Addr())
+	require.NoError(t, err)
+	before := heap()
+	for i := range count {
+		stream, err := conn.OpenStreamSync(within(t, patience))
+		require.NoError(t, err)
+		_, err = stream.Write([]byte(`{"half`))
+		require.NoError(t, err)
+		stream.CancelWrite(7)
+		stream.CancelRead(7)
+		if i%1000 == 0 {
+			requireServed(t, l)
+		}
+	}
+	requireServed(t, l)
+	require.Less(t, heap(), before+16<<20)
+	require.NoError(t, conn.CloseWithError(0, ""))
+	requireFreed(t, l)
+}
+
+// Streams that begin a frame and never end it, on many connections.
+func TestStreamsNeverFinished(t *testing.T) {
+	l := listen(t, place(t))
+	serveEcho(l)
+	before, conns := heap(), []*quicgo.Conn{}
+	for range 20 {
+		conn, err := dialRawConn(within(t, patience), t, l.Addr())
+		require.NoError(t, err)
+		conns = append(conns, conn)
+		for range 100 {
+			stream, err := conn.OpenStream()
+			require.NoError(t, err)
+			_, err = stream.Write([]byte(`{"half`))
+			require.NoError(t, err)
+		}
+		_, err = conn.OpenStream()
+		require.Error(t, err, "a hundred are enough")
+	}
+	requireServed(t, l)
+	grown := int64(heap() - before)
+	t.Logf("%d KiB for each of 2000 streams, both ends", grown>>10/2000)
+	require.Less(t, grown, int64(64<<20))
+	for _, conn := range conns {
+		require.NoError(t, conn.CloseWithError(0, ""))
+	}
+	requireFreed(t, l)
+}
+
+// What nobody reads is bounded by the windows: one for the connection, and a packet for each stream.
+func TestNobodyReads(t *testing.T) {
+	at := place(t)
+	at.Idle = time.Minute
+	l := listen(t, at)
+	conn, err := dialRawConn(within(t, patience), t, l.Addr())
+	require.NoError(t, err)
+	before := heap()
+	sent := 0
+	for range 100 {
+		stream, err := conn.OpenStream()
+		require.NoError(t, err)
+		require.NoError(t, stream.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
+		n, err := stream.Write(make([]byte, 1<<20))
+		require.Error(t, err)
+		sent += n
+	}
+	require.LessOrEqual(t, sent, 1<<20+100*1500)
+	require.Less(t, int64(heap()-before), int64(16<<20))
+	go func() { // accepts, and reads from those only who come after
+		for {
+			c, err := l.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			if c.Peer().Addr.String() == conn.LocalAddr().String() {
+				continue
+			}
+			go echo(c)
+		}
+	}()
+	requireServed(t, l)
+	require.NoError(t, conn.CloseWithError(0, ""))
+	requireFreed(t, l)
+}
+
+// A client that does not read its replies stops only those.
+func TestRepliesNobodyReads(t *testing.T) {
+	l := listen(t, place(t))
+	way := to(t, l.Addr())
+	_, accepted := pair(t, l, way)
+	other, alsoAccepted := pair(t, l, way)
+	big := []byte(mebibyte)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	sent := 0
+	var err error
+	for ; err == nil; sent++ {
+		err = accepted.Send(ctx, big)
+	}
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, sent, 8, "MiB for a stream that nobody reads")
+	done := make(chan error, 1)
+	go func() { done <- alsoAccepted.Send(context.Background(), big, []byte("{}")) }()
+	require.Equal(t, mebibyte, receive(t, other))
+	require.Equal(t, "{}", receive(t, other))
+	require.NoError(t, <-done)
+}

@@ -1,0 +1,137 @@
+package quic
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// freeHandshakes is how many clients a second may begin a handshake without having proven that they
+// are where they say.
+const freeHandshakes = 100
+
+// A gate decides who may begin a handshake, counts connections, and tells of those that fail.
+type gate struct {
+	max, maxPerSource int
+	onRefused         func(transport.Refusal)
+
+	mu      sync.Mutex
+	conns   int
+	sources map[netip.Prefix]int
+	pace    float64 // handshakes a second
+	free    float64 // handshakes that are free now
+	counted time.Time
+}
+
+func (t *Transport) newGate() *gate {
+	return &gate{
+		max:          cmp.Or(t.MaxConns, defaultMaxConns),
+		maxPerSource: cmp.Or(t.MaxPerSource, defaultMaxPerSource),
+		onRefused:    t.OnRefused,
+		sources:      make(map[netip.Prefix]int),
+		pace:         float64(cmp.Or(t.hooks.pace, freeHandshakes)),
+		free:         float64(cmp.Or(t.hooks.pace, freeHandshakes)),
+		counted:      time.Now(),
+	}
+}
+
+// source is what counts as one address.
+func source(addr net.Addr) netip.Prefix {
+	udp, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := udp.AddrPort().Addr().Unmap().WithZone("")
+	bits := 64
+	if ip.Is4() {
+		bits = 32
+	}
+	prefix, _ := ip.Prefix(bits)
+	return prefix
+}
+
+// mustProve decides whether a client that has not proven its address must do so. A source that has
+// many connections must, lest others fill its share in its name.
+func (g *gate) mustProve(addr net.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conns > g.max/2 || g.sources[source(addr)] > g.maxPerSource/2 {
+		return true
+	}
+	now := time.Now()
+	g.free = min(g.pace, g.free+g.pace*now.Sub(g.counted).Seconds())
+	g.counted = now
+	if g.free < 1 {
+		return true
+	}
+	g.free--
+	return false
+}
+
+var (
+	errTooMany           = errors.New("too many connections")
+	errTooManyFromSource = errors.New("too many connections from this address")
+)
+
+// An arrival is a connection from its first packet on. It is a value of the connection's context.
+type arrival struct{ accepted atomic.Bool }
+
+type arrivalKey struct{}
+
+// enter counts a connection until its context ends, or refuses it.
+func (g *gate) enter(ctx context.Context, client *quicgo.ClientInfo) (context.Context, error) {
+	from := source(client.RemoteAddr)
+	if err := g.take(from); err != nil {
+		g.refused(client.RemoteAddr, err)
+		return nil, err
+	}
+	a := new(arrival)
+	context.AfterFunc(ctx, func() {
+		g.leave(from)
+		cause := context.Cause(ctx)
+		// One that ended by a word of the client has been through the handshake.
+		if !a.accepted.Load() && !errors.As(cause, new(*quicgo.ApplicationError)) {
+			g.refused(client.RemoteAddr, fmt.Errorf("handshake: %w", explain(cause)))
+		}
+	})
+	return context.WithValue(ctx, arrivalKey{}, a), nil
+}
+
+func (g *gate) take(from netip.Prefix) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.conns >= g.max:
+		return errTooMany
+	case g.sources[from] >= g.maxPerSource:
+		return errTooManyFromSource
+	}
+	g.conns++
+	g.sources[from]++
+	return nil
+}
+
+func (g *gate) leave(from netip.Prefix) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.conns--
+	if g.sources[from]--; g.sources[from] == 0 {
+		delete(g.sources, from)
+	}
+}
+
+func (g *gate) refused(addr net.Addr, err error) {
+	if g.onRefused != nil {
+		g.onRefused(transport.Refusal{Transport: "quic", Addr: addr, Err: err})
+	}
+}

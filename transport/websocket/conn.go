@@ -1,0 +1,124 @@
+package websocket
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/rudderpost/rudderpost/transport"
+)
+
+// A conn is a WebSocket. Gorilla's reader dies with its first timeout, so that no Receive can take
+// part in it and leave again: a goroutine of the conn's own reads, and Receive takes from its inbox.
+// It hears pongs and a close frame even while nobody receives.
+type conn struct {
+	ws    *gorilla.Conn
+	line  *line
+	cfg   config
+	inbox *inbox
+
+	ctx    context.Context
+	gone   context.CancelCauseFunc
+	closed atomic.Bool
+
+	writing sync.Mutex             // whoever writes has it, and gives it back with release
+	sending atomic.Bool            // and it is Send
+	broken  bool                   // part of something may have been written, and nothing else can be
+	owed    atomic.Pointer[string] // what the last ping said that has not been answered
+
+	bye  atomic.Pointer[goodbye] // what the close frame will say
+	said chan struct{}           // closed when that has been tried
+
+	timer  *time.Timer
+	pinged time.Time // when the last ping was due
+	asked  time.Time // when the first one was that has not been answered; zero: all have
+}
+
+// A config is what makes one conn differ from another. A time of 0 is no limit.
+type config struct {
+	peer                 transport.Peer
+	maxFrame             int
+	idle, frame          time.Duration
+	pingEvery, pongUntil time.Duration
+	bye                  goodbye // what it says at its end
+	over                 func()  // called when its connection has been closed
+}
+
+// accepted is what a listener's conns are like.
+func (t *Transport) accepted(peer transport.Peer, over func()) config {
+	return config{
+		peer:      peer,
+		maxFrame:  cmp.Or(t.MaxFrame, transport.DefaultMaxFrame),
+		idle:      max(0, cmp.Or(t.Idle, 10*time.Second)),
+		frame:     max(0, cmp.Or(t.FrameTimeout, 5*time.Minute)),
+		pingEvery: max(0, cmp.Or(t.PingInterval, 20*time.Second)),
+		pongUntil: max(0, cmp.Or(t.PongTimeout, 30*time.Second)),
+		bye:       lastRequest,
+		over:      over,
+	}
+}
+
+// dialed is what a dialer's are like.
+func (t *Transport) dialed(peer transport.Peer) config {
+	cfg := t.accepted(peer, func() {})
+	cfg.maxFrame = cmp.Or(t.MaxFrame, transport.ClientMaxFrame)
+	cfg.idle = 0
+	cfg.bye = enough
+	return cfg
+}
+
+const (
+	readBuffer  = 2 << 10  // kept by each conn; longer messages are read past it
+	writeBuffer = 16 << 10 // kept by whoever is writing
+)
+
+var writeBuffers sync.Pool // gorilla's
+
+var _ transport.Conn = (*conn)(nil)
+
+// newConn makes a conn of a WebSocket that speaks through a line.
+func newConn(ws *gorilla.Conn, l *line, cfg config) *conn {
+	c := &conn{ws: ws, line: l, cfg: cfg, inbox: newInbox(), said: make(chan struct{})}
+	c.ctx, c.gone = context.WithCancelCause(context.Background())
+	c.bye.Store(&c.cfg.bye)
+	l.idle, l.frame = cfg.idle, cfg.frame
+	ws.SetPingHandler(func(data string) error { c.pong(data); return nil })
+	ws.SetCloseHandler(func(code int, text string) error { c.peerCloses(code, text); return nil })
+	go c.read()
+	c.startPings()
+	return c
+}
+
+// Context implements transport.Conn.
+func (c *conn) Context() context.Context { return c.ctx }
+
+// Peer implements transport.Conn.
+func (c *conn) Peer() transport.Peer { return c.cfg.peer }
+
+// Receive implements transport.Conn.
+func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
+	for !c.closed.Load() {
+		got, ok, err := c.inbox.take(dst)
+		switch {
+		case ok:
+			return got, nil
+		case err != nil:
+			if c.closed.Load() {
+				err = net.ErrClosed
+			}
+			return dst, err
+		case ctx.Err() != nil:
+			return dst, context.Cause(ctx)
+		}
+		select {
+		case <-c.inbox.filled:
+		case <-ctx.Done():
+		}
+	}
+	return dst, net.ErrClosed
+}

@@ -1,0 +1,188 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/front"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+)
+
+// A StatusError is the answer of a daemon, or of what stands before it, that does not upgrade. 401
+// and 429 are also transport.ErrWrongCredentials, or transport.ErrNoCredentials when none were sent,
+// and a *transport.SlowDownError.
+type StatusError struct {
+	Status int    // of HTTP
+	Text   string // what it said, where that is known
+	reason error
+}
+
+// Error says what came instead of an upgrade.
+func (e *StatusError) Error() string {
+	text := e.Text
+	if status := http.StatusText(e.Status); !strings.HasPrefix(text, status) || text == "" {
+		text = strings.TrimSpace(status + " " + text)
+	}
+	text = fmt.Sprintf("the daemon does not open a WebSocket: %d %s", e.Status, text)
+	if e.reason != nil {
+		text += ": " + e.reason.Error()
+	}
+	return text
+}
+
+// Unwrap returns what the status means, where there is a word for it.
+func (e *StatusError) Unwrap() error { return e.reason }
+
+// Dial implements transport.Dialer. The error is a *net.OpError; a *StatusError may be in it, and
+// with TLS a *tlsconf.VerifyError.
+func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
+	c, err := t.dial(ctx)
+	if err != nil {
+		if _, already := errors.AsType[*net.OpError](err); already {
+			return nil, err
+		}
+		return nil, &net.OpError{Op: "dial", Net: kind(t.Client != nil), Err: fmt.Errorf("%s: %w", t.Address, err)}
+	}
+	return c, nil
+}
+
+func (t *Transport) dial(ctx context.Context) (*conn, error) {
+	host, _, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var d net.Dialer
+	tcp, err := d.DialContext(ctx, "tcp", t.Address)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := t.secure(ctx, tcp, host)
+	if err != nil {
+		_ = tcp.Close()
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(past) })
+	l := &line{Conn: raw}
+	ws, err := t.open(ctx, l)
+	if !stop() || err != nil {
+		_ = tcp.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	_ = raw.SetDeadline(noDeadline)
+	return newConn(ws, l, t.dialed(transport.Peer{
+		Transport: kind(raw.TLS != nil),
+		Session:   raw.Session,
+		Addr:      raw.RemoteAddr(),
+		Creds:     raw.Creds,
+	})), nil
+}
+
+// secure does the TLS handshake, where there is one, and sees that nothing secret goes without.
+func (t *Transport) secure(ctx context.Context, tcp net.Conn, host string) (*front.Conn, error) {
+	if t.Client == nil {
+		if addr, ok := tcp.RemoteAddr().(*net.TCPAddr); t.claims() && (!ok || !addr.IP.IsLoopback()) {
+			return nil, fmt.Errorf("%s would be sent there in the clear; use TLS (wss)", t.Credentials)
+		}
+		return front.NewConn(tcp, "ws"), nil
+	}
+	config, err := t.Client.Config(host, "http/1.1")
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(tcp, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+			err = fmt.Errorf("the daemon does not speak TLS there; is it ws://%s? %w", t.Address, err)
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	c := front.NewConn(secure, "wss")
+	state := secure.ConnectionState()
+	c.TLS = &state
+	c.Creds = []transport.Credential{tlsconf.FingerprintOf(state.PeerCertificates[0])}
+	return c, nil
+}
+
+func (t *Transport) claims() bool { return t.Credentials.User != "" || t.Credentials.Token != "" }
+
+// open does the opening handshake.
+func (t *Transport) open(ctx context.Context, l *line) (*gorilla.Conn, error) {
+	connected := func(context.Context, string, string) (net.Conn, error) { return l, nil }
+	d := gorilla.Dialer{
+		NetDialContext:    connected,
+		NetDialTLSContext: connected,
+		ReadBufferSize:    readBuffer,
+		WriteBufferSize:   writeBuffer,
+		WriteBufferPool:   &writeBuffers,
+		Subprotocols:      []string{Subprotocol},
+	}
+	header := http.Header{}
+	switch {
+	case t.Credentials.Token != "":
+		header.Set("Authorization", "Bearer "+t.Credentials.Token)
+	case t.Credentials.User != "":
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString(
+			[]byte(t.Credentials.User+":"+t.Credentials.Password)))
+	}
+	if t.Origin != "" {
+		header.Set("Origin", t.Origin)
+	}
+	where := url.URL{Scheme: kind(t.Client != nil), Host: t.Address, Path: t.path()}
+	ws, response, err := d.DialContext(ctx, where.String(), header)
+	if response != nil {
+		defer func() { _ = response.Body.Close() }()
+	}
+	switch {
+	case err == nil && ws.Subprotocol() != Subprotocol:
+		return nil, fmt.Errorf("a WebSocket is there, but no daemon of ours (it does not speak %s)", Subprotocol)
+	case errors.Is(err, gorilla.ErrBadHandshake):
+		return nil, t.refused(response)
+	case err != nil && t.Client == nil:
+		return nil, fmt.Errorf("what is there does not answer as HTTP; is it wss://%s? %w", t.Address, err)
+	}
+	return ws, err
+}
+
+// refused makes an error of an answer that is no upgrade.
+func (t *Transport) refused(r *http.Response) error {
+	e := &StatusError{Status: r.StatusCode}
+	var body struct {
+		Text string `json:"text"`
+	}
+	if text, err := io.ReadAll(r.Body); err == nil && json.Unmarshal(text, &body) == nil {
+		e.Text = body.Text
+	}
+	switch {
+	case r.StatusCode == http.StatusUnauthorized && t.claims():
+		e.reason = transport.ErrWrongCredentials
+	case r.StatusCode == http.StatusUnauthorized:
+		e.reason = transport.ErrNoCredentials
+	case r.StatusCode == http.StatusTooManyRequests:
+		seconds, _ := strconv.Atoi(r.Header.Get("Retry-After"))
+		e.reason = &transport.SlowDownError{After: time.Duration(seconds) * time.Second}
+	}
+	return e
+}

@@ -1,0 +1,211 @@
+package websocket_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/websocket"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen. What happens in time does not depend on it.
+const patience = 30 * time.Second
+
+// needs returns the path of a program. Where everything is supposed to run, a test without it fails.
+func needs(t testing.TB, name, debian string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		skip(t, name+" is not installed (Debian: "+debian+")")
+	}
+	return path
+}
+
+func skip(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("RUDDERPOST_REQUIRE") != "" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
+
+// timeout is a context for what must not take long.
+func timeout(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A subject is a credential that is nothing but its name.
+type subject string
+
+func (s subject) Subject() string { return string(s) }
+
+// book is an Authenticator that knows the user ann and the token sesame.
+type book struct{}
+
+func (book) Authenticate(_ context.Context, claim transport.Claim) ([]transport.Credential, error) {
+	switch {
+	case claim.User == "ann" && claim.Password == "pass:word":
+		return []transport.Credential{subject("user:ann")}, nil
+	case claim.Token == "sesame":
+		return []transport.Credential{subject("token:ci")}, nil
+	case claim.Token == "tired":
+		return nil, &transport.SlowDownError{After: 7 * time.Second}
+	}
+	return nil, transport.ErrWrongCredentials
+}
+
+// daemon is a place on loopback without TLS, as its listener has it.
+func daemon() *websocket.Transport {
+	return &websocket.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: book{}}
+}
+
+// ann reaches the listener at an address.
+func ann(addr net.Addr) *websocket.Transport {
+	return &websocket.Transport{
+		Address:     addr.String(),
+		Credentials: transport.Claim{User: "ann", Password: "pass:word"},
+	}
+}
+
+func listen(t testing.TB, at transport.Transport) transport.Listener {
+	t.Helper()
+	l, err := at.Listen(timeout(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l
+}
+
+func dial(t testing.TB, at transport.Dialer) transport.Conn {
+	t.Helper()
+	c, err := at.Dial(timeout(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+func accept(t testing.TB, l transport.Listener) transport.Conn {
+	t.Helper()
+	c, err := l.Accept(timeout(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+func send(t testing.TB, c transport.Conn, frames ...string) {
+	t.Helper()
+	var all [][]byte
+	for _, f := range frames {
+		all = append(all, []byte(f))
+	}
+	require.NoError(t, c.Send(timeout(t), all...))
+}
+
+func receive(t testing.TB, c transport.Conn) string {
+	t.Helper()
+	frame, err := c.Receive(timeout(t), nil)
+	require.NoError(t, err)
+	return string(frame)
+}
+
+// receiveError receives what must be an error.
+func receiveError(t testing.TB, c transport.Conn) error {
+	t.Helper()
+	frame, err := c.Receive(timeout(t), nil)
+	require.Error(t, err, "%s", frame)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+	return err
+}
+
+// ended waits for the end of a conn's Context.
+func ended(t testing.TB, c transport.Conn) error {
+	t.Helper()
+	select {
+	case <-c.Context().Done():
+		return context.Cause(c.Context())
+	case <-timeout(t).Done():
+		t.Fatal("the conn's Context does not end")
+		return nil
+	}
+}
+
+func subjects(c transport.Conn) []string {
+	var all []string
+	for _, cred := range c.Peer().Creds {
+		all = append(all, cred.Subject())
+	}
+	return all
+}
+
+// echo answers every frame on every conn of l with itself, until l is closed. A frame without an id
+// is the last of its conn.
+func echo(t testing.TB, l transport.Listener) {
+	t.Helper()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept(context.Background())
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			serving.Go(func() { converse(c) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		serving.Wait()
+	})
+}
+
+// An identity is a daemon's and a client's, by the same authority.
+type identity struct {
+	ops, daemon tlsconf.Issued
+	server      *tlsconf.Server
+	client      *tlsconf.Client
+}
+
+func newIdentity(t testing.TB) *identity {
+	t.Helper()
+	dir := t.TempDir()
+	ca, err := tlsconf.CreateCA(dir+"/pki", "test")
+	require.NoError(t, err)
+	id := &identity{}
+	id.daemon, err = ca.IssueServer("daemon", []string{"localhost", "127.0.0.1"}, 0)
+	require.NoError(t, err)
+	id.ops, err = ca.IssueClient("ops", "ops.example", 0)
+	require.NoError(t, err)
+	root, crl := dir+"/pki/"+tlsconf.CACert, dir+"/pki/"+tlsconf.CRLFile
+	id.server = &tlsconf.Server{Cert: id.daemon.Cert, Key: id.daemon.Key, ClientCA: root, CRL: crl, CheckEvery: -1}
+	id.client = &tlsconf.Client{CA: root, Cert: id.ops.Cert, Key: id.ops.Key}
+	return id
+}
+
+// serve puts a handler on a server of net/http's own.
+func serve(t testing.TB, h http.Handler) net.Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{Handler: h, ReadHeaderTimeout: patience}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(l) })
+	t.Cleanup(func() {
+		require.NoError(t, server.Close())
+		serving.Wait()
+	})
+	return l.Addr()
+}
