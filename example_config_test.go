@@ -2,19 +2,107 @@ package rudderpost_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// config.toml.example runs as it is, for anybody, in an empty directory of theirs.
+// config.toml.example runs as it is, for anybody, in an empty directory of theirs; and every command
+// line that the daemon prints reaches it, by every way in.
 func TestExampleConfigRuns(t *testing.T) {
+	dir, as := newcomer(t)
+	daemon := start(t, dir, as, program(t, "rudderpostd"), "-c", "config.toml.example")
+	require.Equal(t, filepath.Join(dir, "run", "control.sock"), daemon.listening(t))
+	eventually(t, func() bool { return strings.Contains(daemon.out.String(), "first.token\n") }, "it does not say where its first token is")
+
+	steer := func(args ...string) (told answer) {
+		p := start(t, dir, as, program(t, "steer"), args...)
+		told.status = p.wait(t)
+		told.err = p.err.String()
+		if p.out.String() != "" {
+			require.NoError(t, json.Unmarshal([]byte(p.out.String()), &told.reply), p.out.String())
+		}
+		return told
+	}
+	told := steer("-s", "unix:run/control.sock", "status-get")
+	require.Zero(t, told.status, told.err)
+	require.Equal(t, float64(daemon.Process.Pid), told.reply.Arguments["pid"])
+
+	var reached []string
+	for _, command := range printed(daemon.out.String()) {
+		told := steer(command...)
+		require.Zero(t, told.status, "%s: %s", command, told.err)
+		reached = append(reached, told.reply.Arguments["transport"].(string))
+	}
+	require.Equal(t, []string{"tls", "tcp", "quic", "https", "https", "http", "wss", "wss", "ws"}, reached)
+
+	// What the first token may, and what it may not.
+	told = steer("-s", "http://127.0.0.1:8000", "--token-file", "run/first.token", "shutdown")
+	require.Equal(t, 77, told.status)
+	require.Equal(t, 403, told.reply.Result)
+	require.Contains(t, told.reply.Text, "'shutdown' is not allowed for token:first")
+	told = steer("-s", "tcp://127.0.0.1:7440", "log-level-set", "level=debug")
+	require.Equal(t, 77, told.status)
+
+	told = steer("-s", "quic://127.0.0.1:7443", "--pki", "run/pki", "shutdown")
+	require.Zero(t, told.status, told.err)
+	require.Zero(t, daemon.wait(t), daemon.err.String())
+
+	// What it made is for nobody else, and is there at the next start.
+	files := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "run"), func(path string, e fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := e.Info()
+		require.NoError(t, err)
+		if filepath.Ext(path) != ".pem" { // certificates are no secrets
+			require.Zero(t, info.Mode().Perm()&0o077, "%s has mode %v", path, info.Mode())
+		}
+		files[e.Name()] = true
+		return nil
+	}))
+	for _, name := range []string{"users", "tokens", "first.token", "ca.pem", "admin.key", "quic.keys"} {
+		require.Contains(t, files, name)
+	}
+	require.NotContains(t, files, "control.sock")
+	ca, err := os.ReadFile(filepath.Join(dir, "run", "pki", "ca.pem"))
+	require.NoError(t, err)
+
+	again := start(t, dir, as, program(t, "rudderpostd"), "-c", "config.toml.example")
+	again.listening(t)
+	eventually(t, func() bool { return strings.Contains(again.out.String(), "ws://127.0.0.1:7080") }, "it does not listen everywhere")
+	require.NotContains(t, again.out.String(), "first.token", "it has been given out")
+	after, err := os.ReadFile(filepath.Join(dir, "run", "pki", "ca.pem"))
+	require.NoError(t, err)
+	require.Equal(t, ca, after)
+	told = steer("-s", "wss://127.0.0.1:7444", "--ca", "run/pki/ca.pem", "--token-file", "run/first.token", "whoami")
+	require.Zero(t, told.status, told.err)
+	require.NoError(t, again.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, again.wait(t), again.err.String())
+}
+
+// An answer is what steer prints, and how it ends.
+type answer struct {
+	status int
+	err    string
+	reply  struct {
+		Result    int
+		Text      string
+		Arguments map[string]any
+	}
+}
+
+// newcomer is somebody without rights in an empty directory with the example in it.
+func newcomer(t *testing.T) (dir string, as func(*exec.Cmd)) {
+	t.Helper()
 	const nobody = 65534
-	dir := shortDir(t)
+	dir = shortDir(t)
 	text, err := os.ReadFile("config.toml.example")
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml.example"), text, 0o644))
@@ -23,31 +111,29 @@ func TestExampleConfigRuns(t *testing.T) {
 		require.NoError(t, os.Chown(dir, nobody, nobody))
 		who = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
-	as := func(cmd *exec.Cmd) {
+	return dir, func(cmd *exec.Cmd) {
 		if who != nil {
 			cmd.SysProcAttr = who
 		}
 	}
-	daemon := start(t, dir, as, program(t, "rudderpostd"), "-c", "config.toml.example")
-	require.Equal(t, filepath.Join(dir, "run", "control.sock"), daemon.listening(t))
+}
 
-	client := start(t, dir, as, program(t, "steer"), "-s", "unix:run/control.sock", "status-get")
-	require.Zero(t, client.wait(t), client.err.String())
-	var reply struct {
-		Result    int
-		Arguments struct {
-			PID     int
-			Sockets struct{ Status string }
+// printed returns the command lines of steer that a daemon has printed, with each of the ways to
+// prove who one is.
+func printed(out string) (commands [][]string) {
+	for line := range strings.Lines(out) {
+		_, rest, ok := strings.Cut(line, ": steer ")
+		if !ok {
+			continue
+		}
+		command, instead, _ := strings.Cut(strings.TrimSpace(rest), "; or by ")
+		args := strings.Fields(command)
+		commands = append(commands, args)
+		if _, flags, ok := strings.Cut(instead, ": "); ok {
+			args = slices.Clone(args)
+			args = append(args, strings.Fields(strings.Replace(flags, "FILE", "run/first.token", 1))...)
+			commands = append(commands, args)
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(client.out.String()), &reply))
-	require.Zero(t, reply.Result)
-	require.Equal(t, daemon.Process.Pid, reply.Arguments.PID)
-	require.Equal(t, "ready", reply.Arguments.Sockets.Status)
-
-	require.NoError(t, daemon.Process.Signal(syscall.SIGTERM))
-	require.Zero(t, daemon.wait(t), daemon.err.String())
-	left, err := os.ReadDir(filepath.Join(dir, "run"))
-	require.NoError(t, err)
-	require.Empty(t, left)
+	return commands
 }

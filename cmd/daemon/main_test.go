@@ -66,7 +66,13 @@ func start(t *testing.T, dir string, change func(*exec.Cmd), args ...string) *pr
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	p := &process{Cmd: exec.Command(self, args...), t: t, ended: make(chan struct{})}
+	return startCommand(t, dir, change, exec.Command(self, args...))
+}
+
+// startCommand starts what becomes a daemon.
+func startCommand(t *testing.T, dir string, change func(*exec.Cmd), cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{Cmd: cmd, t: t, ended: make(chan struct{})}
 	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
 	p.Env = append(os.Environ(), beDaemon+"=1", "GORACE=atexit_sleep_ms=1")
 	if change != nil {
@@ -82,7 +88,7 @@ func start(t *testing.T, dir string, change func(*exec.Cmd), args ...string) *pr
 		<-p.ended
 		if t.Failed() {
 			said := p.out.String() + p.err.String()
-			t.Logf("rudderpostd %s said, in the end:\n%s", strings.Join(args, " "), said[max(0, len(said)-2000):])
+			t.Logf("%s said, in the end:\n%s", strings.Join(p.Args, " "), said[max(0, len(said)-2000):])
 		}
 	})
 	return p
@@ -133,6 +139,30 @@ func (p *process) listening() string {
 		return ok
 	}, "it does not listen")
 	return where
+}
+
+// urls waits until the daemon says that it listens at so many places, and returns where.
+func (p *process) urls(n int) (urls []string) {
+	p.t.Helper()
+	eventually(p.t, func() bool {
+		urls = nil
+		for line := range strings.Lines(p.out.String()) {
+			if rest, ok := strings.CutPrefix(line, "listening on "); ok && strings.HasSuffix(line, "\n") {
+				url, _, _ := strings.Cut(rest, ";")
+				url, _, _ = strings.Cut(url, ",")
+				urls = append(urls, url)
+			}
+		}
+		return len(urls) == n
+	}, "it does not listen everywhere")
+	return urls
+}
+
+// stop stops the daemon, which has nothing to complain about.
+func (p *process) stop() {
+	p.t.Helper()
+	require.NoError(p.t, p.Process.Signal(syscall.SIGTERM))
+	require.Zero(p.t, p.wait(), p.err.String())
 }
 
 // give gives the daemon a command. arguments is JSON, or nothing.

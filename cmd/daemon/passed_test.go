@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Sockets that systemd has opened, of every kind, are found by their names.
+func TestPassedSockets(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, `
+state-dir = "run"
+[auth]
+tokens-file = "run/tokens"
+[[listen]]
+transport = "unix"
+socket = "local"
+[[listen]]
+transport = "tcp"
+socket = "remote"
+pki = "auto"
+[[listen]]
+transport = "websocket"
+socket = "web"
+pki = "auto"
+[[listen]]
+transport = "http"
+socket = "kea"
+insecure = true
+`)
+	p := activate(t, dir, "unix", filepath.Join(dir, "s"), "--fdname=local:remote:web:kea",
+		"-l", filepath.Join(dir, "s"), "-l", freePort(t), "-l", freePort(t), "-l", freePort(t))
+	urls := p.urls(4)
+	for i, scheme := range []string{"unix:", "tls:", "wss:", "http:"} {
+		require.True(t, strings.HasPrefix(urls[i], scheme), urls[i])
+		id := targets.Identity{}
+		switch scheme {
+		case "tls:", "wss:":
+			id.PKI = filepath.Join(dir, "run", "pki")
+		case "http:":
+			token, err := os.ReadFile(filepath.Join(dir, "run", "first.token"))
+			require.NoError(t, err)
+			id.Claim.Token = strings.TrimSpace(string(token))
+		}
+		dialer, err := targets.Parse(urls[i], id)
+		require.NoError(t, err)
+		reply, err := client.Do(t.Context(), dialer, wire.Request{Command: "whoami"})
+		require.NoError(t, err, urls[i])
+		require.Zero(t, reply.Code, reply.Text)
+	}
+	p.stop()
+	require.FileExists(t, filepath.Join(dir, "s"), "it is systemd's")
+}
+
+// activate lets systemd's own program open sockets, and pass them to a daemon when something comes.
+func activate(t *testing.T, dir, network, first string, args ...string) *process {
+	t.Helper()
+	program, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
+			t.Fatal("systemd-socket-activate is not installed (Debian: systemd)")
+		}
+		t.Skip("systemd-socket-activate is not installed (Debian: systemd)")
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	args = append(args, "-E", beDaemon+"=1", self, "-c", "config.toml")
+	p := startCommand(t, dir, nil, exec.Command(program, args...))
+	eventually(t, func() bool { return strings.Contains(p.err.String(), "Listening on") }, "it does not listen")
+	conn, err := net.Dial(network, first)
+	require.NoError(t, err)
+	_, err = conn.Write([]byte(" "))
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	return p
+}
+
+// freePort returns an address that nobody listens at just now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// QUIC takes a datagram socket. (systemd-socket-activate opens either streams or datagrams.)
+func TestPassedDatagramSocket(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, "state-dir = \"run\"\n[[listen]]\ntransport = \"quic\"\nsocket = \"fast\"\npki = \"auto\"\n")
+	port := freePort(t)
+	p := activate(t, dir, "udp", port, "-d", "--fdname=fast", "-l", port)
+	url := p.urls(1)[0]
+	dialer, err := targets.Parse(url, targets.Identity{PKI: filepath.Join(dir, "run", "pki")})
+	require.NoError(t, err)
+	reply, err := client.Do(t.Context(), dialer, wire.Request{Command: "whoami"})
+	require.NoError(t, err)
+	require.Zero(t, reply.Code, reply.Text)
+	p.stop()
+}
+
+// A socket that nobody asks for, and one that is not there, are errors with their names.
+func TestPassedSocketsDoNotFit(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, "[[listen]]\ntransport = \"unix\"\nsocket = \"local\"\n")
+	p := start(t, dir, nil, "-c", "config.toml")
+	require.Equal(t, 1, p.wait())
+	require.Equal(t, "rudderpostd: listen 1 (unix): no socket named \"local\" was passed (none was passed); set FileDescriptorName= in its unit\n", p.err.String())
+}
