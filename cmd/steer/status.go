@@ -12,6 +12,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/transport/http"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/websocket"
 	"github.com/rudderpost/rudderpost/wire"
 )
 
@@ -64,39 +65,41 @@ func unreachableByNet(err error, where string) (int, error) {
 		return exitNotAllowed, fmt.Errorf("%s: %w\n  To believe whoever vouches for it, give their certificate with --ca, or their directory with --pki.\n"+
 			"  If it is the one that you mean, and its operator reads you the same, --pin sha256:%s", where, err, stranger.Fingerprint)
 	}
-	if refused, ok := errors.AsType[*http.StatusError](err); ok {
-		switch refused.Status {
-		case 401, 403:
-			return exitNotAllowed, fmt.Errorf("%s: %w", where, err)
-		case 408, 429, 503:
-			return exitTryLater, fmt.Errorf("%s: %w", where, err)
-		}
-		return exitUnavailable, fmt.Errorf("%s: %w", where, err)
+	switch httpStatus(err) {
+	case 401, 403:
+		return exitNotAllowed, fmt.Errorf("%s: %w", where, err)
+	case 408, 429, 503:
+		return exitTryLater, fmt.Errorf("%s: %w", where, err)
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		switch uint8(alert) {
-		case alertCertificateRequired:
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // crypto/tls's alerts have no other name
+		if strings.Contains(alert.Err.Error(), "certificate required") {
 			return exitNotAllowed, fmt.Errorf("%s: the daemon asks who we are, and we have no certificate; give one with --pki, or --cert and --key: %w", where, err)
-		case alertBadCertificate, alertUnsupportedCertificate, alertCertificateRevoked, alertCertificateExpired, alertCertificateUnknown, alertUnknownCA:
+		}
+		if strings.Contains(alert.Err.Error(), "certificate") {
 			return exitNotAllowed, fmt.Errorf("%s: the daemon does not take our certificate; is it from its CA, for clients, in time, and not revoked? %w", where, err)
 		}
+	}
+	if errors.As(err, new(tls.AlertError)) { // over QUIC, which says what to do itself
+		return exitNotAllowed, fmt.Errorf("%s: %w", where, err)
 	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return exitUnavailable, fmt.Errorf("nothing listens at %s; is the daemon running, and is this its address? %w", where, err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return exitUsage, fmt.Errorf("%s: %w; --pki, --ca, --cert and --key name files that you can read", where, err)
 	case errors.As(err, new(*net.DNSError)):
 		return exitUnavailable, fmt.Errorf("%s: there is no such host: %w", where, err)
 	}
 	return exitUnavailable, fmt.Errorf("%s: %w", where, err)
 }
 
-// TLS alerts (RFC 8446, 6).
-const (
-	alertBadCertificate         = 42
-	alertUnsupportedCertificate = 43
-	alertCertificateRevoked     = 44
-	alertCertificateExpired     = 45
-	alertCertificateUnknown     = 46
-	alertUnknownCA              = 48
-	alertCertificateRequired    = 116
-)
+// httpStatus returns the status with which a request, or the upgrade to a WebSocket, was refused.
+func httpStatus(err error) int {
+	if refused, ok := errors.AsType[*http.StatusError](err); ok {
+		return refused.Status
+	}
+	if refused, ok := errors.AsType[*websocket.StatusError](err); ok {
+		return refused.Status
+	}
+	return 0
+}

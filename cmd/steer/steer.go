@@ -75,9 +75,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	if err := cmd.ExecuteContext(ctx); err != nil {
+	if run, err := cmd.ExecuteContextC(ctx); err != nil {
 		fmt.Fprintln(stderr, "steer:", printable(err.Error())) // a daemon may have chosen the words
-		if status == exitOK {
+		switch {
+		case run != cmd:
+			status = int(wire.CodeError) // a file's affair, most likely
+		case status == exitOK:
 			status = exitUsage
 			fmt.Fprintln(stderr, "steer: try steer --help")
 		}

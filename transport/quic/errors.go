@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,17 @@ func (e *goneError) Error() string {
 
 func (e *goneError) Is(target error) bool { return target != net.ErrClosed && errors.Is(e.err, target) }
 
-func (e *goneError) As(target any) bool { return errors.As(e.err, target) }
+// As finds, beside what quic-go tells, the TLS alert that the peer has sent.
+func (e *goneError) As(target any) bool {
+	if alert, ok := target.(*tls.AlertError); ok {
+		sent, ok := errors.AsType[*quicgo.TransportError](e.err)
+		if ok = ok && sent.Remote && sent.ErrorCode.IsCryptoError(); ok {
+			*alert = tls.AlertError(sent.ErrorCode - 0x100)
+		}
+		return ok
+	}
+	return errors.As(e.err, target)
+}
 
 // Timeout is for net.Error, by way of net.OpError.
 func (e *goneError) Timeout() bool {
