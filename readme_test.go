@@ -74,6 +74,8 @@ func copyRepository(t *testing.T) string {
 // install into a GOPATH of their own.
 func TestReadme(t *testing.T) {
 	bash := needs(t, "bash", "bash")
+	needs(t, "socat", "socat")
+	needs(t, "curl", "curl")
 	dir := copyRepository(t)
 	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
 	require.NoError(t, err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 
-	"github.com/quic-go/quic-go" //nolint:depguard // this test is about what quic-go does with a configuration
+	"github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
 )
 

@@ -55,8 +55,9 @@ func Parse(target string, id Identity) (transport.Dialer, error) {
 }
 
 func parseUnix(u *url.URL, target string) (transport.Dialer, error) {
-	path, err := u.Path, error(nil)
+	path := u.Path
 	if u.Opaque != "" {
+		var err error
 		if path, err = url.PathUnescape(u.Opaque); err != nil {
 			return nil, fmt.Errorf("%q is no URL: %w", target, err)
 		}

@@ -69,7 +69,7 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	if l.tcp, err = open(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if addr, ok := l.tcp.Addr().(*net.TCPAddr); cfg.TLS == nil && !(ok && addr.IP.IsLoopback()) {
+	if addr, ok := l.tcp.Addr().(*net.TCPAddr); cfg.TLS == nil && (!ok || !addr.IP.IsLoopback()) {
 		_ = l.tcp.Close()
 		return nil, l.refuses(fmt.Errorf("%s is not loopback, so TLS is needed there", l.tcp.Addr()))
 	}

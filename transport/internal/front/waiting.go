@@ -5,7 +5,7 @@ import "sync"
 // Waiting is where strangers are who have begun something and not finished it. There is room for so
 // many; the oldest gives way to the newest, so that nobody can keep others out by holding places.
 type Waiting struct {
-	max int
+	most int
 
 	mu   sync.Mutex
 	n    int
@@ -19,9 +19,9 @@ type Place struct {
 	older, newer *Place // nil: it has been left
 }
 
-// NewWaiting has room for max at a time.
-func NewWaiting(max int) *Waiting {
-	w := &Waiting{max: max}
+// NewWaiting has room for so many at a time.
+func NewWaiting(most int) *Waiting {
+	w := &Waiting{most: most}
 	w.ring.older, w.ring.newer = &w.ring, &w.ring
 	return w
 }
@@ -36,7 +36,7 @@ func (p *Place) Enter() {
 	w.mu.Lock()
 	p.leave()
 	var oldest *Place
-	if w.n >= w.max {
+	if w.n >= w.most {
 		oldest = w.ring.newer
 		oldest.leave()
 	}
