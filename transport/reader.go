@@ -10,6 +10,7 @@ import (
 type reader struct {
 	data  []byte // what has been read and not consumed
 	chunk *chunk // the array behind data, when it comes from the pool
+	sip   *sip   // the same
 	array int    // the length of the array behind data
 
 	stream ByteStream
@@ -23,6 +24,12 @@ type reader struct {
 type chunk [32 << 10]byte
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// A sip is what a stream waits with that has to be given a buffer first, as TLS does: many wait, and
+// most of what comes is small.
+type sip [4 << 10]byte
+
+var sips = sync.Pool{New: func() any { return new(sip) }}
 
 // minRead is the least room that a read is given.
 const minRead = 4 << 10
@@ -86,10 +93,14 @@ func (r *reader) room() {
 	have := len(r.data)
 	switch {
 	case cap(r.data)-have >= minRead:
+	case have == 0 && r.raw == nil && r.wait == nil && r.array == 0:
+		r.sip = sips.Get().(*sip)
+		r.data, r.array = r.sip[:0], len(sip{})
 	case have <= len(chunk{})-minRead && r.chunk == nil:
-		r.chunk = chunks.Get().(*chunk)
-		r.data = append(r.chunk[:0], r.data...)
-		r.array = len(chunk{})
+		c := chunks.Get().(*chunk)
+		data := append(c[:0], r.data...)
+		r.release()
+		r.chunk, r.data, r.array = c, data, len(chunk{})
 	case have <= len(chunk{})/2 && r.chunk != nil: // the front has been consumed
 		copy(r.chunk[:], r.data)
 		r.data = r.chunk[:have]
@@ -127,6 +138,10 @@ func (r *reader) release() {
 	if r.chunk != nil {
 		chunks.Put(r.chunk)
 		r.chunk = nil
+	}
+	if r.sip != nil {
+		sips.Put(r.sip)
+		r.sip = nil
 	}
 	r.data, r.array = nil, 0
 }

@@ -210,3 +210,15 @@ func TestFrameErrorInWords(t *testing.T) {
 		require.Equal(t, err.Reason == CutOff, errors.Is(err, io.EOF))
 	}
 }
+
+// A stream that must be given a buffer to wait with is given a small one.
+func TestWaitingTakesASip(t *testing.T) {
+	v := newValve()
+	s := NewStream(v, StreamConfig{})
+	done := make(chan error)
+	go func() { _, err := s.Receive(t.Context(), nil); done <- err }()
+	<-v.waiting
+	require.Equal(t, len(sip{}), s.in.array)
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, <-done, net.ErrClosed)
+}

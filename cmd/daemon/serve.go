@@ -25,6 +25,7 @@ type daemon struct {
 	manager *mgr.CommandMgr
 	id      *identity
 	log     *slog.Logger
+	door    *doorman
 	sockets []way
 	stop    context.CancelFunc
 	exit    int
@@ -44,6 +45,7 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
 	d.log = slog.New(config.logHandler(stderr, &d.level))
+	d.door = &doorman{log: d.log}
 	if err := makeStateDir(config.StateDir); err != nil {
 		return 1, err
 	}

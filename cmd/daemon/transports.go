@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -66,24 +65,24 @@ func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transpor
 	case "tcp":
 		return &tcp.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.anonymousName(),
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
 		}, nil
 	case "websocket":
 		return &websocket.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: d.id.auth,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
 		}, nil
 	case "http":
 		return &http.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, Authenticator: d.id.auth,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
 		}, nil
 	case "quic":
 		t := &quic.Transport{
 			Address: l.Address, TLS: secure,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
 		}
 		if d.config.StateDir != "" {
 			t.Keys = filepath.Join(d.config.StateDir, "quic.keys")
@@ -97,16 +96,6 @@ func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transpor
 		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener,
 		MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout,
 	}, nil
-}
-
-// refused logs a handshake that did not become a conn.
-func (d *daemon) refused(r transport.Refusal) {
-	from := "unknown"
-	if r.Addr != nil {
-		from = r.Addr.String()
-	}
-	d.log.LogAttrs(context.Background(), slog.LevelWarn, "refused",
-		slog.String("transport", r.Transport), slog.String("from", from), slog.Any("claim", r.Claim), slog.Any("error", r.Err))
 }
 
 // url is where clients find a listener.
