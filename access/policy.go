@@ -21,6 +21,10 @@ type Options struct {
 	// Principals are who has which role. One that names the owner replaces what it has as such.
 	Principals []Principal
 
+	// Kinds are subjects that only this daemon's own transports know, by what stands before the colon:
+	// "vsock" for "vsock:3".
+	Kinds []string
+
 	// Users are the roles of credentials that they prove, as they are at each call. An entry of
 	// Principals for the same subject decides the role instead, but not for a user who has been
 	// removed, or has another password by now. nil: there are none.
@@ -44,7 +48,7 @@ var _ mgr.Authorizer = (*Policy)(nil)
 func NewPolicy(o Options) (*Policy, error) {
 	p := &Policy{map[string]mgr.Level{}, o.Users, o.Tokens}
 	for i, entry := range o.Principals {
-		err := entry.check()
+		err := entry.check(o.Kinds)
 		if _, twice := p.levels[entry.Subject]; err == nil && twice {
 			err = errors.New("it has a role already; one subject has one role")
 		}

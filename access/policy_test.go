@@ -305,3 +305,16 @@ func TestAuthorizeAllocatesNothing(t *testing.T) {
 		}), cred.Subject())
 	}
 }
+
+// A daemon with a transport of its own may give roles to whom that proves.
+func TestOtherKinds(t *testing.T) {
+	o := access.Options{Principals: []access.Principal{{Subject: "vsock:3", Role: "monitor"}}}
+	_, err := access.NewPolicy(o)
+	require.ErrorContains(t, err, "there is no such kind of subject")
+	o.Kinds = []string{"vsock"}
+	_, err = access.NewPolicy(o)
+	require.NoError(t, err)
+	o.Principals[0].Subject = "vsock:"
+	_, err = access.NewPolicy(o)
+	require.Error(t, err)
+}

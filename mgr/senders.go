@@ -133,16 +133,17 @@ func (w *sender) waitFor(c *conversation, patience time.Duration) {
 // ring closes the conn of a peer that does not take what it is owed.
 func (w *sender) ring() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	rest := time.Until(w.until)
-	if w.to != nil && rest > 0 {
+	c := w.to
+	if rest := time.Until(w.until); c != nil && rest > 0 {
 		w.rings = w.until
 		w.timer.Reset(rest)
-		return
+		c = nil
+	} else {
+		w.rings = time.Time{}
 	}
-	w.rings = time.Time{}
-	if w.to != nil {
-		w.to.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", w.to.conn.Peer().String())
-		_ = w.to.conn.Close()
+	w.mu.Unlock()
+	if c != nil {
+		c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", c.conn.Peer().String())
+		_ = c.conn.Close()
 	}
 }

@@ -56,6 +56,7 @@ func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transpor
 		}
 	}
 	var (
+		maxConns     = d.config.Limits.MaxConns
 		maxFrame     = int(d.config.Limits.MaxFrame)
 		idle         = time.Duration(d.config.Limits.IdleTimeout)
 		frameTimeout = time.Duration(d.config.Limits.FrameTimeout)
@@ -71,18 +72,18 @@ func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transpor
 		return &websocket.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: d.id.auth,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, MaxConns: maxConns, OnRefused: d.door.refused,
 		}, nil
 	case "http":
 		return &http.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, Authenticator: d.id.auth,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, MaxConns: maxConns, OnRefused: d.door.refused,
 		}, nil
 	case "quic":
 		t := &quic.Transport{
 			Address: l.Address, TLS: secure,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
+			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, MaxConns: maxConns, OnRefused: d.door.refused,
 		}
 		if d.config.StateDir != "" {
 			t.Keys = filepath.Join(d.config.StateDir, "quic.keys")

@@ -61,36 +61,38 @@ func unreachable(ctx context.Context, err error, where string) (int, error) {
 
 // unreachableByNet is unreachable for daemons that are not reached by a file.
 func unreachableByNet(err error, where string) (int, error) {
-	if stranger, ok := errors.AsType[*tlsconf.VerifyError](err); ok {
-		return exitNotAllowed, fmt.Errorf("%s: %w\n  To believe whoever vouches for it, give their certificate with --ca, or their directory with --pki.\n"+
-			"  If it is the one that you mean, and its operator reads you the same, --pin sha256:%s", where, err, stranger.Fingerprint)
+	if !strings.HasPrefix(err.Error(), where) {
+		err = fmt.Errorf("%s: %w", where, err)
+	}
+	if errors.As(err, new(*tlsconf.VerifyError)) { // which says what to do itself
+		return exitNotAllowed, err
 	}
 	switch httpStatus(err) {
 	case 401, 403:
-		return exitNotAllowed, fmt.Errorf("%s: %w", where, err)
+		return exitNotAllowed, err
 	case 408, 429, 503:
-		return exitTryLater, fmt.Errorf("%s: %w", where, err)
+		return exitTryLater, err
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" { // crypto/tls's alerts have no other name
 		if strings.Contains(alert.Err.Error(), "certificate required") {
-			return exitNotAllowed, fmt.Errorf("%s: the daemon asks who we are, and we have no certificate; give one with --pki, or --cert and --key: %w", where, err)
+			return exitNotAllowed, fmt.Errorf("%w; the daemon asks who we are, and we have no certificate: give one with --pki, or --cert and --key", err)
 		}
 		if strings.Contains(alert.Err.Error(), "certificate") {
-			return exitNotAllowed, fmt.Errorf("%s: the daemon does not take our certificate; is it from its CA, for clients, in time, and not revoked? %w", where, err)
+			return exitNotAllowed, fmt.Errorf("%w; the daemon does not take our certificate: is it from its CA, for clients, in time, and not revoked?", err)
 		}
 	}
 	if errors.As(err, new(tls.AlertError)) { // over QUIC, which says what to do itself
-		return exitNotAllowed, fmt.Errorf("%s: %w", where, err)
+		return exitNotAllowed, err
 	}
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return exitUnavailable, fmt.Errorf("nothing listens at %s; is the daemon running, and is this its address? %w", where, err)
+	case errors.Is(err, syscall.ECONNREFUSED) && !strings.Contains(err.Error(), "is the daemon running"): // some say it themselves
+		return exitUnavailable, fmt.Errorf("%w; is the daemon running, and is this its address?", err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		return exitUsage, fmt.Errorf("%s: %w; --pki, --ca, --cert and --key name files that you can read", where, err)
+		return exitUsage, fmt.Errorf("%w; --pki, --ca, --cert and --key name files that you can read", err)
 	case errors.As(err, new(*net.DNSError)):
-		return exitUnavailable, fmt.Errorf("%s: there is no such host: %w", where, err)
+		return exitUnavailable, fmt.Errorf("%w; is the name right?", err)
 	}
-	return exitUnavailable, fmt.Errorf("%s: %w", where, err)
+	return exitUnavailable, err
 }
 
 // httpStatus returns the status with which a request, or the upgrade to a WebSocket, was refused.

@@ -77,6 +77,7 @@ func (o *response) skip() bool {
 	if n < 0 || n > maxUnread || o.r.Header["Expect"] != nil {
 		return false
 	}
+	web.Wait(o.r)
 	_ = o.SetReadDeadline(time.Now().Add(o.patience))
 	_, err := io.Copy(io.Discard, o.r.Body)
 	return err == nil

@@ -126,9 +126,10 @@ func (s *Server) welcome(f *front.Conn) *conn {
 	c.place = s.silent.Place(c.giveWay)
 	c.place.Enter()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
-	if s.closed {
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
 		c.giveWay()
 	}
 	return c
@@ -254,6 +255,14 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 func connOf(r *http.Request) *conn {
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c
+}
+
+// Wait puts the connection of a request that has been refused among those that are silent, while its
+// body is waited for.
+func Wait(r *http.Request) {
+	if c := connOf(r); c != nil {
+		c.place.Enter()
+	}
 }
 
 // Finished returns what is closed when the response to a request is out to its last byte, or cannot

@@ -1,0 +1,29 @@
+package http_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/transport/http"
+)
+
+// TestRefusedBodiesGiveWay: clients without the right credentials who do not finish their bodies hold
+// no more connections than there may be.
+func TestRefusedBodiesGiveWay(t *testing.T) {
+	l := listen(t, &http.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: ann{}, MaxConns: 10})
+	some := make([]net.Conn, 100)
+	for i := range some {
+		some[i] = dialTCP(t, l)
+		write(t, some[i], "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"+
+			"Authorization: Basic YW5uOndyb25n\r\nContent-Length: 1000\r\n\r\n{")
+	}
+	began := time.Now()
+	for _, c := range some[:len(some)-10] {
+		_, _ = io.Copy(io.Discard, c)
+	}
+	require.Less(t, time.Since(began), 8*time.Second, "each is held for as long as it may be silent")
+}
