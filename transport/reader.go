@@ -98,9 +98,9 @@ func (r *reader) room() {
 		r.data, r.array = r.sip[:0], len(sip{})
 	case have <= len(chunk{})-minRead && r.chunk == nil:
 		c := chunks.Get().(*chunk)
-		data := append(c[:0], r.data...)
+		copy(c[:], r.data)
 		r.release()
-		r.chunk, r.data, r.array = c, data, len(chunk{})
+		r.chunk, r.data, r.array = c, c[:have], len(chunk{})
 	case have <= len(chunk{})/2 && r.chunk != nil: // the front has been consumed
 		copy(r.chunk[:], r.data)
 		r.data = r.chunk[:have]

@@ -65,7 +65,7 @@ func TestCheckListeners(t *testing.T) {
 		"tcp, raised":      aListener("tcp", anAddress+"insecure = true\nanonymous = \"operator\"\nmax-access = \"write\""),
 		"http":             aListener("http", anAddress+"insecure = true\n"+withAuth),
 		"https, passwords": aListener("http", anAddress+someFiles+withAuth),
-		"wss":              aListener("websocket", anAddress+"pki = \"auto\"\nallow-hosts = [\"a\"]\nallow-origins = [\"https://a\"]"),
+		"wss":              aListener("websocket", anAddress+"pki = \"auto\"\nallow-hosts = [\"a\"]\nallow-origins = [\"https://a\"]\n"+withAuth),
 		"passed":           aListener("tcp", "socket = \"ctl\"\npki = \"auto\""),
 		"same port, UDP":   aListener("tcp", anAddress+"pki = \"auto\"") + "[[listen]]\ntransport = \"quic\"\n" + anAddress + "pki = \"auto\"\n",
 	} {
@@ -95,6 +95,7 @@ func TestCheckListeners(t *testing.T) {
 		{"another PKI", aListener("tcp", anAddress+"pki = \"acme\""), `pki: "acme" is not "auto"`},
 		{"no state-dir", "[[listen]]\ntransport = \"tcp\"\n" + anAddress + "pki = \"auto\"\n", `pki: "auto" keeps its files in state-dir, which is not set`},
 		{"crl of nobody", aListener("http", anAddress+someFiles+"crl = \"x\"\n"+withAuth), "crl: revokes clients' certificates, and there is no client-ca"},
+		{"pages without auth", aListener("websocket", anAddress+"pki = \"auto\"\nallow-origins = [\"https://a\"]"), "allow-origins: browsers give up where they are asked for a certificate"},
 		{"no port", aListener("tcp", "address = \"127.0.0.1\"\npki = \"auto\""), `address: "127.0.0.1" is no host:port`},
 		{"a word for a port", aListener("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is no port`},
 		{"a path for tcp", aListener("tcp", anAddress+"path = \"x\"\npki = \"auto\""), "path: is no matter of tcp; its keys are address, pki"},

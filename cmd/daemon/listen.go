@@ -66,6 +66,9 @@ func (l *Listen) complete(c *Config) error {
 	if err := l.checkAnonymous(); err != nil {
 		return err
 	}
+	if len(l.AllowOrigins) > 0 && !c.Auth.any() {
+		return errors.New("allow-origins: browsers give up where they are asked for a certificate, so none is asked for; set users-file or tokens-file in [auth]")
+	}
 	return l.completeTLS(c)
 }
 

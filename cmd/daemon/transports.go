@@ -16,6 +16,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 	"github.com/rudderpost/rudderpost/transport/quic"
 	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
@@ -128,14 +129,18 @@ func (d *daemon) proof(l *Listen, url string) string {
 		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command", mode, d.owners())
 	case l.Anonymous != "":
 		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, cmp.Or(l.MaxAccess, "read"), url)
-	case l.PKI == "auto":
+	case l.PKI == "auto" && len(l.AllowOrigins) == 0:
 		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, d.id.pki, d.orSecret(l))
 	case l.Insecure:
 		return "; by " + d.secretFlag() + ": steer -s " + url + " " + d.secretFlags() + " whoami"
-	case l.ClientCA != "":
+	case l.ClientCA != "" && len(l.AllowOrigins) == 0:
 		return fmt.Sprintf("; by a certificate of %s: steer -s %s --ca FILE --cert FILE --key FILE whoami%s", l.ClientCA, url, d.orSecret(l))
 	}
-	return "; by " + d.secretFlag() + ": steer -s " + url + " --ca FILE " + d.secretFlags() + " whoami"
+	ca := "FILE"
+	if l.PKI == "auto" {
+		ca = filepath.Join(d.id.pki, tlsconf.CACert)
+	}
+	return "; by " + d.secretFlag() + ": steer -s " + url + " --ca " + ca + " " + d.secretFlags() + " whoami"
 }
 
 // orSecret says that a password or token will do too, where that is so.

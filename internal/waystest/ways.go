@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
@@ -43,6 +44,7 @@ func At(dir string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
+	server.CheckEvery = time.Nanosecond // at every handshake
 	ca, err := tlsconf.OpenCA(dir)
 	if err != nil {
 		return nil, err

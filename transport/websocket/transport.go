@@ -31,7 +31,8 @@ type Transport struct {
 	// instead of Address, and belongs to the transport.Listener from then on.
 	Listener net.Listener
 
-	// TLS is the listener's identity and whose certificates it believes. A client need not have one.
+	// TLS is the listener's identity and whose certificates it believes. A client need not have one,
+	// and is not asked where pages may come (AllowOrigins).
 	TLS *tlsconf.Server
 
 	// Insecure permits a listener without TLS. It opens on loopback only.
@@ -42,7 +43,8 @@ type Transport struct {
 	AllowHosts []string
 
 	// AllowOrigins are the origins (scheme://host[:port], as browsers write them) of pages that may
-	// speak to the daemon. Empty: no page may.
+	// speak to the daemon. Empty: no page may. A listener with TLS that has any asks nobody for a
+	// certificate: Chromium gives up a WebSocket where it is asked for one.
 	AllowOrigins []string
 
 	// Authenticator verifies what clients claim. nil: nothing that is claimed is true.
@@ -116,7 +118,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	server, err := web.Listen(ctx, web.Config{
 		Front: front.Config{
 			Transport: kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
-			TLS: t.TLS, ClientAuth: tls.VerifyClientCertIfGiven,
+			TLS: t.TLS, ClientAuth: t.clientAuth(),
 			Insecure: t.Insecure, OnRefused: t.OnRefused,
 		},
 		Handler:       h,
@@ -129,6 +131,14 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	}
 	l.server = server
 	return l, nil
+}
+
+// clientAuth says whether clients are asked for certificates.
+func (t *Transport) clientAuth() tls.ClientAuthType {
+	if len(t.AllowOrigins) > 0 {
+		return tls.NoClientCert
+	}
+	return tls.VerifyClientCertIfGiven
 }
 
 // Handler returns the same place for a server that exists already. Address, Path, Listener, TLS,

@@ -219,7 +219,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			_, _ = c.Write([]byte(tooLate))
 			c.phase.Store(late)
-			c.server.refused(c, errTooLate)
+			if phase == head { // browsers connect and wait: that is no refusal
+				c.server.refused(c, errTooLate)
+			}
 		}
 	}
 	return n, err
