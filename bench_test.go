@@ -8,12 +8,12 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -29,10 +29,7 @@ import (
 //
 //	go test -run - -bench Unix -benchtime 2s .
 
-const (
-	request = `{"command":"bench-echo","arguments":{"value":"abcdefg"},"id":1}` + "\n"
-	turns   = 8 // of each contestant in a measurement
-)
+const request = `{"command":"bench-echo","arguments":{"value":"abcdefg"},"id":1}` + "\n"
 
 func BenchmarkUnix(b *testing.B) {
 	for _, handler := range []string{"untyped", "typed"} {
@@ -42,33 +39,15 @@ func BenchmarkUnix(b *testing.B) {
 					if conns == 1 {
 						defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 					}
-					floor := startFloor(b, conns)
+					echo := startFloor(b, conns)
 					ours := startManager(b, handler, conns)
-					compare(b, floor, ours, depth)
+					compare(b, conns*depth,
+						func(n int) time.Duration { return drive(ours, depth, n) },
+						floor{"x-floor", func(n int) time.Duration { return drive(echo, depth, n) }})
 				})
 			}
 		}
 	}
-}
-
-// compare runs b.N round trips with each contestant, in turns.
-func compare(b *testing.B, floor, ours []*benchConn, depth int) {
-	n := max(1, b.N/turns/len(ours)/depth)
-	drive(floor, depth, 10) // warm up
-	drive(ours, depth, 10)
-	b.ReportAllocs()
-	b.ResetTimer()
-	var floorTime, ourTime time.Duration
-	for range turns {
-		b.StopTimer()
-		floorTime += drive(floor, depth, n)
-		b.StartTimer()
-		ourTime += drive(ours, depth, n)
-	}
-	b.StopTimer()
-	done := float64(turns * n * depth * len(ours))
-	b.ReportMetric(float64(ourTime.Nanoseconds())/done, "ns/op")
-	b.ReportMetric(floorTime.Seconds()/ourTime.Seconds(), "x-floor")
 }
 
 // A benchConn is a client's conn: it writes prepared requests and reads lines.
@@ -79,13 +58,7 @@ type benchConn struct {
 
 // drive makes n round trips, depth commands each, on every conn at the same time.
 func drive(conns []*benchConn, depth, n int) time.Duration {
-	start := time.Now()
-	var wait sync.WaitGroup
-	for _, c := range conns {
-		wait.Go(func() { c.drive(depth, n) })
-	}
-	wait.Wait()
-	return time.Since(start)
+	return together(conns, func(c *benchConn) { c.drive(depth, n) })
 }
 
 func (c *benchConn) drive(depth, n int) {
@@ -126,44 +99,7 @@ func floorPath(b *testing.B) string {
 	l, err := net.Listen("unix", path)
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = l.Close() })
-	type message struct{ back chan struct{} }
-	loop := make(chan message, 1024)
-	stop := make(chan struct{})
-	b.Cleanup(func() { close(stop) })
-	go func() {
-		for {
-			select {
-			case m := <-loop:
-				m.back <- struct{}{}
-			case <-stop:
-				return
-			}
-		}
-	}()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				m := message{make(chan struct{}, 1)}
-				buf := make([]byte, 4<<10)
-				for {
-					n, err := c.Read(buf)
-					if err != nil {
-						return
-					}
-					loop <- m
-					<-m.back
-					if _, err := c.Write(buf[:n]); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
+	go echoConns(l, startLoop(b))
 	return path
 }
 
@@ -177,8 +113,8 @@ func startManager(b testing.TB, handler string, conns int) []*benchConn {
 	return dialBench(bb, path, conns)
 }
 
-func serveFor(b testing.TB, m *mgr.CommandMgr, t *unix.Transport) {
-	_, err := m.Open(b.Context(), t)
+func serveFor(b testing.TB, m *mgr.CommandMgr, t transport.Transport) net.Addr {
+	socket, err := m.Open(b.Context(), t)
 	require.NoError(b, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -187,6 +123,7 @@ func serveFor(b testing.TB, m *mgr.CommandMgr, t *unix.Transport) {
 		cancel()
 		<-done
 	})
+	return socket.Addr()
 }
 
 type echo struct {

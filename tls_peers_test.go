@@ -169,6 +169,7 @@ func isClosed(c <-chan struct{}) bool {
 // acceptable are what testssl finds that is no weakness of ours, by its name for it.
 var acceptable = map[string]string{
 	"engine_problem": "it is about the openssl that testssl runs, which has no GOST",
+	"optimal_proto":  "the same, which has no certificate to show where one is wanted",
 }
 
 // testssl looks for weak protocols and known attacks at every TLS port. It has no certificate, but its

@@ -61,6 +61,10 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 		c.last = nil
 	}
 	send := !c.sending && len(c.out) > 0
+	if send && c.closing {
+		c.changed.Broadcast()
+		send = false
+	}
 	c.sending = c.sending || send
 	c.mu.Unlock()
 	if send {

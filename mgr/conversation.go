@@ -22,6 +22,7 @@ type conversation struct {
 	conn   transport.Conn
 	peer   *peer
 	socket *Socket
+	own    *sender // of the goroutine that serves
 
 	batch []*Call // what serve is about to hand to the loop
 	ended bool    // serve has heard the last request
@@ -37,6 +38,7 @@ type conversation struct {
 	spare    []*answer // the array of out that is being sent
 	last     *answer   // the reply to the last request, until all others are in out
 	sending  bool      // a sender has this conversation
+	closing  bool      // serve sends the last words itself
 }
 
 // serve is the life of a conversation: the picture in the package comment, read downwards.

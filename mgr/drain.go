@@ -82,6 +82,7 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	m.drained.Do(func() {
 		if err == nil {
 			m.senders.close()
+			m.talkers.all.Wait()
 		} else {
 			go m.sweep()
 		}
@@ -110,6 +111,7 @@ func (m *CommandMgr) sweep() {
 	}
 	m.mu.Unlock()
 	m.senders.close()
+	m.talkers.all.Wait()
 }
 
 func (m *CommandMgr) openSockets() []*Socket {

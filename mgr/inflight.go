@@ -84,27 +84,46 @@ func (c *conversation) cancellable() *Call {
 	return nil
 }
 
-// close waits until everything that is owed has been sent, or cannot be, and closes the conn.
+// close waits until everything that is owed has been sent, or cannot be, and closes the conn. The
+// last words need no sender: whoever waits for them here sends them.
 func (c *conversation) close() {
 	c.watch()
 	gone := c.conn.Context()
-	stop := context.AfterFunc(gone, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.changed.Broadcast()
-	})
-	defer stop()
+	if c.cancellable() != nil { // who has left ends it
+		stop := context.AfterFunc(gone, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.changed.Broadcast()
+		})
+		defer stop()
+	}
 	c.mu.Lock()
-	for (c.owed > 0 || c.sending) && gone.Err() == nil {
-		c.changed.Wait()
+	c.closing = true
+	for c.owes() && gone.Err() == nil {
+		c.sayOrWait()
 	}
 	c.mu.Unlock()
 	_ = c.conn.Close()
 	c.mu.Lock()
-	for c.owed > 0 || c.sending { // calls of a peer that left end soon: they are dropped or cancelled
-		c.changed.Wait()
+	for c.owes() { // calls of a peer that left end soon: they are dropped or cancelled
+		c.sayOrWait()
 	}
 	c.hold(int(-c.buffered))
 	c.mu.Unlock()
 	c.m.leave(c)
+}
+
+// owes reports whether the peer has not been told everything. c.mu is held.
+func (c *conversation) owes() bool { return c.owed > 0 || c.sending || len(c.out) > 0 }
+
+// sayOrWait sends what is there to be sent, or waits for a change. c.mu is held, but not meanwhile.
+func (c *conversation) sayOrWait() {
+	if c.sending || len(c.out) == 0 {
+		c.changed.Wait()
+		return
+	}
+	c.sending = true
+	c.mu.Unlock()
+	c.flush(c.own)
+	c.mu.Lock()
 }

@@ -20,6 +20,7 @@ type CommandMgr struct {
 
 	queue    queue
 	senders  senders
+	talkers  talkers
 	buffered atomic.Int64
 
 	background context.Context         // never ends
@@ -60,6 +61,7 @@ func New(o *Options) *CommandMgr {
 	m.receiving, m.deafen = context.WithCancelCause(context.Background())
 	m.quiet.L = &m.mu
 	m.senders.wake.L = &m.senders.mu
+	m.talkers.next = make(chan *conversation)
 	m.queue.most = m.opts.MaxQueued
 	m.queue.turn = m.turn
 	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {

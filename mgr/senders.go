@@ -44,8 +44,7 @@ func (s *senders) ensure() {
 // work is the life of a sender.
 func (s *senders) work() {
 	var w sender
-	w.timer = time.AfterFunc(time.Hour, w.ring)
-	defer w.timer.Stop()
+	defer w.stop()
 	most := 2 * runtime.GOMAXPROCS(0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +125,20 @@ func (w *sender) waitFor(c *conversation, patience time.Duration) {
 	w.until = time.Now().Add(patience)
 	if w.rings.IsZero() || w.until.Before(w.rings) {
 		w.rings = w.until
+		if w.timer == nil {
+			w.timer = time.AfterFunc(patience, w.ring)
+			return
+		}
 		w.timer.Reset(patience)
+	}
+}
+
+// stop is the end of a sender.
+func (w *sender) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
 	}
 }
 

@@ -97,7 +97,7 @@ func (s *Socket) serve(conn transport.Conn) {
 	if s.m.opts.Observer != nil {
 		s.m.opts.Observer.ConnOpened(conn.Peer())
 	}
-	go c.serve()
+	s.m.talkers.serve(c)
 }
 
 // refuseConn answers a conn that is one too many, and closes it.

@@ -11,10 +11,10 @@ import (
 )
 
 // A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
-// Read and Write may overlap; Close unblocks both, and afterwards any error will do. One that has SyscallConn is read through it where
-// that is possible, so that waiting needs no buffer; a type that embeds such a stream and has a Read
-// of its own must hide it. One that has Wait() is read after that has returned, to the same end: it
-// returns when Read would not wait.
+// Read and Write may overlap; Close unblocks both, and afterwards any error will do. One that has
+// SyscallConn is read through it where that is possible, so that waiting needs no buffer; a type that
+// embeds such a stream and has a Read of its own must hide it. One that has Wait() is read after that
+// has returned, to the same end: it returns when Read would not wait.
 type ByteStream interface {
 	io.ReadWriteCloser
 	SetReadDeadline(time.Time) error
@@ -42,10 +42,6 @@ type StreamConfig struct {
 	// whose peers are to be found gone must, in Close, stop hearing before it says its last word.
 	// nil: it can, until a write fails.
 	Gone func() bool
-
-	// Context is the parent of the conn's. It ends, with a cause, when the wire tells that the peer
-	// cannot hear us, though nobody reads or writes. nil: only reading and writing tell.
-	Context context.Context
 }
 
 const (
@@ -89,11 +85,8 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 	if cfg.FrameTimeout == 0 {
 		cfg.FrameTimeout = defaultFrameTimeout
 	}
-	if cfg.Context == nil {
-		cfg.Context = context.Background()
-	}
 	s := &Stream{bytes: b, cfg: cfg}
-	s.ctx, s.gone = context.WithCancelCause(cfg.Context)
+	s.ctx, s.gone = context.WithCancelCause(context.Background())
 	s.in.init(b)
 	s.readEnd.set = b.SetReadDeadline
 	s.writeEnd.set = b.SetWriteDeadline
@@ -102,6 +95,9 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 
 // Context implements Conn.
 func (s *Stream) Context() context.Context { return s.ctx }
+
+// Depart ends the Context: the wire tells why the peer cannot hear us, though nobody reads or writes.
+func (s *Stream) Depart(cause error) { s.gone(cause) }
 
 // Peer implements Conn.
 func (s *Stream) Peer() Peer { return s.cfg.Peer }

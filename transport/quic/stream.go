@@ -26,14 +26,14 @@ type byteStream struct {
 
 // conn makes a conn of b itself, with the Close of whatever b is a part of.
 func (b *byteStream) conn(whole transport.ByteStream, cfg transport.StreamConfig, peer transport.Peer) *transport.Stream {
-	ctx, end := context.WithCancelCause(context.Background())
+	cfg.Peer = peer
+	s := transport.NewStream(whole, cfg)
 	b.unwatch = context.AfterFunc(b.Context(), func() {
 		if cause := context.Cause(b.Context()); !errors.Is(cause, quicgo.ErrStreamClosed) { // our own last word
-			end(explain(cause))
+			s.Depart(explain(cause))
 		}
 	})
-	cfg.Context, cfg.Peer = ctx, peer
-	return transport.NewStream(whole, cfg)
+	return s
 }
 
 // Wait returns when Read would not wait.

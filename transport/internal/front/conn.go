@@ -29,9 +29,13 @@ type Socket struct{ *Conn }
 // SyscallConn implements syscall.Conn.
 func (s Socket) SyscallConn() (syscall.RawConn, error) { return s.tcp.SyscallConn() }
 
-// linger is how long a closed connection is read from, so that what the peer still sends does not
-// destroy what it has not read yet.
-const linger = 2 * time.Second
+// linger is how long, and drained how many bytes, a closed connection is read from, so that what the
+// peer still sends does not destroy what it has not read yet. Whoever sends more learns of the end by
+// a reset.
+const (
+	linger  = 2 * time.Second
+	drained = 32 << 20
+)
 
 // NewConn makes a Conn of one whose handshake is done: a *tls.Conn over TCP, or TCP itself.
 func NewConn(c net.Conn, kind string) *Conn {
@@ -101,9 +105,11 @@ func (c *Conn) drain() {
 	waste := make([]byte, 16<<10)
 	_, _ = c.tcp.Read(waste) // fails; after it nobody else reads
 	_ = c.tcp.SetReadDeadline(time.Now().Add(linger))
-	for {
-		if _, err := c.tcp.Read(waste); err != nil {
+	for total := 0; total < drained; {
+		n, err := c.tcp.Read(waste)
+		if err != nil {
 			return
 		}
+		total += n
 	}
 }
