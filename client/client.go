@@ -38,7 +38,8 @@ func Dial(ctx context.Context, d transport.Dialer) (*Client, error) {
 }
 
 // New returns the Client of a conn, which belongs to it from now on. One goroutine receives until
-// Close.
+// Close. A conn over HTTP carries one command only, and so then does its Client: give commands one by
+// one with the function Do there.
 func New(conn transport.Conn) *Client {
 	c := &Client{
 		conn:    conn,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -151,6 +152,9 @@ func (c *Config) complete() error {
 		}
 		taken[l.place()] = i + 1
 	}
+	if _, err := access.NewPolicy(access.Options{Principals: c.principals()}); err != nil {
+		errs = append(errs, err)
+	}
 	if err := c.Limits.check(); err != nil {
 		errs = append(errs, err)
 	}
@@ -181,6 +185,15 @@ func (l Limits) check() error {
 		errs = append(errs, errors.New("limits.max-frame: must be at least 1KiB"))
 	}
 	return errors.Join(errs...)
+}
+
+// principals returns who has which role because the file says so.
+func (c *Config) principals() []access.Principal {
+	all := make([]access.Principal, len(c.Principal))
+	for i, p := range c.Principal {
+		all[i] = access.Principal{Subject: p.Subject, Role: p.Role}
+	}
+	return all
 }
 
 func (c *Config) absolute(path string) string {

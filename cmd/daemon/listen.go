@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
 )
 
 // Listen is one control socket. Which keys it has depends on its transport.
@@ -140,6 +142,8 @@ func (l *Listen) checkAnonymous() error {
 	switch {
 	case l.Transport == "tcp" && l.Insecure && l.Anonymous == "":
 		return errors.New(`anonymous: missing; nobody can prove anything without TLS, so it must say which role everybody has: "monitor"`)
+	case l.Anonymous != "" && !slices.Contains(secrets.Roles(), l.Anonymous):
+		return fmt.Errorf("anonymous: there is no role %q; there are %s", l.Anonymous, strings.Join(secrets.Roles(), ", "))
 	case l.Anonymous != "" && !l.Insecure:
 		return errors.New("anonymous: with TLS everybody proves who they are; remove it, or set insecure = true")
 	case l.MaxAccess != "" && l.Anonymous == "":
