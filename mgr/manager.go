@@ -36,6 +36,7 @@ type CommandMgr struct {
 	sockets  map[*Socket]struct{}
 	speaking map[*conversation]struct{}
 	peers    map[string]*peer
+	crowd    int // how many of them are many
 	calls    int // of Process, in flight
 	quiet    sync.Cond
 	drained  sync.Once
@@ -51,6 +52,7 @@ func New(o *Options) *CommandMgr {
 		sockets:    map[*Socket]struct{}{},
 		speaking:   map[*conversation]struct{}{},
 		peers:      map[string]*peer{},
+		crowd:      crowd,
 	}
 	m.log = m.opts.Logger
 	m.loop = m.opts.Loop

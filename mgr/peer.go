@@ -50,6 +50,9 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string
 	case m.receiving.Err() != nil:
 		return nil, errShuttingDown.Text
 	}
+	if len(m.peers) >= m.crowd {
+		m.forgetIdle()
+	}
 	m.peers[name] = p
 	p.conns++
 	s.conns++
@@ -57,6 +60,20 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string
 	c.changed.L = &c.mu
 	m.speaking[c] = struct{}{}
 	return c, ""
+}
+
+// crowd is how many peers are known before somebody looks for those who can be forgotten.
+const crowd = 1024
+
+// forgetIdle forgets the peers without a conn whose bucket has filled since: where there is a rate they
+// are not forgotten at once, or connecting anew would fill it. m.mu is held.
+func (m *CommandMgr) forgetIdle() {
+	for name, p := range m.peers {
+		if p.conns == 0 && time.Since(p.filled) >= time.Second {
+			delete(m.peers, name)
+		}
+	}
+	m.crowd = max(crowd, 2*len(m.peers))
 }
 
 // leave ends what join began.

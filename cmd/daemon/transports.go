@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -168,15 +169,34 @@ func (d *daemon) secretFlags() string {
 	return "--user NAME"
 }
 
-// hosts are the names by which clients may look for a listener.
+// hosts are the names by which clients may look for a listener. One at all addresses has the machine's
+// name and all that it has.
 func (l *Listen) hosts() []string {
 	hosts := slices.Clone(l.AllowHosts)
-	if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" && host != "0.0.0.0" && host != "::" {
+	switch host, _, err := net.SplitHostPort(l.Address); {
+	case err != nil: // a socket that is passed: who knows
+	case host == "" || host == "0.0.0.0" || host == "::":
+		hosts = append(hosts, machine()...)
+	default:
 		hosts = append(hosts, host)
 	}
 	for i, host := range hosts {
 		if bare, _, err := net.SplitHostPort(host); err == nil {
 			hosts[i] = bare
+		}
+	}
+	return hosts
+}
+
+// machine returns the names and addresses of this machine, as far as it knows them.
+func machine() (hosts []string) {
+	if name, err := os.Hostname(); err == nil && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
+		hosts = append(hosts, name)
+	}
+	addrs, _ := net.InterfaceAddrs()
+	for _, addr := range addrs {
+		if ip, ok := addr.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+			hosts = append(hosts, ip.IP.String())
 		}
 	}
 	return hosts

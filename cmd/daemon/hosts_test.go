@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What the automatic certificate is good for.
+func TestHosts(t *testing.T) {
+	for address, want := range map[string][]string{
+		"127.0.0.1:7":   {"127.0.0.1"},
+		"[::1]:7":       {"::1"},
+		"ns1.example:7": {"ns1.example"},
+		"":              nil, // a socket that is passed
+		":7":            machine(),
+		"0.0.0.0:7":     machine(),
+		"[::]:7":        machine(),
+	} {
+		require.Equal(t, want, (&Listen{Address: address}).hosts(), address)
+	}
+	require.Equal(t, []string{"a.example", "b.example"}, (&Listen{AllowHosts: []string{"a.example", "b.example:8443"}}).hosts())
+}
+
+// A daemon at all addresses can be reached by each of them, without another word in its configuration.
+func TestAutomaticCertificateEverywhere(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, "state-dir = \"run\"\n[[listen]]\ntransport = \"tcp\"\naddress = \":0\"\npki = \"auto\"\n")
+	p := start(t, dir, nil, "-c", "config.toml")
+	_, port, err := net.SplitHostPort(p.urls(1)[0][len("tls://"):])
+	require.NoError(t, err)
+	tried := 0
+	for _, host := range append(machine(), "127.0.0.1") {
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			continue // a name that leads nowhere
+		}
+		_ = conn.Close()
+		dialer, err := targets.Parse("tls://"+net.JoinHostPort(host, port), targets.Identity{PKI: filepath.Join(dir, "run", "pki")})
+		require.NoError(t, err)
+		reply, err := client.Do(t.Context(), dialer, wire.Request{Command: "whoami"})
+		require.NoError(t, err, host)
+		require.Zero(t, reply.Code)
+		tried++
+	}
+	require.NotZero(t, tried)
+	p.stop()
+}
