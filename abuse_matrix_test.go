@@ -42,7 +42,7 @@ func TestAbuseOnEveryTransport(t *testing.T) {
 		t.Run(way.Name, func(t *testing.T) {
 			goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 			v := &target{Way: way, id: world.Client}
-			m := mgr.New(&mgr.Options{Logger: quiet, Authorizer: whoever{}, Observer: &v.seen, Limits: mgr.Limits{WriteTimeout: 200 * time.Millisecond}})
+			m := mgr.New(&mgr.Options{Logger: quiet, Authorizer: whoever{}, Observer: &v.seen, Limits: mgr.Limits{WriteTimeout: 400 * time.Millisecond}})
 			large, err := wire.Encode(strings.Repeat("x", 1<<20))
 			require.NoError(t, err)
 			require.NoError(t, m.Register(

@@ -50,7 +50,7 @@ func TestAbuse(t *testing.T) {
 	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
 
 	v := &victim{path: filepath.Join(dir, "a"), impatient: filepath.Join(dir, "b")}
-	m := mgr.New(&mgr.Options{Logger: quiet, Observer: &v.seen, Limits: mgr.Limits{WriteTimeout: 100 * time.Millisecond}})
+	m := mgr.New(&mgr.Options{Logger: quiet, Observer: &v.seen, Limits: mgr.Limits{WriteTimeout: 400 * time.Millisecond}})
 	large, err := wire.Encode(strings.Repeat("x", 512<<10))
 	require.NoError(t, err)
 	require.NoError(t, m.Register(
