@@ -36,7 +36,7 @@ type CommandMgr struct {
 	sockets  map[*Socket]struct{}
 	speaking map[*conversation]struct{}
 	peers    map[string]*peer
-	crowd    int // how many of them are many
+	sweepAt  int // how many of them bring forgetIdle about
 	calls    int // of Process, in flight
 	quiet    sync.Cond
 	drained  sync.Once
@@ -52,7 +52,7 @@ func New(o *Options) *CommandMgr {
 		sockets:    map[*Socket]struct{}{},
 		speaking:   map[*conversation]struct{}{},
 		peers:      map[string]*peer{},
-		crowd:      crowd,
+		sweepAt:    firstSweep,
 	}
 	m.log = m.opts.Logger
 	m.loop = m.opts.Loop

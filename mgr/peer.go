@@ -50,7 +50,7 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string
 	case m.receiving.Err() != nil:
 		return nil, errShuttingDown.Text
 	}
-	if len(m.peers) >= m.crowd {
+	if len(m.peers) >= m.sweepAt {
 		m.forgetIdle()
 	}
 	m.peers[name] = p
@@ -62,8 +62,8 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string
 	return c, ""
 }
 
-// crowd is how many peers are known before somebody looks for those who can be forgotten.
-const crowd = 1024
+// firstSweep is how many peers are known before somebody looks for those who can be forgotten.
+const firstSweep = 1024
 
 // forgetIdle forgets the peers without a conn whose bucket has filled since: where there is a rate they
 // are not forgotten at once, or connecting anew would fill it. m.mu is held.
@@ -73,7 +73,7 @@ func (m *CommandMgr) forgetIdle() {
 			delete(m.peers, name)
 		}
 	}
-	m.crowd = max(crowd, 2*len(m.peers))
+	m.sweepAt = max(firstSweep, 2*len(m.peers))
 }
 
 // leave ends what join began.

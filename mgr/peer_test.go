@@ -35,7 +35,7 @@ func TestPeersAreForgotten(t *testing.T) {
 		for i := range 10_000 {
 			visit(strconv.Itoa(i))
 			time.Sleep(time.Millisecond)
-			require.LessOrEqual(t, len(m.peers), 3*crowd)
+			require.LessOrEqual(t, len(m.peers), 3*firstSweep)
 		}
 		greedy := visit("greedy")
 		for range 2 {

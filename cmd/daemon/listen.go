@@ -121,10 +121,8 @@ func (l *Listen) checkAddress() error {
 	if err != nil {
 		return fmt.Errorf("address: %q is no host:port such as \"127.0.0.1:7443\"", l.Address)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("address: %q is no port", port)
-	} else if n == 0 && l.Insecure && host == "" {
-		return nil
 	}
 	if l.Insecure && !isLoopback(host) {
 		return fmt.Errorf("insecure: %q is not loopback, and without TLS a listener opens nowhere else; use TLS (pki = \"auto\", or cert, key and client-ca), or 127.0.0.1", host)

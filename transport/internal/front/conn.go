@@ -104,7 +104,7 @@ func (c *Conn) drain() {
 	defer stop.Stop()
 	waste := make([]byte, 16<<10)
 	_, _ = c.tcp.Read(waste) // fails; after it nobody else reads
-	_ = c.tcp.SetReadDeadline(time.Now().Add(linger))
+	_ = c.tcp.SetReadDeadline(time.Time{})
 	for total := 0; total < drained; {
 		n, err := c.tcp.Read(waste)
 		if err != nil {

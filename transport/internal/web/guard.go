@@ -57,11 +57,11 @@ func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err e
 // lead here (DNS rebinding) carries that name. Addresses cannot be made to lead anywhere, and the
 // names of the local host nowhere else.
 func (g *Guard) CheckHost(r *http.Request) *RefusedError {
-	host, _ := splitHost(r.Host)
+	host := withoutPort(r.Host)
 	switch {
 	case r.Host == "" && !r.ProtoAtLeast(1, 1): // no browser says that
 		return nil
-	case isAddress(host), isLocal(host) && cameByLoopback(r):
+	case isAddress(host), strings.EqualFold(host, "localhost") && cameByLoopback(r):
 		return nil
 	}
 	for _, allowed := range g.AllowHosts {
@@ -77,19 +77,16 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-func isLocal(host string) bool { return strings.EqualFold(host, "localhost") }
-
 func cameByLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	return ok && local.IP.IsLoopback()
 }
 
-// splitHost splits host[:port].
-func splitHost(s string) (host, port string) {
-	if host, port, err := net.SplitHostPort(s); err == nil {
-		return host, port
+func withoutPort(s string) string {
+	if host, _, err := net.SplitHostPort(s); err == nil {
+		return host
 	}
-	return s, ""
+	return s
 }
 
 // CheckOrigin refuses pages that are not on the list. What is no page says no origin; but one that

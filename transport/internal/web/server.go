@@ -31,10 +31,6 @@ type Server struct {
 	front  *front.Listener
 	silent *front.Waiting // connections on which no request is being served
 
-	mu     sync.Mutex
-	conns  map[*conn]struct{}
-	closed bool
-
 	ctx     context.Context // ends with the listener
 	cancel  context.CancelFunc
 	once    sync.Once
@@ -61,7 +57,7 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, front: l, silent: front.NewWaiting(cfg.MaxConns), conns: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, front: l, silent: front.NewWaiting(cfg.MaxConns)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -124,14 +120,7 @@ func (a acceptor) Addr() net.Addr { return a.front.Addr() }
 func (s *Server) welcome(f *front.Conn) *conn {
 	c := &conn{Conn: f, front: f, server: s}
 	c.place = s.silent.Place(c.giveWay)
-	c.place.Enter()
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		c.giveWay()
-	}
+	c.wait()
 	return c
 }
 
@@ -143,22 +132,11 @@ func (s *Server) state(nc net.Conn, state http.ConnState) {
 		c.finished = nil
 	}
 	switch state {
-	case http.StateActive: // a byte of a request has come
-		c.phase.CompareAndSwap(quiet, head)
 	case http.StateIdle:
 		c.phase.Store(quiet)
-		c.place.Enter()
-		s.mu.Lock()
-		closed := s.closed
-		s.mu.Unlock()
-		if closed {
-			c.giveWay()
-		}
+		c.wait()
 	case http.StateHijacked, http.StateClosed:
 		c.busy()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.conns, c)
 	}
 }
 
@@ -166,10 +144,7 @@ func (s *Server) state(nc net.Conn, state http.ConnState) {
 // end with the requests that they have.
 func (s *Server) Close() error {
 	s.once.Do(func() {
-		s.mu.Lock()
-		s.closed = true
-		s.mu.Unlock()
-		s.cancel()
+		s.cancel() // before those who are silent are told, lest one is missed
 		s.err = s.front.Close()
 		s.http.SetKeepAlivesEnabled(false)
 		s.silent.Clear()
@@ -183,8 +158,8 @@ func (s *Server) Addr() net.Addr { return s.front.Addr() }
 
 // What a connection is doing.
 const (
-	fresh int32 = iota // no request has begun, ever
-	quiet              // the same, after one
+	fresh int32 = iota // nothing has come, ever
+	quiet              // nothing, after a request
 	head               // the head of a request is arriving
 	body               // a request is being served
 	late               // it was told that it was too slow
@@ -201,6 +176,14 @@ type conn struct {
 	finished chan struct{} // somebody waits for the end of a response
 }
 
+// wait takes the connection's place among those that are silent.
+func (c *conn) wait() {
+	c.place.Enter()
+	if c.server.ctx.Err() != nil { // perhaps after Close has looked there
+		c.giveWay()
+	}
+}
+
 // busy leaves those who are silent.
 func (c *conn) busy() {
 	c.phase.Store(body)
@@ -214,14 +197,16 @@ func (c *conn) giveWay() { _ = c.front.Conn.Close() }
 // a request silence ends the connection silently (Kea's rules).
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		if phase := c.phase.Load(); phase == fresh || phase == head {
-			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = c.Write([]byte(tooLate))
-			c.phase.Store(late)
-			if phase == head { // browsers connect and wait: that is no refusal
-				c.server.refused(c, errTooLate)
-			}
+	phase := c.phase.Load()
+	switch {
+	case n > 0 && (phase == fresh || phase == quiet):
+		c.phase.Store(head)
+	case errors.Is(err, os.ErrDeadlineExceeded) && (phase == fresh || phase == head):
+		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = c.Write([]byte(tooLate))
+		c.phase.Store(late)
+		if phase == head { // browsers connect and wait: that is no refusal
+			c.server.refused(c, errTooLate)
 		}
 	}
 	return n, err
@@ -263,7 +248,7 @@ func connOf(r *http.Request) *conn {
 // body is waited for.
 func Wait(r *http.Request) {
 	if c := connOf(r); c != nil {
-		c.place.Enter()
+		c.wait()
 	}
 }
 
