@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 )
 
 // lookEvery is how often a file is looked at, at most: a change by another program takes effect
@@ -124,7 +126,7 @@ func (f *file[R]) unchanged() bool {
 // edit changes the file. Nobody else's change is lost, and what change was called with is the file
 // as it is, not as it was last read. An error of change leaves everything as it was.
 func (f *file[R]) edit(change func(*lines[R]) error) error {
-	unlock, err := lock(f.path)
+	unlock, err := sharedfile.Lock(f.path + ".lock")
 	if err != nil {
 		return err
 	}
@@ -139,7 +141,10 @@ func (f *file[R]) edit(change func(*lines[R]) error) error {
 		return err
 	}
 	now, text := time.Now(), c.text()
-	info, err := replace(f.path, text)
+	if len(text) > maxSize {
+		return errTooLong(f.path)
+	}
+	info, err := sharedfile.Replace(f.path, []byte(text), 0o600)
 	if err != nil {
 		return err
 	}

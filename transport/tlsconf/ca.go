@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 	"unicode/utf8"
+
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 )
 
 // A CA is a private certificate authority in a directory of its own, for the daemons and clients of one
@@ -138,4 +140,16 @@ func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecds
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
+}
+
+// lockFile is what those who change a CA lock.
+const lockFile = "lock"
+
+// lockDir waits until nobody else changes the CA in dir, and keeps the others waiting until unlock is
+// called.
+func lockDir(dir string) (unlock func(), err error) {
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	return sharedfile.Lock(filepath.Join(dir, lockFile))
 }

@@ -5,11 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 )
 
 // The types of the PEM blocks that are read and written here.
@@ -98,33 +98,14 @@ func writeKey(path string, key *ecdsa.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der}), 0o600)
+	return replace(path, pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der}), 0o600)
 }
 
 func writeCert(path string, cert *x509.Certificate) error {
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: typeCert, Bytes: cert.Raw}), 0o644)
+	return replace(path, pem.EncodeToMemory(&pem.Block{Type: typeCert, Bytes: cert.Raw}), 0o644)
 }
 
-// writeFile replaces a file: whoever reads it at any time, and after a power cut, finds the old or the
-// new one, whole.
-func writeFile(path string, text []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(dir)
+func replace(path string, text []byte, mode fs.FileMode) error {
+	_, err := sharedfile.Replace(path, text, mode)
+	return err
 }

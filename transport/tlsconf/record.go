@@ -81,5 +81,5 @@ func (ca *CA) writeRecord(record []Issued) error {
 		text.Write(line)
 		text.WriteByte('\n')
 	}
-	return writeFile(ca.path(recordFile), text.Bytes(), 0o600)
+	return replace(ca.path(recordFile), text.Bytes(), 0o600)
 }

@@ -66,5 +66,5 @@ func (ca *CA) writeCRL(record []Issued) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(ca.path(CRLFile), pem.EncodeToMemory(&pem.Block{Type: typeCRL, Bytes: der}), 0o644)
+	return replace(ca.path(CRLFile), pem.EncodeToMemory(&pem.Block{Type: typeCRL, Bytes: der}), 0o644)
 }
