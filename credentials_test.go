@@ -46,8 +46,12 @@ func TestCredentials(t *testing.T) {
 				},
 			}))
 			require.NoError(t, err)
+			identities := identities
+			if subject, ok := map[string]string{"unix": `"uid:`, "tcp": "anonymous:monitor"}[way.Name]; ok {
+				identities = []impostor{{name: "nothing to show", good: true, subject: subject}}
+			}
 			for _, who := range identities {
-				if who.certificate && !way.Secure || !who.certificate && !way.Passwords {
+				if who.certificate && !way.Secure || !who.certificate && way.Secure && !way.Passwords {
 					continue // what it has to show is not asked for here
 				}
 				t.Run(who.name, func(t *testing.T) {

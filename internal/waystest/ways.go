@@ -136,7 +136,7 @@ func (w *World) tcp(name string, server *tlsconf.Server) Way {
 
 func (w *World) websocket(name string, server *tlsconf.Server) Way {
 	return Way{
-		Name: name, Messages: true, Secure: server != nil, Passwords: true,
+		Name: name, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &websocket.Transport{
 				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},
@@ -156,7 +156,7 @@ func (w *World) websocket(name string, server *tlsconf.Server) Way {
 
 func (w *World) http(name string, server *tlsconf.Server) Way {
 	return Way{
-		Name: name, Messages: true, OneShot: true, Mute: true, Secure: server != nil, Passwords: true,
+		Name: name, OneShot: true, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &http.Transport{
 				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},

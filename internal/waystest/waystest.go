@@ -16,17 +16,12 @@ import (
 type Way struct {
 	Name string // as in transport.Peer
 
-	// Messages: frames are messages on this wire, so that they can be neither glued nor split.
-	Messages bool
-
-	// OneShot: a conn is one request and its reply, and closes then, whatever the request says.
+	// OneShot: a conn is one request and its reply, and closes then, whatever the request says. What is
+	// no frame is told in the wire's own words.
 	OneShot bool
 
 	// HalfClose: a client can say its last word and still listen.
 	HalfClose bool
-
-	// Mute: a frame that is too large is told in the wire's own words, and not in ours.
-	Mute bool
 
 	// Secure: there is TLS, with the client's certificate.
 	Secure bool
@@ -40,7 +35,8 @@ type Way struct {
 	// Dial makes the way to it; id says who the client is.
 	Dial func(addr net.Addr, id Identity) transport.Dialer
 
-	// Raw opens a conn on which any bytes can be written and read. nil where frames are messages.
+	// Raw opens a conn on which any bytes can be written and read. nil where frames are messages, which
+	// can be neither glued nor split.
 	Raw func(ctx context.Context, addr net.Addr, id Identity) (Bytes, error)
 
 	// Connect opens a bare connection to the place, on which nothing has been said.
