@@ -41,7 +41,7 @@ func TestExampleConfigRuns(t *testing.T) {
 		require.Zero(t, told.status, "%s: %s", command, told.err)
 		reached = append(reached, told.reply.Arguments["transport"].(string))
 	}
-	require.Equal(t, []string{"tls", "tcp", "quic", "https", "https", "http", "wss", "wss", "ws"}, reached)
+	require.Equal(t, []string{"unix", "tls", "tcp", "quic", "https", "https", "http", "wss", "wss", "ws"}, reached)
 
 	// What the first token may, and what it may not.
 	told = steer("-s", "http://127.0.0.1:8000", "--token-file", "run/first.token", "shutdown")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -51,4 +52,13 @@ func TestAutomaticCertificateEverywhere(t *testing.T) {
 	}
 	require.NotZero(t, tried)
 	p.stop()
+}
+
+// What the daemon prints can be pasted into a shell, wherever its files are.
+func TestWord(t *testing.T) {
+	for _, path := range []string{"", "/run/rp/pki", "/home/an n/it's $HOME", "a;b", "~x"} {
+		out, err := exec.Command("sh", "-c", "printf '%s' "+word(path)).Output()
+		require.NoError(t, err)
+		require.Equal(t, path, string(out))
+	}
 }

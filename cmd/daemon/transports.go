@@ -127,11 +127,11 @@ func (d *daemon) proof(l *Listen, url string) string {
 		if l.Mode != "" {
 			mode = ", mode " + l.Mode
 		}
-		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command", mode, d.owners())
+		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command: steer -s %s whoami", mode, d.owners(), word(url))
 	case l.Anonymous != "":
 		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, cmp.Or(l.MaxAccess, "read"), url)
 	case l.PKI == "auto" && len(l.AllowOrigins) == 0:
-		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, d.id.pki, d.orSecret(l))
+		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, word(d.id.pki), d.orSecret(l))
 	case l.Insecure:
 		return "; by " + d.secretFlag() + ": steer -s " + url + " " + d.secretFlags() + " whoami"
 	case l.ClientCA != "" && len(l.AllowOrigins) == 0:
@@ -139,7 +139,7 @@ func (d *daemon) proof(l *Listen, url string) string {
 	}
 	ca := "FILE"
 	if l.PKI == "auto" {
-		ca = filepath.Join(d.id.pki, tlsconf.CACert)
+		ca = word(filepath.Join(d.id.pki, tlsconf.CACert))
 	}
 	return "; by " + d.secretFlag() + ": steer -s " + url + " --ca " + ca + " " + d.secretFlags() + " whoami"
 }
@@ -164,9 +164,17 @@ func (d *daemon) secretFlag() string {
 
 func (d *daemon) secretFlags() string {
 	if d.config.Auth.TokensFile != "" {
-		return "--token-file " + cmp.Or(d.id.first, "FILE")
+		return "--token-file " + cmp.Or(word(d.id.first), "FILE")
 	}
 	return "--user NAME"
+}
+
+// word writes a path as one word of a shell's command line.
+func word(path string) string {
+	if !strings.ContainsAny(path, " \t\n\"'\\$`&|;<>()*?[]#~!{}") {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // hosts are the names by which clients may look for a listener. One at all addresses has the machine's
