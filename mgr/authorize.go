@@ -11,7 +11,7 @@ import (
 // is queued, on the goroutine of its conn: never on the loop, and many at once.
 type Authorizer interface {
 	// Authorize returns nil when the call may run. An *wire.Error is the answer as it is; any other
-	// error is told as result 403.
+	// error is told as result 403. It is also asked what to list for a caller: see Call.Listing.
 	Authorize(call *Call) error
 }
 

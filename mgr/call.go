@@ -12,13 +12,21 @@ import (
 )
 
 // A Call is one command as one peer asked for it. Authorizers, hooks and handlers read it; nobody
-// changes it. Its bytes are valid as long as it is.
+// changes it but for Record. Its bytes are valid as long as it is.
 type Call struct {
 	Name      string         // as the caller wrote it
 	Command   *Command       // what it names; nil: there is no such command
 	Arguments wire.Value     // as the caller wrote them; nil: none
 	Peer      transport.Peer // who asks
 	Received  time.Time      // when
+	Via       *Endpoint      // through which way in, with its Name; nil: the daemon itself asks (Process)
+
+	// Listing says that the question is only whether there are arguments with which the caller may
+	// run the command, as for list-commands; an Authorizer then leaves the arguments alone.
+	Listing bool
+
+	// Record is what a Recorder's Begin notes for its End.
+	Record uint64
 
 	id      wire.ID
 	bad     *wire.Error // why it is no request

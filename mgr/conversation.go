@@ -67,7 +67,7 @@ func (c *conversation) requests() iter.Seq[*Call] {
 		for room := 1; room > 0; room-- {
 			call := c.next
 			if call == nil {
-				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer()}
+				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: &c.socket.endpoint}
 			}
 			c.next = call
 			frame, err := c.conn.Receive(ctx, call.small[:0])
@@ -181,7 +181,7 @@ func (c *conversation) sayNoMore(err error) {
 		return
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {
-		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: time.Now()}
+		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: &c.socket.endpoint, Received: time.Now()}
 		c.refuse(call, frameError(bad))
 		return
 	}

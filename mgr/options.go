@@ -20,6 +20,9 @@ type Options struct {
 	// for each refused conn; and what went wrong. nil: slog.Default().
 	Logger *slog.Logger
 
+	// Recorder keeps the record of who did what. nil: nobody does.
+	Recorder Recorder
+
 	// Observer is told of conns and calls, for counters. nil: nobody is.
 	Observer Observer
 

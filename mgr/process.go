@@ -20,7 +20,7 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 	call.Peer = transport.Peer{Transport: "process", Creds: []transport.Credential{self{}}}
 	outer, nested := CallOf(ctx)
 	if nested {
-		call.Peer = outer.Peer
+		call.Peer, call.Via = outer.Peer, outer.Via
 	}
 	call.target = m.lookup(call.Name)
 	if call.target != m.unknown {

@@ -15,6 +15,7 @@ import (
 type Socket struct {
 	m        *CommandMgr
 	listener transport.Listener
+	endpoint Endpoint
 	conns    int // m.mu guards it
 	accepts  sync.WaitGroup
 	closed   chan struct{} // closed by Close
@@ -28,11 +29,21 @@ func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Socket, 
 	if m.receiving.Err() != nil {
 		return nil, errShuttingDown
 	}
+	endpoint, ok := t.(*Endpoint)
+	if !ok {
+		endpoint = &Endpoint{Transport: t}
+	}
+	if err := endpoint.check(); err != nil {
+		return nil, err
+	}
 	listener, err := t.Listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{m: m, listener: listener, closed: make(chan struct{})}
+	s := &Socket{m: m, listener: listener, endpoint: *endpoint, closed: make(chan struct{})}
+	if s.endpoint.Name == "" {
+		s.endpoint.Name = listener.Addr().String()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.receiving.Err() != nil {

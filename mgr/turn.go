@@ -121,6 +121,9 @@ func (m *CommandMgr) check(call *Call) (bad *wire.Error) {
 			bad = errInternal
 		}
 	}()
+	if bad := call.TooHigh(); bad != nil {
+		return bad
+	}
 	if err := m.opts.Authorizer.Authorize(call); err != nil {
 		if e, ok := errors.AsType[*wire.Error](err); ok {
 			return e

@@ -24,6 +24,22 @@ type Credential interface {
 	Subject() string
 }
 
+// A GroupCredential is one of a user of the system, which proves groups too: the subject "gid:27" for
+// each of them, and "socket-group" for who is in the group of the socket that the peer came through.
+type GroupCredential interface {
+	Credential
+	GroupIDs() []uint32
+	InSocketGroup() bool
+}
+
+// A Revocable is a credential that may cease to be true while its conn is open: a certificate is
+// revoked, a password changed, a token expires. The manager asks at each request, and once a second,
+// and closes the conns of those that have one. It must be quick; many ask at once.
+type Revocable interface {
+	Credential
+	Revoked() bool
+}
+
 // CredAs returns the first credential of p that has the type C.
 func CredAs[C Credential](p Peer) (C, bool) {
 	for _, cred := range p.Creds {

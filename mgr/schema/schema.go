@@ -37,7 +37,8 @@ type Schema struct {
 	Pattern     string             `json:"pattern,omitempty"`
 	Format      string             `json:"format,omitempty"` // told, not checked
 	Examples    []string           `json:"examples,omitempty"`
-	Nullable    bool               `json:"-"` // null is allowed as well
+	Nullable    bool               `json:"-"`                  // null is allowed as well
+	Secret      bool               `json:"writeOnly,omitzero"` // the value is a secret: it is taken, and never shown
 
 	unsigned bool // the Go type knows no number below 0
 }
