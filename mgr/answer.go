@@ -43,6 +43,7 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	}
 
 	c.mu.Lock()
+	c.answers++
 	c.hold(len(a.frame))
 	if call.entered {
 		c.hold(-call.size)
@@ -109,6 +110,7 @@ func (c *conversation) flush(w *sender) {
 		if batch = c.unsent(batch, sent); batch == nil {
 			return
 		}
+		w.recordEnds(c.m, batch)
 		sent = w.deliver(c, batch)
 		for _, a := range batch {
 			c.m.tell(a)
@@ -142,7 +144,7 @@ func (c *conversation) unsent(before []*answer, bytes int) []*answer {
 
 // isHeard reports whether anybody wants to know how calls end.
 func (m *CommandMgr) isHeard() bool {
-	return m.opts.Observer != nil || m.log.Enabled(m.background, slog.LevelWarn)
+	return m.opts.Observer != nil || m.opts.Recorder != nil || m.log.Enabled(m.background, slog.LevelWarn)
 }
 
 // tell writes the line of an answered call, and tells the observer.

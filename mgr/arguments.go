@@ -22,13 +22,14 @@ var (
 // decoder returns a function that decodes arguments strictly into an In. The decoding is the check;
 // the schema is asked where a type cannot say what is required, and after a failure, to list all
 // that is wrong.
-func decoder[In any](name string, s *schema.Schema) func(wire.Value) (any, error) {
+func decoder[In any](name string, s *schema.Schema) func(*Call) (any, error) {
 	if s == nil {
 		return nil
 	}
 	exacting := s.Exacting()
 	isMap := s.Type == "object"
-	return func(arguments wire.Value) (any, error) {
+	return func(call *Call) (any, error) {
+		arguments := call.Arguments
 		if isMap && (arguments == nil || arguments.Kind() == "null") {
 			arguments = emptyMap
 		}
@@ -72,18 +73,22 @@ func misfit(name string, s *schema.Schema, arguments wire.Value, isMap bool, err
 		return nil
 	default:
 		bad.Text = err.Error()
+		if s.HasSecret() {
+			bad.Text = fmt.Sprintf("invalid command '%s': its arguments have the wrong type", name)
+		}
 		if e, ok := errors.AsType[*json.SemanticError](err); ok {
-			bad.Text = semantic(e)
+			bad.Text = semantic(e, s.HasSecret())
 			bad.Fields = []wire.Field{{Pointer: string(e.JSONPointer), Text: bad.Text}}
 		}
 	}
 	return bad
 }
 
-// semantic says in words what the JSON package found.
-func semantic(e *json.SemanticError) string {
+// semantic says in words what the JSON package found. Where there is a secret it repeats nothing.
+func semantic(e *json.SemanticError, secret bool) string {
 	name := "'" + strings.TrimPrefix(string(e.JSONPointer), "/") + "' parameter"
 	switch {
+	case secret:
 	case errors.Is(e.Err, strconv.ErrRange):
 		return fmt.Sprintf("%s: %s does not fit into %s", name, wire.Shorten(string(e.JSONValue)), kindWords[e.GoType.Kind()])
 	case errors.Is(e.Err, strconv.ErrSyntax) && e.JSONKind == '0':

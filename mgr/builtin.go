@@ -2,7 +2,6 @@ package mgr
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/rudderpost/rudderpost/mgr/schema"
@@ -12,7 +11,7 @@ import (
 // registerBuiltin adds the commands that every manager has, and that nobody can remove or replace.
 func (m *CommandMgr) registerBuiltin() {
 	builtin := []Command{
-		Func("list-commands", "List the names of all commands.", Read, m.listCommands, AnyArguments()),
+		m.listCommands(),
 		Func("describe-command", "Describe a command: what it does, whom it is for, its arguments and what it returns.", Read, m.describeCommand,
 			Example(`{"command":"list-commands"}`)),
 		Func("whoami", "Say who the daemon takes you for.", Read, m.whoami, AnyArguments()),
@@ -27,8 +26,33 @@ func (m *CommandMgr) registerBuiltin() {
 	}
 }
 
-func (m *CommandMgr) listCommands(context.Context, None) ([]string, error) {
-	return slices.Sorted(maps.Keys(*m.table.Load())), nil
+// listCommands makes its list where other commands have their arguments checked: off the loop, where
+// the Authorizer may be asked.
+func (m *CommandMgr) listCommands() Command {
+	cmd := Func[None, []string]("list-commands", "List the names of the commands that you may run.", Read,
+		func(ctx context.Context, _ None) ([]string, error) {
+			call, _ := CallOf(ctx)
+			names, _ := call.input.([]string)
+			return names, nil
+		}, AnyArguments())
+	cmd.check = func(call *Call) (any, error) { return m.listFor(call), nil }
+	return cmd
+}
+
+// listFor returns the names of the commands that the caller may run, with some arguments or other.
+func (m *CommandMgr) listFor(caller *Call) []string {
+	names := []string{}
+	for name, cmd := range *m.table.Load() {
+		call := &Call{
+			Name: name, Command: &cmd.Command, Peer: caller.Peer, Via: caller.Via, Received: caller.Received, Listing: true,
+			manager: m, target: cmd,
+		}
+		if m.authorize(call) == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 type describeIn struct {
@@ -57,6 +81,7 @@ type identity struct {
 	Transport string   `json:"transport"`
 	Session   string   `json:"session" doc:"The connection underneath."`
 	Address   string   `json:"address,omitempty"`
+	Listener  string   `json:"listener,omitempty" doc:"The way in."`
 }
 
 func (m *CommandMgr) whoami(ctx context.Context, _ None) (identity, error) {
@@ -68,6 +93,9 @@ func (m *CommandMgr) whoami(ctx context.Context, _ None) (identity, error) {
 	}
 	if peer.Addr != nil {
 		id.Address = peer.Addr.String()
+	}
+	if call.Via != nil {
+		id.Listener = call.Via.Name
 	}
 	return id, nil
 }

@@ -66,8 +66,8 @@ type Command struct {
 	// Handler is required.
 	Handler Handler
 
-	// check decodes the arguments, off the loop, to what Func's handler wants. nil: it wants bytes.
-	check func(arguments wire.Value) (any, error)
+	// check decodes a call's arguments, off the loop, to what Func's handler wants. nil: it wants bytes.
+	check func(*Call) (any, error)
 
 	// defect is why the command cannot be registered.
 	defect error

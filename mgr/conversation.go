@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,14 +25,16 @@ type conversation struct {
 	socket *Socket
 	own    *sender // of the goroutine that serves
 
-	batch []*Call // what serve is about to hand to the loop
-	ended bool    // serve has heard the last request
-	next  *Call   // the call of the next request; a short one is received into it
+	opened int64   // when, in nanoseconds of the epoch
+	batch  []*Call // what serve is about to hand to the loop
+	ended  bool    // serve has heard the last request
+	next   *Call   // the call of the next request; a short one is received into it
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
 	calls    []*Call   // in flight: accepted, and their handlers not finished
 	owed     int       // of those, not answered
+	answers  int64     // how many were given
 	buffered int64     // bytes of requests in flight and of replies
 	told     int64     // what of it the manager knows
 	out      []*answer // encoded replies that wait to be sent
@@ -52,7 +55,7 @@ func (c *conversation) serve() {
 			}
 			c.batch = append(c.batch, call)
 		}
-		c.submit() // queue → loop → handler → reply, which comes back in answered
+		c.submit() // record → queue → loop → handler → reply, which comes back in answered
 	}
 }
 
@@ -133,6 +136,10 @@ func (c *conversation) admit(call *Call) *wire.Error {
 	if call.bad != nil {
 		return call.bad
 	}
+	if revoked(call.Peer) {
+		c.ended = true
+		return errRevoked
+	}
 	if !c.peer.mayCall(call.Received) {
 		return wire.Errorf(wire.CodeTooMany, "", "more than %d commands per second from %s; try again later", c.m.opts.MaxRate, call.Peer)
 	}
@@ -157,6 +164,9 @@ func (c *conversation) enter(call *Call) *wire.Error {
 	case !call.id.IsZero() && c.find(call.id) != nil:
 		return wire.Errorf(wire.CodeConflict, "id-in-use", "the id %s is in use; wait for its reply or take another", call.id)
 	}
+	if !c.peer.enter() {
+		return wire.Errorf(wire.CodeTooMany, "", "%s has %d commands in flight, as many as one peer may; wait for replies", call.Peer, c.m.opts.MaxInFlightPerPeer)
+	}
 	c.calls = append(c.calls, call)
 	c.owed++
 	c.hold(call.size)
@@ -164,9 +174,18 @@ func (c *conversation) enter(call *Call) *wire.Error {
 	return nil
 }
 
-// submit hands the batch to where its commands run.
+// submit hands the batch to where its commands run, once what may change something is on record.
 func (c *conversation) submit() {
-	rejected, why := c.m.accept(c.batch...)
+	batch := c.batch
+	if bad := c.m.begin(batch); bad != nil {
+		batch = slices.DeleteFunc(batch, func(call *Call) bool {
+			if call.changes() {
+				c.refuse(call, bad)
+			}
+			return call.changes()
+		})
+	}
+	rejected, why := c.m.accept(batch...)
 	for _, call := range rejected {
 		c.refuse(call, why)
 	}

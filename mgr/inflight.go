@@ -49,6 +49,7 @@ func (c *conversation) leave(call *Call) {
 		c.changed.Broadcast()
 	}
 	c.calls = slices.Delete(c.calls, i, i+1)
+	c.peer.leave()
 }
 
 // hold counts n more bytes. The manager is told of whole pages only, so that small talk on many

@@ -38,6 +38,8 @@ type CommandMgr struct {
 	peers    map[string]*peer
 	sweepAt  int // how many of them bring forgetIdle about
 	calls    int // of Process, in flight
+	banned   ban
+	asking   bool // somebody will ask which credentials are still good
 	quiet    sync.Cond
 	drained  sync.Once
 }

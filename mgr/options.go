@@ -32,7 +32,8 @@ type Options struct {
 // Limits bound what all peers together, and one peer alone, can ask of the daemon. Each has a
 // default that is used where it is zero; a negative number takes a limit away.
 type Limits struct {
-	// MaxConns is how many conns one listener has at a time; one more is told 503 and closed. 4096.
+	// MaxConns is how many conns one listener has at a time; one more is told 503 and closed. The last
+	// place is kept for the owner: the user that the daemon runs as, and root. 4096.
 	MaxConns int
 
 	// MaxConnsPerPeer is the same for conns of one peer, over all listeners. 3072.
@@ -40,6 +41,9 @@ type Limits struct {
 
 	// MaxInFlight is how many calls one conn has at a time; then it is not read from. 16.
 	MaxInFlight int
+
+	// MaxInFlightPerPeer is the same for all conns of one peer; more are answered 429. 1024.
+	MaxInFlightPerPeer int
 
 	// MaxQueued is how many calls wait for the loop; one more is answered 429. 4096.
 	MaxQueued int
@@ -81,6 +85,7 @@ func (l *Limits) fill() {
 	limit(&l.MaxConns, 4096, unlimited)
 	limit(&l.MaxConnsPerPeer, 3072, unlimited)
 	limit(&l.MaxInFlight, 16, unlimited)
+	limit(&l.MaxInFlightPerPeer, 1024, unlimited)
 	limit(&l.MaxQueued, 4096, unlimited)
 	limit(&l.MaxBuffered, 256<<20, 1<<62)
 	limit(&l.MaxRate, 0, 0)

@@ -1,9 +1,14 @@
 package mgr
 
 import (
+	"os"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
 )
 
 // A peer is what the manager knows of all conns of one peer together.
@@ -11,6 +16,7 @@ type peer struct {
 	m     *CommandMgr
 	name  string
 	conns int // m.mu guards it
+	calls atomic.Int64
 
 	tokens float64 // m.mu guards the rate's two
 	filled time.Time
@@ -33,8 +39,20 @@ func (p *peer) mayCall(now time.Time) bool {
 	return true
 }
 
-// join lets a conn in, unless there are too many. The text says which limit that is.
-func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string) {
+// enter takes one of the places that the peer has for calls in flight, over all its conns.
+func (p *peer) enter() bool {
+	if p.calls.Add(1) <= int64(p.m.opts.MaxInFlightPerPeer) {
+		return true
+	}
+	p.calls.Add(-1)
+	return false
+}
+
+// leave gives it back.
+func (p *peer) leave() { p.calls.Add(-1) }
+
+// join lets a conn in, unless there are too many, or it is one of those that get no more.
+func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.Error) {
 	name := conn.Peer().String()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,12 +61,14 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string
 		p = &peer{m: m, name: name, tokens: float64(m.opts.MaxRate), filled: time.Now()}
 	}
 	switch {
-	case s.conns >= m.opts.MaxConns:
-		return nil, "this listener has as many conns as it may; close some, or try again later"
+	case s.conns >= m.room(conn.Peer()):
+		return nil, tooManyConns("this listener has as many conns as it may; close some, or try again later")
 	case p.conns >= m.opts.MaxConnsPerPeer:
-		return nil, name + " has as many conns as one peer may; close some"
+		return nil, tooManyConns(name + " has as many conns as one peer may; close some")
+	case m.banned.has(conn.Peer().Session):
+		return nil, errNoMore
 	case m.receiving.Err() != nil:
-		return nil, errShuttingDown.Text
+		return nil, errShuttingDown
 	}
 	if len(m.peers) >= m.sweepAt {
 		m.forgetIdle()
@@ -56,11 +76,35 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, string
 	m.peers[name] = p
 	p.conns++
 	s.conns++
-	c := &conversation{m: m, conn: conn, peer: p, socket: s}
+	c := &conversation{m: m, conn: conn, peer: p, socket: s, opened: time.Now().UnixNano()}
 	c.changed.L = &c.mu
 	m.speaking[c] = struct{}{}
-	return c, ""
+	m.watchRevocable(conn.Peer())
+	return c, nil
 }
+
+func tooManyConns(text string) *wire.Error {
+	return &wire.Error{Code: wire.CodeShuttingDown, Word: "too-many-conns", Text: text}
+}
+
+// room is how many conns a listener has for a peer and all others: the last place is kept for the
+// owner, who so always gets in to put things right.
+func (m *CommandMgr) room(peer transport.Peer) int {
+	most := m.opts.MaxConns
+	if most == 1 || isOwner(peer) {
+		return most
+	}
+	return most - 1
+}
+
+func isOwner(peer transport.Peer) bool {
+	return slices.ContainsFunc(peer.Creds, func(cred transport.Credential) bool {
+		subject := cred.Subject()
+		return subject == "uid:0" || subject == ownUID || subject == selfSubject
+	})
+}
+
+var ownUID = "uid:" + strconv.Itoa(os.Geteuid())
 
 // firstSweep is how many peers are known before somebody looks for those who can be forgotten.
 const firstSweep = 1024

@@ -28,7 +28,7 @@ func TestPeersAreForgotten(t *testing.T) {
 		s := &Socket{m: m}
 		visit := func(name string) *peer {
 			c, why := m.join(s, guest{name: name})
-			require.Empty(t, why)
+			require.Nil(t, why)
 			m.leave(c)
 			return c.peer
 		}

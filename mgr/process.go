@@ -26,10 +26,12 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 	if call.target != m.unknown {
 		call.Command = &call.target.Command
 	}
+	onLoop := nested && outer.onLoop
 	if bad := m.check(call); bad != nil {
+		m.recordPart(call, bad.Code, onLoop)
 		return wire.Failure(bad), nil
 	}
-	if nested && outer.onLoop {
+	if onLoop {
 		if call.target.Async {
 			return wire.Reply{}, errors.New("the command '" + call.Name + "' runs beside the loop, and a handler on the loop cannot wait for it")
 		}
@@ -40,6 +42,10 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 	}
 	if ctx.Err() != nil {
 		return wire.Reply{}, context.Cause(ctx)
+	}
+	if bad := m.begin([]*Call{call}); bad != nil {
+		m.recordPart(call, bad.Code, false)
+		return wire.Failure(bad), nil
 	}
 	call.timeout = r.Timeout
 	call.bind(ctx)
@@ -53,15 +59,35 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 	if _, bad := accept(call); bad != nil {
 		call.release()
 		p.finished(call)
+		m.recordPart(call, bad.Code, false)
 		return wire.Failure(bad), nil
 	}
 	select {
 	case reply := <-p.reply:
+		m.recordPart(call, reply.Code, false)
 		return reply, nil
 	case <-ctx.Done():
-		call.state.CompareAndSwap(waiting, answered) // it need not run any more
+		if call.state.CompareAndSwap(waiting, answered) { // it need not run any more
+			m.recordPart(call, wire.CodeCancelled, false)
+		} else {
+			m.talkers.all.Go(func() { m.recordPart(call, (<-p.reply).Code, false) })
+		}
 		return wire.Reply{}, context.Cause(ctx)
 	}
+}
+
+// recordPart records how a command ended that did not come over a conn. What runs on the loop inside of
+// another command is recorded as that one, but for what was refused.
+func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
+	if m.opts.Recorder == nil {
+		return
+	}
+	end := End{call, code, time.Since(call.Received)}
+	if onLoop {
+		m.talkers.all.Go(func() { m.end(end) })
+		return
+	}
+	m.end(end)
 }
 
 // processing is where the reply to a command of Process goes.

@@ -1,6 +1,9 @@
 package mgr
 
 import (
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/rudderpost/rudderpost/wire"
@@ -24,4 +27,65 @@ type End struct {
 	*Call
 	Code     wire.Code     // the result
 	Duration time.Duration // from the arrival of the request to the reply's being encoded
+}
+
+// changes reports whether a call may change something, and so is recorded before it runs.
+func (c *Call) changes() bool { return c.Command != nil && c.Command.Level > Read }
+
+// begin records calls before they run. It returns why those of them that may change something must not.
+func (m *CommandMgr) begin(calls []*Call) (bad *wire.Error) {
+	if m.opts.Recorder == nil || !slices.ContainsFunc(calls, (*Call).changes) {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			m.logError("panic in the recorder", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			bad = errUnrecorded
+		}
+	}()
+	if !slices.ContainsFunc(calls, func(call *Call) bool { return !call.changes() }) {
+		return unrecorded(m.opts.Recorder.Begin(calls))
+	}
+	var changing []*Call
+	for _, call := range calls {
+		if call.changes() {
+			changing = append(changing, call)
+		}
+	}
+	return unrecorded(m.opts.Recorder.Begin(changing))
+}
+
+var errUnrecorded = &wire.Error{Code: wire.CodeShuttingDown, Word: "not-recorded", Text: "what is done cannot be recorded, so nothing may be changed; the daemon's log says more"}
+
+func unrecorded(err error) *wire.Error {
+	if err == nil {
+		return nil
+	}
+	return &wire.Error{Code: errUnrecorded.Code, Word: errUnrecorded.Word, Text: err.Error()}
+}
+
+// end records how calls ended, before anybody is told.
+func (m *CommandMgr) end(ends ...End) {
+	if m.opts.Recorder == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			m.logError("panic in the recorder", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	m.opts.Recorder.End(ends)
+}
+
+// recordEnds is end for a batch of answers.
+func (w *sender) recordEnds(m *CommandMgr, batch []*answer) {
+	if m.opts.Recorder == nil {
+		return
+	}
+	w.ends = w.ends[:0]
+	for _, a := range batch {
+		w.ends = append(w.ends, End{a.call, a.code, a.took})
+	}
+	m.end(w.ends...)
+	clear(w.ends)
 }

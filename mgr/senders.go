@@ -87,6 +87,7 @@ func (s *senders) close() {
 // A sender delivers frames, and does not wait for ever for those who do not take them.
 type sender struct {
 	frames [][]byte
+	ends   []End
 
 	mu    sync.Mutex
 	to    *conversation // whom it waits for; nil: nobody

@@ -101,7 +101,7 @@ func (s *Socket) accept() {
 func (s *Socket) serve(conn transport.Conn) {
 	c, why := s.m.join(s, conn)
 	if c == nil {
-		s.m.log.Warn("a conn is refused", "peer", conn.Peer().String(), "why", why)
+		s.m.log.Warn("a conn is refused", "peer", conn.Peer().String(), "why", why.Text)
 		go refuseConn(conn, why)
 		return
 	}
@@ -111,11 +111,11 @@ func (s *Socket) serve(conn transport.Conn) {
 	s.m.talkers.serve(c)
 }
 
-// refuseConn answers a conn that is one too many, and closes it.
-func refuseConn(conn transport.Conn, why string) {
+// refuseConn answers a conn that is not let in, and closes it.
+func refuseConn(conn transport.Conn, why *wire.Error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	frame, _ := wire.AppendReply(nil, wire.Failure(&wire.Error{Code: wire.CodeShuttingDown, Word: "too-many-conns", Text: why}))
+	frame, _ := wire.AppendReply(nil, wire.Failure(why))
 	_ = conn.Send(ctx, frame)
 	_ = conn.Close()
 }

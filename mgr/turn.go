@@ -112,15 +112,18 @@ func (m *CommandMgr) place(calls ...*Call) (rejected []*Call, why *wire.Error) {
 
 var errShuttingDown = &wire.Error{Code: wire.CodeShuttingDown, Text: "the daemon is shutting down and takes no more commands"}
 
-// check authorizes a call, and then, never before, decodes its arguments. A panic in somebody's
-// Authorizer or UnmarshalJSON allows nothing.
-func (m *CommandMgr) check(call *Call) (bad *wire.Error) {
-	defer func() {
-		if v := recover(); v != nil {
-			m.logPanic(call, v)
-			bad = errInternal
-		}
-	}()
+// check authorizes a call, and then, never before, decodes its arguments.
+func (m *CommandMgr) check(call *Call) *wire.Error {
+	if bad := m.authorize(call); bad != nil || call.target.check == nil {
+		return bad
+	}
+	return m.decode(call)
+}
+
+// authorize asks whether a call may run: first the way in, for its ceiling holds whoever asks, then the
+// Authorizer. A panic in there allows nothing.
+func (m *CommandMgr) authorize(call *Call) (bad *wire.Error) {
+	defer m.recoverInto(&bad, call)
 	if bad := call.TooHigh(); bad != nil {
 		return bad
 	}
@@ -130,11 +133,14 @@ func (m *CommandMgr) check(call *Call) (bad *wire.Error) {
 		}
 		return &wire.Error{Code: wire.CodeForbidden, Text: err.Error()}
 	}
-	if call.target.check == nil {
-		return nil
-	}
+	return nil
+}
+
+// decode decodes a call's arguments for its handler. A panic in somebody's UnmarshalJSON is a defect.
+func (m *CommandMgr) decode(call *Call) (bad *wire.Error) {
+	defer m.recoverInto(&bad, call)
 	var err error
-	if call.input, err = call.target.check(call.Arguments); err != nil {
+	if call.input, err = call.target.check(call); err != nil {
 		e, ok := errors.AsType[*wire.Error](err)
 		if !ok {
 			e = &wire.Error{Code: wire.CodeError, Word: "bad-arguments", Text: err.Error()}
@@ -142,6 +148,13 @@ func (m *CommandMgr) check(call *Call) (bad *wire.Error) {
 		return e
 	}
 	return nil
+}
+
+func (m *CommandMgr) recoverInto(bad **wire.Error, call *Call) {
+	if v := recover(); v != nil {
+		m.logPanic(call, v)
+		*bad = errInternal
+	}
 }
 
 // invoke runs the handler of a call, on whatever goroutine the command runs.

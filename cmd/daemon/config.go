@@ -48,17 +48,18 @@ type Auth struct {
 
 // Limits are the manager's and the transports' limits; 0 in the file, or nothing, means the default.
 type Limits struct {
-	MaxFrame        Size     `toml:"max-frame" json:"max-frame"`
-	MaxInFlight     int      `toml:"max-in-flight" json:"max-in-flight"`
-	MaxQueued       int      `toml:"max-queued" json:"max-queued"`
-	MaxBuffered     Size     `toml:"max-buffered" json:"max-buffered"`
-	MaxConns        int      `toml:"max-conns" json:"max-conns"`
-	MaxConnsPerPeer int      `toml:"max-conns-per-peer" json:"max-conns-per-peer"`
-	MaxRate         int      `toml:"max-rate" json:"max-rate"`
-	IdleTimeout     Duration `toml:"idle-timeout" json:"idle-timeout"`
-	FrameTimeout    Duration `toml:"frame-timeout" json:"frame-timeout"`
-	WriteTimeout    Duration `toml:"write-timeout" json:"write-timeout"`
-	DrainTimeout    Duration `toml:"drain-timeout" json:"drain-timeout"`
+	MaxFrame           Size     `toml:"max-frame" json:"max-frame"`
+	MaxInFlight        int      `toml:"max-in-flight" json:"max-in-flight"`
+	MaxInFlightPerPeer int      `toml:"max-in-flight-per-peer" json:"max-in-flight-per-peer"`
+	MaxQueued          int      `toml:"max-queued" json:"max-queued"`
+	MaxBuffered        Size     `toml:"max-buffered" json:"max-buffered"`
+	MaxConns           int      `toml:"max-conns" json:"max-conns"`
+	MaxConnsPerPeer    int      `toml:"max-conns-per-peer" json:"max-conns-per-peer"`
+	MaxRate            int      `toml:"max-rate" json:"max-rate"`
+	IdleTimeout        Duration `toml:"idle-timeout" json:"idle-timeout"`
+	FrameTimeout       Duration `toml:"frame-timeout" json:"frame-timeout"`
+	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout"`
+	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout"`
 }
 
 // defaults is the configuration of a daemon without a file, apart from the place of its socket.
@@ -68,23 +69,24 @@ func defaults() *Config {
 		LogFormat: "text",
 		Access:    Access{Owner: true},
 		Limits: Limits{
-			MaxFrame:        transport.DefaultMaxFrame,
-			MaxInFlight:     16,
-			MaxQueued:       4096,
-			MaxBuffered:     256 << 20,
-			MaxConns:        4096,
-			MaxConnsPerPeer: 3072,
-			IdleTimeout:     Duration(10 * time.Second),
-			FrameTimeout:    Duration(5 * time.Minute),
-			WriteTimeout:    Duration(10 * time.Second),
-			DrainTimeout:    Duration(10 * time.Second),
+			MaxFrame:           transport.DefaultMaxFrame,
+			MaxInFlight:        16,
+			MaxInFlightPerPeer: 1024,
+			MaxQueued:          4096,
+			MaxBuffered:        256 << 20,
+			MaxConns:           4096,
+			MaxConnsPerPeer:    3072,
+			IdleTimeout:        Duration(10 * time.Second),
+			FrameTimeout:       Duration(5 * time.Minute),
+			WriteTimeout:       Duration(10 * time.Second),
+			DrainTimeout:       Duration(10 * time.Second),
 		},
 	}
 }
 
 func (l Limits) manager() mgr.Limits {
 	return mgr.Limits{
-		MaxConns: l.MaxConns, MaxConnsPerPeer: l.MaxConnsPerPeer, MaxInFlight: l.MaxInFlight,
+		MaxConns: l.MaxConns, MaxConnsPerPeer: l.MaxConnsPerPeer, MaxInFlight: l.MaxInFlight, MaxInFlightPerPeer: l.MaxInFlightPerPeer,
 		MaxQueued: l.MaxQueued, MaxBuffered: int64(l.MaxBuffered), MaxRate: l.MaxRate,
 		WriteTimeout: time.Duration(l.WriteTimeout), DrainTimeout: time.Duration(l.DrainTimeout),
 	}
@@ -169,7 +171,7 @@ func (l Limits) check() error {
 		value int64
 	}{
 		{"max-frame", int64(l.MaxFrame)}, {"max-in-flight", int64(l.MaxInFlight)},
-		{"max-queued", int64(l.MaxQueued)}, {"max-buffered", int64(l.MaxBuffered)},
+		{"max-in-flight-per-peer", int64(l.MaxInFlightPerPeer)}, {"max-queued", int64(l.MaxQueued)}, {"max-buffered", int64(l.MaxBuffered)},
 		{"max-conns", int64(l.MaxConns)}, {"max-conns-per-peer", int64(l.MaxConnsPerPeer)},
 		{"idle-timeout", int64(l.IdleTimeout)}, {"frame-timeout", int64(l.FrameTimeout)},
 		{"write-timeout", int64(l.WriteTimeout)}, {"drain-timeout", int64(l.DrainTimeout)},

@@ -206,8 +206,10 @@ func (s *Schema) tag(key, value string) error {
 		s.Format = value
 	case "example":
 		s.Examples = append(s.Examples, value)
+	case "secret":
+		s.Secret = true
 	default:
-		err = errors.New("there is no such entry; there are min, max, minlen, maxlen, enum, pattern, format and example")
+		err = errors.New("there is no such entry; there are min, max, minlen, maxlen, enum, pattern, format, example and secret")
 	}
 	return err
 }

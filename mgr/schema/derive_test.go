@@ -113,7 +113,7 @@ func TestOfRefuses(t *testing.T) {
 		`field N: tag schema, entry "minlen=1": it is not for values of type integer`: struct {
 			N int `schema:"minlen=1"`
 		}{},
-		`field N: tag schema, entry "minimum=1": there is no such entry; there are min, max, minlen, maxlen, enum, pattern, format and example`: struct {
+		`field N: tag schema, entry "minimum=1": there is no such entry; there are min, max, minlen, maxlen, enum, pattern, format, example and secret`: struct {
 			N int `schema:"minimum=1"`
 		}{},
 		`field Q: the option string of its tag json is not supported`: struct {

@@ -12,7 +12,8 @@
 //	}
 //
 // The tag schema takes min, max (numbers), minlen, maxlen (texts and lists), enum (values between
-// bars), pattern (RE2, the last entry, since it may hold commas), format and example.
+// bars), pattern (RE2, the last entry, since it may hold commas), format, example, and secret, for what
+// is never to be shown.
 //
 // Problems are told in Kea's words, since Kea's clients know them.
 package schema
@@ -41,6 +42,19 @@ type Schema struct {
 	Secret      bool               `json:"writeOnly,omitzero"` // the value is a secret: it is taken, and never shown
 
 	unsigned bool // the Go type knows no number below 0
+}
+
+// HasSecret reports whether some value is a secret, at any depth.
+func (s *Schema) HasSecret() bool {
+	if s == nil {
+		return false
+	}
+	for _, member := range s.Properties {
+		if member.HasSecret() {
+			return true
+		}
+	}
+	return s.Secret || s.Items.HasSecret() || s.Values.HasSecret()
 }
 
 // A Schemer is a type that describes itself.
