@@ -69,6 +69,7 @@ func TestSessions(t *testing.T) {
 		require.Equal(t, wire.CodeSuccess, kill(`{"session":"`+all[0].Session+`"}`).Code)
 		_, err = victim.Receive(t.Context(), nil)
 		require.ErrorIs(t, err, io.EOF)
+		synctest.Wait()
 		require.Len(t, list(), 1)
 
 		conn, err := place.Dial(t.Context())
