@@ -10,7 +10,7 @@ import (
 func ExampleNewPolicy() {
 	policy, err := access.NewPolicy(access.Options{Principals: []access.Principal{
 		{Subject: "cert:ops.example", Role: "operator"},
-		{Subject: "anonymous:tcp", Role: "admin", Max: mgr.Read},
+		{Subject: "anonymous:monitor", Role: "monitor"},
 	}})
 	if err != nil {
 		fmt.Println(err)

@@ -1,22 +1,22 @@
 package access
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"strconv"
+	"slices"
+	"sync/atomic"
 
 	"github.com/rudderpost/rudderpost/access/secrets"
 	"github.com/rudderpost/rudderpost/mgr"
-	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/wire"
 )
 
 // Options are what a Policy is made of. The zero Options allow what mgr.Owner allows.
 type Options struct {
-	// NoOwner keeps the user that the daemon runs as, root and the daemon itself from being admin
-	// without a word about it in Principals.
+	// NoOwner keeps the user that the daemon runs as, root and the daemon itself from being admin,
+	// and members of the socket's group from being monitors, without a word about it in Principals.
 	NoOwner bool
+
+	// Roles are those beside monitor, operator and admin.
+	Roles []Role
 
 	// Principals are who has which role. One that names the owner replaces what it has as such.
 	Principals []Principal
@@ -34,80 +34,72 @@ type Options struct {
 	Tokens *secrets.Tokens
 }
 
-// A Policy is an mgr.Authorizer. It allows what the strongest of a client's credentials allows. It
-// does not change, but the files behind it may: what they say counts at each call.
-type Policy struct {
-	levels map[string]mgr.Level // by subject
-	users  *secrets.Users
-	tokens *secrets.Tokens
-}
+// A Policy is an mgr.Authorizer. A call is allowed if one of the roles that the peer has by its
+// credentials allows it, and none denies it. What the files behind it say counts at each call, and so
+// does an Update. Its methods may be called by many at once.
+type Policy struct{ law atomic.Pointer[law] }
 
 var _ mgr.Authorizer = (*Policy)(nil)
 
-// NewPolicy returns a Policy. The error names the principal that makes no sense, and says what would.
+// NewPolicy returns a Policy. The error names the role or the principal that makes no sense, and says
+// what would.
 func NewPolicy(o Options) (*Policy, error) {
-	p := &Policy{map[string]mgr.Level{}, o.Users, o.Tokens}
-	for i, entry := range o.Principals {
-		err := entry.check(o.Kinds)
-		if _, twice := p.levels[entry.Subject]; err == nil && twice {
-			err = errors.New("it has a role already; one subject has one role")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("principal %d, %q: %w", i+1, entry.Subject, err)
-		}
-		p.levels[entry.Subject] = entry.level()
-	}
-	if !o.NoOwner {
-		for _, subject := range []string{"uid:0", "uid:" + strconv.Itoa(os.Geteuid()), self} {
-			if _, named := p.levels[subject]; !named {
-				p.levels[subject] = mgr.Admin
-			}
-		}
+	p := &Policy{}
+	if err := p.Update(o); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-// Authorize implements mgr.Authorizer. A command that does not exist asks for any access at all: it
-// is told so to those who may do something.
-func (p *Policy) Authorize(call *mgr.Call) error {
-	var has mgr.Level
-	for _, cred := range call.Peer.Creds {
-		has = max(has, p.level(cred))
+// Update replaces all that the Policy says, also for conns that are open: each call is decided by the
+// old options or by the new ones, never by some of both. After an error the old ones stay. What the
+// options hold is not to be changed afterwards.
+func (p *Policy) Update(o Options) error {
+	l, err := newLaw(o)
+	if err != nil {
+		return err
 	}
-	asks := mgr.Read
-	if call.Command != nil {
-		asks = call.Command.Level
-	}
-	switch {
-	case has >= asks:
-		return nil
-	case len(call.Peer.Creds) == 0:
-		return wire.Errorf(wire.CodeUnauthenticated, "", "nothing is known about who you are, so nothing is allowed")
-	case has == 0:
-		return wire.Errorf(wire.CodeForbidden, "", "'%s' is not allowed for %s", wire.Shorten(call.Name), call.Peer)
-	}
-	return wire.Errorf(wire.CodeForbidden, "", "'%s' is not allowed for %s: it asks for %s access, and you have %s",
-		wire.Shorten(call.Name), call.Peer, asks, has)
+	p.law.Store(l)
+	return nil
 }
 
-// level returns what a credential allows now.
-func (p *Policy) level(cred transport.Credential) mgr.Level {
-	role, known := "", true
-	switch c := cred.(type) {
-	case secrets.User:
-		if p.users != nil {
-			role, known = p.users.Role(c)
+// Authorize implements mgr.Authorizer. A command that does not exist asks for read access, and is
+// compared by its name like any other.
+func (p *Policy) Authorize(call *mgr.Call) error {
+	l := p.law.Load()
+	if r := l.decide(call); r.outcome != allowed {
+		return l.refuse(call, r)
+	}
+	return nil
+}
+
+// Roles returns the names of all roles, those that are built in first.
+func (p *Policy) Roles() []string {
+	var names []string
+	for _, r := range p.law.Load().roles {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// Unknown says, a line each, which users and tokens have a role that there is not, and so may do
+// nothing.
+func (p *Policy) Unknown() (lines []string) {
+	l := p.law.Load()
+	look := func(what, name, subject, role string) {
+		if _, named := l.grants[subject]; !named && l.byName[role] == nil {
+			lines = append(lines, fmt.Sprintf("the %s %q has the role %q, which does not exist; the roles are %s", what, name, role, l.roleNames()))
 		}
-	case secrets.Token:
-		if p.tokens != nil {
-			role, known = p.tokens.Role(c)
+	}
+	if l.users != nil {
+		for _, u := range l.users.List() {
+			look("user", u.Name, u.Subject(), u.Role)
 		}
 	}
-	if !known {
-		return 0
+	if l.tokens != nil {
+		for _, t := range l.tokens.List() {
+			look("token", t.ID, t.Subject(), t.Role)
+		}
 	}
-	if level, ok := p.levels[cred.Subject()]; ok {
-		return level
-	}
-	return levelOf(role)
+	return slices.Clip(lines)
 }

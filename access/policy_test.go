@@ -72,10 +72,11 @@ func TestPolicy(t *testing.T) {
 		{Subject: "uid:1000", Role: "monitor"},
 		{Subject: "cert:ops.example", Role: "operator"},
 		{Subject: "cert:spiffe://example/ops", Role: "admin"},
-		{Subject: "cert-sha256:" + strings.Repeat("0a", 32), Role: "admin", Max: mgr.Admin},
-		{Subject: "user:ann", Role: "admin", Max: mgr.Write},
-		{Subject: "token:ci", Role: "monitor", Max: mgr.Admin},
-		{Subject: "anonymous:tcp", Role: "operator", Max: mgr.Read},
+		{Subject: "cert-sha256:" + strings.Repeat("0a", 32), Role: "admin"},
+		{Subject: "user:ann", Role: "operator"},
+		{Subject: "token:ci", Role: "monitor"},
+		{Subject: "anonymous:tcp", Role: "monitor"},
+		{Subject: "gid:27", Role: "monitor"},
 	}})
 	for _, test := range []struct {
 		subjects []string
@@ -102,7 +103,9 @@ func TestPolicy(t *testing.T) {
 		{[]string{"uid:01000"}, nothing},
 		{[]string{"uid:1000 "}, nothing},
 		{[]string{"UID:1000"}, nothing},
+		{[]string{"gid:27"}, reads},
 		{[]string{"gid:1000"}, nothing},
+		{[]string{"socket-group:"}, nothing},
 		{[]string{"gid:0"}, nothing},
 		{[]string{"cert:Ops.example"}, nothing},
 		{[]string{"cert:ops.example."}, nothing},
@@ -141,7 +144,7 @@ func TestPrincipalsThatMakeNoSense(t *testing.T) {
 		entry access.Principal
 		says  string
 	}{
-		{access.Principal{Role: "admin"}, `principal 2, "": there is no such kind of subject; there are uid:, cert:, cert-sha256:, user:, token:, anonymous:, self`},
+		{access.Principal{Role: "admin"}, `principal 2, "": there is no such kind of subject; there are uid:, gid:, cert:, cert-sha256:, user:, token:, anonymous:, socket-group, self`},
 		{access.Principal{Subject: "ann", Role: "admin"}, "there is no such kind of subject"},
 		{access.Principal{Subject: "usr:ann", Role: "admin"}, `principal 2, "usr:ann": there is no such kind`},
 		{access.Principal{Subject: "User:ann", Role: "admin"}, "no such kind"},
@@ -149,7 +152,6 @@ func TestPrincipalsThatMakeNoSense(t *testing.T) {
 		{access.Principal{Subject: "self:", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: " self", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: "*", Role: "admin"}, "no such kind"},
-		{access.Principal{Subject: "gid:100", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: "uid:", Role: "admin"}, `behind "uid:" belongs the number of a user, such as uid:1000`},
 		{access.Principal{Subject: "uid:root", Role: "admin"}, "the number of a user"},
 		{access.Principal{Subject: "uid:00", Role: "admin"}, "the number of a user"},
@@ -165,11 +167,16 @@ func TestPrincipalsThatMakeNoSense(t *testing.T) {
 		{access.Principal{Subject: "cert-sha256:" + strings.Repeat("0A", 32), Role: "admin"}, "64 hexadecimal digits in lower case"},
 		{access.Principal{Subject: "user:", Role: "admin"}, "the name of a user"},
 		{access.Principal{Subject: "token:a b", Role: "admin"}, "the id of a token"},
-		{access.Principal{Subject: "anonymous:", Role: "admin"}, "a kind of transport"},
+		{access.Principal{Subject: "anonymous:", Role: "admin"}, "what a listener calls those who prove nothing"},
 		{access.Principal{Subject: "user:bob"}, `principal 2, "user:bob": there is no role ""; the roles are monitor, operator, admin`},
 		{access.Principal{Subject: "user:bob", Role: "Admin"}, `there is no role "Admin"`},
 		{access.Principal{Subject: "user:bob", Role: "read"}, `there is no role "read"`},
-		{access.Principal{Subject: "user:bob", Role: "admin", Max: 4}, "there is no level of access 4"},
+		{access.Principal{Subject: "gid:sudo", Role: "admin"}, `behind "gid:" belongs the number of a group, such as gid:27`},
+		{access.Principal{Subject: "gid:027", Role: "admin"}, "the number of a group"},
+		{access.Principal{Subject: "gid:4294967295", Role: "admin"}, "the number of a group"},
+		{access.Principal{Subject: "uid:65534", Role: "admin"}, "65534 is not one: it is the number of all that have none"},
+		{access.Principal{Subject: "gid:65534", Role: "monitor"}, "65534 is not one: it is the number of all that have none"},
+		{access.Principal{Subject: "socket-group:", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: "user:ann", Role: "admin"}, `principal 2, "user:ann": it has a role already; one subject has one role`},
 	} {
 		_, err := access.NewPolicy(access.Options{Principals: []access.Principal{{Subject: "user:ann", Role: "monitor"}, test.entry}})
@@ -188,7 +195,7 @@ func TestWhatARefusalSays(t *testing.T) {
 		{&mgr.Call{Name: "no-such"}, 401, "nothing is known about who you are, so nothing is allowed"},
 		{&mgr.Call{Name: "look", Command: commands[0], Peer: transport.Peer{Creds: subjects("uid:4711", "user:bob")}}, 403, "'look' is not allowed for uid:4711,user:bob"},
 		{&mgr.Call{Name: "no-such", Peer: transport.Peer{Creds: subjects("uid:4711")}}, 403, "'no-such' is not allowed for uid:4711"},
-		{&mgr.Call{Name: "end", Command: commands[2], Peer: transport.Peer{Creds: subjects("user:ann")}}, 403, "'end' is not allowed for user:ann: it asks for admin access, and you have read"},
+		{&mgr.Call{Name: "end", Command: commands[2], Peer: transport.Peer{Creds: subjects("user:ann")}}, 403, "'end' is not allowed for user:ann: it asks for admin access, and your role monitor does not allow it"},
 	} {
 		refusal, ok := errors.AsType[*wire.Error](p.Authorize(test.call))
 		require.True(t, ok)

@@ -1,43 +1,22 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/rudderpost/rudderpost/mgr"
 )
 
 // A Principal gives a credential a role.
 type Principal struct {
-	// Subject is the credential's, exactly: "uid:1000", "cert:ops.example", "cert-sha256:9f86d0…",
-	// "user:ann", "token:ci", "anonymous:tcp", "self".
+	// Subject is the credential's, exactly: "uid:1000", "gid:27", "cert:ops.example",
+	// "cert-sha256:9f86d0…", "user:ann", "token:ci", "anonymous:monitor"; "socket-group", which is
+	// whoever is in the group of the UNIX socket that it came through; "self".
 	Subject string
 
-	// Role is "monitor" (read), "operator" (read and write) or "admin".
+	// Role is the name of one.
 	Role string
-
-	// Max is a ceiling, whatever the role says. 0: there is none.
-	Max mgr.Level
-}
-
-// level returns what the principal may do.
-func (p Principal) level() mgr.Level {
-	if p.Max != 0 {
-		return min(p.Max, levelOf(p.Role))
-	}
-	return levelOf(p.Role)
-}
-
-func (p Principal) check(others []string) error {
-	if err := checkSubject(p.Subject, others); err != nil {
-		return err
-	}
-	if p.Max > mgr.Admin {
-		return fmt.Errorf("there is no level of access %d; the levels are read, write, admin", p.Max)
-	}
-	return checkRole(p.Role)
 }
 
 // The forms of subjects. Whatever is not one of these would be compared with, and never match.
@@ -45,39 +24,52 @@ var kinds = []struct {
 	name, form string
 	is         func(string) bool
 }{
-	{"uid", "the number of a user, such as uid:1000", isUID},
+	{"uid", "the number of a user, such as uid:1000", isID},
+	{"gid", "the number of a group, such as gid:27", isID},
 	{"cert", "the name or URI in a certificate, such as cert:ops.example", isWord},
 	{"cert-sha256", "64 hexadecimal digits in lower case", isSHA256},
 	{"user", "the name of a user, such as user:ann", isWord},
 	{"token", "the id of a token, such as token:ci", isWord},
-	{"anonymous", "a kind of transport, such as anonymous:tcp", isWord},
+	{"anonymous", "what a listener calls those who prove nothing, such as anonymous:monitor", isWord},
 }
 
-const self = "self" // the daemon itself: it has no value
+// The subjects that have no value.
+const (
+	self        = "self"         // the daemon itself
+	socketGroup = "socket-group" // whoever is in the group of the socket
+)
+
+// Nobody is the number of each user, and each group, that has none in the user namespace of the daemon.
+const nobody = "65534"
 
 func checkSubject(subject string, others []string) error {
-	if subject == self {
+	if subject == self || subject == socketGroup {
 		return nil
 	}
 	name, value, colon := strings.Cut(subject, ":")
 	if colon && slices.Contains(others, name) && isWord(value) {
 		return nil
 	}
-	names := make([]string, 0, len(kinds)+1)
+	names := make([]string, 0, len(kinds)+2)
 	for _, kind := range kinds {
 		if colon && kind.name == name {
-			if kind.is(value) {
-				return nil
+			switch {
+			case !kind.is(value):
+				return fmt.Errorf("behind %q belongs %s", name+":", kind.form)
+			case subject == "uid:"+nobody || subject == "gid:"+nobody:
+				return errors.New(nobody + " is not one: it is the number of all that have none in the daemon's user namespace")
 			}
-			return fmt.Errorf("behind %q belongs %s", name+":", kind.form)
+			return nil
 		}
 		names = append(names, kind.name+":")
 	}
-	return fmt.Errorf("there is no such kind of subject; there are %s, %s", strings.Join(names, ", "), self)
+	names = append(names, socketGroup, self)
+	return fmt.Errorf("there is no such kind of subject; there are %s", strings.Join(names, ", "))
 }
 
-// isUID reports whether s is a user's number as it is written in a subject: in one way only.
-func isUID(s string) bool {
+// isID reports whether s is the number of a user or a group as it is written in a subject: in one way
+// only.
+func isID(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return err == nil && n != 1<<32-1 && strconv.FormatUint(n, 10) == s // the last one stands for "none"
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
 
@@ -16,16 +17,28 @@ type Authorizer interface {
 }
 
 // Owner returns the Authorizer that is used unless there is another: the user that the daemon runs
-// as, root, and the daemon itself may do everything, everybody else nothing.
+// as, root, and the daemon itself may do everything; members of the group of the UNIX socket that they
+// came through may read; everybody else may do nothing. A daemon that runs as 65534 is nobody's: that is
+// the number of every user who has none in its user namespace.
 func Owner() Authorizer {
-	return owner{"uid:0": true, "uid:" + strconv.Itoa(os.Geteuid()): true, selfSubject: true}
+	o := owner{"uid:0": true, selfSubject: true}
+	if uid := os.Geteuid(); uid != nobody {
+		o["uid:"+strconv.Itoa(uid)] = true
+	}
+	return o
 }
+
+// nobody is the number of users who have none here.
+const nobody = 65534
 
 type owner map[string]bool
 
 func (o owner) Authorize(call *Call) error {
 	for _, cred := range call.Peer.Creds {
 		if o[cred.Subject()] {
+			return nil
+		}
+		if member, ok := cred.(transport.GroupCredential); ok && call.Asks() == Read && member.InSocketGroup() {
 			return nil
 		}
 	}

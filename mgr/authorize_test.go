@@ -103,6 +103,35 @@ func TestOwner(t *testing.T) {
 	}
 }
 
+// A member is a user of the system, and of the socket's group or not.
+type member struct {
+	subject
+	in bool
+}
+
+func (member) GroupIDs() []uint32    { return []uint32{27} }
+func (m member) InSocketGroup() bool { return m.in }
+
+func TestOwnerLetsTheSocketsGroupRead(t *testing.T) {
+	for _, test := range []struct {
+		cred    transport.Credential
+		command *mgr.Command
+		allowed bool
+	}{
+		{member{"uid:4711", true}, &mgr.Command{Level: mgr.Read}, true},
+		{member{"uid:4711", true}, &mgr.Command{Level: mgr.Write}, false},
+		{member{"uid:4711", true}, &mgr.Command{Level: mgr.Admin}, false},
+		{member{"uid:4711", true}, nil, true},
+		{member{"uid:4711", false}, &mgr.Command{Level: mgr.Read}, false},
+		{member{"uid:4711", false}, nil, false},
+		{member{"uid:0", false}, &mgr.Command{Level: mgr.Admin}, true},
+		{subject("socket-group"), &mgr.Command{Level: mgr.Read}, false},
+	} {
+		err := mgr.Owner().Authorize(&mgr.Call{Name: "x", Command: test.command, Peer: transport.Peer{Creds: []transport.Credential{test.cred}}})
+		require.Equal(t, test.allowed, err == nil, "%v %v", test.cred, test.command)
+	}
+}
+
 // A law is an Authorizer that remembers what it was asked.
 type law struct {
 	mu     sync.Mutex

@@ -92,7 +92,9 @@ func (t *Tokens) verify(token string) (transport.Credential, error) {
 	case r.token.Expired(time.Now()):
 		return nil, errExpired
 	}
-	return r.token, nil
+	proven := r.token
+	proven.file = t
+	return proven, nil
 }
 
 // noToken is what an unknown token is compared with.
@@ -117,7 +119,9 @@ func (a *Authenticator) verifyPassword(ctx context.Context, name, password strin
 		return nil, transport.ErrWrongCredentials
 	}
 	a.recent.add(name, mac)
-	return u.user, nil
+	proven := u.user
+	proven.file = a.Users
+	return proven, nil
 }
 
 // lookUp returns a user, or, for an unknown one, somebody whose password costs as much: the first of

@@ -47,7 +47,7 @@ func parseToken(fields []string) (*tokenRecord, error) {
 	if err := checkTokenID(id); err != nil {
 		return nil, err
 	}
-	if err := checkRole(role); err != nil {
+	if err := CheckRole(role); err != nil {
 		return nil, err
 	}
 	var expires time.Time

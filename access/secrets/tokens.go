@@ -29,9 +29,10 @@ type Token struct {
 
 	subject string
 	record  *tokenRecord
+	file    *Tokens // which proved it; nil: none did
 }
 
-var _ transport.Credential = Token{}
+var _ transport.Revocable = Token{}
 
 // Subject implements transport.Credential: "token:ci".
 func (t Token) Subject() string {
@@ -39,6 +40,16 @@ func (t Token) Subject() string {
 		return "token:" + t.ID
 	}
 	return t.subject
+}
+
+// Revoked implements transport.Revocable: the token has expired, or has been removed or replaced, since
+// an Authenticator returned it. Another role is not enough.
+func (t Token) Revoked() bool {
+	if t.file == nil {
+		return false
+	}
+	_, ok := t.file.Role(t)
+	return !ok
 }
 
 // Expired reports whether the token was good until now or earlier.
@@ -80,13 +91,13 @@ func (t *Tokens) Role(token Token) (role string, ok bool) {
 }
 
 // Mint makes a token and returns its secret, which is nowhere else: the file has only its sum. The
-// role is one of Roles; the id goes by the same rule as a DNS label in lower case, so that it is safe
+// role is the name of one, which need not be among Roles; the id goes by the same rule as a DNS label in lower case, so that it is safe
 // in names of files and metrics. The zero expires is never; fractions of a second are cut off.
 func (t *Tokens) Mint(id, role string, expires time.Time) (secret string, err error) {
 	if err := checkTokenID(id); err != nil {
 		return "", err
 	}
-	if err := checkRole(role); err != nil {
+	if err := CheckRole(role); err != nil {
 		return "", err
 	}
 	if expires, err = checkExpires(expires); err != nil {

@@ -63,7 +63,7 @@ func TestWhatATokenMayBe(t *testing.T) {
 		{"-ci", "admin", time.Time{}, "is no id"},
 		{"ci\n", "admin", time.Time{}, "is no id"},
 		{strings.Repeat("a", 65), "admin", time.Time{}, "is no id"},
-		{"ci", "root", time.Time{}, `there is no role "root"`},
+		{"ci", "9lives", time.Time{}, `"9lives" is no name for a role`},
 		{"ci", "admin", time.Now(), "is of no use to anybody"},
 		{"ci", "admin", time.Unix(0, 0), "1970-01-01T00:00:00Z is of no use"},
 		{"ci", "admin", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "after the year 9999"},
@@ -80,7 +80,7 @@ func TestTokensFilesThatMakeNoSense(t *testing.T) {
 	sum := strings.Repeat("a1", 32)
 	for _, test := range []struct{ text, says string }{
 		{"ci monitor " + sum, "line 1: it has 3 fields where it should have 4: ID ROLE EXPIRES SHA-256"},
-		{"ci reader never " + sum, `there is no role "reader"`},
+		{"ci re_ader never " + sum, `"re_ader" is no name for a role`},
 		{"Ci monitor never " + sum, `"Ci" is no id`},
 		{"ci monitor always " + sum, `"always" is no time when a token expires; write one like 2027-01-01T00:00:00Z, or never`},
 		{"ci monitor 2027-01-01 " + sum, "is no time"},

@@ -29,7 +29,7 @@ func parseUser(fields []string) (*userRecord, error) {
 	if err := checkUserName(name); err != nil {
 		return nil, err
 	}
-	if err := checkRole(role); err != nil {
+	if err := CheckRole(role); err != nil {
 		return nil, err
 	}
 	h, err := parseHash(fields[2])

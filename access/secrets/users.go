@@ -31,9 +31,10 @@ type User struct {
 
 	subject string
 	record  *userRecord
+	file    *Users // which proved it; nil: none did
 }
 
-var _ transport.Credential = User{}
+var _ transport.Revocable = User{}
 
 // Subject implements transport.Credential: "user:ann".
 func (u User) Subject() string {
@@ -41,6 +42,16 @@ func (u User) Subject() string {
 		return "user:" + u.Name
 	}
 	return u.subject
+}
+
+// Revoked implements transport.Revocable: the user has been removed, or has another password, since an
+// Authenticator returned it. Another role is not enough.
+func (u User) Revoked() bool {
+	if u.file == nil {
+		return false
+	}
+	_, ok := u.file.Role(u)
+	return !ok
 }
 
 // OpenUsers opens a users-file, and makes an empty one if there is none. A file that others than its
@@ -86,7 +97,7 @@ func (u *Users) mayAdd(l *lines[*userRecord], name, role string) error {
 	if err := checkUserName(name); err != nil {
 		return err
 	}
-	if err := checkRole(role); err != nil {
+	if err := CheckRole(role); err != nil {
 		return err
 	}
 	if l.byKey[name] != nil {
@@ -95,7 +106,7 @@ func (u *Users) mayAdd(l *lines[*userRecord], name, role string) error {
 	return nil
 }
 
-// Add adds a user. The role is one of Roles, the password UTF-8 of MinPassword to MaxPassword bytes.
+// Add adds a user. The role is the name of one, which need not be among Roles, the password UTF-8 of MinPassword to MaxPassword bytes.
 func (u *Users) Add(name, role, password string) error {
 	if err := u.MayAdd(name, role); err != nil {
 		return err

@@ -90,9 +90,9 @@ func TestWhatAUserMayBe(t *testing.T) {
 		{"ann:", "admin", "correct horse", "is no name"},
 		{strings.Repeat("a", 65), "admin", "correct horse", "is no name"},
 		{strings.Repeat("a", 65536), "admin", "correct horse", "…"},
-		{"ann", "", "correct horse", `there is no role ""; the roles are monitor, operator, admin`},
-		{"ann", "Admin", "correct horse", `there is no role "Admin"`},
-		{"ann", "opertor", "correct horse", `there is no role "opertor"`},
+		{"ann", "", "correct horse", `"" is no name for a role: up to 64 lower-case letters`},
+		{"ann", "Admin", "correct horse", `"Admin" is no name for a role`},
+		{"ann", "op role", "correct horse", `"op role" is no name for a role`},
 		{"ann", "admin", "", "too short: at least 8 bytes"},
 		{"ann", "admin", "1234567", "too short"},
 		{"ann", "admin", strings.Repeat("x", 1025), "too long: at most 1024 bytes"},
@@ -131,7 +131,7 @@ func TestUsersFilesThatMakeNoSense(t *testing.T) {
 		{"ann\n", path + ": line 1: it has 1 fields where it should have 3: NAME ROLE HASH"},
 		{"# x\n\n" + line + "bob monitor x y\n", "line 4: it has 4 fields"},
 		{line + line, `line 2: "ann" is there already, in line 1`},
-		{"ann boss " + reference, `line 1: there is no role "boss"`},
+		{"ann Boss " + reference, `line 1: "Boss" is no name for a role`},
 		{"a/b admin " + reference, `line 1: "a/b" is no name`},
 		{"\ufeff" + line, "is no name"},
 		{"ann admin hunter2hunter2", `line 1: the hash of "ann": it is not of the form $argon2id$v=19$m=19456,t=2,p=1$SALT$SUM`},
@@ -146,7 +146,7 @@ func TestUsersFilesThatMakeNoSense(t *testing.T) {
 		{"ann admin " + strings.Replace(reference, "c29tZXNhbHQ", "c29tZXNhbHR", 1), "must be 8 to 64 bytes in base64"},
 		{"ann admin " + reference + strings.Repeat("AAAA", 20), "must be 8 to 64 bytes in base64"},
 		{"ann\xff admin " + reference, "line 1: it is not UTF-8"},
-		{"ann admin\x00 " + reference, "no role"},
+		{"ann admin\x00 " + reference, "no name for a role"},
 	} {
 		write(t, path, test.text)
 		_, err := secrets.OpenUsers(path)

@@ -136,29 +136,30 @@ func (id *identity) tls(l *Listen, log *slog.Logger) *tlsconf.Server {
 	return &tlsconf.Server{Cert: l.Cert, Key: l.Key, ClientCA: l.ClientCA, CRL: l.CRL, OnError: logged(log)}
 }
 
-// anonymousName is what the listener's peers are called, who can prove nothing: their role, and how far
-// its ceiling has been raised.
-func (l *Listen) anonymousName() string {
-	if l.MaxAccess == "" {
-		return l.Anonymous
-	}
-	return l.Anonymous + "/" + l.MaxAccess
-}
-
-// passesFor returns what those peers may do, if there are any.
+// passesFor returns what the listener's peers may do who can prove nothing, if there are any.
 func (l *Listen) passesFor() access.Principal {
 	if l.Anonymous == "" {
 		return access.Principal{}
 	}
-	most, _ := level(l.MaxAccess) // complete has checked it
-	return access.Principal{Subject: "anonymous:" + l.anonymousName(), Role: l.Anonymous, Max: most}
+	return access.Principal{Subject: "anonymous:" + l.Anonymous, Role: l.Anonymous}
 }
 
-// level returns the access level of a name. None is the lowest: nobody may do more than read unless
-// somebody says so.
+// ceiling is what nobody may do more of through the listener, whatever their role; 0: there is none.
+// Those who prove nothing may not do more than read unless somebody says so.
+func (l *Listen) ceiling() mgr.Level {
+	most, _ := level(l.MaxAccess) // complete has checked it
+	if most == 0 && l.Anonymous != "" {
+		return mgr.Read
+	}
+	return most
+}
+
+// level returns the access level of a name. None is 0.
 func level(name string) (mgr.Level, error) {
 	switch name {
-	case "", "read":
+	case "":
+		return 0, nil
+	case "read":
 		return mgr.Read, nil
 	case "write":
 		return mgr.Write, nil

@@ -41,11 +41,11 @@ type Listen struct {
 
 // What keys there are beside transport and socket, for each transport.
 var listenKeys = map[string][]string{
-	"unix":      {"path", "mode", "group"},
+	"unix":      {"path", "mode", "group", "max-access"},
 	"tcp":       {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "anonymous", "max-access"},
-	"websocket": {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "allow-hosts", "allow-origins"},
-	"quic":      {"address", "pki", "cert", "key", "client-ca", "crl"},
-	"http":      {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "allow-hosts"},
+	"websocket": {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "max-access", "allow-hosts", "allow-origins"},
+	"quic":      {"address", "pki", "cert", "key", "client-ca", "crl", "max-access"},
+	"http":      {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "max-access", "allow-hosts"},
 }
 
 // complete checks the values, and makes of them what the transport wants.
@@ -58,6 +58,9 @@ func (l *Listen) complete(c *Config) error {
 		if !slices.Contains(known, key) {
 			return fmt.Errorf("%s: is no matter of %s; its keys are %s", key, l.Transport, strings.Join(known, ", "))
 		}
+	}
+	if _, err := level(l.MaxAccess); err != nil {
+		return fmt.Errorf("max-access: %w", err)
 	}
 	if l.Transport == "unix" {
 		return l.completeUnix(c)
@@ -144,11 +147,6 @@ func (l *Listen) checkAnonymous() error {
 		return fmt.Errorf("anonymous: there is no role %q; there are %s", l.Anonymous, strings.Join(secrets.Roles(), ", "))
 	case l.Anonymous != "" && !l.Insecure:
 		return errors.New("anonymous: with TLS everybody proves who they are; remove it, or set insecure = true")
-	case l.MaxAccess != "" && l.Anonymous == "":
-		return errors.New("max-access: it is the ceiling of anonymous peers, of which there are none here")
-	}
-	if _, err := level(l.MaxAccess); err != nil {
-		return fmt.Errorf("max-access: %w", err)
 	}
 	return nil
 }

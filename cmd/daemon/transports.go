@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
 	"github.com/rudderpost/rudderpost/transport/quic"
@@ -30,7 +31,7 @@ func (d *daemon) open(ctx context.Context, stdout io.Writer) error {
 		t, err := d.transport(l, passed)
 		if err == nil {
 			var socket way
-			if socket.Socket, err = d.manager.Open(ctx, t); err == nil {
+			if socket.Socket, err = d.manager.Open(ctx, &mgr.Endpoint{Transport: t, MaxAccess: l.ceiling()}); err == nil {
 				socket.url = l.url(socket.Addr())
 				d.sockets = append(d.sockets, socket)
 				fmt.Fprintf(stdout, "listening on %s%s\n", socket.url, d.proof(l, socket.url))
@@ -67,7 +68,7 @@ func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transpor
 	switch l.Transport {
 	case "tcp":
 		return &tcp.Transport{
-			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.anonymousName(),
+			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.Anonymous,
 			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
 		}, nil
 	case "websocket":
@@ -129,7 +130,7 @@ func (d *daemon) proof(l *Listen, url string) string {
 		}
 		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command: steer -s %s whoami", mode, d.owners(), word(url))
 	case l.Anonymous != "":
-		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, cmp.Or(l.MaxAccess, "read"), url)
+		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, l.ceiling(), url)
 	case l.PKI == "auto" && len(l.AllowOrigins) == 0:
 		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, word(d.id.pki), d.orSecret(l))
 	case l.Insecure:

@@ -43,6 +43,7 @@ func tokenMint(stdout io.Writer) *cobra.Command {
 			if err := mint(tokens, secrets.Token{ID: args[1], Role: role, Expires: end}, stdout, to); err != nil {
 				return err
 			}
+			noteRole(cmd, role)
 			fmt.Fprintf(cmd.ErrOrStderr(), "The token %q expires: %s.\n", args[1], showExpires(end))
 			return nil
 		},

@@ -110,7 +110,7 @@ func TestTokenMistakes(t *testing.T) {
 	for args, says := range map[string]string{
 		"":                                  "what about it? See steer token --help",
 		"mint " + path + " ops":             `required flag(s) "role" not set`,
-		"mint " + path + " ops --role x":    `there is no role "x"`,
+		"mint " + path + " ops --role X":    `"X" is no name for a role`,
 		"mint " + path + " ci --role admin": `there is a token "ci" already`,
 		"mint " + path + " ops --role admin --expires soon":       `--expires "soon" is no time; write one like 24h, 90d, 2027-01-01`,
 		"mint " + path + " ops --role admin --expires 2020-01-01": "is of no use to anybody",

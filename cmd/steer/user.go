@@ -42,7 +42,7 @@ func userAdd(stdin io.Reader) *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
 		Use:     "add FILE NAME --role ROLE",
-		Short:   "Add a user. ROLE is monitor, operator or admin.",
+		Short:   "Add a user. ROLE is monitor, operator, admin or one of the daemon's own.",
 		Example: "  steer user add run/users ann --role operator",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,7 +57,11 @@ func userAdd(stdin io.Reader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return users.Add(args[1], role, password)
+			if err := users.Add(args[1], role, password); err != nil {
+				return err
+			}
+			noteRole(cmd, role)
+			return nil
 		},
 	}
 	roleFlag(cmd, &role)
@@ -122,9 +126,16 @@ func userList(stdout io.Writer) *cobra.Command {
 
 // roleFlag adds --role, which has no default: what somebody may do is said, not guessed.
 func roleFlag(cmd *cobra.Command, role *string) {
-	cmd.Flags().StringVar(role, "role", "", "monitor (read), operator (read, write) or admin")
+	cmd.Flags().StringVar(role, "role", "", "monitor (read), operator (read, write), admin, or a [[role]] of the daemon's own")
 	_ = cmd.MarkFlagRequired("role")
 	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(secrets.Roles(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// noteRole says what a role needs that only some daemons have.
+func noteRole(cmd *cobra.Command, role string) {
+	if !slices.Contains(secrets.Roles(), role) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "The daemon must have a [[role]] of the name %q; else it allows nothing.\n", role)
+	}
 }
 
 // openOrMake opens a file that may be new. It says so then: no daemon reads a mistyped one.

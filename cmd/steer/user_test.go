@@ -55,6 +55,12 @@ func TestUser(t *testing.T) {
 	require.Empty(t, out)
 	require.True(t, knows(t, path, "bob", "battery staple"))
 
+	said, err = execute(t, userCommand(strings.NewReader("correct horse"), nil), "add", path, "cleo", "--role", "dns-editor")
+	require.NoError(t, err)
+	require.Equal(t, "The daemon must have a [[role]] of the name \"dns-editor\"; else it allows nothing.\n", said)
+	_, err = user(t, "", "remove", path, "cleo")
+	require.NoError(t, err)
+
 	_, err = user(t, "another one", "passwd", path, "ann")
 	require.NoError(t, err)
 	require.True(t, knows(t, path, "ann", "another one"))
@@ -85,7 +91,7 @@ func TestUserMistakes(t *testing.T) {
 		{"", "add " + path, "accepts 2 arg(s), received 1"},
 		{"correct horse", "add " + path + " bob", `required flag(s) "role" not set`},
 		{"correct horse", "add " + path + " bob correct-horse --role admin", "accepts 2 arg(s), received 3"},
-		{"correct horse", "add " + path + " bob --role boss", `there is no role "boss"; the roles are monitor, operator, admin`},
+		{"correct horse", "add " + path + " bob --role Boss", `"Boss" is no name for a role`},
 		{"correct horse", "add " + path + " b/b --role admin", `"b/b" is no name for a user`},
 		{"correct horse", "add " + path + " ann --role admin", `there is a user "ann" already`},
 		{"correct horse", "add " + path + "/x ann --role admin", "not a directory"},

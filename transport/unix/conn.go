@@ -12,14 +12,15 @@ import (
 )
 
 // newConn makes a conn of a connected socket and learns who the peer is. The peer's address is the
-// socket that both sides met at: a name that a client has bound its own end to is a mere claim.
-func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig) (*transport.Stream, error) {
+// socket that both sides met at: a name that a client has bound its own end to is a mere claim. group is
+// that of the socket file.
+func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig, group uint32) (*transport.Stream, error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		_ = sock.Close()
 		return nil, err
 	}
-	creds, err := peerCreds(raw)
+	creds, err := peerCreds(raw, group)
 	if err != nil {
 		_ = sock.Close()
 		return nil, err

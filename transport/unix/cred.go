@@ -19,15 +19,20 @@ type Cred struct {
 	PID      int32    // 0: unknown. For records only: the process may have ended, and its number be reused
 
 	subject string
+	member  bool // of the group of the socket
 }
 
-var _ transport.Credential = Cred{}
+var _ transport.GroupCredential = Cred{}
 
-func newCred(uid, gid uint32, groups []uint32, pid int32) Cred {
+// newCred says what the kernel knows of who came through a socket of a group.
+func newCred(uid, gid uint32, groups []uint32, pid int32, socket uint32) Cred {
 	if !slices.Contains(groups, gid) {
 		groups = slices.Insert(groups, 0, gid)
 	}
-	return Cred{UID: uid, GID: gid, Groups: groups, PID: pid, subject: subject(uid)}
+	return Cred{
+		UID: uid, GID: gid, Groups: groups, PID: pid, subject: subject(uid),
+		member: socket != noGroup && slices.Contains(groups, socket),
+	}
 }
 
 // Subject implements transport.Credential: "uid:1000".
@@ -38,11 +43,18 @@ func (c Cred) Subject() string {
 	return c.subject
 }
 
+// GroupIDs implements transport.GroupCredential: it returns Groups.
+func (c Cred) GroupIDs() []uint32 { return c.Groups }
+
+// InSocketGroup implements transport.GroupCredential: the peer is in the group that the socket file had
+// when the listener opened. Of a daemon that was dialed nobody asks that.
+func (c Cred) InSocketGroup() bool { return c.member }
+
 func subject(uid uint32) string { return "uid:" + strconv.FormatUint(uint64(uid), 10) }
 
-// peerCreds asks the kernel who is at the other end of a socket.
-func peerCreds(raw syscall.RawConn) (creds []transport.Credential, err error) {
-	failed := raw.Control(func(fd uintptr) { creds, err = askKernel(int(fd)) })
+// peerCreds asks the kernel who is at the other end of a socket, whose file is of a group.
+func peerCreds(raw syscall.RawConn, socket uint32) (creds []transport.Credential, err error) {
+	failed := raw.Control(func(fd uintptr) { creds, err = askKernel(int(fd), socket) })
 	if failed != nil {
 		return nil, failed
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-func askKernel(fd int) ([]transport.Credential, error) {
+func askKernel(fd int, socket uint32) ([]transport.Credential, error) {
 	peer, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt LOCAL_PEERCRED", err)
@@ -19,5 +19,5 @@ func askKernel(fd int) ([]transport.Credential, error) {
 		return nil, os.NewSyscallError("getsockopt LOCAL_PEERCRED", unix.EINVAL)
 	}
 	groups := peer.Groups[:peer.Ngroups] // the first one is the effective one
-	return []transport.Credential{newCred(peer.Uid, groups[0], groups, peerPID(fd))}, nil
+	return []transport.Credential{newCred(peer.Uid, groups[0], groups, peerPID(fd), socket)}, nil
 }

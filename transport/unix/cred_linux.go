@@ -9,7 +9,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-func askKernel(fd int) ([]transport.Credential, error) {
+func askKernel(fd int, socket uint32) ([]transport.Credential, error) {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt SO_PEERCRED", err)
@@ -18,7 +18,7 @@ func askKernel(fd int) ([]transport.Credential, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt SO_PEERGROUPS", err)
 	}
-	return []transport.Credential{newCred(peer.Uid, peer.Gid, groups, peer.Pid)}, nil
+	return []transport.Credential{newCred(peer.Uid, peer.Gid, groups, peer.Pid, socket)}, nil
 }
 
 // peerGroups returns the peer's supplementary groups; unix(7). Kernels before 4.13 do not tell.

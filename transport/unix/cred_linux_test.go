@@ -2,6 +2,7 @@ package unix_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -60,6 +61,44 @@ func TestAnotherUser(t *testing.T) {
 	shared := filepath.Join(dir, "shared.sock")
 	l = listen(t, &unix.Transport{Path: shared, Mode: 0o660, Group: fmt.Sprint(groups[7])})
 	require.EqualValues(t, stranger, credOf(t, l, c, shared).UID)
+}
+
+// Who is in the socket's group, by which of its groups, and who is not.
+func TestTheSocketsGroup(t *testing.T) {
+	if os.Getuid() != 0 {
+		skip(t, "only root can become another user")
+	}
+	c, err := startChild(t, &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{stranger + 1, 65534}},
+	})
+	require.NoError(t, err)
+	dir := openDir(t)
+	for group, in := range map[int]bool{
+		stranger: true, stranger + 1: true, stranger + 2: false, 0: false,
+		65534: false, // whoever has none here seems to be in it
+	} {
+		path := filepath.Join(dir, fmt.Sprint(group))
+		l := listen(t, &unix.Transport{Path: path, Mode: 0o666, Group: fmt.Sprint(group)})
+		cred := credOf(t, l, c, path)
+		require.Equal(t, in, cred.InSocketGroup(), group)
+		require.Equal(t, cred.Groups, cred.GroupIDs())
+	}
+
+	path := filepath.Join(dir, "passed")
+	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(path, 0o666))
+	require.NoError(t, os.Chown(path, 0, stranger+1))
+	l := listen(t, &unix.Transport{Listener: sock})
+	require.True(t, credOf(t, l, c, path).InSocketGroup(), "whoever made the socket has chosen its group")
+
+	// In a directory that gives its group to what is made in it.
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "sgid"), 0o755))
+	require.NoError(t, os.Chown(filepath.Join(dir, "sgid"), 0, stranger))
+	require.NoError(t, os.Chmod(filepath.Join(dir, "sgid"), 0o755|os.ModeSetgid))
+	path = filepath.Join(dir, "sgid", "x.sock")
+	l = listen(t, &unix.Transport{Path: path, Mode: 0o666})
+	require.True(t, credOf(t, l, c, path).InSocketGroup(), "the group is the one on disk")
 }
 
 // Being root in a user namespace of one's own is not being root: see containerd, CVE-2020-15257.

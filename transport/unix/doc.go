@@ -11,7 +11,8 @@
 //
 // Every [Transport] knows its peer as a [Cred], on both sides. A peer is asked for nothing and
 // believed in nothing: neither the name that it may have bound its own socket to nor descriptors
-// that it sends are looked at.
+// that it sends are looked at. A daemon also learns whether the peer is in the group of the socket file,
+// by its first group or by another one.
 //
 // On Linux a path may be as long as any other file's. Elsewhere a socket address has room for about
 // a hundred bytes, credentials are known on macOS and FreeBSD only, and the package is empty on

@@ -19,15 +19,16 @@ type listener struct {
 	addr  net.Addr
 	cfg   transport.StreamConfig
 	claim *claim // nil: the socket file is not ours
+	group uint32 // of the socket file
 
 	turn   chan struct{} // holds one value while an Accept waits: the socket has one deadline
 	closed chan struct{}
 	close  func() error
 }
 
-func newListener(sock *net.UnixListener, addr net.Addr, cfg transport.StreamConfig, c *claim) *listener {
+func newListener(sock *net.UnixListener, addr net.Addr, cfg transport.StreamConfig, c *claim, group uint32) *listener {
 	l := &listener{
-		sock: sock, addr: addr, cfg: cfg, claim: c,
+		sock: sock, addr: addr, cfg: cfg, claim: c, group: group,
 		turn: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	l.close = sync.OnceValue(l.shut)
@@ -50,7 +51,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c, err := newConn(sock, l.addr, l.cfg); err == nil {
+		if c, err := newConn(sock, l.addr, l.cfg, l.group); err == nil {
 			return c, nil
 		}
 	}

@@ -42,6 +42,9 @@ func (c *claim) open(ctx context.Context, o ownership) (sock *net.UnixListener, 
 	if err := c.protect(temp, o); err != nil {
 		return nil, err
 	}
+	if info, err = c.again(temp, info); err != nil {
+		return nil, err
+	}
 	if sock, err = listen(f); err != nil {
 		return nil, err
 	}
@@ -119,6 +122,18 @@ func (c *claim) protect(name string, o ownership) error {
 		}
 	}
 	return c.dir.Chmod(name, o.mode)
+}
+
+// again looks at a file once more, which has another owner and mode by now.
+func (c *claim) again(name string, before fs.FileInfo) (fs.FileInfo, error) {
+	info, err := c.dir.Lstat(name)
+	if err != nil {
+		return before, err
+	}
+	if !os.SameFile(info, before) {
+		return before, inTheWay(filepath.Join(c.dir.Name(), name), info)
+	}
+	return info, nil
 }
 
 // listen makes a bound socket listen.

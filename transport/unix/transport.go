@@ -65,7 +65,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newListener(sock, sock.Addr(), cfg, nil), nil
+		return newListener(sock, sock.Addr(), cfg, nil, groupAt(sock.Addr())), nil
 	}
 	path, err := cleanPath(t.Path)
 	if err != nil {
@@ -83,7 +83,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.release())
 	}
-	return newListener(sock, t.addr(), cfg, c), nil
+	return newListener(sock, t.addr(), cfg, c, groupOf(c.file)), nil
 }
 
 // Dial connects to the daemon that listens at Path.
@@ -100,7 +100,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 		MaxFrame:     cmp.Or(t.MaxFrame, transport.ClientMaxFrame),
 		Idle:         -1,
 		FrameTimeout: t.FrameTimeout,
-	})
+	}, noGroup)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "unix", Addr: t.addr(), Err: err}
 	}
