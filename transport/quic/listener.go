@@ -13,6 +13,7 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
 // Listen opens the socket. Without TLS, or when that names nobody who vouches for clients, it fails.
@@ -56,6 +57,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 			VerifySourceAddress: g.mustProve,
 			ConnContext:         g.enter,
 		},
+		tls:      t.TLS,
 		gate:     g,
 		idle:     cmp.Or(t.Idle, defaultIdle),
 		config:   transport.StreamConfig{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout},
@@ -95,6 +97,7 @@ type listener struct {
 	sock       net.PacketConn
 	quic       *quicgo.Transport
 	handshakes *quicgo.Listener
+	tls        *tlsconf.Server // says what a client has proven
 	gate       *gate
 	idle       time.Duration
 	config     transport.StreamConfig

@@ -9,7 +9,6 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
 // A session is a client's connection.
@@ -33,7 +32,7 @@ func (l *listener) newSession(conn *quicgo.Conn) *session {
 		Transport: "quic",
 		Session:   transport.NewSession("quic"),
 		Addr:      conn.RemoteAddr(),
-		Creds:     tlsconf.Creds(conn.ConnectionState().TLS),
+		Creds:     l.tls.Creds(conn.ConnectionState().TLS),
 	}}
 	if len(s.peer.Creds) == 0 {
 		l.gate.refused(s.peer.Addr, transport.ErrNoCredentials)

@@ -2,14 +2,11 @@ package tlsconf
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
-
-	"github.com/rudderpost/rudderpost/transport"
 )
 
 // Cert is one name in a certificate that a peer has proven to have: exactly one SAN, never a part of
@@ -17,13 +14,45 @@ import (
 type Cert struct {
 	Name string            // the URI or DNS name
 	Leaf *x509.Certificate // where it stands
+
+	subject string
+	proof   *proof
 }
 
 // Subject implements transport.Credential: "cert:ops.example", "cert:spiffe://example/ops". A URI has a
 // colon in it and a DNS name has none, so that neither can be taken for the other.
-func (c Cert) Subject() string { return "cert:" + c.Name }
+func (c Cert) Subject() string {
+	if c.subject == "" {
+		return "cert:" + c.Name
+	}
+	return c.subject
+}
 
-// Fingerprint is the SHA-256 of the certificate that a peer has proven to have, in hexadecimal.
+// Revoked implements transport.Revocable: see Server.Creds.
+func (c Cert) Revoked() bool { return c.proof.revoked() }
+
+// CertSHA256 is a certificate that a client has proven to have, whatever its names are.
+type CertSHA256 struct {
+	Fingerprint Fingerprint
+	Leaf        *x509.Certificate
+
+	subject string
+	proof   *proof
+}
+
+// Subject implements transport.Credential: "cert-sha256:9f86d0…".
+func (c CertSHA256) Subject() string {
+	if c.subject == "" {
+		return c.Fingerprint.Subject()
+	}
+	return c.subject
+}
+
+// Revoked implements transport.Revocable: see Server.Creds.
+func (c CertSHA256) Revoked() bool { return c.proof.revoked() }
+
+// Fingerprint is the SHA-256 of a certificate, in hexadecimal. It is the credential of a daemon that was
+// dialed.
 type Fingerprint string
 
 // Subject implements transport.Credential: "cert-sha256:9f86d0…".
@@ -52,28 +81,4 @@ func ParseFingerprint(text string) (Fingerprint, error) {
 		return "", fmt.Errorf("the fingerprint %q is not %q and 64 hexadecimal digits", text, pinPrefix)
 	}
 	return Fingerprint(strings.ReplaceAll(digits, ":", "")), nil
-}
-
-// Creds returns what the peer of a finished handshake has proven: its URI SANs, its DNS SANs, and the
-// fingerprint. Without a verified certificate it is nothing. A name that two readers may read in two ways
-// is left out: a DNS name that is not a plain host name (a wildcard, a byte that is not ASCII), and a URI
-// that is not written as it would be again.
-func Creds(state tls.ConnectionState) []transport.Credential {
-	if len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
-		return nil
-	}
-	leaf := state.PeerCertificates[0]
-	dns, uris := altNames(leaf)
-	var creds []transport.Credential
-	for _, uri := range uris {
-		if plainURI(uri) {
-			creds = append(creds, Cert{uri, leaf})
-		}
-	}
-	for _, name := range dns {
-		if plainHost(name) {
-			creds = append(creds, Cert{name, leaf})
-		}
-	}
-	return append(creds, FingerprintOf(leaf))
 }

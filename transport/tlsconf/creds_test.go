@@ -61,7 +61,7 @@ func credsOf(t *testing.T, sans ...asn1.RawValue) []string {
 	state := tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}, VerifiedChains: [][]*x509.Certificate{{cert}}}
 	creds := tlsconf.Creds(state)
 	last := creds[len(creds)-1]
-	require.Equal(t, tlsconf.FingerprintOf(cert), last)
+	require.Equal(t, tlsconf.FingerprintOf(cert), last.(tlsconf.CertSHA256).Fingerprint)
 	require.Equal(t, "cert-sha256:"+string(tlsconf.FingerprintOf(cert)), last.Subject())
 	var subjects []string
 	for _, cred := range creds[:len(creds)-1] {

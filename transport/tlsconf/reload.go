@@ -19,11 +19,11 @@ func (s *Server) Reload() error {
 	return err
 }
 
-// current returns what is in force, after a look at the files if one is due. While one handshake looks,
-// the others go on with what they have.
+// current returns what is in force, after a look at the files if one is due; nil before the first Config.
+// While one handshake looks, the others go on with what they have.
 func (s *Server) current() *generation {
 	g, due := s.inForce()
-	if !due || !s.reading.TryLock() {
+	if g == nil || !due || !s.reading.TryLock() {
 		return g
 	}
 	if g, due = s.inForce(); !due {

@@ -15,13 +15,15 @@ type Server struct {
 	ClientCA  string // who vouches for clients; empty: certificates are not asked for
 	CRL       string // what ClientCA has revoked, a list of every authority in it; empty: nothing is
 
-	// CheckEvery is how often, at most, a handshake looks whether the files have changed. 0: 5 s.
+	// CheckEvery is how often, at most, a handshake, or a question whether a credential is revoked, looks
+	// whether the files have changed. 0: 5 s.
 	CheckEvery time.Duration
 
 	// OnError is told why files that have changed cannot be used, once for each reason; those before
 	// stay in force. It is also told when a CRL is older than it says that it may become, which stays
 	// in force too, and when less than a tenth of the life of the daemon's certificate is left, and none.
-	// It is called by a handshake, Config or Reload, which wait for it. nil: nobody is told.
+	// It is called by a handshake, a question whether a credential is revoked, Config or Reload, which
+	// wait for it. nil: nobody is told.
 	OnError func(error)
 
 	mu    sync.Mutex  // guards what follows; never held while files are read

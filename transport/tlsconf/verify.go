@@ -21,7 +21,11 @@ func (g *generation) verifyClient(state tls.ConnectionState) error {
 			return fmt.Errorf("resumed session: %w", err)
 		}
 	}
-	leaf := state.PeerCertificates[0]
+	return g.checkClient(state.PeerCertificates[0], chains)
+}
+
+// checkClient looks at a certificate that has been verified.
+func (g *generation) checkClient(leaf *x509.Certificate, chains [][]*x509.Certificate) error {
 	if len(chains) == 0 {
 		return errors.New("the client's certificate was not verified")
 	}

@@ -136,7 +136,7 @@ func (l *Listener) greet(tcp net.Conn) {
 		_ = tcp.SetDeadline(time.Time{})
 		conn := NewConn(secure, l.cfg.Transport)
 		state := secure.ConnectionState()
-		conn.TLS, conn.Creds = &state, tlsconf.Creds(state)
+		conn.TLS, conn.Creds = &state, l.cfg.TLS.Creds(state)
 		l.hand(conn)
 		return
 	}

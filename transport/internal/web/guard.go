@@ -106,10 +106,7 @@ func (g *Guard) CheckOrigin(r *http.Request) *RefusedError {
 // that claims something wrong is refused, whatever else it has proven; and so is one that has proven
 // nothing.
 func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *RefusedError) {
-	var creds []transport.Credential
-	if r.TLS != nil {
-		creds = tlsconf.Creds(*r.TLS)
-	}
+	creds := certified(r)
 	claim, claimed, err := claimOf(r)
 	switch {
 	case err != nil:
@@ -125,7 +122,19 @@ func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *RefusedError
 	if err != nil {
 		return nil, g.unauthorized(r, claim, err)
 	}
-	return append(creds, proven...), nil
+	return slices.Concat(creds, proven), nil
+}
+
+// certified returns what the connection of a request has proven. One that another server serves knows
+// nothing of revocations to come.
+func certified(r *http.Request) []transport.Credential {
+	if c := connOf(r); c != nil {
+		return c.front.Creds
+	}
+	if r.TLS != nil {
+		return tlsconf.Creds(*r.TLS)
+	}
+	return nil
 }
 
 func (g *Guard) unauthorized(r *http.Request, claim transport.Claim, err error) *RefusedError {
