@@ -22,6 +22,7 @@ type Config struct {
 	StateDir  string    `toml:"state-dir" json:"state-dir"`
 	Listen    []*Listen `toml:"listen" json:"listen"`
 	Access    Access    `toml:"access" json:"access"`
+	Role      []Role    `toml:"role" json:"role,omitempty"`
 	Principal []Grant   `toml:"principal" json:"principal,omitempty"`
 	Auth      Auth      `toml:"auth" json:"auth"`
 	Limits    Limits    `toml:"limits" json:"limits"`
@@ -154,7 +155,7 @@ func (c *Config) complete() error {
 		}
 		taken[l.place()] = i + 1
 	}
-	if _, err := access.NewPolicy(access.Options{Principals: c.principals()}); err != nil {
+	if _, err := access.NewPolicy(c.access()); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Limits.check(); err != nil {
@@ -196,6 +197,11 @@ func (c *Config) principals() []access.Principal {
 		all[i] = access.Principal{Subject: p.Subject, Role: p.Role}
 	}
 	return all
+}
+
+// access returns what the file says of who may do what.
+func (c *Config) access() access.Options {
+	return access.Options{NoOwner: !c.Access.Owner, Roles: c.roles(), Principals: c.principals()}
 }
 
 func (c *Config) absolute(path string) string {

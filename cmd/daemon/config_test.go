@@ -25,16 +25,33 @@ func check(file string) (status int, stdout, stderr string) {
 
 func TestCheck(t *testing.T) {
 	for name, config := range map[string]string{
-		"one socket":         oneSocket,
-		"sizes":              oneSocket + "[limits]\nmax-frame = 65536\nmax-buffered = \"1GiB\"\n",
-		"durations":          oneSocket + "[limits]\nidle-timeout = \"1m30s\"\n",
-		"mode without zero":  oneSocket + "mode = \"660\"\ngroup = \"0\"\n",
-		"inline":             `listen = [{transport = "unix", path = "a"}, {transport = "unix", path = "b"}]`,
-		"any rate":           oneSocket + "[limits]\nmax-rate = 0\n",
-		"every level":        "log-level = \"debug\"\nlog-format = \"json\"\n" + oneSocket,
-		"quoted key":         "\"log-level\" = 'warn'\n" + oneSocket,
-		"comments, CRLF":     "# hello\r\nlog-level = \"error\" # yes\r\n" + oneSocket,
-		"absolute path":      "state-dir = \"/nonexistent/state\"\n" + oneSocket,
+		"one socket":        oneSocket,
+		"sizes":             oneSocket + "[limits]\nmax-frame = 65536\nmax-buffered = \"1GiB\"\n",
+		"durations":         oneSocket + "[limits]\nidle-timeout = \"1m30s\"\n",
+		"mode without zero": oneSocket + "mode = \"660\"\ngroup = \"0\"\n",
+		"inline":            `listen = [{transport = "unix", path = "a"}, {transport = "unix", path = "b"}]`,
+		"any rate":          oneSocket + "[limits]\nmax-rate = 0\n",
+		"every level":       "log-level = \"debug\"\nlog-format = \"json\"\n" + oneSocket,
+		"quoted key":        "\"log-level\" = 'warn'\n" + oneSocket,
+		"comments, CRLF":    "# hello\r\nlog-level = \"error\" # yes\r\n" + oneSocket,
+		"absolute path":     "state-dir = \"/nonexistent/state\"\n" + oneSocket,
+		"roles": oneSocket + `
+[[role]]
+name = "dns"
+allow = ["read", "zone-*"]
+deny = ["zone-delete-all"]
+arguments = [{ commands = ["zone-*"], pointer = "/zone", values = ["a.example", 7, true, 1.5] }]
+[[principal]]
+subject = "cert:dns.example"
+role = "dns"
+[[principal]]
+subject = "gid:27"
+role = "monitor"
+[[principal]]
+subject = "socket-group"
+role = "dns"
+`,
+		"an anonymous role":  oneSocket + "[[role]]\nname = \"look\"\nallow = [\"status-get\"]\n[[listen]]\ntransport = \"tcp\"\ninsecure = true\naddress = \"127.0.0.1:1\"\nanonymous = \"look\"\n",
 		"nearly 1 MiB of it": oneSocket + strings.Repeat("# comment\n", 100_000),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +121,13 @@ func TestCheckListeners(t *testing.T) {
 		{"a principal of no role", oneSocket + "[[principal]]\nsubject = \"uid:7\"\nrole = \"amdin\"\n", `principal 1, "uid:7": `},
 		{"a principal of no kind", oneSocket + "[[principal]]\nsubject = \"user\"\nrole = \"admin\"\n", `principal 1, "user": there is no such kind of subject`},
 		{"a principal twice", oneSocket + "[[principal]]\nsubject = \"uid:7\"\nrole = \"admin\"\n[[principal]]\nsubject = \"uid:7\"\nrole = \"monitor\"\n", `principal 2, "uid:7": it has a role already`},
+		{"a role of nothing", oneSocket + "[[role]]\nname = \"x\"\n", `it allows nothing and denies nothing`},
+		{"a role that is built in", oneSocket + "[[role]]\nname = \"admin\"\nallow = [\"read\"]\n", `"admin"`},
+		{"a role twice", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\n[[role]]\nname = \"x\"\nallow = [\"read\"]\n", `"x"`},
+		{"a role's pointer", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\narguments = [{ commands = [\"*\"], pointer = \"zone\", values = [\"a\"] }]\n", `pointer`},
+		{"a role's values", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\narguments = [{ commands = [\"*\"], pointer = \"/zone\", values = [[\"a\"]] }]\n", `value`},
+		{"a role's key", oneSocket + "[[role]]\nname = \"x\"\nalow = [\"read\"]\n", `there is no key "role.alow"; did you mean allow?`},
+		{"the overflow user", oneSocket + "[[principal]]\nsubject = \"uid:65534\"\nrole = \"admin\"\n", `uid:65534`},
 		{"no port", aListener("tcp", "address = \"127.0.0.1\"\npki = \"auto\""), `address: "127.0.0.1" is no host:port`},
 		{"a word for a port", aListener("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is no port`},
 		{"a path for tcp", aListener("tcp", anAddress+"path = \"x\"\npki = \"auto\""), "path: is no matter of tcp; its keys are address, pki"},
@@ -129,7 +153,7 @@ func TestConfigErrors(t *testing.T) {
 		{"a key twice", "log-level = \"info\"\nlog-level = \"info\"\n", "FILE:2: log-level: Key 'log-level' has already been defined."},
 		{"unknown key", "\nlog-levle = \"info\"\n" + oneSocket, `FILE:2: there is no key "log-levle"; did you mean log-level?`},
 		{"unknown key, nothing near", "colour = \"red\"\n" + oneSocket,
-			`FILE:1: there is no key "colour"; there are log-level, log-format, state-dir, listen, access, principal, auth, limits`},
+			`FILE:1: there is no key "colour"; there are log-level, log-format, state-dir, listen, access, role, principal, auth, limits`},
 		{"unknown key of a listener", oneSocket + "pth = \"x\"\n", `FILE:5: there is no key "listen.pth"; did you mean path?`},
 		{"unknown key of the second listener", oneSocket + oneSocket + "gruop = \"adm\"\n", `FILE:9: there is no key "listen.gruop"; did you mean group?`},
 		{"unknown limit", oneSocket + "[limits]\n# many\nmax-connections = 7\n",

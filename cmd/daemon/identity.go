@@ -29,7 +29,7 @@ type identity struct {
 // identify reads, or makes at a first start, what the configuration says about identities.
 func identify(c *Config, log *slog.Logger) (*identity, error) {
 	id := &identity{}
-	o := access.Options{NoOwner: !c.Access.Owner, Principals: c.principals()}
+	o := c.access()
 	if err := id.openSecrets(c, &o, log); err != nil {
 		return nil, err
 	}

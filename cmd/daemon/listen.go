@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/rudderpost/rudderpost/access/secrets"
 )
 
 // Listen is one control socket. Which keys it has depends on its transport.
@@ -68,7 +66,7 @@ func (l *Listen) complete(c *Config) error {
 	if err := l.checkAddress(); err != nil {
 		return err
 	}
-	if err := l.checkAnonymous(); err != nil {
+	if err := l.checkAnonymous(c.roleNames()); err != nil {
 		return err
 	}
 	if len(l.AllowOrigins) > 0 && !c.Auth.any() {
@@ -139,12 +137,12 @@ func isLoopback(host string) bool {
 }
 
 // checkAnonymous: a tcp listener without TLS must say what its peers pass for, and nobody else can.
-func (l *Listen) checkAnonymous() error {
+func (l *Listen) checkAnonymous(roles []string) error {
 	switch {
 	case l.Transport == "tcp" && l.Insecure && l.Anonymous == "":
 		return errors.New(`anonymous: missing; nobody can prove anything without TLS, so it must say which role everybody has: "monitor"`)
-	case l.Anonymous != "" && !slices.Contains(secrets.Roles(), l.Anonymous):
-		return fmt.Errorf("anonymous: there is no role %q; there are %s", l.Anonymous, strings.Join(secrets.Roles(), ", "))
+	case l.Anonymous != "" && !slices.Contains(roles, l.Anonymous):
+		return fmt.Errorf("anonymous: there is no role %q; there are %s", l.Anonymous, strings.Join(roles, ", "))
 	case l.Anonymous != "" && !l.Insecure:
 		return errors.New("anonymous: with TLS everybody proves who they are; remove it, or set insecure = true")
 	}

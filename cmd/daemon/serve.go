@@ -84,6 +84,7 @@ func (d *daemon) commands() []mgr.Command {
 		},
 		std.Config("Rudderpost", func() any { return d.config }),
 		std.LogLevel(&d.level),
+		std.Sessions(d.manager),
 		d.stats.Commands(),
 	)
 }
