@@ -1,0 +1,147 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/rudderpost/rudderpost/audit/record"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file is what a log needs of an *os.File.
+type file interface {
+	io.Writer // at the end, always
+	io.ReaderAt
+	io.Closer
+	Stat() (fs.FileInfo, error)
+	Sync() error
+	Truncate(size int64) error
+}
+
+// openFile opens the file of a log, to be written at its end.
+func openFile(path string) (file, error) {
+	f, err := openPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
+		_ = f.Close()
+		return nil, &fs.PathError{Op: "append to", Path: path, Err: err}
+	}
+	return f, nil
+}
+
+// openPrivate opens a file, or makes it, that nobody but its owner, who is us or root, can get at. A
+// link is refused, and nothing that one could wait at is waited at.
+func openPrivate(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fault(path, "it is a symbolic link; name the file itself")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; make the directory first, with mode 0700", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = check(path, info)
+	}
+	if err == nil && info.Size() == 0 {
+		err = syncDir(filepath.Dir(path)) // it may be new
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func check(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fault(path, "it is no regular file (%v)", info.Mode())
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fault(path, "others can get at it (mode %04o); chmod 600 it", info.Mode().Perm())
+	}
+	uid := info.Sys().(*syscall.Stat_t).Uid
+	if uid != 0 && int(uid) != os.Geteuid() {
+		return fault(path, "it belongs to the user %d and not to us (%d) or root; chown it", uid, os.Geteuid())
+	}
+	return nil
+}
+
+// syncDir makes a new file in dir outlive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// fault says what is wrong with a file.
+func fault(path, format string, args ...any) error {
+	return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf(format, args...)}
+}
+
+// lookEvery is how long a file that was renamed is still written to.
+const lookEvery = time.Second
+
+// lookAtName opens the file that has the name of the journal, when it is not the one that is open.
+func (j *journal) lookAtName() (next file, err error) {
+	now := time.Now()
+	if now.Sub(j.looked) < lookEvery {
+		return nil, nil
+	}
+	if info, err := os.Lstat(j.path); err == nil && os.SameFile(info, j.info) {
+		j.looked = now
+		return nil, nil
+	}
+	if next, err = j.opener(j.path); err != nil {
+		return nil, err
+	}
+	info, err := next.Stat()
+	if err == nil && info.Size() > 0 {
+		err = fault(j.path, "it is another file than before and has something in it; move it away")
+	}
+	if err != nil {
+		_ = next.Close()
+		return nil, err
+	}
+	j.looked, j.info = now, info
+	return next, nil
+}
+
+// changeTo ends the file that is open, and goes on in next. What the old one does not take comes to the
+// new one.
+func (j *journal) changeTo(next file) {
+	opened := record.Entry{Event: record.Opened}
+	old := j.file
+	err := j.writeLines(&opened)
+	mark := j.written
+	if j.durable {
+		j.mu.Unlock()
+		failed := old.Sync()
+		j.mu.Lock()
+		if failed == nil {
+			j.synced = max(j.synced, mark)
+		} else {
+			j.doubt = failed
+		}
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
+		j.log.Error("the audit's old file could not be ended; it goes on in the new one", "error", err)
+	}
+	j.file, j.skip = next, 0
+	_ = old.Close()
+}

@@ -1,0 +1,91 @@
+package audit_test
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/audit"
+	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/mgr"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The test program records until it is killed, when this is in its environment: the path of a log.
+const beRecorder = "RUDDERPOST_TEST_RECORD"
+
+// recordUntilKilled says of each outcome that it has been recorded, as a daemon that answers would.
+func recordUntilKilled(path string) {
+	log, err := audit.Open(audit.Options{Path: path, Sync: audit.SyncNone})
+	if err != nil {
+		panic(err)
+	}
+	for worker := range 8 {
+		go func() {
+			for n := 0; ; n++ {
+				call := aCall(commands[(worker+n)%2], fmt.Sprintf(`{"n":%d}`, n))
+				if call.Command.Level != mgr.Read {
+					if err := log.Begin([]*mgr.Call{call}); err != nil {
+						panic(err)
+					}
+				}
+				call.Name = fmt.Sprintf("w%d-%d", worker, n)
+				log.End([]mgr.End{{Call: call}})
+				_, _ = os.Stdout.WriteString(call.Name + "\n")
+			}
+		}()
+	}
+	select {}
+}
+
+// A daemon that is killed has recorded all that it has answered, and the next one goes on behind it.
+func TestKilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	rounds := 11
+	if testing.Short() {
+		rounds = 2
+	}
+	var files []string
+	for round := range rounds {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), beRecorder+"="+path)
+		out, err := child.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, child.Start())
+		answered := map[string]bool{}
+		until := 1 + rand.IntN(3000)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			answered[lines.Text()] = true
+			if len(answered) == until {
+				require.NoError(t, child.Process.Kill())
+			}
+		}
+		_ = child.Wait()
+		require.GreaterOrEqual(t, len(answered), until)
+
+		log, err := audit.Open(audit.Options{Path: path})
+		require.NoError(t, err)
+		require.NoError(t, log.Close())
+		summary, err := record.VerifyFiles(path)
+		require.NoError(t, err, "round %d", round)
+		require.True(t, summary.Compared)
+		for _, e := range entries(t, path) {
+			if e.Event == record.Outcome {
+				delete(answered, e.Command)
+			}
+		}
+		require.Empty(t, answered, "round %d", round)
+		if round%3 == 0 {
+			files = append(files, path+"."+strconv.Itoa(round))
+			require.NoError(t, os.Rename(path, files[len(files)-1]))
+		}
+	}
+	_, err := record.VerifyFiles(append(files, path)...)
+	require.NoError(t, err)
+}

@@ -1,0 +1,168 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
+)
+
+// A Log is an open record of who did what. It is a mgr.Recorder. Any number of goroutines may use it.
+type Log struct {
+	journal
+	opts    Options
+	schemas schemas
+	unlock  func()
+	close   sync.Once
+}
+
+// Options say what a Log records, and how surely. Every zero field but Path is a default, the strictest.
+type Options struct {
+	// Path is the file. Its directory must be there. Beside it is made a file that says where it ends,
+	// with ".head" behind the name.
+	Path string
+
+	// Arguments says whether arguments are kept in clear. A digest is kept always.
+	Arguments Arguments
+
+	// OnFailure says what becomes of commands that may change something while nothing can be recorded.
+	OnFailure Failure
+
+	// Sync says which records are on the disk, and not only with the kernel, before anybody is answered.
+	Sync Sync
+
+	// NoReads leaves out commands that only look, and succeed.
+	NoReads bool
+
+	// Logger is told when records cannot be written, and when they can again. nil: slog.Default().
+	Logger *slog.Logger
+}
+
+// Arguments says how arguments are recorded.
+type Arguments uint8
+
+// The ways to record arguments.
+const (
+	Digest Arguments = iota // their SHA-256
+	Clear                   // as they are too, up to 4 KiB, where the command describes them and nothing in them is secret
+)
+
+// A Failure says what becomes of commands while nothing can be recorded.
+type Failure uint8
+
+// The ways to deal with failure. What only looks goes on in each.
+const (
+	Refuse   Failure = iota // refuse what may change something
+	Continue                // go on, log it, and record afterwards how many records are missing
+)
+
+// Sync says what is brought to the disk, where it outlives a power cut. All records outlive the daemon.
+type Sync uint8
+
+// The ways to sync.
+const (
+	SyncWrites Sync = iota // what may change something: before it runs, and before it is answered
+	SyncNone               // nothing
+	SyncAll                // everything
+)
+
+// Open opens a log, which it makes where there is none, and records that it did. One that is there goes
+// on where it ends. It waits 10 s for another daemon that has it to end.
+func Open(o Options) (*Log, error) { return open(o, openFile) }
+
+func open(o Options, opener func(path string) (file, error)) (*Log, error) {
+	if o.Path == "" {
+		return nil, errors.New("the audit has no file; name one")
+	}
+	if o.Arguments > Clear || o.OnFailure > Continue || o.Sync > SyncAll {
+		return nil, errors.New("the audit has an option that does not exist")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	l := &Log{opts: o}
+	l.journal = journal{path: o.Path, log: o.Logger, opener: opener, durable: o.Sync != SyncNone}
+	l.turn.L = &l.mu
+	if err := l.start(); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return l, nil
+}
+
+// start opens the files, finds where the chain ends, and records that it goes on.
+func (l *Log) start() (err error) {
+	if l.head, err = openPrivate(record.HeadFile(l.path)); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			l.release()
+		}
+	}()
+	if l.unlock, err = sharedfile.Lock(record.HeadFile(l.path)); err != nil {
+		return err
+	}
+	opened, err := l.resume()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.add(&opened, time.Now())
+	if err := l.commit(l.last.Seq, l.durable); err != nil && l.opts.OnFailure == Refuse {
+		return err
+	}
+	return nil
+}
+
+// Err says why records cannot be written now; nil: they can.
+func (l *Log) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(l.writeErr, l.syncErr)
+}
+
+// Reopen writes all there is to the old file, and opens the one that has the name now. That happens by
+// itself within a second of a rename; who wants to be sure that nobody writes to the old file any more,
+// calls Reopen.
+func (l *Log) Reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looked = time.Time{}
+	for l.writing {
+		l.turn.Wait()
+	}
+	return l.write()
+}
+
+// Close records that the log ends, and closes it. What is recorded afterwards is lost.
+func (l *Log) Close() (err error) {
+	l.close.Do(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		now := time.Now()
+		l.summarize(now)
+		l.add(&record.Entry{Event: record.Closed}, now)
+		err = l.commit(l.last.Seq, l.durable)
+		for l.writing || l.syncing {
+			l.turn.Wait()
+		}
+		l.closed = true
+		l.release()
+	})
+	return err
+}
+
+func (l *Log) release() {
+	if l.file != nil {
+		_ = l.file.Close()
+	}
+	_ = l.head.Close()
+	if l.unlock != nil {
+		l.unlock()
+	}
+}

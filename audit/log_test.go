@@ -1,0 +1,108 @@
+package audit_test
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/audit"
+	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/schema"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A who is a credential.
+type who string
+
+func (w who) Subject() string { return string(w) }
+
+var described = &schema.Schema{Type: "object", Properties: map[string]*schema.Schema{"n": {Type: "integer"}}}
+
+var commands = []*mgr.Command{
+	{Name: "lease-get", Level: mgr.Read, Args: described},
+	{Name: "lease-add", Level: mgr.Write, Args: described},
+	{Name: "shutdown", Level: mgr.Admin},
+}
+
+// aCall returns a call as the manager makes them.
+func aCall(cmd *mgr.Command, arguments string) *mgr.Call {
+	call := &mgr.Call{
+		Name: "lease-sell", Command: cmd, Via: &mgr.Endpoint{Name: "/run/control.sock"},
+		Peer: transport.Peer{Transport: "unix", Session: "unix-7", Creds: []transport.Credential{who("uid:1000")}},
+	}
+	if cmd != nil {
+		call.Name = cmd.Name
+	}
+	if arguments != "" {
+		call.Arguments = wire.Value(arguments)
+	}
+	return call
+}
+
+// entries returns what a log holds.
+func entries(t *testing.T, path string) []record.Entry {
+	t.Helper()
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	var all []record.Entry
+	for e, err := range record.Read(f) {
+		require.NoError(t, err)
+		all = append(all, e)
+	}
+	return all
+}
+
+func open(t *testing.T, o audit.Options) *audit.Log {
+	t.Helper()
+	log, err := audit.Open(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = log.Close() })
+	return log
+}
+
+func TestLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "audit.jsonl")
+		log := open(t, audit.Options{Path: path, Arguments: audit.Clear})
+
+		write := aCall(commands[1], `{"n": 1}`)
+		require.NoError(t, log.Begin([]*mgr.Call{write}))
+		require.EqualValues(t, 2, write.Record)
+		time.Sleep(1500 * time.Microsecond)
+		log.End([]mgr.End{{Call: write, Duration: 1500 * time.Microsecond}})
+		log.End([]mgr.End{
+			{Call: aCall(commands[0], `{"n":2}`), Code: wire.CodeEmpty},
+			{Call: aCall(commands[1], ""), Code: wire.CodeForbidden, Duration: 2 * time.Second},
+			{Call: aCall(nil, `{"secret":1}`), Code: wire.CodeUnsupported},
+		})
+		log.Refused(transport.Refusal{
+			Transport: "https", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711},
+			Claim: transport.Claim{User: "ann", Password: "hunter2"}, Err: transport.ErrWrongCredentials,
+		})
+		log.Refused(transport.Refusal{Transport: "wss", Claim: transport.Claim{Token: "rpt_hunter2"}, Err: transport.ErrWrongCredentials})
+		require.NoError(t, log.Close())
+
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "hunter2")
+		if *update {
+			require.NoError(t, os.WriteFile("testdata/lines.jsonl", text, 0o600))
+		}
+		golden, err := os.ReadFile("testdata/lines.jsonl")
+		require.NoError(t, err)
+		require.Equal(t, strings.Split(string(golden), "\n"), strings.Split(string(text), "\n"))
+		summary, err := record.Verify(bytes.NewReader(text), nil)
+		require.NoError(t, err)
+		require.Equal(t, 9, summary.Records)
+	})
+}

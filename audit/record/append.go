@@ -1,0 +1,94 @@
+package record
+
+import (
+	"encoding/hex"
+	"strconv"
+	"time"
+)
+
+// MaxArguments is the longest text of arguments that an Entry has, in bytes. With it, no line is longer
+// than MaxLine.
+const MaxArguments = 4 << 10
+
+// MaxLine is how long a line can be, in bytes: all strings at their longest, each byte escaped.
+const MaxLine = 64 << 10
+
+// Append appends the line of an entry, without the newline. Every entry has one line, and every line
+// one entry. Members are in a fixed order, seq first and prev last; strings are cut to MaxText, and what
+// is not printable in them is escaped, so that a line stays one and drives no terminal.
+func (e *Entry) Append(dst []byte) []byte {
+	dst = append(dst, `{"seq":`...)
+	dst = strconv.AppendUint(dst, e.Seq, 10)
+	dst = append(dst, `,"time":"`...)
+	dst = appendTime(dst, e.Time)
+	dst = append(dst, `","event":`...)
+	dst = appendString(dst, string(e.Event))
+	dst = appendMember(dst, `,"principal":`, e.Principal)
+	dst = appendMember(dst, `,"claim":`, e.Claim)
+	dst = appendMember(dst, `,"transport":`, e.Transport)
+	dst = appendMember(dst, `,"address":`, e.Address)
+	dst = appendMember(dst, `,"listener":`, e.Listener)
+	dst = appendMember(dst, `,"session":`, e.Session)
+	dst = appendMember(dst, `,"command":`, e.Command)
+	dst = appendMember(dst, `,"access":`, e.Access)
+	dst = appendNumber(dst, `,"intent":`, e.Intent)
+	if !e.Digest.IsZero() {
+		dst = append(dst, `,"arguments-sha256":"`...)
+		dst = hex.AppendEncode(dst, e.Digest[:])
+		dst = append(dst, '"')
+	}
+	if e.Arguments != nil {
+		dst = append(dst, `,"arguments":`...)
+		dst = AppendCompact(dst, e.Arguments)
+	}
+	if e.Event.ended() {
+		dst = append(dst, `,"result":`...)
+		dst = strconv.AppendInt(dst, int64(e.Result), 10)
+		dst = append(dst, `,"duration":`...)
+		dst = appendSeconds(dst, e.Duration)
+	}
+	dst = appendMember(dst, `,"text":`, e.Text)
+	dst = appendNumber(dst, `,"count":`, e.Count)
+	dst = appendNumber(dst, `,"torn":`, uint64(max(e.Torn, 0)))
+	dst = appendNumber(dst, `,"missing-since":`, e.MissingSince)
+	dst = append(dst, `,"prev":"`...)
+	dst = hex.AppendEncode(dst, e.Prev[:])
+	return append(dst, `"}`...)
+}
+
+func appendMember(dst []byte, name, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	return appendString(append(dst, name...), text)
+}
+
+func appendNumber(dst []byte, name string, n uint64) []byte {
+	if n == 0 {
+		return dst
+	}
+	return strconv.AppendUint(append(dst, name...), n, 10)
+}
+
+// layout is RFC 3339 with microseconds, all of them, in UTC.
+const layout = "2006-01-02T15:04:05.000000Z"
+
+// appendTime appends a time. Nobody's clock says another year than one with four digits.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	if year := t.Year(); year < 0 || year > 9999 {
+		t = time.Time{}
+	}
+	return t.AppendFormat(dst, layout)
+}
+
+// appendSeconds appends a duration in seconds, with microseconds.
+func appendSeconds(dst []byte, d time.Duration) []byte {
+	micro := max(d, 0).Microseconds()
+	dst = strconv.AppendInt(dst, micro/1e6, 10)
+	dst = append(dst, '.')
+	fraction := micro%1e6 + 1e6 // a 1 and six digits
+	at := len(dst)
+	dst = strconv.AppendInt(dst, fraction, 10)
+	return append(dst[:at], dst[at+1:]...)
+}
