@@ -26,6 +26,7 @@ type Config struct {
 	Principal []Grant   `toml:"principal" json:"principal,omitempty"`
 	Auth      Auth      `toml:"auth" json:"auth"`
 	Limits    Limits    `toml:"limits" json:"limits"`
+	Audit     Audit     `toml:"audit" json:"audit"`
 
 	dir string // what relative paths are relative to
 }
@@ -69,6 +70,7 @@ func defaults() *Config {
 		LogLevel:  "info",
 		LogFormat: "text",
 		Access:    Access{Owner: true},
+		Audit:     Audit{Reads: true, Arguments: "digest", Sync: "writes", OnFailure: "refuse"},
 		Limits: Limits{
 			MaxFrame:           transport.DefaultMaxFrame,
 			MaxInFlight:        16,
@@ -156,6 +158,9 @@ func (c *Config) complete() error {
 		taken[l.place()] = i + 1
 	}
 	if _, err := access.NewPolicy(c.access()); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Audit.complete(c); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.Limits.check(); err != nil {

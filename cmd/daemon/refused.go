@@ -6,13 +6,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
 // A doorman logs handshakes that did not become conns: so many a second, and how many more there
 // were, since strangers may knock as often as they like.
 type doorman struct {
-	log *slog.Logger
+	log   *slog.Logger
+	audit *audit.Log // nil: none is kept
 
 	mu     sync.Mutex
 	second time.Time
@@ -25,6 +27,9 @@ const mostTold = 10
 
 // refused is told of a refusal.
 func (d *doorman) refused(r transport.Refusal) {
+	if d.audit != nil {
+		d.audit.Refused(r)
+	}
 	untold, tell := d.count(time.Now())
 	if untold > 0 {
 		d.log.Warn("more were refused", "count", untold)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/std"
 )
@@ -25,6 +27,7 @@ type daemon struct {
 	manager *mgr.CommandMgr
 	id      *identity
 	log     *slog.Logger
+	audit   *audit.Log // nil: none is kept
 	door    *doorman
 	sockets []way
 	stop    context.CancelFunc
@@ -45,19 +48,27 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
 	d.log = slog.New(config.logHandler(stderr, &d.level))
-	d.door = &doorman{log: d.log}
 	if err := makeStateDir(config.StateDir); err != nil {
 		return 1, err
 	}
+	if d.audit, err = config.Audit.open(d.log); err != nil {
+		return 1, err
+	}
+	d.door = &doorman{log: d.log, audit: d.audit}
 	if d.id, err = identify(config, d.log); err != nil {
 		return 1, err
 	}
-	d.manager = mgr.New(&mgr.Options{
+	options := &mgr.Options{
 		Authorizer: d.id.policy,
 		Logger:     d.log,
 		Observer:   d.stats.Observer(),
 		Limits:     config.Limits.manager(),
-	})
+	}
+	if d.audit != nil {
+		options.Recorder = d.audit
+		defer func() { err = errors.Join(err, d.audit.Close()) }()
+	}
+	d.manager = mgr.New(options)
 	if err := d.manager.Register(d.commands()...); err != nil {
 		return 1, err
 	}
@@ -72,7 +83,12 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 
 // commands are what the daemon can be asked to do, apart from what every manager can.
 func (d *daemon) commands() []mgr.Command {
+	var recorded []mgr.Command
+	if d.audit != nil {
+		recorded = d.audit.Commands()
+	}
 	return slices.Concat(
+		recorded,
 		[]mgr.Command{
 			std.Version(Version, ""),
 			std.BuildReport(),

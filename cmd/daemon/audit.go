@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/rudderpost/rudderpost/audit"
+)
+
+// Audit says where it is recorded who did what, and how. Without a file nothing is.
+type Audit struct {
+	File      string `toml:"file" json:"file,omitempty"`
+	Reads     bool   `toml:"reads" json:"reads"`
+	Arguments string `toml:"arguments" json:"arguments"`
+	Sync      string `toml:"sync" json:"sync"`
+	OnFailure string `toml:"on-failure" json:"on-failure"`
+}
+
+var (
+	auditArguments = map[string]audit.Arguments{"digest": audit.Digest, "clear": audit.Clear}
+	auditSyncs     = map[string]audit.Sync{"writes": audit.SyncWrites, "none": audit.SyncNone, "all": audit.SyncAll}
+	auditFailures  = map[string]audit.Failure{"refuse": audit.Refuse, "continue": audit.Continue}
+)
+
+// complete checks the values.
+func (a *Audit) complete(c *Config) error {
+	var errs []error
+	if a.File != "" {
+		a.File = c.absolute(a.File)
+	}
+	if _, ok := auditArguments[a.Arguments]; !ok {
+		errs = append(errs, fmt.Errorf("audit.arguments: %q is neither digest nor clear", a.Arguments))
+	}
+	if _, ok := auditSyncs[a.Sync]; !ok {
+		errs = append(errs, fmt.Errorf("audit.sync: %q is none of writes, none and all", a.Sync))
+	}
+	if _, ok := auditFailures[a.OnFailure]; !ok {
+		errs = append(errs, fmt.Errorf("audit.on-failure: %q is neither refuse nor continue", a.OnFailure))
+	}
+	return errors.Join(errs...)
+}
+
+// open opens the record, if there is to be one.
+func (a *Audit) open(log *slog.Logger) (*audit.Log, error) {
+	if a.File == "" {
+		return nil, nil
+	}
+	return audit.Open(audit.Options{
+		Path: a.File, NoReads: !a.Reads, Logger: log,
+		Arguments: auditArguments[a.Arguments], Sync: auditSyncs[a.Sync], OnFailure: auditFailures[a.OnFailure],
+	})
+}
