@@ -95,12 +95,9 @@ func endOf(f file, size int64) (ending, error) {
 	if size == 0 {
 		return ending{}, nil
 	}
-	var begin [len(beginning)]byte
-	if n, _ := f.ReadAt(begin[:], 0); size > record.MaxLine || string(begin[:n]) != beginning[:n] {
+	var begin [len(record.Beginning)]byte
+	if n, _ := f.ReadAt(begin[:], 0); size > record.MaxLine || string(begin[:n]) != record.Beginning[:n] {
 		return ending{}, errNoLog
 	}
 	return ending{}, f.Truncate(0)
 }
-
-// beginning is what every record begins with.
-const beginning = `{"seq":`

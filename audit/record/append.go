@@ -13,11 +13,14 @@ const MaxArguments = 4 << 10
 // MaxLine is how long a line can be, in bytes: all strings at their longest, each byte escaped.
 const MaxLine = 64 << 10
 
+// Beginning is what every line begins with.
+const Beginning = `{"seq":`
+
 // Append appends the line of an entry, without the newline. Every entry has one line, and every line
 // one entry. Members are in a fixed order, seq first and prev last; strings are cut to MaxText, and what
 // is not printable in them is escaped, so that a line stays one and drives no terminal.
 func (e *Entry) Append(dst []byte) []byte {
-	dst = append(dst, `{"seq":`...)
+	dst = append(dst, Beginning...)
 	dst = strconv.AppendUint(dst, e.Seq, 10)
 	dst = append(dst, `,"time":"`...)
 	dst = appendTime(dst, e.Time)

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,12 @@ func HeadFile(path string) string { return path + ".head" }
 
 // Append appends the head as its file has it: the number in 20 digits, the hash, and a newline.
 func (h Head) Append(dst []byte) []byte {
-	return fmt.Appendf(dst, "%020d %s\n", h.Seq, h.Hash)
+	var digits [20]byte
+	for i, n := len(digits)-1, h.Seq; i >= 0; i, n = i-1, n/10 {
+		digits[i] = byte('0' + n%10)
+	}
+	dst = append(append(dst, digits[:]...), ' ')
+	return append(hex.AppendEncode(dst, h.Hash[:]), '\n')
 }
 
 // String is the number and the hash, as ParseHead takes them.

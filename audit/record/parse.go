@@ -19,6 +19,9 @@ func Parse(text []byte) (Entry, error) {
 	if len(text) > MaxLine {
 		return Entry{}, fmt.Errorf("it is longer than %d bytes", MaxLine)
 	}
+	if !bytes.HasPrefix(text, []byte(Beginning)) {
+		return Entry{}, errors.New("it is no record: it does not begin with " + Beginning)
+	}
 	var l line
 	if err := json.Unmarshal(text, &l, json.RejectUnknownMembers(true)); err != nil {
 		return Entry{}, fmt.Errorf("it is no record: %w", err)

@@ -16,7 +16,7 @@ type Summary struct {
 	Records     int
 	Head        Head   // of Last: worth noting elsewhere
 	Compared    bool   // a head was there to compare with
-	Torn        int    // unfinished records that a crash has left; nobody was told that those are written
+	Torn        int    // bytes at the end of files that are no whole record; nobody was told that those are written
 	Lost        uint64 // records that could not be written, as the log says itself
 	Suppressed  uint64 // refusals without a record of their own, as the log says itself
 }
@@ -122,7 +122,7 @@ func (v *verifier) read(name string, r io.Reader) error {
 	}
 	// What is unfinished at the end was not followed by anything: a crash has left it, or somebody
 	// writes it just now. A record that was damaged is missed further on, or by the head.
-	v.Torn += len(v.tail) - v.record
+	v.Torn += v.torn()
 	v.tail = v.tail[:v.record]
 	v.junk = nil
 	return nil
@@ -169,7 +169,7 @@ func (v *verifier) follow(e Entry, text []byte) error {
 // fits says why a record does not belong behind the one before.
 func (v *verifier) fits(e Entry) error {
 	next := v.Last.Seq + 1
-	torn := max(len(v.tail)-v.record-1, 0)
+	torn := v.torn()
 	switch {
 	case e.MissingSince == next && e.Event == Opened && e.Seq > next:
 		return v.problem(v.line, e.Seq, "the records %d to %d were missing when the daemon started: somebody has cut them off, or the power failed before they were on the disk", next, e.Seq-1)
@@ -186,6 +186,9 @@ func (v *verifier) fits(e Entry) error {
 	}
 	return nil
 }
+
+// torn is how much stands behind the last record, without the newline that ends it.
+func (v *verifier) torn() int { return max(len(v.tail)-v.record-1, 0) }
 
 // end compares where the log ends with where it should.
 func (v *verifier) end(name string) error {

@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return err
 		},
 	}
-	cmd.AddCommand(userCommand(stdin, stdout), tokenCommand(stdout), pkiCommand(stdout))
+	cmd.AddCommand(userCommand(stdin, stdout), tokenCommand(stdout), pkiCommand(stdout), auditCommand(stdout))
 	flags := cmd.Flags()
 	flags.SetInterspersed(true)
 	flags.StringVarP(&o.socket, "socket", "s", "", "where the daemon is: `URL`, such as unix:///path or tls://host:port (default: rudderpostd's own place)")

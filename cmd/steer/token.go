@@ -88,20 +88,28 @@ func parseExpires(text string, now time.Time) (time.Time, error) {
 	if text == "never" {
 		return time.Time{}, nil
 	}
+	if at, ok := parseMoment(text, now, 1); ok {
+		return at, nil
+	}
+	return time.Time{}, fmt.Errorf("--expires %q is no time; write one like 24h, 90d, 2027-01-01, 2027-01-01T12:00:00Z or never", text)
+}
+
+// parseMoment reads a time, or how far it is from now: forwards (1) or backwards (-1).
+func parseMoment(text string, now time.Time, direction int) (time.Time, bool) {
 	if number, days := strings.CutSuffix(text, "d"); days {
 		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
-			return now.AddDate(0, 0, int(n)), nil
+			return now.AddDate(0, 0, direction*int(n)), true
 		}
 	}
 	if d, err := time.ParseDuration(text); err == nil {
-		return now.Add(d), nil
+		return now.Add(time.Duration(direction) * d), true
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if at, err := time.Parse(layout, text); err == nil {
-			return at, nil
+			return at, true
 		}
 	}
-	return time.Time{}, fmt.Errorf("--expires %q is no time; write one like 24h, 90d, 2027-01-01, 2027-01-01T12:00:00Z or never", text)
+	return time.Time{}, false
 }
 
 func showExpires(at time.Time) string {
