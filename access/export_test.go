@@ -1,0 +1,17 @@
+package access
+
+// What tests compare with something slow and obvious.
+var (
+	MatchesGlob  = matchesGlob
+	ParsePointer = parsePointer
+	Find         = find
+)
+
+// MaxRows is for how many commands verdicts are remembered.
+const MaxRows = maxRows
+
+// IsValue reports whether an argument that is looked at is one of the values of a rule.
+func IsValue(value any, argument []byte) bool {
+	s, err := scalarOf(value)
+	return err == nil && s.is(argument)
+}
