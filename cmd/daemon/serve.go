@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/std"
@@ -101,6 +102,7 @@ func (d *daemon) commands() []mgr.Command {
 		std.Config("Rudderpost", func() any { return d.config }),
 		std.LogLevel(&d.level),
 		std.Sessions(d.manager),
+		access.Commands(d.id.policy, d.manager),
 		d.stats.Commands(),
 	)
 }
