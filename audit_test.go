@@ -20,10 +20,10 @@ import (
 	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/quic"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/transport/websocket"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -141,8 +141,8 @@ transport = "tcp"
 address = "127.0.0.1:7743"
 pki = "auto"
 [[listen]]
-transport = "quic"
-address = "127.0.0.1:7743"
+transport = "websocket"
+address = "127.0.0.1:7744"
 pki = "auto"
 [audit]
 file = "run/audit.jsonl"
@@ -152,7 +152,7 @@ sync = "none"
 	for round := range 6 {
 		d := start(t, dir, nil, program(t, "rudderpostd"), "-c", config)
 		d.listening(t)
-		eventually(t, func() bool { return strings.Contains(d.out.String(), "quic://") }, "it does not listen everywhere")
+		eventually(t, func() bool { return strings.Contains(d.out.String(), "wss://") }, "it does not listen everywhere")
 		var mu sync.Mutex
 		told := map[string]int{} // replies, by session
 		var clients sync.WaitGroup
@@ -160,7 +160,7 @@ sync = "none"
 		pki := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
 		for _, dialer := range []transport.Dialer{
 			&unix.Transport{Path: dir + "/run/s"}, &unix.Transport{Path: dir + "/run/s"},
-			&tcp.Transport{Address: "127.0.0.1:7743", Client: pki}, &quic.Transport{Address: "127.0.0.1:7743", Client: pki},
+			&tcp.Transport{Address: "127.0.0.1:7743", Client: pki}, &websocket.Transport{Address: "127.0.0.1:7744", Client: pki},
 		} {
 			c, err := client.Dial(ctx, dialer)
 			require.NoError(t, err)
