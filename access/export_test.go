@@ -1,5 +1,7 @@
 package access
 
+import "github.com/rudderpost/rudderpost/transport"
+
 // What tests compare with something slow and obvious.
 var (
 	MatchesGlob  = matchesGlob
@@ -15,3 +17,6 @@ func IsValue(value any, argument []byte) bool {
 	s, err := scalarOf(value)
 	return err == nil && s.is(argument)
 }
+
+// Given is what access-explain makes of subjects.
+func (p *Policy) Given(subjects []string) ([]transport.Credential, error) { return p.given(subjects) }

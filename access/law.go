@@ -160,7 +160,7 @@ type command struct {
 }
 
 // maxRows is for how many commands verdicts are remembered; that is more than a daemon has.
-const maxRows = 4096
+const maxRows = 1024
 
 // row returns what each role says of a command that exists.
 func (l *law) row(c *mgr.Command) []verdict {
