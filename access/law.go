@@ -111,10 +111,7 @@ func (l *law) addPrincipal(p Principal) error {
 
 // addOwner adds what is so where Principals say nothing else.
 func (l *law) addOwner() {
-	defaults := map[string]string{"uid:0": "admin", self: "admin", socketGroup: "monitor"}
-	if own := strconv.Itoa(os.Geteuid()); own != nobody {
-		defaults["uid:"+own] = "admin"
-	}
+	defaults := map[string]string{"uid:0": "admin", "uid:" + strconv.Itoa(os.Geteuid()): "admin", self: "admin", socketGroup: "monitor"}
 	for subject, role := range defaults {
 		if _, named := l.grants[subject]; !named {
 			l.grants[subject] = grant{subject, fromDefault, l.byName[role]}

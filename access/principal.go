@@ -1,7 +1,6 @@
 package access
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,9 +38,6 @@ const (
 	socketGroup = "socket-group" // whoever is in the group of the socket
 )
 
-// Nobody is the number of each user, and each group, that has none in the user namespace of the daemon.
-const nobody = "65534"
-
 func checkSubject(subject string, others []string) error {
 	if subject == self || subject == socketGroup {
 		return nil
@@ -53,11 +49,8 @@ func checkSubject(subject string, others []string) error {
 	names := make([]string, 0, len(kinds)+2)
 	for _, kind := range kinds {
 		if colon && kind.name == name {
-			switch {
-			case !kind.is(value):
+			if !kind.is(value) {
 				return fmt.Errorf("behind %q belongs %s", name+":", kind.form)
-			case subject == "uid:"+nobody || subject == "gid:"+nobody:
-				return errors.New(nobody + " is not one: it is the number of all that have none in the daemon's user namespace")
 			}
 			return nil
 		}

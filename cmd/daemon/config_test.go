@@ -127,7 +127,6 @@ func TestCheckListeners(t *testing.T) {
 		{"a role's pointer", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\narguments = [{ commands = [\"*\"], pointer = \"zone\", values = [\"a\"] }]\n", `pointer`},
 		{"a role's values", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\narguments = [{ commands = [\"*\"], pointer = \"/zone\", values = [[\"a\"]] }]\n", `value`},
 		{"a role's key", oneSocket + "[[role]]\nname = \"x\"\nalow = [\"read\"]\n", `there is no key "role.alow"; did you mean allow?`},
-		{"the overflow user", oneSocket + "[[principal]]\nsubject = \"uid:65534\"\nrole = \"admin\"\n", `uid:65534`},
 		{"no port", aListener("tcp", "address = \"127.0.0.1\"\npki = \"auto\""), `address: "127.0.0.1" is no host:port`},
 		{"a word for a port", aListener("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is no port`},
 		{"a path for tcp", aListener("tcp", anAddress+"path = \"x\"\npki = \"auto\""), "path: is no matter of tcp; its keys are address, pki"},

@@ -11,8 +11,9 @@ import (
 )
 
 // Cred is what the kernel says about a peer: who it was when it connected or, for a daemon, when it
-// began to listen. The numbers are those of our own user namespace; a user who has none here is
-// 65534, whoever it claims to be in its own.
+// began to listen. The numbers are those of our own user namespace. Who has none here, whoever it claims
+// to be in its own, is 65534 to the kernel and so are all others without one: its subject is "unmapped",
+// and groups without a number are left out.
 type Cred struct {
 	UID, GID uint32   // effective
 	Groups   []uint32 // GID, and all others that the peer is in
@@ -29,9 +30,10 @@ func newCred(uid, gid uint32, groups []uint32, pid int32, socket uint32) Cred {
 	if !slices.Contains(groups, gid) {
 		groups = slices.Insert(groups, 0, gid)
 	}
+	groups = mapped(groups)
 	return Cred{
 		UID: uid, GID: gid, Groups: groups, PID: pid, subject: subject(uid),
-		member: socket != noGroup && slices.Contains(groups, socket),
+		member: socket != none && slices.Contains(groups, socket),
 	}
 }
 
@@ -50,7 +52,12 @@ func (c Cred) GroupIDs() []uint32 { return c.Groups }
 // when the listener opened. Of a daemon that was dialed nobody asks that.
 func (c Cred) InSocketGroup() bool { return c.member }
 
-func subject(uid uint32) string { return "uid:" + strconv.FormatUint(uint64(uid), 10) }
+func subject(uid uint32) string {
+	if uid == unmappedUID() && uid != none {
+		return "unmapped"
+	}
+	return "uid:" + strconv.FormatUint(uint64(uid), 10)
+}
 
 // peerCreds asks the kernel who is at the other end of a socket, whose file is of a group.
 func peerCreds(raw syscall.RawConn, socket uint32) (creds []transport.Credential, err error) {

@@ -15,5 +15,5 @@ var TempName = tempName
 var Connect = connect
 
 func NewConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig) (*transport.Stream, error) {
-	return newConn(sock, addr, cfg, noGroup)
+	return newConn(sock, addr, cfg, none)
 }

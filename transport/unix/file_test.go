@@ -35,7 +35,7 @@ func TestModeFromTheFirstInstant(t *testing.T) {
 					want = 0o600
 				}
 				var stop atomic.Bool
-				var seen int
+				var seen atomic.Int64
 				var watcher sync.WaitGroup
 				watcher.Go(func() {
 					for !stop.Load() {
@@ -43,21 +43,20 @@ func TestModeFromTheFirstInstant(t *testing.T) {
 						if err != nil {
 							continue
 						}
-						seen++
+						seen.Add(1)
 						if got := info.Mode(); got != want|fs.ModeSocket {
 							t.Errorf("the path was there with mode %v", got)
 							return
 						}
 					}
 				})
-				for range 25 {
+				for i := 0; i < 25 || seen.Load() == 0; i++ { // on a busy machine nobody may have looked
 					require.Equal(t, "ok", c.ask(t, "listen %o %s", mode, path))
 					require.Equal(t, c.hello(), helloAt(t, path))
 					require.Equal(t, "ok", c.ask(t, "close"))
 				}
 				stop.Store(true)
 				watcher.Wait()
-				require.NotZero(t, seen)
 				require.Empty(t, names(t, path))
 			})
 		}

@@ -6,21 +6,18 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 )
 
-// noGroup is the number of no group.
-const noGroup = 1<<32 - 1
-
-// nogroup is the number of all groups that have none in our user namespace: who seems to be in it may be
-// in another.
-const nogroup = 65534
+// none is the number of no user and of no group.
+const none = 1<<32 - 1
 
 // groupOf returns the group of a socket file.
 func groupOf(info fs.FileInfo) uint32 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || stat.Gid == nogroup {
-		return noGroup
+	if !ok || stat.Gid == unmappedGID() {
+		return none
 	}
 	return stat.Gid
 }
@@ -29,7 +26,16 @@ func groupOf(info fs.FileInfo) uint32 {
 func groupAt(addr net.Addr) uint32 {
 	info, err := os.Lstat(addr.String())
 	if err != nil || info.Mode().Type() != fs.ModeSocket {
-		return noGroup
+		return none
 	}
 	return groupOf(info)
+}
+
+// mapped returns the groups that have a number of their own.
+func mapped(groups []uint32) []uint32 {
+	unmapped := unmappedGID()
+	if !slices.Contains(groups, unmapped) {
+		return groups
+	}
+	return slices.DeleteFunc(slices.Clone(groups), func(gid uint32) bool { return gid == unmapped })
 }

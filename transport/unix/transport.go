@@ -100,7 +100,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 		MaxFrame:     cmp.Or(t.MaxFrame, transport.ClientMaxFrame),
 		Idle:         -1,
 		FrameTimeout: t.FrameTimeout,
-	}, noGroup)
+	}, none)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "unix", Addr: t.addr(), Err: err}
 	}
