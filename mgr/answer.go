@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -166,7 +167,17 @@ func (m *CommandMgr) tell(a *answer) {
 	m.log.LogAttrs(m.background, level, "command",
 		slog.String("peer", call.Peer.String()),
 		slog.String("session", call.Peer.Session),
-		slog.String("command", wire.Shorten(call.Name)),
+		slog.String("command", call.shown()),
 		slog.Int("result", int(a.code)),
 		slog.Duration("duration", a.took))
+}
+
+// shown is the command's name as a log may have it. One that there is not may have anything in it, also
+// what drives a terminal or hides the rest of a line.
+func (c *Call) shown() string {
+	if c.Command != nil {
+		return c.Name
+	}
+	quoted := strconv.Quote(wire.Shorten(c.Name))
+	return quoted[1 : len(quoted)-1]
 }

@@ -73,7 +73,7 @@ func CallOf(ctx context.Context) (*Call, bool) {
 
 // LogValue implements slog.LogValuer: who asked for what, never the arguments.
 func (c *Call) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("peer", c.Peer.String()), slog.String("command", c.Name))
+	return slog.GroupValue(slog.String("peer", c.Peer.String()), slog.String("command", c.shown()))
 }
 
 type callKey struct{}

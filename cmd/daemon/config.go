@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rudderpost/rudderpost/access"
@@ -222,9 +224,27 @@ func (c *Config) logLevel() (level slog.Level) {
 }
 
 func (c *Config) logHandler(w io.Writer, level slog.Leveler) slog.Handler {
-	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
-		return slog.NewJSONHandler(w, o)
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: printable})
 	}
-	return slog.NewTextHandler(w, o)
+	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}) // it quotes what is not printable
+}
+
+// printable keeps what strangers say from driving the terminal of whoever reads the log: JSON allows
+// more in a string than a terminal should see.
+func printable(_ []string, a slog.Attr) slog.Attr {
+	text := ""
+	switch v := a.Value.Any().(type) {
+	case string:
+		text = v
+	case error:
+		text = v.Error()
+	default:
+		return a
+	}
+	if quoted := strconv.Quote(text); strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) && r != '\n' }) {
+		text = quoted[1 : len(quoted)-1]
+	}
+	a.Value = slog.StringValue(text)
+	return a
 }
