@@ -3,13 +3,13 @@ package access
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/internal/userns"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 )
@@ -112,8 +112,8 @@ func (l *law) addPrincipal(p Principal) error {
 // addOwner adds what is so where Principals say nothing else.
 func (l *law) addOwner() {
 	defaults := map[string]string{"uid:0": "admin", self: "admin", socketGroup: "monitor"}
-	if own := strconv.Itoa(os.Geteuid()); own != nobody {
-		defaults["uid:"+own] = "admin"
+	if uid, ours := userns.Self(); ours {
+		defaults["uid:"+strconv.Itoa(uid)] = "admin"
 	}
 	for subject, role := range defaults {
 		if _, named := l.grants[subject]; !named {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/rudderpost/rudderpost/internal/userns"
 )
 
 // A Principal gives a credential a role.
@@ -39,8 +41,8 @@ const (
 	socketGroup = "socket-group" // whoever is in the group of the socket
 )
 
-// Nobody is the number of each user, and each group, that has none in the user namespace of the daemon.
-const nobody = "65534"
+// nobody is the number of each user, and each group, that has none in the user namespace of the daemon.
+var nobody = strconv.Itoa(userns.Nobody)
 
 func checkSubject(subject string, others []string) error {
 	if subject == self || subject == socketGroup {

@@ -1,9 +1,9 @@
 package mgr
 
 import (
-	"os"
 	"strconv"
 
+	"github.com/rudderpost/rudderpost/internal/userns"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
@@ -18,18 +18,15 @@ type Authorizer interface {
 
 // Owner returns the Authorizer that is used unless there is another: the user that the daemon runs
 // as, root, and the daemon itself may do everything; members of the group of the UNIX socket that they
-// came through may read; everybody else may do nothing. A daemon that runs as 65534 is nobody's: that is
-// the number of every user who has none in its user namespace.
+// came through may read; everybody else may do nothing. The daemon's own user is left out where others
+// have its number: it is 65534 in a user namespace that has no numbers for some.
 func Owner() Authorizer {
 	o := owner{"uid:0": true, selfSubject: true}
-	if uid := os.Geteuid(); uid != nobody {
+	if uid, ours := userns.Self(); ours {
 		o["uid:"+strconv.Itoa(uid)] = true
 	}
 	return o
 }
-
-// nobody is the number of users who have none here.
-const nobody = 65534
 
 type owner map[string]bool
 

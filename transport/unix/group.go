@@ -7,19 +7,18 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/userns"
 )
 
 // noGroup is the number of no group.
 const noGroup = 1<<32 - 1
 
-// nogroup is the number of all groups that have none in our user namespace: who seems to be in it may be
-// in another.
-const nogroup = 65534
-
-// groupOf returns the group of a socket file.
+// groupOf returns the group of a socket file. userns.Nobody is none: whoever seems to be in it may be in
+// another group.
 func groupOf(info fs.FileInfo) uint32 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || stat.Gid == nogroup {
+	if !ok || stat.Gid == userns.Nobody {
 		return noGroup
 	}
 	return stat.Gid
