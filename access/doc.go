@@ -2,12 +2,18 @@
 // clients than its own user.
 //
 // A client has credentials, which its transport has proven. A [Principal] gives one of them a role;
-// a user's and a token's role stands in their file (package secrets). A role allows levels of access:
+// a user's and a token's role stands in their file (package secrets). A [Role] is a list of what it
+// allows and denies: levels of access, commands, and globs of commands; and rules on their arguments.
+// Three are built in:
 //
 //	monitor    read
 //	operator   read, write
 //	admin      read, write, admin
 //
-// What has not been allowed is refused. Subjects are compared as they are: there are no patterns, and
-// no two ways to write one.
+// What no role of a client allows is refused, and what one of them denies too, whatever the others allow.
+// Without a word the daemon's own user, root and the daemon itself are admin, members of the group of a
+// UNIX socket are monitors, and everybody else is nothing. Subjects are compared as they are: there are no
+// patterns, and no two ways to write one.
+//
+// [Policy.Explain], and the command access-explain, say by which rule a call is allowed or refused.
 package access

@@ -23,3 +23,24 @@ func ExampleNewPolicy() {
 	// Output:
 	// principal 1, "uid:ann": behind "uid:" belongs the number of a user, such as uid:1000
 }
+
+func ExampleRole() {
+	policy, err := access.NewPolicy(access.Options{
+		Roles: []access.Role{{
+			Name:  "dns",
+			Allow: []string{"read", "zone-*"},
+			Deny:  []string{"zone-flush"},
+			Arguments: []access.ArgumentRule{
+				{Commands: []string{"zone-*"}, Pointer: "/zone", Values: []any{"example", "example.net"}},
+			},
+		}},
+		Principals: []access.Principal{{Subject: "gid:27", Role: "dns"}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(policy.Roles())
+	// Output:
+	// [monitor operator admin dns]
+}

@@ -42,6 +42,6 @@ func credsOf(state tls.ConnectionState, p *proof) []transport.Credential {
 			creds = append(creds, Cert{name, leaf, "cert:" + name, p})
 		}
 	}
-	print := FingerprintOf(leaf)
-	return append(creds, CertSHA256{print, leaf, print.Subject(), p})
+	fingerprint := FingerprintOf(leaf)
+	return append(creds, CertSHA256{fingerprint, leaf, fingerprint.Subject(), p})
 }
