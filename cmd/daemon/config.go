@@ -233,7 +233,7 @@ func (c *Config) logHandler(w io.Writer, level slog.Leveler) slog.Handler {
 // printable keeps what strangers say from driving the terminal of whoever reads the log: JSON allows
 // more in a string than a terminal should see.
 func printable(_ []string, a slog.Attr) slog.Attr {
-	text := ""
+	var text string
 	switch v := a.Value.Any().(type) {
 	case string:
 		text = v
