@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rudderpost/rudderpost/wire"
@@ -34,7 +35,7 @@ type demand struct {
 }
 
 func parseDemand(rule ArgumentRule) (*demand, error) {
-	d := &demand{commands: rule.Commands, pointer: rule.Pointer}
+	d := &demand{commands: slices.Clone(rule.Commands), pointer: rule.Pointer}
 	if len(rule.Commands) == 0 {
 		return nil, errors.New("commands: it is about none; \"*\" is all")
 	}

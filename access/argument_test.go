@@ -43,6 +43,10 @@ func TestArguments(t *testing.T) {
 		{"/zone", []any{"é"}, `{"zone":"e\u0301"}`, false}, // the same letter, otherwise composed
 		{"/zone", []any{"😀"}, `{"zone":"\uD83D\uDE00"}`, true},
 
+		{"/zone", []any{"\b\f\n\r\t/\\\"Aÿ"}, `{"zone":"\b\f\n\r\t\/\\\"\u0041\u00Ff"}`, true},
+		{"/zone", []any{"\n"}, `{"zone":"\\n"}`, false},
+		{"/zone", []any{"x"}, `{"a\"b":"\\","zone":"x"}`, true},
+
 		{"", []any{"example"}, `"example"`, true},
 		{"/", []any{1}, `{"":1}`, true},
 		{"/a~1b/m~0n", []any{1}, `{"a/b":{"m~n":1}}`, true},

@@ -56,6 +56,9 @@ func TestExplain(t *testing.T) {
 	}
 	require.Equal(t, []string{`the user "bob" has the role "gone", which does not exist; the roles are monitor, operator, admin, dns`}, p.Unknown())
 	require.Equal(t, []string{"monitor", "operator", "admin", "dns"}, p.Roles())
+	ann := d.proves(transport.Claim{User: "ann", Password: "correct horse"})
+	require.Equal(t, access.Decision{Allowed: true, Role: "dns", Rule: `"user:ann" has the role "dns" in its file, which allows "zone-*"`},
+		p.Explain(&mgr.Call{Name: "zone-del", Command: &mgr.Command{Name: "zone-del", Level: mgr.Write}, Peer: transport.Peer{Creds: []transport.Credential{ann}}}))
 	bob := d.proves(transport.Claim{User: "bob", Password: "correct horse"})
 	require.Equal(t, nothing, allowed(p, bob))
 }

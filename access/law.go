@@ -3,7 +3,11 @@ package access
 import (
 	"errors"
 	"fmt"
+<<<<<<< HEAD
 	"os"
+=======
+	"slices"
+>>>>>>> wt-access
 	"strconv"
 	"strings"
 	"sync"
@@ -48,7 +52,7 @@ const (
 func newLaw(o Options) (*law, error) {
 	l := &law{
 		byName: map[string]*role{}, grants: map[string]grant{}, groups: map[uint32]grant{},
-		kinds: o.Kinds, users: o.Users, tokens: o.Tokens,
+		kinds: slices.Clone(o.Kinds), users: o.Users, tokens: o.Tokens,
 	}
 	l.rows.Store(&map[command][]verdict{})
 	for _, r := range builtin {

@@ -52,8 +52,7 @@ func NewPolicy(o Options) (*Policy, error) {
 }
 
 // Update replaces all that the Policy says, also for conns that are open: each call is decided by the
-// old options or by the new ones, never by some of both. After an error the old ones stay. What the
-// options hold is not to be changed afterwards.
+// old options or by the new ones, never by some of both. After an error the old ones stay.
 func (p *Policy) Update(o Options) error {
 	l, err := newLaw(o)
 	if err != nil {

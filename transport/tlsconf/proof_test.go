@@ -1,6 +1,7 @@
 package tlsconf_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"os"
 	"path/filepath"
@@ -117,6 +118,29 @@ func TestAskingCostsNothing(t *testing.T) {
 	for _, cred := range s.proves(t, s.client) {
 		require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = cred.Revoked(), cred.Subject() }))
 	}
+}
+
+// BenchmarkRevoked measures a question whose answer is known, and one after the files have changed.
+func BenchmarkRevoked(b *testing.B) {
+	dir := b.TempDir()
+	server, err := tlsconf.Auto(dir, nil)
+	require.NoError(b, err)
+	config, err := server.Config(tls.RequireAndVerifyClientCert)
+	require.NoError(b, err)
+	client, err := tlsconf.ClientFrom(dir, "").Config("localhost")
+	require.NoError(b, err)
+	state := connect(b, config, client).ok(b).atServer
+	b.Run("known", func(b *testing.B) {
+		cred := server.Creds(state)[0].(transport.Revocable)
+		for b.Loop() {
+			_ = cred.Revoked()
+		}
+	})
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			_ = server.Creds(state)[0].(transport.Revocable).Revoked()
+		}
+	})
 }
 
 // What nobody keeps an eye on is never revoked; a Server that has not read its files vouches for nobody.
