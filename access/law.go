@@ -3,11 +3,8 @@ package access
 import (
 	"errors"
 	"fmt"
-<<<<<<< HEAD
 	"os"
-=======
 	"slices"
->>>>>>> wt-access
 	"strconv"
 	"strings"
 	"sync"
