@@ -88,6 +88,8 @@ func TestReadme(t *testing.T) {
 	ran := 0
 	for _, b := range blocks(t, "README.md") {
 		switch {
+		case strings.HasPrefix(b.remark, "save as "):
+			require.NoError(t, os.WriteFile(filepath.Join(dir, strings.TrimPrefix(b.remark, "save as ")), []byte(b.text), 0o600))
 		case b.remark == "output":
 			requireOutput(t, b, last)
 		case b.language != "sh":

@@ -128,7 +128,7 @@ func (d *daemon) proof(l *Listen, url string) string {
 		if l.Mode != "" {
 			mode = ", mode " + l.Mode
 		}
-		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command: steer -s %s whoami", mode, d.owners(), word(url))
+		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command%s: steer -s %s whoami", mode, d.owners(), l.groupToo(d.config), word(url))
 	case l.Anonymous != "":
 		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, l.ceiling(), url)
 	case l.PKI == "auto" && len(l.AllowOrigins) == 0:
@@ -143,6 +143,14 @@ func (d *daemon) proof(l *Listen, url string) string {
 		ca = word(filepath.Join(d.id.pki, tlsconf.CACert))
 	}
 	return "; by " + d.secretFlag() + ": steer -s " + url + " --ca " + ca + " " + d.secretFlags() + " whoami"
+}
+
+// groupToo says that the group of the socket may read, where its members may connect.
+func (l *Listen) groupToo(c *Config) string {
+	if !c.Access.Owner || l.permissions&0o020 == 0 {
+		return ""
+	}
+	return ", and members of its group may read"
 }
 
 // orSecret says that a password or token will do too, where that is so.
