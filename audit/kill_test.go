@@ -75,11 +75,14 @@ func TestKilled(t *testing.T) {
 		summary, err := record.VerifyFiles(path)
 		require.NoError(t, err, "round %d", round)
 		require.True(t, summary.Compared)
-		for _, e := range entries(t, path) {
+		f, err := os.Open(path)
+		require.NoError(t, err)
+		for e := range record.Read(f) { // but for what was being written
 			if e.Event == record.Outcome {
 				delete(answered, e.Command)
 			}
 		}
+		require.NoError(t, f.Close())
 		require.Empty(t, answered, "round %d", round)
 		if round%3 == 0 {
 			files = append(files, path+"."+strconv.Itoa(round))

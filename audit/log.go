@@ -145,7 +145,9 @@ func (l *Log) Close() (err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		now := time.Now()
-		l.summarize(now)
+		if l.flood.counted > 0 {
+			l.summarize(now)
+		}
 		l.add(&record.Entry{Event: record.Closed}, now)
 		err = l.commit(l.last.Seq, l.durable)
 		for l.writing || l.syncing {

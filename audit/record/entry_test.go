@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -110,8 +111,9 @@ func TestBackward(t *testing.T) {
 		var got []string
 		for line, err := range record.Backward(strings.NewReader(text), int64(len(text))) {
 			require.NoError(t, err)
-			got = append([]string{string(line)}, got...)
+			got = append(got, string(line))
 		}
+		slices.Reverse(got)
 		require.Equal(t, text, strings.Join(got, "\n"))
 	}
 	for _, err := range record.Backward(strings.NewReader(""), 1) {

@@ -21,8 +21,8 @@ type Summary struct {
 	Suppressed  uint64 // refusals without a record of their own, as the log says itself
 }
 
-// A Problem is the first place at which a log does not fit.
-type Problem struct {
+// A ChainError is the first place at which a log does not fit.
+type ChainError struct {
 	File string // its name, where it has one
 	Line int    // from 1; 0: the end of the file
 	Seq  uint64 // the record's number, where it has one
@@ -30,7 +30,7 @@ type Problem struct {
 }
 
 // Error names the place.
-func (p *Problem) Error() string {
+func (p *ChainError) Error() string {
 	where := "at its end"
 	if p.Line > 0 {
 		where = fmt.Sprintf("line %d", p.Line)
@@ -45,7 +45,7 @@ func (p *Problem) Error() string {
 }
 
 // Verify checks the chain of a log, and that it goes as far as head says, if there is one. The Summary
-// is of what was read before the error, a *Problem when the log does not fit.
+// is of what was read before the error, a *ChainError when the log does not fit.
 func Verify(r io.Reader, head *Head) (Summary, error) {
 	v := verifier{head: head}
 	err := v.read("", r)
@@ -85,7 +85,7 @@ type verifier struct {
 	at     int    // the line of Last; 0: it is in the file before
 	tail   []byte // the line of Last, and what stands behind it
 	record int    // bytes of tail that are Last's
-	junk   *Problem
+	junk   *ChainError
 	reach  Hash // of the record that head names
 }
 
@@ -204,6 +204,6 @@ func (v *verifier) end(name string) error {
 	return nil
 }
 
-func (v *verifier) problem(line int, seq uint64, format string, args ...any) *Problem {
-	return &Problem{v.name, line, seq, string(bytes.ToValidUTF8(fmt.Appendf(nil, format, args...), []byte("?")))}
+func (v *verifier) problem(line int, seq uint64, format string, args ...any) *ChainError {
+	return &ChainError{v.name, line, seq, string(bytes.ToValidUTF8(fmt.Appendf(nil, format, args...), []byte("?")))}
 }
