@@ -147,6 +147,9 @@ func (b *batch) entry() *record.Entry {
 }
 
 func (b *batch) free() {
+	if cap(b.entries) > 256 || cap(b.text) > 64<<10 {
+		return // longer than most, and not worth keeping
+	}
 	clear(b.entries)
 	b.entries = b.entries[:0]
 	b.text = b.text[:0]

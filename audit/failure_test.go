@@ -97,7 +97,7 @@ func TestContinueOnAFullDisk(t *testing.T) {
 
 // Whatever writes come through, and however far, the chain fits and no record comes twice.
 func TestRandomFailures(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			dir := t.TempDir()

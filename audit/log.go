@@ -149,7 +149,9 @@ func (l *Log) Close() (err error) {
 			l.summarize(now)
 		}
 		l.add(&record.Entry{Event: record.Closed}, now)
-		err = l.commit(l.last.Seq, l.durable)
+		for err = l.commit(l.last.Seq, l.durable); err == nil && len(l.lines) > 0; { // what a sync has to say
+			err = l.commit(l.last.Seq, l.durable)
+		}
 		for l.writing || l.syncing {
 			l.turn.Wait()
 		}

@@ -198,6 +198,8 @@ func (v *verifier) end(name string) error {
 		return nil
 	case v.head.Seq > v.Last.Seq:
 		return v.problem(0, v.Last.Seq, "there were records up to %d, and those after %d were cut off", v.head.Seq, v.Last.Seq)
+	case v.head.Seq < v.First.Seq:
+		return v.problem(0, v.Last.Seq, "record %d, which the head names as the last, is not in it; give the files before it too", v.head.Seq)
 	case v.reach != v.head.Hash:
 		return v.problem(0, v.head.Seq, "it is not the record that was written; it was changed, or the head is of another log")
 	}
