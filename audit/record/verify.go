@@ -47,7 +47,9 @@ func (p *ChainError) Error() string {
 // Verify checks the chain of a log, and that it goes as far as head says, if there is one. The Summary
 // is of what was read before the error, a *ChainError when the log does not fit.
 func Verify(r io.Reader, head *Head) (Summary, error) {
-	v := verifier{head: head}
+	var v verifier
+	v.Compared = head != nil
+	v.expect(head)
 	err := v.read("", r)
 	if err == nil {
 		err = v.end("")
@@ -55,18 +57,21 @@ func Verify(r io.Reader, head *Head) (Summary, error) {
 	return v.Summary, err
 }
 
-// VerifyFiles is Verify for the files that a log was cut into by rotation, the oldest first. The head
-// is that of the last. The log may be written to meanwhile.
-func VerifyFiles(paths ...string) (Summary, error) {
+// VerifyFiles is Verify for the files that a log was cut into by rotation, the oldest first. The head is
+// that of the last; another may be given, which was noted earlier. The log may be written to meanwhile.
+func VerifyFiles(noted *Head, paths ...string) (Summary, error) {
 	var v verifier
 	if len(paths) == 0 {
 		return v.Summary, nil
 	}
 	last := paths[len(paths)-1]
-	var err error
-	if v.head, err = ReadHead(last); err != nil { // before the records, which go farther each moment
+	head, err := ReadHead(last) // before the records, which go farther each moment
+	if err != nil {
 		return v.Summary, err
 	}
+	v.Compared = head != nil
+	v.expect(head)
+	v.expect(noted)
 	for _, path := range paths {
 		if err := v.file(path); err != nil {
 			return v.Summary, err
@@ -78,7 +83,7 @@ func VerifyFiles(paths ...string) (Summary, error) {
 // A verifier follows a chain.
 type verifier struct {
 	Summary
-	head *Head
+	heads []expected
 
 	name   string
 	line   int
@@ -86,7 +91,18 @@ type verifier struct {
 	tail   []byte // the line of Last, and what stands behind it
 	record int    // bytes of tail that are Last's
 	junk   *ChainError
-	reach  Hash // of the record that head names
+}
+
+// An expected head is one that the log should have, or have had.
+type expected struct {
+	Head
+	found Hash // of the record that has its number
+}
+
+func (v *verifier) expect(head *Head) {
+	if head != nil {
+		v.heads = append(v.heads, expected{Head: *head})
+	}
 }
 
 func (v *verifier) file(path string) error {
@@ -154,8 +170,10 @@ func (v *verifier) follow(e Entry, text []byte) error {
 	v.tail = append(v.tail[:0], text...)
 	v.record = len(text)
 	v.Head = Head{e.Seq, sha256.Sum256(text)}
-	if v.head != nil && v.head.Seq == e.Seq {
-		v.reach = v.Head.Hash
+	for i := range v.heads {
+		if v.heads[i].Seq == e.Seq {
+			v.heads[i].found = v.Head.Hash
+		}
 	}
 	switch e.Event {
 	case Gap:
@@ -190,18 +208,18 @@ func (v *verifier) fits(e Entry) error {
 // torn is how much stands behind the last record, without the newline that ends it.
 func (v *verifier) torn() int { return max(len(v.tail)-v.record-1, 0) }
 
-// end compares where the log ends with where it should.
+// end compares where the log ends, or ended once, with where it should.
 func (v *verifier) end(name string) error {
-	v.name, v.Compared = name, v.head != nil
-	switch {
-	case v.head == nil:
-		return nil
-	case v.head.Seq > v.Last.Seq:
-		return v.problem(0, v.Last.Seq, "there were records up to %d, and those after %d were cut off", v.head.Seq, v.Last.Seq)
-	case v.head.Seq < v.First.Seq:
-		return v.problem(0, v.Last.Seq, "record %d, which the head names as the last, is not in it; give the files before it too", v.head.Seq)
-	case v.reach != v.head.Hash:
-		return v.problem(0, v.head.Seq, "it is not the record that was written; it was changed, or the head is of another log")
+	v.name = name
+	for _, head := range v.heads {
+		switch {
+		case head.Seq > v.Last.Seq:
+			return v.problem(0, v.Last.Seq, "there were records up to %d, and those after %d were cut off", head.Seq, v.Last.Seq)
+		case head.Seq < v.First.Seq:
+			return v.problem(0, v.Last.Seq, "record %d, which a head names, is not in it; give the files before it too", head.Seq)
+		case head.found != head.Hash:
+			return v.problem(0, head.Seq, "it is not the record that was written; it was changed, or the head is of another log")
+		}
 	}
 	return nil
 }

@@ -23,22 +23,34 @@ channel, when, and with which result. A daemon may write to it meanwhile.`)
 }
 
 func auditVerify(stdout io.Writer) *cobra.Command {
-	return &cobra.Command{
+	var head string
+	cmd := &cobra.Command{
 		Use:   "verify FILE…",
 		Short: "Check that no record was changed, taken away or put in.",
 		Long: `Check that no record was changed, taken away or put in. Give the files that were cut
-off by rotation too, the oldest first. What is printed as the head, noted elsewhere,
-proves later that the records up to there are still the same.`,
-		Example: "  steer audit verify run/audit.jsonl.2 run/audit.jsonl.1 run/audit.jsonl",
-		Args:    cobra.MinimumNArgs(1),
+off by rotation too, the oldest first. What is printed as the head, noted on another
+machine and given with --head, proves later that the records up to there are the same.`,
+		Example: `  steer audit verify run/audit.jsonl.2 run/audit.jsonl.1 run/audit.jsonl
+  steer audit verify run/audit.jsonl --head "$(cat noted)"`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			summary, err := record.VerifyFiles(args...)
+			var noted *record.Head
+			if head != "" {
+				h, err := record.ParseHead(strings.TrimPrefix(head, "head "))
+				if err != nil {
+					return err
+				}
+				noted = &h
+			}
+			summary, err := record.VerifyFiles(noted, args...)
 			if err != nil {
 				return err
 			}
 			return showSummary(stdout, &summary)
 		},
 	}
+	cmd.Flags().StringVar(&head, "head", "", "a head that was printed earlier: `NUMBER HASH`")
+	return cmd
 }
 
 // showSummary says what fits, and what nobody can tell.

@@ -63,6 +63,15 @@ func TestAuditVerify(t *testing.T) {
 head 8 [0-9a-f]{64}
 $`, out)
 
+	noted := strings.TrimSpace(out[strings.LastIndex(out, "head "):])
+	_, _, err = auditing(t, "verify", path, "--head", noted)
+	require.NoError(t, err)
+	other := auditFile(t, append([]record.Entry{{Event: record.Opened}}, recorded...)...)
+	_, _, err = auditing(t, "verify", other, "--head", noted)
+	require.ErrorContains(t, err, "at its end (record 8): it is not the record that was written; it was changed, or the head is of another log")
+	_, _, err = auditing(t, "verify", path, "--head", "8")
+	require.ErrorContains(t, err, `"8" is no head, which is a number and a SHA-256`)
+
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, bytes.Replace(text, []byte("cert:ann"), []byte("cert:bob"), 1), 0o600))
