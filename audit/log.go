@@ -23,7 +23,7 @@ type Log struct {
 // Options say what a Log records, and how surely. Every zero field but Path is a default, the strictest.
 type Options struct {
 	// Path is the file. Its directory must be there. Beside it is made a file that says where it ends,
-	// with ".head" behind the name.
+	// with ".head" behind the name, which stays where it is when the log is renamed.
 	Path string
 
 	// Arguments says whether arguments are kept in clear. A digest is kept always.
