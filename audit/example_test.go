@@ -32,7 +32,7 @@ func Example() {
 		panic(err)
 	}
 
-	summary, err := record.VerifyFiles(nil, path)
+	summary, err := record.VerifyFiles(path)
 	fmt.Println(summary.Records, "records, up to", summary.Last.Event, err)
 	// Output: 2 records, up to closed <nil>
 }

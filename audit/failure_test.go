@@ -33,7 +33,7 @@ func events(t *testing.T, path string) string {
 
 func verify(t *testing.T, paths ...string) record.Summary {
 	t.Helper()
-	s, err := record.VerifyFiles(nil, paths...)
+	s, err := record.VerifyFiles(paths...)
 	require.NoError(t, err)
 	require.True(t, s.Compared)
 	return s
@@ -140,7 +140,7 @@ func TestRandomFailures(t *testing.T) {
 			time.Sleep(time.Second)
 			require.NoError(t, log.Reopen())
 			require.NoError(t, log.Close())
-			s, err := record.VerifyFiles(nil, append(files, path)...)
+			s, err := record.VerifyFiles(append(files, path)...)
 			require.NoError(t, err, "seed %d", seed)
 			intents := 0
 			for _, file := range append(files, path) {

@@ -41,7 +41,7 @@ func FuzzOpen(f *testing.F) {
 			log.End([]mgr.End{{Call: aCall(commands[0], `{"n":1}`)}})
 			require.NoError(t, log.Close())
 		}
-		s, err := record.VerifyFiles(nil, path)
+		s, err := record.VerifyFiles(path)
 		require.NoError(t, err)
 		require.Equal(t, 9, s.Records)
 	})

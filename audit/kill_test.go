@@ -72,7 +72,7 @@ func TestKilled(t *testing.T) {
 		log, err := audit.Open(audit.Options{Path: path})
 		require.NoError(t, err)
 		require.NoError(t, log.Close())
-		summary, err := record.VerifyFiles(nil, path)
+		summary, err := record.VerifyFiles(path)
 		require.NoError(t, err, "round %d", round)
 		require.True(t, summary.Compared)
 		f, err := os.Open(path)
@@ -89,6 +89,6 @@ func TestKilled(t *testing.T) {
 			require.NoError(t, os.Rename(path, files[len(files)-1]))
 		}
 	}
-	_, err := record.VerifyFiles(nil, append(files, path)...)
+	_, err := record.VerifyFiles(append(files, path)...)
 	require.NoError(t, err)
 }

@@ -58,8 +58,13 @@ func Verify(r io.Reader, head *Head) (Summary, error) {
 }
 
 // VerifyFiles is Verify for the files that a log was cut into by rotation, the oldest first. The head is
-// that of the last; another may be given, which was noted earlier. The log may be written to meanwhile.
-func VerifyFiles(noted *Head, paths ...string) (Summary, error) {
+// that of the last. The log may be written to meanwhile.
+func VerifyFiles(paths ...string) (Summary, error) { return verifyFiles(nil, paths) }
+
+// VerifyNoted is VerifyFiles, and checks too that the log has what it had when a head was noted.
+func VerifyNoted(noted Head, paths ...string) (Summary, error) { return verifyFiles(&noted, paths) }
+
+func verifyFiles(noted *Head, paths []string) (Summary, error) {
 	var v verifier
 	if len(paths) == 0 {
 		return v.Summary, nil

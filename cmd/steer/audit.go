@@ -34,15 +34,7 @@ machine and given with --head, proves later that the records up to there are the
   steer audit verify run/audit.jsonl --head "$(cat noted)"`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			var noted *record.Head
-			if head != "" {
-				h, err := record.ParseHead(strings.TrimPrefix(head, "head "))
-				if err != nil {
-					return err
-				}
-				noted = &h
-			}
-			summary, err := record.VerifyFiles(noted, args...)
+			summary, err := verifyAudit(head, args)
 			if err != nil {
 				return err
 			}
@@ -51,6 +43,18 @@ machine and given with --head, proves later that the records up to there are the
 	}
 	cmd.Flags().StringVar(&head, "head", "", "a head that was printed earlier: `NUMBER HASH`")
 	return cmd
+}
+
+// verifyAudit checks a log, and the head that was noted, if one was.
+func verifyAudit(head string, files []string) (record.Summary, error) {
+	if head == "" {
+		return record.VerifyFiles(files...)
+	}
+	noted, err := record.ParseHead(strings.TrimPrefix(head, "head ")) // as it was printed
+	if err != nil {
+		return record.Summary{}, err
+	}
+	return record.VerifyNoted(noted, files...)
 }
 
 // showSummary says what fits, and what nobody can tell.
