@@ -75,6 +75,8 @@ func TestImports(t *testing.T) {
 		{"cmd/steer", "mgr", "a client has no commands of its own"},
 		{"cmd/steer", "loop", "a client has no loop"},
 		{"feed", "mgr", "a feed is of use without a manager"},
+		{"audit/record", "mgr", "whoever reads a record has no use for a daemon"},
+		{"audit/record", "transport", "the same, of ways into one"},
 		{"audit", "transport/", "what is recorded does not depend on how it came"},
 	} {
 		for path, p := range packages {

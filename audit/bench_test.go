@@ -50,6 +50,19 @@ func BenchmarkRecord(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) { record(b, log, pb.Next) })
 		})
 	}
+	b.Run("read/together", func(b *testing.B) { // as they come from a client that does not wait for each reply
+		log, err := audit.Open(audit.Options{Path: filepath.Join(b.TempDir(), "audit.jsonl"), Sync: audit.SyncNone})
+		require.NoError(b, err)
+		defer log.Close()
+		ends := make([]mgr.End, 16)
+		for i := range ends {
+			ends[i].Call = aCall(commands[0], "")
+		}
+		for b.Loop() {
+			log.End(ends)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(ends)), "ns/record")
+	})
 	line := []byte(strings.Repeat("x", 380) + "\n")
 	for _, sync := range []bool{false, true} {
 		name := map[bool]string{false: "floor/write", true: "floor/write and sync"}[sync]

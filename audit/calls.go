@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -30,19 +31,19 @@ func (l *Log) begin(calls []*mgr.Call, entries []record.Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.makeRoom()
-	l.summarize(now)
+	if l.flood.over(now) {
+		l.summarize(now)
+	}
+	last := uint64(0)
 	for i := range entries {
 		entries[i].Event = record.Intent
-		calls[i].Record = l.add(&entries[i], now)
-	}
-	if len(calls) > 0 && calls[len(calls)-1].Record == 0 { // the last one: where it has room, all have
-		if err := l.commit(l.last.Seq, false); err != nil {
-			return err
+		l.makeRoom()
+		if last = l.add(&entries[i], now); last == 0 {
+			return cmp.Or(l.writeErr, errClosed) // makeRoom has tried
 		}
-		return errNoRoom
+		calls[i].Record = last
 	}
-	return l.commit(l.last.Seq, l.opts.Sync != SyncNone)
+	return l.commit(last, l.opts.Sync != SyncNone)
 }
 
 // End records how calls have ended, and returns when that is in the file, or cannot be.
@@ -95,22 +96,23 @@ func (l *Log) record(entries []record.Entry, sync bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.makeRoom()
-	l.summarize(now)
+	if l.flood.over(now) {
+		l.summarize(now)
+	}
 	last := uint64(0)
 	for i := range entries {
 		if e := &entries[i]; !strange(e) || l.flood.lets(now) {
+			l.makeRoom()
 			last = max(last, l.add(e, now))
 		}
 	}
 	_ = l.commit(last, sync) // it is logged, and Err says so
 }
 
-// summarize records how many refusals had no record of their own, when their second is over.
+// summarize records how many refusals had no record of their own.
 func (l *Log) summarize(now time.Time) {
-	if n := l.flood.over(now); n > 0 {
-		l.put(&record.Entry{Event: record.Suppressed, Count: n}, now)
-	}
+	l.put(&record.Entry{Event: record.Suppressed, Count: l.flood.counted}, now)
+	l.flood.counted = 0
 }
 
 // describe tells of a call what there is to tell from its beginning.
@@ -145,6 +147,9 @@ func (b *batch) entry() *record.Entry {
 }
 
 func (b *batch) free() {
+	if cap(b.entries) > 256 || cap(b.text) > 64<<10 {
+		return // longer than most, and not worth keeping
+	}
 	clear(b.entries)
 	b.entries = b.entries[:0]
 	b.text = b.text[:0]

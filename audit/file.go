@@ -42,7 +42,7 @@ func openFile(path string) (file, error) {
 // link is refused, and nothing that one could wait at is waited at.
 func openPrivate(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if errors.Is(err, unix.ELOOP) {
+	if info, failed := os.Lstat(path); err != nil && failed == nil && info.Mode().Type() == fs.ModeSymlink {
 		return nil, fault(path, "it is a symbolic link; name the file itself")
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -43,10 +43,5 @@ func (f *flood) lets(now time.Time) bool {
 	return true
 }
 
-// over returns how many had no record, if their second is over.
-func (f *flood) over(now time.Time) (n uint64) {
-	if now.Sub(f.second) >= time.Second {
-		n, f.counted = f.counted, 0
-	}
-	return n
-}
+// over reports whether some had no record, and their second is over.
+func (f *flood) over(now time.Time) bool { return f.counted > 0 && now.Sub(f.second) >= time.Second }

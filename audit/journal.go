@@ -55,7 +55,6 @@ const maxHeld = 1 << 20
 
 var (
 	errClosed = errors.New("the audit is closed")
-	errNoRoom = errors.New("too much waits to be written")
 )
 
 // add gives an entry its place in the chain. It returns its number, or 0 where there is no room.
@@ -194,6 +193,9 @@ func (j *journal) sync() error {
 		j.doubt = err // the kernel may have forgotten what it could not bring there
 	}
 	j.syncErr = err
+	if err == nil {
+		j.putGap() // to be written next time
+	}
 	j.report()
 	j.turn.Broadcast()
 	return err
@@ -201,11 +203,12 @@ func (j *journal) sync() error {
 
 // putGap adds what is to be said of a failure that is over, if there was one.
 func (j *journal) putGap() bool {
-	if j.lost == 0 && (j.doubt == nil || j.syncErr != nil) {
+	doubtful := j.doubt != nil && j.syncErr == nil
+	if j.lost == 0 && !doubtful {
 		return false
 	}
 	gap := record.Entry{Event: record.Gap, Count: j.lost}
-	if j.doubt != nil && j.syncErr == nil {
+	if doubtful {
 		gap.Text = "some records before this may not outlive a power cut: " + j.doubt.Error()
 		j.doubt = nil
 	}

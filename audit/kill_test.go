@@ -47,9 +47,9 @@ func recordUntilKilled(path string) {
 // A daemon that is killed has recorded all that it has answered, and the next one goes on behind it.
 func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	rounds := 11
+	rounds := 10
 	if testing.Short() {
-		rounds = 2
+		rounds = 3
 	}
 	var files []string
 	for round := range rounds {
@@ -59,7 +59,7 @@ func TestKilled(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, child.Start())
 		answered := map[string]bool{}
-		until := 1 + rand.IntN(3000)
+		until := 1 + rand.IntN(500)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			answered[lines.Text()] = true
 			if len(answered) == until {
@@ -75,13 +75,16 @@ func TestKilled(t *testing.T) {
 		summary, err := record.VerifyFiles(path)
 		require.NoError(t, err, "round %d", round)
 		require.True(t, summary.Compared)
-		for _, e := range entries(t, path) {
+		f, err := os.Open(path)
+		require.NoError(t, err)
+		for e := range record.Read(f) { // but for what was being written
 			if e.Event == record.Outcome {
 				delete(answered, e.Command)
 			}
 		}
+		require.NoError(t, f.Close())
 		require.Empty(t, answered, "round %d", round)
-		if round%3 == 0 {
+		if round%3 == 1 {
 			files = append(files, path+"."+strconv.Itoa(round))
 			require.NoError(t, os.Rename(path, files[len(files)-1]))
 		}

@@ -23,7 +23,7 @@ type Log struct {
 // Options say what a Log records, and how surely. Every zero field but Path is a default, the strictest.
 type Options struct {
 	// Path is the file. Its directory must be there. Beside it is made a file that says where it ends,
-	// with ".head" behind the name.
+	// with ".head" behind the name, which stays where it is when the log is renamed.
 	Path string
 
 	// Arguments says whether arguments are kept in clear. A digest is kept always.
@@ -145,9 +145,13 @@ func (l *Log) Close() (err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		now := time.Now()
-		l.summarize(now)
+		if l.flood.counted > 0 {
+			l.summarize(now)
+		}
 		l.add(&record.Entry{Event: record.Closed}, now)
-		err = l.commit(l.last.Seq, l.durable)
+		for err = l.commit(l.last.Seq, l.durable); err == nil && len(l.lines) > 0; { // what a sync has to say
+			err = l.commit(l.last.Seq, l.durable)
+		}
 		for l.writing || l.syncing {
 			l.turn.Wait()
 		}

@@ -73,25 +73,38 @@ func appendNumber(dst []byte, name string, n uint64) []byte {
 	return strconv.AppendUint(append(dst, name...), n, 10)
 }
 
-// layout is RFC 3339 with microseconds, all of them, in UTC.
-const layout = "2006-01-02T15:04:05.000000Z"
-
 // appendTime appends a time. Nobody's clock says another year than one with four digits.
 func appendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	if year := t.Year(); year < 0 || year > 9999 {
 		t = time.Time{}
 	}
-	return t.AppendFormat(dst, layout)
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	dst = appendDigits(dst, year, 4)
+	dst = appendDigits(append(dst, '-'), int(month), 2)
+	dst = appendDigits(append(dst, '-'), day, 2)
+	dst = appendDigits(append(dst, 'T'), hour, 2)
+	dst = appendDigits(append(dst, ':'), minute, 2)
+	dst = appendDigits(append(dst, ':'), second, 2)
+	dst = appendDigits(append(dst, '.'), t.Nanosecond()/1000, 6)
+	return append(dst, 'Z')
 }
 
 // appendSeconds appends a duration in seconds, with microseconds.
 func appendSeconds(dst []byte, d time.Duration) []byte {
 	micro := max(d, 0).Microseconds()
 	dst = strconv.AppendInt(dst, micro/1e6, 10)
-	dst = append(dst, '.')
-	fraction := micro%1e6 + 1e6 // a 1 and six digits
-	at := len(dst)
-	dst = strconv.AppendInt(dst, fraction, 10)
-	return append(dst[:at], dst[at+1:]...)
+	return appendDigits(append(dst, '.'), int(micro%1e6), 6)
+}
+
+func appendDigits(dst []byte, n, digits int) []byte {
+	end := len(dst) + digits
+	for range digits {
+		dst = append(dst, '0')
+	}
+	for i := end - 1; n > 0; i, n = i-1, n/10 {
+		dst[i] = byte('0' + n%10)
+	}
+	return dst
 }

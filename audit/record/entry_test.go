@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -110,8 +111,9 @@ func TestBackward(t *testing.T) {
 		var got []string
 		for line, err := range record.Backward(strings.NewReader(text), int64(len(text))) {
 			require.NoError(t, err)
-			got = append([]string{string(line)}, got...)
+			got = append(got, string(line))
 		}
+		slices.Reverse(got)
 		require.Equal(t, text, strings.Join(got, "\n"))
 	}
 	for _, err := range record.Backward(strings.NewReader(""), 1) {
@@ -157,4 +159,21 @@ func FuzzAppend(f *testing.F) {
 		require.NoError(t, err, "%s", text)
 		require.Equal(t, string(text), string(again.Append(nil)))
 	})
+}
+
+func TestTimes(t *testing.T) {
+	for at, want := range map[time.Time]string{
+		{}: "0001-01-01T00:00:00.000000Z",
+		time.Date(2026, 1, 2, 3, 4, 5, 6999, time.FixedZone("", 3600)): "2026-01-02T02:04:05.000006Z",
+		time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.UTC):     "2026-12-31T23:59:59.999999Z",
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC):                   "0001-01-01T00:00:00.000000Z",
+		time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC):                      "0001-01-01T00:00:00.000000Z",
+		time.Date(2026, 6, 7, 8, 9, 10, 120_000_000, time.UTC).Local(): "2026-06-07T08:09:10.120000Z",
+	} {
+		e := record.Entry{Seq: 1, Time: at, Event: record.Outcome, Duration: at.Sub(at.Truncate(time.Minute))}
+		text := e.Append(nil)
+		require.Contains(t, string(text), `"time":"`+want+`"`)
+		_, err := record.Parse(text)
+		require.NoError(t, err)
+	}
 }

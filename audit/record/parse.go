@@ -36,6 +36,9 @@ func Parse(text []byte) (Entry, error) {
 	return e, nil
 }
 
+// layout is RFC 3339 with microseconds, all of them, in UTC.
+const layout = "2006-01-02T15:04:05.000000Z"
+
 // A line is an Entry in JSON.
 type line struct {
 	Seq          uint64         `json:"seq"`

@@ -21,8 +21,8 @@ type Summary struct {
 	Suppressed  uint64 // refusals without a record of their own, as the log says itself
 }
 
-// A Problem is the first place at which a log does not fit.
-type Problem struct {
+// A ChainError is the first place at which a log does not fit.
+type ChainError struct {
 	File string // its name, where it has one
 	Line int    // from 1; 0: the end of the file
 	Seq  uint64 // the record's number, where it has one
@@ -30,7 +30,7 @@ type Problem struct {
 }
 
 // Error names the place.
-func (p *Problem) Error() string {
+func (p *ChainError) Error() string {
 	where := "at its end"
 	if p.Line > 0 {
 		where = fmt.Sprintf("line %d", p.Line)
@@ -45,9 +45,11 @@ func (p *Problem) Error() string {
 }
 
 // Verify checks the chain of a log, and that it goes as far as head says, if there is one. The Summary
-// is of what was read before the error, a *Problem when the log does not fit.
+// is of what was read before the error, a *ChainError when the log does not fit.
 func Verify(r io.Reader, head *Head) (Summary, error) {
-	v := verifier{head: head}
+	var v verifier
+	v.Compared = head != nil
+	v.expect(head)
 	err := v.read("", r)
 	if err == nil {
 		err = v.end("")
@@ -55,18 +57,26 @@ func Verify(r io.Reader, head *Head) (Summary, error) {
 	return v.Summary, err
 }
 
-// VerifyFiles is Verify for the files that a log was cut into by rotation, the oldest first. The head
-// is that of the last. The log may be written to meanwhile.
-func VerifyFiles(paths ...string) (Summary, error) {
+// VerifyFiles is Verify for the files that a log was cut into by rotation, the oldest first. The head is
+// that of the last. The log may be written to meanwhile.
+func VerifyFiles(paths ...string) (Summary, error) { return verifyFiles(nil, paths) }
+
+// VerifyNoted is VerifyFiles, and checks too that the log has what it had when a head was noted.
+func VerifyNoted(noted Head, paths ...string) (Summary, error) { return verifyFiles(&noted, paths) }
+
+func verifyFiles(noted *Head, paths []string) (Summary, error) {
 	var v verifier
 	if len(paths) == 0 {
 		return v.Summary, nil
 	}
 	last := paths[len(paths)-1]
-	var err error
-	if v.head, err = ReadHead(last); err != nil { // before the records, which go farther each moment
+	head, err := ReadHead(last) // before the records, which go farther each moment
+	if err != nil {
 		return v.Summary, err
 	}
+	v.Compared = head != nil
+	v.expect(head)
+	v.expect(noted)
 	for _, path := range paths {
 		if err := v.file(path); err != nil {
 			return v.Summary, err
@@ -78,15 +88,26 @@ func VerifyFiles(paths ...string) (Summary, error) {
 // A verifier follows a chain.
 type verifier struct {
 	Summary
-	head *Head
+	heads []expected
 
 	name   string
 	line   int
 	at     int    // the line of Last; 0: it is in the file before
 	tail   []byte // the line of Last, and what stands behind it
 	record int    // bytes of tail that are Last's
-	junk   *Problem
-	reach  Hash // of the record that head names
+	junk   *ChainError
+}
+
+// An expected head is one that the log should have, or have had.
+type expected struct {
+	Head
+	found Hash // of the record that has its number
+}
+
+func (v *verifier) expect(head *Head) {
+	if head != nil {
+		v.heads = append(v.heads, expected{Head: *head})
+	}
 }
 
 func (v *verifier) file(path string) error {
@@ -154,8 +175,10 @@ func (v *verifier) follow(e Entry, text []byte) error {
 	v.tail = append(v.tail[:0], text...)
 	v.record = len(text)
 	v.Head = Head{e.Seq, sha256.Sum256(text)}
-	if v.head != nil && v.head.Seq == e.Seq {
-		v.reach = v.Head.Hash
+	for i := range v.heads {
+		if v.heads[i].Seq == e.Seq {
+			v.heads[i].found = v.Head.Hash
+		}
 	}
 	switch e.Event {
 	case Gap:
@@ -190,20 +213,22 @@ func (v *verifier) fits(e Entry) error {
 // torn is how much stands behind the last record, without the newline that ends it.
 func (v *verifier) torn() int { return max(len(v.tail)-v.record-1, 0) }
 
-// end compares where the log ends with where it should.
+// end compares where the log ends, or ended once, with where it should.
 func (v *verifier) end(name string) error {
-	v.name, v.Compared = name, v.head != nil
-	switch {
-	case v.head == nil:
-		return nil
-	case v.head.Seq > v.Last.Seq:
-		return v.problem(0, v.Last.Seq, "there were records up to %d, and those after %d were cut off", v.head.Seq, v.Last.Seq)
-	case v.reach != v.head.Hash:
-		return v.problem(0, v.head.Seq, "it is not the record that was written; it was changed, or the head is of another log")
+	v.name = name
+	for _, head := range v.heads {
+		switch {
+		case head.Seq > v.Last.Seq:
+			return v.problem(0, v.Last.Seq, "there were records up to %d, and those after %d were cut off", head.Seq, v.Last.Seq)
+		case head.Seq < v.First.Seq:
+			return v.problem(0, v.Last.Seq, "record %d, which a head names, is not in it; give the files before it too", head.Seq)
+		case head.found != head.Hash:
+			return v.problem(0, head.Seq, "it is not the record that was written; it was changed, or the head is of another log")
+		}
 	}
 	return nil
 }
 
-func (v *verifier) problem(line int, seq uint64, format string, args ...any) *Problem {
-	return &Problem{v.name, line, seq, string(bytes.ToValidUTF8(fmt.Appendf(nil, format, args...), []byte("?")))}
+func (v *verifier) problem(line int, seq uint64, format string, args ...any) *ChainError {
+	return &ChainError{v.name, line, seq, string(bytes.ToValidUTF8(fmt.Appendf(nil, format, args...), []byte("?")))}
 }

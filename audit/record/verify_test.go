@@ -98,7 +98,7 @@ func TestVerifyFinds(t *testing.T) {
 			}
 			_, err := record.Verify(bytes.NewReader(slices.Concat(c.lines...)), &head)
 			require.ErrorContains(t, err, c.says)
-			var problem *record.Problem
+			var problem *record.ChainError
 			require.ErrorAs(t, err, &problem)
 		})
 	}
@@ -106,14 +106,14 @@ func TestVerifyFinds(t *testing.T) {
 
 // Not one byte of a log can be changed, taken away or put in.
 func TestEveryByteCounts(t *testing.T) {
-	log := aLog(3)
+	log := aLog(4)
 	holds := func(text []byte) bool {
 		_, err := record.Verify(bytes.NewReader(text), &log.last)
 		return err == nil
 	}
 	require.True(t, holds(log.text))
 	for i := range log.text {
-		for _, b := range []byte{log.text[i] ^ 1, log.text[i] ^ 0x20, '\n'} {
+		for _, b := range []byte{log.text[i] ^ 1, log.text[i] ^ 0x20, '\n', ' ', '"', 0xff} {
 			if b == log.text[i] {
 				continue
 			}

@@ -23,22 +23,38 @@ channel, when, and with which result. A daemon may write to it meanwhile.`)
 }
 
 func auditVerify(stdout io.Writer) *cobra.Command {
-	return &cobra.Command{
+	var head string
+	cmd := &cobra.Command{
 		Use:   "verify FILE…",
 		Short: "Check that no record was changed, taken away or put in.",
 		Long: `Check that no record was changed, taken away or put in. Give the files that were cut
-off by rotation too, the oldest first. What is printed as the head, noted elsewhere,
-proves later that the records up to there are still the same.`,
-		Example: "  steer audit verify run/audit.jsonl.2 run/audit.jsonl.1 run/audit.jsonl",
-		Args:    cobra.MinimumNArgs(1),
+off by rotation too, the oldest first. What is printed as the head, noted on another
+machine and given with --head, proves later that the records up to there are the same.`,
+		Example: `  steer audit verify run/audit.jsonl.2 run/audit.jsonl.1 run/audit.jsonl
+  steer audit verify run/audit.jsonl --head "$(cat noted)"`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			summary, err := record.VerifyFiles(args...)
+			summary, err := verifyAudit(head, args)
 			if err != nil {
 				return err
 			}
 			return showSummary(stdout, &summary)
 		},
 	}
+	cmd.Flags().StringVar(&head, "head", "", "a head that was printed earlier: `NUMBER HASH`")
+	return cmd
+}
+
+// verifyAudit checks a log, and the head that was noted, if one was.
+func verifyAudit(head string, files []string) (record.Summary, error) {
+	if head == "" {
+		return record.VerifyFiles(files...)
+	}
+	noted, err := record.ParseHead(strings.TrimPrefix(head, "head ")) // as it was printed
+	if err != nil {
+		return record.Summary{}, err
+	}
+	return record.VerifyNoted(noted, files...)
 }
 
 // showSummary says what fits, and what nobody can tell.

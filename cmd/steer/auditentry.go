@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func at(e *record.Entry) string { return e.Time.UTC().Format("2006-01-02T15:04:0
 
 // readable writes a record for people, on one line.
 func readable(e *record.Entry) string {
-	words := []string{fmt.Sprint(e.Seq), at(e), string(e.Event)}
+	words := []string{strconv.FormatUint(e.Seq, 10), at(e), string(e.Event)}
 	add := func(format string, args ...any) { words = append(words, fmt.Sprintf(format, args...)) }
 	if e.Principal != "" {
 		add("%s", e.Principal)

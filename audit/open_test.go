@@ -1,0 +1,226 @@
+package audit_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/audit"
+	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/mgr"
+
+	"github.com/stretchr/testify/require"
+)
+
+// quiet opens a log whose complaints are not of interest.
+func quiet(t *testing.T, path string) *audit.Log {
+	t.Helper()
+	return open(t, audit.Options{Path: path, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// written returns the path of a log with some records.
+func written(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	log := quiet(t, path)
+	for range 3 {
+		log.End([]mgr.End{{Call: aCall(commands[0], "")}})
+	}
+	require.NoError(t, log.Close())
+	return path
+}
+
+// The next daemon goes on where the last one ended, in whatever state the file is.
+func TestGoesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(text []byte) []byte // the file
+		torn   int
+		seq    uint64 // of the record that says opened
+		says   string // what verify says
+	}{
+		"as it was":            {func(b []byte) []byte { return b }, 0, 6, ""},
+		"half a record":        {func(b []byte) []byte { return append(b, `{"seq":6,"time":"2`...) }, 18, 6, ""},
+		"two halves":           {func(b []byte) []byte { return append(b, "{\"seq\":6\n{"...) }, 10, 6, ""},
+		"a half and a newline": {func(b []byte) []byte { return append(b, "{\"seq\":6\n"...) }, 8, 6, ""},
+		"zeros":                {func(b []byte) []byte { return append(b, make([]byte, 5000)...) }, 5000, 6, ""},
+		"without a newline":    {func(b []byte) []byte { return b[:len(b)-1] }, 0, 6, ""},
+		"moved away":           {func([]byte) []byte { return nil }, 0, 6, ""},
+		"cut":                  {func(b []byte) []byte { return b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1] }, 0, 6, "line 5 (record 6): the records 5 to 5 were missing"},
+		"cut in a record":      {func(b []byte) []byte { return b[:len(b)-9] }, 129, 6, "line 6 (record 6): the records 5 to 5 were missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := written(t)
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, c.change(text), 0o600))
+			var said bytes.Buffer
+			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+			log.End([]mgr.End{{Call: aCall(commands[0], "")}})
+			require.NoError(t, log.Close())
+			_, err = record.VerifyFiles(path)
+			if c.says == "" {
+				require.NoError(t, err)
+				require.Empty(t, said.String())
+			} else {
+				require.ErrorContains(t, err, c.says)
+				require.Contains(t, said.String(), "records were cut off, or a power cut has lost them")
+			}
+			f, err := os.Open(path)
+			require.NoError(t, err)
+			defer f.Close()
+			var opened record.Entry
+			for e, err := range record.Read(f) {
+				if err == nil && e.Event == record.Opened {
+					opened = e
+				}
+			}
+			require.Equal(t, c.torn, opened.Torn)
+			require.Equal(t, c.seq, opened.Seq)
+		})
+	}
+}
+
+// What is not as it was left is said in the log itself, and in the daemon's.
+func TestTellsOfChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		head func(path string, text []byte) // changes the files
+		says string
+	}{
+		"no head":      {func(path string, _ []byte) { _ = os.Remove(path + ".head") }, "there was nothing to tell where the log ended"},
+		"a spoilt one": {func(path string, _ []byte) { _ = os.WriteFile(path+".head", []byte("x"), 0o600) }, "where the log ended cannot be told"},
+		"another end": {func(path string, text []byte) {
+			_ = os.WriteFile(path, bytes.Replace(text, []byte(`"closed"`), []byte(`"opened"`), 1), 0o600)
+		}, "record 5 is not the one that was written"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := written(t)
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			c.head(path, text)
+			var said bytes.Buffer
+			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+			require.NoError(t, log.Close())
+			require.Contains(t, said.String(), c.says)
+			all := entries(t, path)
+			require.Contains(t, all[5].Text, c.says)
+		})
+	}
+}
+
+// The first record of all was cut by a crash: there is nothing to go on from.
+func TestFirstRecordTorn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(`{"seq":1,"ti`), 0o600))
+	require.NoError(t, quiet(t, path).Close())
+	require.Equal(t, "opened closed", events(t, path))
+	verify(t, path)
+}
+
+// A log is not written into what is none, nor where others could read or replace it.
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	require.NoError(t, os.WriteFile(in("users"), []byte("ann operator $argon2id$…\n"), 0o600))
+	require.NoError(t, os.WriteFile(in("wide"), nil, 0o640))
+	require.NoError(t, os.Symlink(in("elsewhere"), in("link")))
+	require.NoError(t, os.Symlink(in("elsewhere"), in("log.head")))
+	require.NoError(t, os.Mkdir(in("dir"), 0o700))
+	l, err := net.Listen("unix", in("sock"))
+	require.NoError(t, err)
+	defer l.Close()
+	for path, says := range map[string]string{
+		"":                "the audit has no file; name one",
+		in("users"):       "it is no audit file, or damaged at its end; move it away",
+		in("wide"):        "others can get at it (mode 0640); chmod 600 it",
+		in("link"):        "it is a symbolic link; name the file itself",
+		in("log"):         "it is a symbolic link; name the file itself",
+		in("dir"):         "is a directory",
+		in("nowhere/log"): "make the directory first, with mode 0700",
+		in("sock"):        "no such device",
+	} {
+		_, err := audit.Open(audit.Options{Path: path})
+		require.ErrorContains(t, err, says, path)
+	}
+	text, err := os.ReadFile(in("users"))
+	require.NoError(t, err)
+	require.Equal(t, "ann operator $argon2id$…\n", string(text))
+	require.NoFileExists(t, in("elsewhere"))
+	for _, o := range []audit.Options{{Arguments: 2}, {OnFailure: 2}, {Sync: 3}} {
+		o.Path = in("fine")
+		_, err := audit.Open(o)
+		require.ErrorContains(t, err, "an option that does not exist")
+	}
+	quiet(t, in("fine"))
+	info, err := os.Stat(in("fine"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+// Two daemons do not write one log.
+func TestOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := written(t)
+		log := quiet(t, path)
+		_, err := audit.Open(audit.Options{Path: path})
+		require.ErrorContains(t, err, "another program has held it for 10s")
+		require.NoError(t, log.Close())
+		require.NoError(t, quiet(t, path).Close())
+		verify(t, path)
+	})
+}
+
+// A log that is renamed is followed by another within a second, and at once when that is asked for.
+func TestRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "audit.jsonl")
+		log := quiet(t, path)
+		look := func() { log.End([]mgr.End{{Call: aCall(commands[0], "")}}) }
+		look()
+		require.NoError(t, os.Rename(path, path+".1"))
+		require.NoError(t, log.Reopen())
+		look()
+		require.Equal(t, "opened outcome", events(t, path+".1"))
+		require.Equal(t, "opened outcome", events(t, path))
+
+		require.NoError(t, os.Rename(path, path+".2"))
+		require.NoError(t, os.WriteFile(path, nil, 0o600)) // as logrotate does
+		sleep(500)
+		look()
+		require.Equal(t, "", events(t, path), "it has not been noticed")
+		sleep(600)
+		look()
+		require.Equal(t, "opened", events(t, path))
+		look()
+		require.Equal(t, "opened outcome", events(t, path))
+		verify(t, path+".1", path+".2", path)
+
+		require.NoError(t, os.Rename(path, path+".3"))
+		require.NoError(t, os.WriteFile(path, []byte("mine\n"), 0o600))
+		require.ErrorContains(t, log.Reopen(), "it is another file than before and has something in it; move it away")
+		require.ErrorContains(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}), "move it away")
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}))
+		require.NoError(t, log.Close())
+		verify(t, path+".1", path+".2", path+".3", path)
+	})
+}
+
+// The hash in prev is one that anybody can make: sha256sum of the line before.
+func TestChainIsPlain(t *testing.T) {
+	path := written(t)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	for i, e := range entries(t, path)[1:] {
+		require.Equal(t, record.Hash(sha256.Sum256([]byte(lines[i]))), e.Prev)
+	}
+}
+
+func sleep(ms int) { time.Sleep(time.Duration(ms) * time.Millisecond) }

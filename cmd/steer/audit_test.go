@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/audit/record"
+
+	"github.com/stretchr/testify/require"
+)
+
+// auditFile writes an audit file as a daemon does, and returns its path.
+func auditFile(t *testing.T, entries ...record.Entry) string {
+	t.Helper()
+	var text []byte
+	var last record.Head
+	for i, e := range entries {
+		e.Seq, e.Prev = last.Seq+1, last.Hash
+		e.Time = time.Date(2026, 11, 22, 12, 0, i, 0, time.UTC)
+		line := e.Append(nil)
+		last = record.Head{Seq: e.Seq, Hash: sha256.Sum256(line)}
+		text = append(append(text, line...), '\n')
+	}
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	require.NoError(t, os.WriteFile(record.HeadFile(path), last.Append(nil), 0o600))
+	return path
+}
+
+var recorded = []record.Entry{
+	{Event: record.Opened},
+	{Event: record.Intent, Principal: "uid:1000", Transport: "unix", Listener: "/run/it's/control.sock", Session: "unix-7",
+		Command: "lease-add", Access: "write", Digest: record.Hash{1}, Arguments: []byte(`{"who":"ann's \u202e$HOME"}`)},
+	{Event: record.Outcome, Principal: "uid:1000", Transport: "unix", Listener: "/run/it's/control.sock", Session: "unix-7", Intent: 2,
+		Command: "lease-add", Access: "write", Digest: record.Hash{1}, Result: 4, Duration: 1500 * time.Microsecond},
+	{Event: record.Outcome, Principal: "cert:ann", Transport: "tls", Address: "192.0.2.1:4711", Listener: "[::1]:7443", Session: "tls-8", Command: "list-commands", Access: "read"},
+	{Event: record.Denied, Principal: "user:eve\x1b[2J", Transport: "https", Listener: "ops", Session: "https-9", Command: "x\n1  2026", Result: 403},
+	{Event: record.LoginRefused, Claim: "ann", Transport: "wss", Address: "192.0.2.1:4711", Text: "unknown or wrong credentials"},
+	{Event: record.Outcome, Principal: "self", Command: "log-level-set", Access: "write", Arguments: []byte(`7`)},
+	{Event: record.Suppressed, Count: 12},
+}
+
+// auditing runs "steer audit".
+func auditing(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	stderr, err = execute(t, auditCommand(&out), args...)
+	return out.String(), stderr, err
+}
+
+func TestAuditVerify(t *testing.T) {
+	path := auditFile(t, recorded...)
+	out, _, err := auditing(t, "verify", path)
+	require.NoError(t, err)
+	require.Regexp(t, `^8 records, 1 to 8, from 2026-11-22T12:00:00.000000Z to 2026-11-22T12:00:07.000000Z: whole and in order
+12 refusals have no record of their own \(event suppressed\)
+head 8 [0-9a-f]{64}
+$`, out)
+
+	noted := strings.TrimSpace(out[strings.LastIndex(out, "head "):])
+	_, _, err = auditing(t, "verify", path, "--head", noted)
+	require.NoError(t, err)
+	other := auditFile(t, append([]record.Entry{{Event: record.Opened}}, recorded...)...)
+	_, _, err = auditing(t, "verify", other, "--head", noted)
+	require.ErrorContains(t, err, "at its end (record 8): it is not the record that was written; it was changed, or the head is of another log")
+	_, _, err = auditing(t, "verify", path, "--head", "8")
+	require.ErrorContains(t, err, `"8" is no head, which is a number and a SHA-256`)
+
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, bytes.Replace(text, []byte("cert:ann"), []byte("cert:bob"), 1), 0o600))
+	said := steer(t, "", "audit", "verify", path)
+	require.Equal(t, told{"", "steer: audit.jsonl: line 4 (record 4): record 5 does not belong behind it; one of the two was changed\n", 1}, said)
+
+	require.NoError(t, os.WriteFile(path, text[bytes.IndexByte(text, '\n')+1:], 0o600))
+	require.NoError(t, os.Remove(record.HeadFile(path)))
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString(`{"seq":9`)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	out, _, err = auditing(t, "verify", path)
+	require.NoError(t, err)
+	for _, line := range []string{
+		"7 records, 2 to 8,", "the records before 2 are in other files, or gone\n", "8 bytes at an end are no whole record",
+		"no file says where it should end",
+	} {
+		require.Contains(t, out, line)
+	}
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	out, _, err = auditing(t, "verify", path)
+	require.NoError(t, err)
+	require.Equal(t, "no records\n", out)
+}
+
+func TestAuditShow(t *testing.T) {
+	path := auditFile(t, recorded...)
+	out, said, err := auditing(t, "show", path)
+	require.NoError(t, err)
+	require.Empty(t, said)
+	require.Equal(t, `1  2026-11-22T12:00:00.000000Z  opened
+2  2026-11-22T12:00:01.000000Z  intent  uid:1000  by unix /run/it's/control.sock  lease-add  {"who":"ann's \u202e$HOME"}
+3  2026-11-22T12:00:02.000000Z  outcome  uid:1000  by unix /run/it's/control.sock  lease-add  (intent 2)  result 4 (conflict) in 1.5ms
+4  2026-11-22T12:00:03.000000Z  outcome  cert:ann  by tls 192.0.2.1:4711  list-commands  result 0 (success) in 0s
+5  2026-11-22T12:00:04.000000Z  denied  user:eve\u001b[2J  by https ops  x\n1  2026  result 403 (forbidden) in 0s
+6  2026-11-22T12:00:05.000000Z  login-refused  who claimed to be "ann"  by wss 192.0.2.1:4711  unknown or wrong credentials
+7  2026-11-22T12:00:06.000000Z  outcome  self  log-level-set  7  result 0 (success) in 0s
+8  2026-11-22T12:00:07.000000Z  suppressed  12 without a record
+`, out)
+
+	for args, want := range map[string]string{
+		"--principal uid:1000":           "2 3",
+		"--command lease-add":            "2 3",
+		"--principal self --command x":   "",
+		"--since 2026-11-22T12:00:05Z":   "6 7 8",
+		"--since 2026-11-22":             "1 2 3 4 5 6 7 8",
+		"--command log-level-set --json": `{"seq":7,"time":"2026-11-22T12:00:06.000000Z","event":"outcome","principal":"self","command":"log-level-set","access":"write","arguments":7,"result":0,"duration":0.000000,"prev"`,
+	} {
+		out, _, err := auditing(t, append([]string{"show", path}, strings.Fields(args)...)...)
+		require.NoError(t, err)
+		if strings.Contains(args, "--json") {
+			require.Contains(t, out, want)
+			continue
+		}
+		var numbers []string
+		for line := range strings.Lines(out) {
+			numbers = append(numbers, strings.Fields(line)[0])
+		}
+		require.Equal(t, want, strings.Join(numbers, " "), args)
+	}
+}
+
+// The command line that repeats a command goes through a shell, and says the same.
+func TestAuditRepeat(t *testing.T) {
+	path := auditFile(t, recorded...)
+	for number, want := range map[string]string{
+		"1": "It is about no command.",
+		"2": `steer -s unix:///run/it%27s/control.sock lease-add '{"who":"ann'\''s \u202e$HOME"}'`,
+		"3": "The arguments of lease-add were not recorded, only their SHA-256: 01" + strings.Repeat("0", 62),
+		"4": `steer -s 'tls://[::1]:7443' list-commands`,
+		"5": "There is no such command, so there is nothing to repeat.",
+		"7": "echo 7 | steer log-level-set -",
+	} {
+		out, _, err := auditing(t, "show", path, number)
+		require.NoError(t, err)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		require.Len(t, lines, 2)
+		require.Equal(t, want, lines[1])
+		if rest, ok := strings.CutPrefix(want, "steer "); ok {
+			words, err := exec.Command("sh", "-c", "printf '%s\\n' "+rest).Output()
+			require.NoError(t, err)
+			if number == "2" {
+				require.Equal(t, "-s\nunix:///run/it%27s/control.sock\nlease-add\n{\"who\":\"ann's \\u202e$HOME\"}\n", string(words))
+			}
+		}
+	}
+}
+
+func TestAuditMistakes(t *testing.T) {
+	path := auditFile(t, recorded...)
+	for args, says := range map[string]string{
+		"":                               "what about it? See steer audit --help",
+		"verify":                         "requires at least 1 arg",
+		"verify " + path + "x":           "no such file",
+		"show " + path + " 9":            "there is no such record 9 in the file",
+		"show " + path + " x":            `"x" is no number of a record; write one like 42`,
+		"show " + path + " 0":            `"0" is no number of a record`,
+		"show " + path + " --since soon": `--since "soon" is no time that has been`,
+		"show " + path + " --since -1h":  `--since "-1h" is no time that has been`,
+	} {
+		_, _, err := auditing(t, strings.Fields(args)...)
+		require.ErrorContains(t, err, says, args)
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append([]byte("a \x1b[2Jnote\n"), text...), 0o600))
+	out, said, err := auditing(t, "show", path)
+	require.NoError(t, err)
+	require.Equal(t, "steer: line 1: it is no record: it does not begin with {\"seq\":\n", said)
+	require.Equal(t, 8, strings.Count(out, "\n"))
+}
