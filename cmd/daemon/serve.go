@@ -73,6 +73,9 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	if err := d.manager.Register(d.commands()...); err != nil {
 		return 1, err
 	}
+	for _, line := range slices.Concat(d.id.policy.Unknown(), d.id.policy.Idle(d.manager.Commands())) {
+		d.log.Warn(line)
+	}
 	if err := d.open(ctx, stdout); err != nil {
 		stop()
 		_ = d.manager.Run(ctx) // closes what is open
