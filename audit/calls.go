@@ -119,11 +119,13 @@ func (l *Log) summarize(now time.Time) {
 func (l *Log) describe(e *record.Entry, call *mgr.Call, b *batch) {
 	e.Principal = call.Peer.String()
 	e.Transport, e.Session = call.Peer.Transport, call.Peer.Session
-	if call.Peer.Addr != nil {
-		e.Address = call.Peer.Addr.String()
-	}
 	if call.Via != nil {
 		e.Listener = call.Via.Name
+	}
+	if call.Peer.Addr != nil {
+		if e.Address = call.Peer.Addr.String(); e.Address == e.Listener {
+			e.Address = "" // a UNIX socket: its peers have none of their own
+		}
 	}
 	e.Command = call.Name
 	if call.Command != nil {

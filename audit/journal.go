@@ -26,12 +26,13 @@ type journal struct {
 	turn   sync.Cond // writing, syncing, or what they are about, has changed
 	closed bool
 
-	last  record.Head // of the last line that was added
-	lines []byte      // those that are not in the file
-	skip  int         // bytes of the first one that are
-	spare []byte      // the array of lines that were written
-	lost  uint64      // lines that there was no room for
-	flood flood
+	last    record.Head // of the last line that was added
+	encoder record.Encoder
+	lines   []byte // those that are not in the file
+	skip    int    // bytes of the first one that are
+	spare   []byte // the array of lines that were written
+	lost    uint64 // lines that there was no room for
+	flood   flood
 
 	file    file
 	info    os.FileInfo // of file
@@ -71,7 +72,7 @@ func (j *journal) add(e *record.Entry, now time.Time) uint64 {
 func (j *journal) put(e *record.Entry, now time.Time) {
 	e.Seq, e.Prev, e.Time = j.last.Seq+1, j.last.Hash, now
 	start := len(j.lines)
-	j.lines = e.Append(j.lines)
+	j.lines = j.encoder.Append(j.lines, e)
 	j.last = record.Head{Seq: e.Seq, Hash: sha256.Sum256(j.lines[start:])}
 	j.lines = append(j.lines, '\n')
 }

@@ -19,19 +19,38 @@ const Beginning = `{"seq":`
 // Append appends the line of an entry, without the newline. Every entry has one line, and every line
 // one entry. Members are in a fixed order, seq first and prev last; strings are cut to MaxText, and what
 // is not printable in them is escaped, so that a line stays one and drives no terminal.
-func (e *Entry) Append(dst []byte) []byte {
+func (e *Entry) Append(dst []byte) []byte { return new(Encoder).Append(dst, e) }
+
+// An Encoder appends entries, and remembers of the last one what the next will have in common with it: the
+// time, and who it is about. The zero Encoder is ready. Records that come sixteen at a time cost a tenth
+// less by it (BenchmarkAudit).
+type Encoder struct {
+	at   time.Time
+	who  [6]string
+	last []byte // how they were written: time, then who
+	time int    // the length of the time in there
+}
+
+// Append is Entry.Append.
+func (enc *Encoder) Append(dst []byte, e *Entry) []byte {
+	if who := [...]string{e.Principal, e.Claim, e.Transport, e.Address, e.Listener, e.Session}; enc.last == nil || e.Time != enc.at || who != enc.who {
+		enc.at, enc.who = e.Time, who
+		enc.last = appendTime(enc.last[:0], e.Time)
+		enc.time = len(enc.last)
+		enc.last = appendMember(enc.last, `,"principal":`, e.Principal)
+		enc.last = appendMember(enc.last, `,"claim":`, e.Claim)
+		enc.last = appendMember(enc.last, `,"transport":`, e.Transport)
+		enc.last = appendMember(enc.last, `,"address":`, e.Address)
+		enc.last = appendMember(enc.last, `,"listener":`, e.Listener)
+		enc.last = appendMember(enc.last, `,"session":`, e.Session)
+	}
 	dst = append(dst, Beginning...)
 	dst = strconv.AppendUint(dst, e.Seq, 10)
 	dst = append(dst, `,"time":"`...)
-	dst = appendTime(dst, e.Time)
+	dst = append(dst, enc.last[:enc.time]...)
 	dst = append(dst, `","event":`...)
 	dst = appendString(dst, string(e.Event))
-	dst = appendMember(dst, `,"principal":`, e.Principal)
-	dst = appendMember(dst, `,"claim":`, e.Claim)
-	dst = appendMember(dst, `,"transport":`, e.Transport)
-	dst = appendMember(dst, `,"address":`, e.Address)
-	dst = appendMember(dst, `,"listener":`, e.Listener)
-	dst = appendMember(dst, `,"session":`, e.Session)
+	dst = append(dst, enc.last[enc.time:]...)
 	dst = appendMember(dst, `,"command":`, e.Command)
 	dst = appendMember(dst, `,"access":`, e.Access)
 	dst = appendNumber(dst, `,"intent":`, e.Intent)
