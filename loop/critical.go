@@ -131,12 +131,8 @@ func (s *CriticalSection) Do(ctx context.Context, l Poster, f func(error)) {
 }
 
 // enter is called on the loop, when the last participant has reported.
-func (s *CriticalSection) enter(r *round) {
+func (s *CriticalSection) enter() {
 	s.mu.Lock()
-	if r.over {
-		s.mu.Unlock()
-		return
-	}
 	s.state, s.depth = inside, 1
 	waiting := s.waiting
 	s.waiting = nil
@@ -191,16 +187,15 @@ func (s *CriticalSection) refuse(r *round, err error) {
 func (s *CriticalSection) giveUp(w *waiter, cause error) {
 	s.mu.Lock()
 	i := slices.Index(s.waiting, w)
-	if i < 0 {
+	r, ours := s.round, false
+	asked := s.state == pausing && r != nil
+	if i < 0 || asked && r.missing == 0 { // it runs, or is about to
 		s.mu.Unlock()
 		return
 	}
 	s.waiting = slices.Delete(s.waiting, i, i+1)
-	r, ours := s.round, false
-	if s.state == pausing && r != nil {
-		if silent := r.silent(); len(silent) > 0 {
-			cause = &PauseError{silent, cause}
-		}
+	if asked {
+		cause = &PauseError{r.silent(), cause}
 		ours = len(s.waiting) == 0 && s.abandon(r)
 	}
 	s.mu.Unlock()

@@ -251,6 +251,27 @@ func TestCriticalDeadline(t *testing.T) {
 	})
 }
 
+// TestCriticalReportAtTheDeadline: who has paused has paused.
+func TestCriticalReportAtTheDeadline(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t)
+			s.b.slow = true
+			ctx, cancel := context.WithCancel(t.Context())
+			s.do(ctx, "inside")
+			if late {
+				cancel()
+				synctest.Wait()
+			}
+			s.b.dones[0]()
+			cancel()
+			synctest.Wait()
+			require.Equal(t, 2, s.l.Poll())
+			require.Equal(t, []string{"inside", "exit c", "exit b", "exit a"}, s.take()[6:])
+		})
+	}
+}
+
 // TestCriticalOnAClosedLoop: f runs though the loop does not, and those that paused go on.
 func TestCriticalOnAClosedLoop(t *testing.T) {
 	for name, end := range map[string]func(s *stage, cancel func()){

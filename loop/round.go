@@ -43,7 +43,7 @@ func (s *CriticalSection) begin(l Poster) {
 	case refusal != nil:
 		s.refuse(r, refusal)
 	case ready:
-		s.enter(r)
+		s.enter()
 	}
 }
 
@@ -79,7 +79,7 @@ func (s *CriticalSection) report(r *round, i int) {
 	r.missing--
 	last := r.missing == 0 && !r.asking
 	s.mu.Unlock()
-	if last && r.loop.Post(func() { s.enter(r) }) != nil {
+	if last && r.loop.Post(s.enter) != nil {
 		s.refuse(r, ErrClosed)
 	}
 }
