@@ -299,6 +299,7 @@ func TestParticipantThatAsksForTheSection(t *testing.T) {
 	asks := &asking{stage: s}
 	require.NoError(t, s.Add("asking", asks))
 	s.do(t.Context(), "inside")
+	require.Equal(t, 1, s.l.Poll())
 	require.Equal(t, 2, asks.exits)
 	notes := s.take()
 	require.Equal(t, []string{"inside", "exit c", "exit b", "exit a", "check a"}, notes[6:11])

@@ -2,6 +2,7 @@ package loop_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,7 +132,7 @@ func TestPoolInACriticalSection(t *testing.T) {
 	for range 2 {
 		load.Go(func() { // full load: as many as fit, all the time
 			for {
-				if err := pool.Submit(task); err == loop.ErrClosed {
+				if errors.Is(pool.Submit(task), loop.ErrClosed) {
 					return
 				}
 			}

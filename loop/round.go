@@ -25,6 +25,11 @@ type participant struct {
 // begin checks the participants, and asks them to pause.
 func (s *CriticalSection) begin(l Poster) {
 	s.mu.Lock()
+	if len(s.waiting) == 0 { // they have given up since begin was posted
+		s.state = idle
+		s.mu.Unlock()
+		return
+	}
 	n := len(s.participants)
 	r := &round{participants: s.participants, loop: l, asking: true, paused: make([]bool, n), missing: n}
 	s.round = r
@@ -116,15 +121,22 @@ func (s *CriticalSection) resume(r *round) {
 	}
 	s.mu.Lock()
 	s.state, s.round = idle, nil
-	again := len(s.waiting) > 0 // a participant has asked for the section
-	var l Poster
-	if again {
-		s.state, l = pausing, s.waiting[0].loop
+	if len(s.waiting) == 0 {
+		s.mu.Unlock()
+		return
 	}
+	s.state = pausing // for a participant that has asked, or, on a closed loop, somebody there
+	l := s.waiting[0].loop
 	s.mu.Unlock()
-	if again {
-		s.begin(l)
+	if l.Post(func() { s.begin(l) }) == nil {
+		return
 	}
+	s.mu.Lock()
+	s.state = idle
+	waiting := s.waiting
+	s.waiting = nil
+	s.mu.Unlock()
+	tell(waiting, ErrClosed)
 }
 
 // protect calls a participant, and reports whether it returned.

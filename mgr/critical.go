@@ -14,7 +14,8 @@ import (
 // may touch what the participants of that section read without locks. Until they have paused the
 // commands behind it wait, and the loop runs what else is posted to it; if they do not pause in time
 // (Limits.CriticalTimeout), or one of them refuses, the command does not run, and the reply says who
-// and why. Of an Async command it is what OnLoop runs that is inside.
+// and why. Of an Async command it is what OnLoop runs that is inside. A participant must not wait for a
+// command before it pauses, since that waits for it.
 //
 // Kea's config-set, config-reload and config-test take a critical section, and what else changes what
 // packets are answered from; reads and statistics do not.
@@ -105,9 +106,10 @@ func (q *queue) release(e *entrance) (held bool) {
 // giveUp lets the queue go on when it is held for a call that has been answered.
 func (q *queue) giveUp(call *Call) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.entering != nil && q.entering.call == call {
-		q.entering.giveUp()
+	e := q.entering
+	q.mu.Unlock()
+	if e != nil && e.call == call {
+		e.giveUp()
 	}
 }
 

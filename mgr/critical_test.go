@@ -398,6 +398,25 @@ func TestHeldQueueIsBounded(t *testing.T) {
 		for id := range 4 {
 			require.Equal(t, float64(id+1), c.hear().ID)
 		}
+
+		c.say(`{"command":"hold","id":0}`)
+		synctest.Wait()
+		c.say(`{"command":"hold","id":1}{"command":"refit","id":2}{"command":"count","id":3}`) // one turn
+		synctest.Wait()
+		c.say(`{"command":"release","id":"r"}`)
+		require.Len(t, c.hearAll(2), 2)
+		synctest.Wait()
+		c.say(`{"command":"count","id":4}{"command":"count","id":5}{"command":"count","id":6}`) // the next
+		synctest.Wait()
+		c.say(`{"command":"release","id":"r"}`)
+		require.Len(t, c.hearAll(2), 2)
+		synctest.Wait()
+		c.say(`{"command":"count","id":7}`)
+		require.Equal(t, 429, c.hear().Result, "now more wait than may")
+		v.pause()
+		for id := range 5 {
+			require.Equal(t, float64(id+2), c.hear().ID)
+		}
 	})
 }
 
