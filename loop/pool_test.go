@@ -112,7 +112,7 @@ func TestPoolThatIsClosedWhilePaused(t *testing.T) {
 // TestPoolInACriticalSection is for the race detector: tasks read what functions inside change, and
 // nothing guards it. Besides, no task ever sees a change that is half done.
 func TestPoolInACriticalSection(t *testing.T) {
-	const changes = 3000
+	const changes = 3600 // one each second for an hour
 	var section loop.CriticalSection
 	pool := loop.NewPool(4, 64)
 	require.NoError(t, section.Add("pool", pool))

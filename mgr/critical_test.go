@@ -241,6 +241,18 @@ func TestCriticalIsNoLongerWanted(t *testing.T) {
 			require.Empty(t, v.log)
 		})
 	})
+	t.Run("its session is closed", func(t *testing.T) {
+		sail(t, mgr.Limits{CriticalTimeout: time.Hour}, func(t *testing.T, v *vessel, d *daemon, c *talker) {
+			c.say(`{"command":"refit","id":1}`)
+			synctest.Wait()
+			sessions := d.Sessions()
+			require.Len(t, sessions, 1)
+			require.True(t, sessions[0].Running[0].Waiting)
+			require.Equal(t, 1, d.CloseSession(sessions[0].ID))
+			require.Equal(t, 1.0, d.ask(`{"command":"count"}`).Arguments)
+			require.Empty(t, v.log)
+		})
+	})
 	t.Run("departure of who gave no id", func(t *testing.T) {
 		sail(t, mgr.Limits{}, func(t *testing.T, v *vessel, d *daemon, c *talker) {
 			c.say(`{"command":"refit"}`)
@@ -382,6 +394,32 @@ func TestDrainThatIsCutOffWhileHeld(t *testing.T) {
 		require.Zero(t, d.Count())
 		require.Zero(t, v.paused)
 		require.Zero(t, v.count)
+	})
+}
+
+// TestDrainThatIsCutOffInside: what is behind a critical command that the drain did not wait for has its
+// turn all the same.
+func TestDrainThatIsCutOffInside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVessel(t)
+		d := prepare(t, &mgr.Options{Critical: &v.section, Limits: mgr.Limits{DrainTimeout: time.Second}},
+			append(v.commands(), mgr.Func("careen", "", mgr.Write, func(context.Context, mgr.None) (mgr.None, error) {
+				time.Sleep(time.Minute)
+				return mgr.None{}, nil
+			}, mgr.Critical()))...)
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { d.ended <- d.Run(ctx) }()
+		c := d.dial()
+		c.say(`{"command":"careen","id":1}{"command":"count","id":2}{"command":"count"}`)
+		v.pause()
+		synctest.Wait()
+		stop()
+		c.eof()
+		require.ErrorContains(t, <-d.ended, "drain: 1 conns were closed")
+		synctest.Wait()
+		require.Zero(t, d.Count())
+		require.Zero(t, v.paused)
+		require.Equal(t, 1, v.count, "without an id it runs all the same")
 	})
 }
 
