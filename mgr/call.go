@@ -138,12 +138,11 @@ func (c *Call) refuse(why *wire.Error) {
 	}
 }
 
-// takeTurn runs a call on the loop, unless its caller has left.
-func (c *Call) takeTurn() {
+// dropIfLeft drops a call whose caller has left.
+func (c *Call) dropIfLeft() {
 	if !c.id.IsZero() && c.ctx.Err() != nil {
 		c.drop(errLeft, false)
 	}
-	c.run()
 }
 
 // run runs the handler, if the call has not been answered before, and answers with what it returns.

@@ -37,7 +37,8 @@ func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
 	e := &entrance{call: call}
 	e.giveUp = m.inside(m.background, call, func(bad *wire.Error) {
 		if bad == nil {
-			call.takeTurn()
+			call.dropIfLeft()
+			call.run()
 		} else {
 			call.refuse(bad)
 		}

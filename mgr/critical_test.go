@@ -266,7 +266,7 @@ func TestCriticalIsNoLongerWanted(t *testing.T) {
 	})
 	t.Run("behind it", func(t *testing.T) {
 		sail(t, mgr.Limits{}, func(t *testing.T, v *vessel, _ *daemon, c *talker) {
-			c.say(`{"command":"refit","id":1}{"command":"count","id":2}{"command":"count","timeout":1,"id":3}{"command":"count","id":4}`)
+			c.say(`{"command":"refit","id":1}{"command":"refit","id":2}{"command":"count","timeout":1,"id":3}{"command":"count","id":4}`)
 			synctest.Wait()
 			c.say(`{"command":"cancel","arguments":{"id":2},"id":"c"}`)
 			replies := c.hearAll(3)
@@ -275,6 +275,7 @@ func TestCriticalIsNoLongerWanted(t *testing.T) {
 			v.pause()
 			require.Equal(t, 1.0, c.hear().ID)
 			require.Equal(t, reply{ID: 4.0, Arguments: 1.0}, c.hear())
+			require.Empty(t, v.asked, "nobody pauses for what was cancelled")
 		})
 	})
 }

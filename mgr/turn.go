@@ -81,8 +81,9 @@ func (q *queue) keep(calls []*Call) {
 func (m *CommandMgr) turn() {
 	calls := m.queue.take(m.loop)
 	for i, call := range calls {
-		if !call.target.critical {
-			call.takeTurn()
+		call.dropIfLeft()
+		if !call.target.critical || call.state.Load() == answered {
+			call.run()
 		} else if m.runCritical(call, calls[i+1:]) {
 			break
 		}
