@@ -2,6 +2,7 @@ package loop_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -57,4 +58,17 @@ func BenchmarkPoll(b *testing.B) {
 		_ = l.Post(f)
 		l.Poll()
 	}
+}
+
+// BenchmarkPool is a task of a pool of four workers, submitted by one goroutine.
+func BenchmarkPool(b *testing.B) {
+	p := loop.NewPool(4, 1024)
+	task := func() {}
+	b.ReportAllocs()
+	for b.Loop() {
+		for p.Submit(task) != nil {
+			runtime.Gosched()
+		}
+	}
+	p.Close()
 }

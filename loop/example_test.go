@@ -51,3 +51,29 @@ func ExampleLoop_Ready() {
 	l.Poll() // what was accepted still runs
 	// Output: seen so far: 1
 }
+
+// Workers read what they need without locks; to change it, a function on the loop has them pause.
+func ExampleCriticalSection() {
+	l := loop.New()
+	greeting := "Hello"
+	workers := loop.NewPool(4, 100)
+	var section loop.CriticalSection
+	if err := section.Add("workers", workers); err != nil {
+		fmt.Println(err)
+	}
+
+	greet := func() { fmt.Println(greeting, "Ann.") }
+	_ = l.Post(func() {
+		section.Do(context.Background(), l, func(err error) {
+			if err != nil {
+				fmt.Println(err)
+			}
+			greeting = "Good evening,"
+			_ = workers.Submit(greet) // runs when the section has been left
+			l.Close()
+		})
+	})
+	_ = l.Run(context.Background())
+	workers.Close()
+	// Output: Good evening, Ann.
+}

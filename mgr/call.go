@@ -122,7 +122,27 @@ func (c *Call) drop(why *wire.Error, abandon bool) bool {
 		return false
 	}
 	c.answer.answered(c, wire.Failure(why), false)
+	if c.target.critical {
+		c.manager.queue.giveUp(c)
+	}
 	return true
+}
+
+// refuse answers a call that will not run, if it has not been answered before.
+func (c *Call) refuse(why *wire.Error) {
+	defer c.release()
+	if c.state.CompareAndSwap(waiting, answered) {
+		c.answer.answered(c, wire.Failure(why), true)
+	} else {
+		c.answer.finished(c)
+	}
+}
+
+// dropIfLeft drops a call whose caller has left.
+func (c *Call) dropIfLeft() {
+	if !c.id.IsZero() && c.ctx.Err() != nil {
+		c.drop(errLeft, false)
+	}
 }
 
 // run runs the handler, if the call has not been answered before, and answers with what it returns.

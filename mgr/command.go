@@ -63,6 +63,9 @@ type Command struct {
 	// What belongs to the loop it may touch only inside OnLoop.
 	Async bool
 
+	// Critical makes the handler run inside Options.Critical; see the option of that name.
+	Critical bool
+
 	// Handler is required.
 	Handler Handler
 

@@ -50,7 +50,7 @@ func (c *conversation) serve() {
 	for !c.ended {
 		for call := range c.requests() { // bytes → frame → request
 			if bad := c.admit(call); bad != nil { // authorization, check, limits
-				c.refuse(call, bad)
+				call.refuse(bad)
 				continue
 			}
 			c.batch = append(c.batch, call)
@@ -180,14 +180,14 @@ func (c *conversation) submit() {
 	if bad := c.m.begin(batch); bad != nil {
 		batch = slices.DeleteFunc(batch, func(call *Call) bool {
 			if call.changes() {
-				c.refuse(call, bad)
+				call.refuse(bad)
 			}
 			return call.changes()
 		})
 	}
 	rejected, why := c.m.accept(batch...)
 	for _, call := range rejected {
-		c.refuse(call, why)
+		call.refuse(why)
 	}
 	clear(c.batch)
 	c.batch = c.batch[:0]
@@ -201,18 +201,8 @@ func (c *conversation) sayNoMore(err error) {
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {
 		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: &c.socket.endpoint, Received: time.Now()}
-		c.refuse(call, frameError(bad))
+		call.refuse(frameError(bad))
 		return
 	}
 	c.m.log.Debug("cannot receive", "peer", c.conn.Peer().String(), "error", err)
-}
-
-// refuse answers a call that is not accepted.
-func (c *conversation) refuse(call *Call, why *wire.Error) {
-	if call.state.CompareAndSwap(waiting, answered) {
-		c.answered(call, wire.Failure(why), true)
-	} else {
-		c.finished(call)
-	}
-	call.release()
 }

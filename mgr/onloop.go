@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"github.com/rudderpost/rudderpost/wire"
 )
 
 // OnLoop runs f on the loop and waits for it: how the handler of an Async command touches what
 // belongs to the loop. ctx is the handler's. The error is f's, or says why f did not run: ctx ended
 // first, or the loop is closed. Once f has begun OnLoop waits for its end whatever happens.
+//
+// Where the command is critical f runs inside the critical section; when that cannot be entered, the
+// error is a *wire.Error that says why.
 func OnLoop(ctx context.Context, f func() error) error {
 	call, ok := CallOf(ctx)
 	if !ok {
@@ -19,12 +24,21 @@ func OnLoop(ctx context.Context, f func() error) error {
 	}
 	var taken atomic.Bool
 	done := make(chan error, 1)
-	err := call.manager.loop.Post(func() {
-		if taken.CompareAndSwap(false, true) {
+	begin := func(bad *wire.Error) {
+		switch {
+		case bad != nil && ctx.Err() != nil: // OnLoop itself knows better what to return
+		case !taken.CompareAndSwap(false, true):
+		case bad != nil:
+			done <- bad
+		default:
 			done <- call.protect(f)
 		}
-	})
-	if err != nil {
+	}
+	enter := func() { begin(nil) }
+	if call.target.critical {
+		enter = func() { call.manager.inside(ctx, call, begin) }
+	}
+	if err := call.manager.loop.Post(enter); err != nil {
 		return err
 	}
 	select {

@@ -16,6 +16,10 @@ type Options struct {
 	// Authorizer decides on every call. nil: Owner().
 	Authorizer Authorizer
 
+	// Critical is the section that commands marked Critical run inside; its participants are the daemon's
+	// to add. nil: they run like all others.
+	Critical *loop.CriticalSection
+
 	// Logger gets a line for each command, with who, what, result and duration, never arguments;
 	// for each refused conn; and what went wrong. nil: slog.Default().
 	Logger *slog.Logger
@@ -60,6 +64,10 @@ type Limits struct {
 	// its conn is closed. 10 s.
 	WriteTimeout time.Duration
 
+	// CriticalTimeout is how long a critical command waits for the participants of the critical section
+	// to pause; then it is answered 503, with their names. 5 s.
+	CriticalTimeout time.Duration
+
 	// DrainTimeout is how long Run waits, at the end, for accepted calls. 10 s.
 	DrainTimeout time.Duration
 }
@@ -90,6 +98,7 @@ func (l *Limits) fill() {
 	limit(&l.MaxBuffered, 256<<20, 1<<62)
 	limit(&l.MaxRate, 0, 0)
 	limit(&l.WriteTimeout, 10*time.Second, 1<<62)
+	limit(&l.CriticalTimeout, 5*time.Second, 1<<62)
 	limit(&l.DrainTimeout, 10*time.Second, 1<<62)
 }
 

@@ -13,7 +13,7 @@ import (
 // peer, whose rights it then has: a part of a command never may what the whole may not. Inside a
 // handler on the loop it runs the command at once; elsewhere the command takes its turn, and Process
 // waits for it. The error is ctx's cause, or says why the command cannot run from here; a command
-// that fails is no error, its Reply says so.
+// that fails is no error, its Reply says so. A critical command is run at once only inside the section.
 func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	p := &processing{m: m, reply: make(chan wire.Reply, 1)}
 	call := &Call{manager: m, answer: p, Name: r.Command, Arguments: r.Arguments, Received: time.Now()}
@@ -34,6 +34,9 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 	if onLoop {
 		if call.target.Async {
 			return wire.Reply{}, errors.New("the command '" + call.Name + "' runs beside the loop, and a handler on the loop cannot wait for it")
+		}
+		if call.target.critical && m.opts.Critical.Depth() == 0 {
+			return wire.Reply{}, errors.New("the command '" + call.Name + "' is critical, and a handler on the loop cannot wait until it may run; make its own command critical")
 		}
 		call.onLoop = true
 		call.plain = callContext{ctx, call}
@@ -68,6 +71,9 @@ func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, e
 		return reply, nil
 	case <-ctx.Done():
 		if call.state.CompareAndSwap(waiting, answered) { // it need not run any more
+			if call.target.critical {
+				m.queue.giveUp(call)
+			}
 			m.recordPart(call, wire.CodeCancelled, false)
 		} else {
 			m.talkers.all.Go(func() { m.recordPart(call, (<-p.reply).Code, false) })

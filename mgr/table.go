@@ -13,9 +13,10 @@ import (
 // A registered command is one in the table, until it is deregistered.
 type registered struct {
 	Command
-	builtin bool
-	gone    atomic.Bool
-	handler atomic.Pointer[Handler] // Command.Handler with all hooks around it
+	builtin  bool
+	critical bool // it runs inside Options.Critical
+	gone     atomic.Bool
+	handler  atomic.Pointer[Handler] // Command.Handler with all hooks around it
 }
 
 // A table is what the daemon can be asked to do. It is replaced, never changed.
@@ -37,7 +38,7 @@ func (m *CommandMgr) Register(commands ...Command) error {
 			errs = append(errs, fmt.Errorf("Handler for command '%s' is already installed.", cmd.Name))
 			continue
 		}
-		next[cmd.Name] = m.wrap(&registered{Command: cmd})
+		next[cmd.Name] = m.wrap(&registered{Command: cmd, critical: cmd.Critical && m.opts.Critical != nil})
 	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)

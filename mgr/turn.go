@@ -21,6 +21,8 @@ type queue struct {
 	calls  []*Call
 	spare  []*Call // only the loop touches it
 	posted bool    // turn will run
+
+	entering *entrance // for whom no turn is taken; nil: for nobody
 }
 
 // perTurn is how many calls run before the loop may do something else.
@@ -30,7 +32,7 @@ const perTurn = 256
 func (q *queue) push(l loop.Poster, calls ...*Call) (int, *wire.Error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	fit := min(len(calls), q.most-len(q.calls))
+	fit := min(len(calls), max(0, q.most-len(q.calls)))
 	if fit > 0 && !q.posted {
 		if l.Post(q.turn) != nil {
 			return 0, errShuttingDown
@@ -48,6 +50,9 @@ func (q *queue) push(l loop.Poster, calls ...*Call) (int, *wire.Error) {
 func (q *queue) take(l loop.Poster) []*Call {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.entering != nil {
+		return nil
+	}
 	calls := q.calls
 	if len(calls) <= perTurn {
 		q.calls, q.spare = q.spare[:0], nil
@@ -75,11 +80,13 @@ func (q *queue) keep(calls []*Call) {
 // turn runs on the loop: one call after the other, each to its end.
 func (m *CommandMgr) turn() {
 	calls := m.queue.take(m.loop)
-	for _, call := range calls {
-		if !call.id.IsZero() && call.ctx.Err() != nil {
-			call.drop(errLeft, false)
+	for i, call := range calls {
+		call.dropIfLeft()
+		if !call.target.critical || call.state.Load() == answered {
+			call.run()
+		} else if m.runCritical(call, calls[i+1:]) {
+			break
 		}
-		call.run()
 	}
 	m.queue.keep(calls)
 }
