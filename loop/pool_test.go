@@ -147,7 +147,7 @@ func TestPoolInACriticalSection(t *testing.T) {
 			for i := range state {
 				state[i]++
 			}
-			if state[0] < changes {
+			if state[0] < changes || seen.Load() == 0 { // the load may need a while to begin
 				_ = l.Post(change)
 			} else {
 				l.Close()
@@ -159,6 +159,6 @@ func TestPoolInACriticalSection(t *testing.T) {
 	pool.Close()
 	load.Wait()
 	require.Zero(t, torn.Load())
-	require.Positive(t, seen.Load())
-	require.Equal(t, [4]int{changes, changes, changes, changes}, state)
+	require.GreaterOrEqual(t, state[0], changes)
+	require.Equal(t, [4]int{state[0], state[0], state[0], state[0]}, state)
 }

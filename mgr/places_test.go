@@ -19,26 +19,26 @@ func TestAPlaceIsKeptForTheOwner(t *testing.T) {
 			d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConns: 4}}, newShip().commands()...)
 			who := &mask{}
 			door := d.masked(mgr.Endpoint{}, who)
-			come := func(name someone) (*talker, int) {
+			come := func(name someone) *talker {
 				who.creds = append(who.creds[:0:0], name)
-				c := door.dial()
+				return door.dial()
+			}
+			welcome := func(name someone) *talker {
+				c := come(name)
 				c.say(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
-				return c, c.hear().Result
+				require.Zero(t, c.hear().Result)
+				return c
 			}
+			refused := func(name someone) { require.Equal(t, 503, come(name).hear().Result) }
 			for range 3 {
-				_, result := come("user:ann")
-				require.Zero(t, result)
+				welcome("user:ann")
 			}
-			_, result := come("user:bob")
-			require.Equal(t, 503, result)
-			admin, result := come(someone(owner))
-			require.Zero(t, result)
-			_, result = come(someone(owner))
-			require.Equal(t, 503, result)
+			refused("user:bob")
+			admin := welcome(someone(owner))
+			refused(someone(owner))
 			admin.leave()
 			synctest.Wait()
-			_, result = come("user:ann")
-			require.Equal(t, 503, result)
+			refused("user:ann")
 		})
 	}
 }
