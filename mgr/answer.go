@@ -136,7 +136,7 @@ func (c *conversation) unsent(before []*answer, bytes int) []*answer {
 		c.changed.Broadcast()
 		return nil
 	}
-	if len(batch) >= c.m.opts.MaxInFlight {
+	if c.full {
 		c.changed.Broadcast()
 	}
 	c.out, c.spare = c.spare[:0], nil

@@ -41,6 +41,7 @@ type conversation struct {
 	spare    []*answer // the array of out that is being sent
 	last     *answer   // the reply to the last request, until all others are in out
 	sending  bool      // a sender has this conversation
+	full     bool      // serve waits for room
 	closing  bool      // serve sends the last words itself
 }
 
@@ -70,7 +71,7 @@ func (c *conversation) requests() iter.Seq[*Call] {
 		for room := 1; room > 0; room-- {
 			call := c.next
 			if call == nil {
-				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: &c.socket.endpoint}
+				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer()}
 			}
 			c.next = call
 			frame, err := c.conn.Receive(ctx, call.small[:0])
@@ -84,7 +85,7 @@ func (c *conversation) requests() iter.Seq[*Call] {
 			if now.IsZero() {
 				now = time.Now()
 			}
-			call.Received = now
+			call.Received, call.Via = now, c.socket.endpoint.Load()
 			call.decode(frame)
 			if ctx != noWait {
 				room = c.waitForRoom(call)
@@ -141,7 +142,7 @@ func (c *conversation) admit(call *Call) *wire.Error {
 		return errRevoked
 	}
 	if !c.peer.mayCall(call.Received) {
-		return wire.Errorf(wire.CodeTooMany, "", "more than %d commands per second from %s; try again later", c.m.opts.MaxRate, call.Peer)
+		return wire.Errorf(wire.CodeTooMany, "", "more than %d commands per second from %s; try again later", c.m.limits.Load().MaxRate, call.Peer)
 	}
 	if bad := c.m.check(call); bad != nil {
 		return bad
@@ -155,7 +156,7 @@ func (c *conversation) admit(call *Call) *wire.Error {
 
 // enter gives a call a place among those in flight.
 func (c *conversation) enter(call *Call) *wire.Error {
-	most := c.m.opts.MaxBuffered
+	most := c.m.limits.Load().MaxBuffered
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -165,7 +166,7 @@ func (c *conversation) enter(call *Call) *wire.Error {
 		return wire.Errorf(wire.CodeConflict, "id-in-use", "the id %s is in use; wait for its reply or take another", call.id)
 	}
 	if !c.peer.enter() {
-		return wire.Errorf(wire.CodeTooMany, "", "%s has %d commands in flight, as many as one peer may; wait for replies", call.Peer, c.m.opts.MaxInFlightPerPeer)
+		return wire.Errorf(wire.CodeTooMany, "", "%s has %d commands in flight, as many as one peer may; wait for replies", call.Peer, c.m.limits.Load().MaxInFlightPerPeer)
 	}
 	c.calls = append(c.calls, call)
 	c.owed++
@@ -200,7 +201,7 @@ func (c *conversation) sayNoMore(err error) {
 		return
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {
-		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: &c.socket.endpoint, Received: time.Now()}
+		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: c.socket.endpoint.Load(), Received: time.Now()}
 		call.refuse(frameError(bad))
 		return
 	}

@@ -52,7 +52,7 @@ func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
 // inside runs f inside the critical section, or elsewhere with what to answer instead. It is called on
 // the loop. giveUp ends the wait for the participants.
 func (m *CommandMgr) inside(ctx context.Context, call *Call, f func(*wire.Error)) (giveUp context.CancelFunc) {
-	ctx, giveUp = context.WithTimeout(ctx, m.opts.CriticalTimeout)
+	ctx, giveUp = context.WithTimeout(ctx, m.limits.Load().CriticalTimeout)
 	m.opts.Critical.Do(ctx, m.loop, func(err error) {
 		giveUp()
 		if err != nil {
@@ -134,7 +134,7 @@ func (m *CommandMgr) notEntered(call *Call, err error) *wire.Error {
 	}
 	if e, ok := errors.AsType[*loop.PauseError](err); ok {
 		return wire.Errorf(wire.CodeShuttingDown, "not-paused", "'%s' did not run, since '%s' did not pause within %s; try again later",
-			name, strings.Join(e.Participants, "', '"), m.opts.CriticalTimeout)
+			name, strings.Join(e.Participants, "', '"), m.limits.Load().CriticalTimeout)
 	}
 	return errShuttingDown // the loop is closed
 }

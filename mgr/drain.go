@@ -19,7 +19,7 @@ import (
 func (m *CommandMgr) Run(ctx context.Context, transports ...transport.Transport) error {
 	result := make(chan error, 1)
 	drain := func() {
-		patience, cancel := context.WithTimeout(context.Background(), m.opts.DrainTimeout)
+		patience, cancel := context.WithTimeout(context.Background(), m.limits.Load().DrainTimeout)
 		defer cancel()
 		result <- m.Shutdown(patience)
 	}

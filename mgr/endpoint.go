@@ -39,7 +39,7 @@ func (e *Endpoint) check() error {
 func (m *CommandMgr) Endpoints() []Endpoint {
 	var all []Endpoint
 	for _, s := range m.openSockets() {
-		all = append(all, Endpoint{Name: s.endpoint.Name, MaxAccess: s.endpoint.MaxAccess})
+		all = append(all, Endpoint{Name: s.endpoint.Load().Name, MaxAccess: s.endpoint.Load().MaxAccess})
 	}
 	slices.SortFunc(all, func(a, b Endpoint) int {
 		return strings.Compare(a.Name, b.Name)

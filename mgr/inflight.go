@@ -10,16 +10,18 @@ import (
 // waitForRoom waits until a call fits into the window, and returns how many do. Replies that their
 // peer does not take fill it as calls do. A cancel has a place of its own.
 func (c *conversation) waitForRoom(call *Call) int {
-	most := c.m.opts.MaxInFlight
-	if call.Name == cancelName {
-		most++
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.calls) >= most || len(c.out) >= most {
+	for {
+		most := c.m.limits.Load().MaxInFlight
+		if call.Name == cancelName {
+			most++
+		}
+		if c.full = len(c.calls) >= most || len(c.out) >= most; !c.full {
+			return most - len(c.calls)
+		}
 		c.changed.Wait()
 	}
-	return most - len(c.calls)
 }
 
 // find returns the call that has the id and has not been answered. c.mu is held.
@@ -45,7 +47,7 @@ func (c *conversation) leave(call *Call) {
 	if i < 0 {
 		return
 	}
-	if len(c.calls) >= c.m.opts.MaxInFlight {
+	if c.full {
 		c.changed.Broadcast()
 	}
 	c.calls = slices.Delete(c.calls, i, i+1)

@@ -13,10 +13,11 @@ import (
 // CommandMgr knows a daemon's commands, and lets peers give them. It is a value: a process may have
 // many. All methods may be called from any goroutine, except where they say otherwise.
 type CommandMgr struct {
-	opts Options
-	log  *slog.Logger
-	loop loop.Poster
-	own  *loop.Loop // loop, if it is the manager's own
+	opts   Options // but for its Limits
+	limits atomic.Pointer[Limits]
+	log    *slog.Logger
+	loop   loop.Poster
+	own    *loop.Loop // loop, if it is the manager's own
 
 	queue    queue
 	senders  senders
@@ -56,6 +57,7 @@ func New(o *Options) *CommandMgr {
 		peers:      map[string]*peer{},
 		sweepAt:    firstSweep,
 	}
+	m.limits.Store(&m.opts.Limits)
 	m.log = m.opts.Logger
 	m.loop = m.opts.Loop
 	if m.loop == nil {
@@ -66,7 +68,7 @@ func New(o *Options) *CommandMgr {
 	m.quiet.L = &m.mu
 	m.senders.wake.L = &m.senders.mu
 	m.talkers.next = make(chan *conversation)
-	m.queue.most = m.opts.MaxQueued
+	m.queue.most = m.limits.Load().MaxQueued
 	m.queue.turn = m.turn
 	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {
 		return wire.Reply{}, unsupported(call.Name)

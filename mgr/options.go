@@ -87,6 +87,21 @@ func (o *Options) withDefaults() Options {
 	return filled
 }
 
+// SetLimits replaces the limits, from now on, also for conns that are open; those that have more than they
+// may now keep it. Zero fields mean the defaults.
+func (m *CommandMgr) SetLimits(l Limits) {
+	l.fill()
+	m.limits.Store(&l)
+	m.queue.mu.Lock()
+	m.queue.most = l.MaxQueued
+	m.queue.mu.Unlock()
+	for _, c := range m.conversations() { // there may be room now
+		c.mu.Lock()
+		c.changed.Broadcast()
+		c.mu.Unlock()
+	}
+}
+
 const unlimited = 1<<31 - 1
 
 func (l *Limits) fill() {

@@ -24,7 +24,7 @@ type peer struct {
 
 // mayCall takes one of the calls that the peer has this second.
 func (p *peer) mayCall(now time.Time) bool {
-	rate := float64(p.m.opts.MaxRate)
+	rate := float64(p.m.limits.Load().MaxRate)
 	if rate <= 0 {
 		return true
 	}
@@ -41,7 +41,7 @@ func (p *peer) mayCall(now time.Time) bool {
 
 // enter takes one of the places that the peer has for calls in flight, over all its conns.
 func (p *peer) enter() bool {
-	if p.calls.Add(1) <= int64(p.m.opts.MaxInFlightPerPeer) {
+	if p.calls.Add(1) <= int64(p.m.limits.Load().MaxInFlightPerPeer) {
 		return true
 	}
 	p.calls.Add(-1)
@@ -58,12 +58,12 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	defer m.mu.Unlock()
 	p := m.peers[name]
 	if p == nil {
-		p = &peer{m: m, name: name, tokens: float64(m.opts.MaxRate), filled: time.Now()}
+		p = &peer{m: m, name: name, tokens: float64(m.limits.Load().MaxRate), filled: time.Now()}
 	}
 	switch {
 	case s.conns >= m.room(conn.Peer()):
 		return nil, tooManyConns("this listener has as many conns as it may; close some, or try again later")
-	case p.conns >= m.opts.MaxConnsPerPeer:
+	case p.conns >= m.limits.Load().MaxConnsPerPeer:
 		return nil, tooManyConns(name + " has as many conns as one peer may; close some")
 	case m.banned.has(conn.Peer().Session):
 		return nil, errNoMore
@@ -90,7 +90,7 @@ func tooManyConns(text string) *wire.Error {
 // room is how many conns a listener has for a peer and all others: the last place is kept for the
 // owner, who so always gets in to put things right.
 func (m *CommandMgr) room(peer transport.Peer) int {
-	most := m.opts.MaxConns
+	most := m.limits.Load().MaxConns
 	if most == 1 || isOwner(peer) {
 		return most
 	}
@@ -129,7 +129,7 @@ func (m *CommandMgr) leave(c *conversation) {
 	defer m.mu.Unlock()
 	delete(m.speaking, c)
 	c.socket.conns--
-	if c.peer.conns--; c.peer.conns == 0 && m.opts.MaxRate <= 0 {
+	if c.peer.conns--; c.peer.conns == 0 && m.limits.Load().MaxRate <= 0 {
 		delete(m.peers, c.peer.name)
 	}
 	m.quiet.Broadcast()

@@ -104,7 +104,7 @@ func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
 		w.frames = append(w.frames, a.frame)
 		bytes += len(a.frame)
 	}
-	w.waitFor(c, c.m.opts.WriteTimeout*time.Duration(1+bytes/(32<<10)))
+	w.waitFor(c, c.m.limits.Load().WriteTimeout*time.Duration(1+bytes/(32<<10)))
 	if err := c.conn.Send(c.m.background, w.frames...); err != nil {
 		c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
 		_ = c.conn.Close()

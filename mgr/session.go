@@ -35,7 +35,7 @@ func (m *CommandMgr) Sessions() []Session {
 		peer := c.conn.Peer()
 		s := byID[peer.Session]
 		if s == nil {
-			s = &Session{ID: peer.Session, Peer: peer, Listener: c.socket.endpoint.Name, Since: c.since()}
+			s = &Session{ID: peer.Session, Peer: peer, Listener: c.socket.endpoint.Load().Name, Since: c.since()}
 			byID[peer.Session] = s
 		}
 		c.describe(s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -15,7 +16,7 @@ import (
 type Socket struct {
 	m        *CommandMgr
 	listener transport.Listener
-	endpoint Endpoint
+	endpoint atomic.Pointer[Endpoint]
 	conns    int // m.mu guards it
 	accepts  sync.WaitGroup
 	closed   chan struct{} // closed by Close
@@ -26,6 +27,16 @@ type Socket struct {
 // Open opens a way in, at any time; ctx bounds the opening. Its conns are served at once, and their
 // commands run as soon as the loop does.
 func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Socket, error) {
+	s, err := m.Listen(ctx, t)
+	if err == nil {
+		s.Accept()
+	}
+	return s, err
+}
+
+// Listen opens a way in at which nobody is accepted until Accept. Who connects meanwhile waits. So what
+// could fail can be done before what cannot: a new configuration listens, and accepts when it is in force.
+func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Socket, error) {
 	if m.receiving.Err() != nil {
 		return nil, errShuttingDown
 	}
@@ -40,10 +51,12 @@ func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Socket, 
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{m: m, listener: listener, endpoint: *endpoint, closed: make(chan struct{})}
-	if s.endpoint.Name == "" {
-		s.endpoint.Name = listener.Addr().String()
+	s := &Socket{m: m, listener: listener, closed: make(chan struct{})}
+	named := *endpoint
+	if named.Name == "" {
+		named.Name = listener.Addr().String()
 	}
+	s.endpoint.Store(&named)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.receiving.Err() != nil {
@@ -51,8 +64,17 @@ func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Socket, 
 		return nil, errShuttingDown
 	}
 	m.sockets[s] = struct{}{} // from now on somebody may close it
-	s.accepts.Go(s.accept)
 	return s, nil
+}
+
+// Accept begins to serve who connects. It may be called once, and not after Close.
+func (s *Socket) Accept() { s.accepts.Go(s.accept) }
+
+// SetMaxAccess changes the ceiling of the way in, for all requests from now on.
+func (s *Socket) SetMaxAccess(level Level) {
+	endpoint := *s.endpoint.Load()
+	endpoint.MaxAccess = level
+	s.endpoint.Store(&endpoint)
 }
 
 // Addr says where the socket can be reached.
