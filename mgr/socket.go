@@ -67,8 +67,14 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Socket
 	return s, nil
 }
 
-// Accept begins to serve who connects. It may be called once, and not after Close.
-func (s *Socket) Accept() { s.accepts.Go(s.accept) }
+// Accept begins to serve who connects. It may be called once, and does nothing after Close.
+func (s *Socket) Accept() {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	if _, open := s.m.sockets[s]; open {
+		s.accepts.Go(s.accept)
+	}
+}
 
 // SetMaxAccess changes the ceiling of the way in, for all requests from now on.
 func (s *Socket) SetMaxAccess(level Level) {
