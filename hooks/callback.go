@@ -66,7 +66,6 @@ var logLevels = map[string]slog.Level{
 
 const (
 	maxLine = 1024 // bytes of one line in the log
-	maxLost = 2000 // lines in a row that are not worth a line in the log
 )
 
 // logLine publishes a line of the process. What is too much is counted; what is far too much ends it.
@@ -75,13 +74,14 @@ func (l *life) logLine(level, text string) error {
 	if !ok {
 		return errors.New("it wrote a log line without a level that there is: debug, info, warn or error")
 	}
+	if l.flood.take() > 0 {
+		return errors.New("it floods the log")
+	}
 	l.mu.Lock()
 	wait := l.lines.take()
 	l.mu.Unlock()
 	if wait > 0 {
-		if l.lost++; l.lost > maxLost {
-			return errors.New("it floods the log")
-		}
+		l.lost++
 		return nil
 	}
 	if l.lost > 0 {

@@ -27,7 +27,7 @@ func process(t testing.TB, name, mode string) hooks.Config {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	return hooks.Config{
-		Name: name, Exec: []string{self, "$(touch x);`id`", "a b"}, Env: []string{beChild + "=" + mode},
+		Name: name, Exec: []string{self, "$(touch x);`id`", "a b"}, Env: []string{beChild + "=" + mode, "GORACE=atexit_sleep_ms=1"},
 		Parameters: wire.Value(`{ "of": "` + name + `" }`),
 	}
 }

@@ -26,6 +26,7 @@ type life struct {
 	err    error         // why; once ended
 	all    sync.WaitGroup
 	lines  quota // log lines and refused calls
+	flood  quota // log lines, also those that are lost
 	lost   int   // log lines that were too many
 
 	mu      sync.Mutex
@@ -53,6 +54,7 @@ func live(c *child, proc process) *life {
 		known:  make(chan struct{}), ended: make(chan struct{}), quiet: make(chan struct{}),
 		calls: map[int64]*pending{},
 		lines: quota{burst: 200, rate: 50},
+		flood: quota{burst: 2000, rate: 500},
 	}
 	l.all.Go(l.read)
 	l.all.Go(l.write)

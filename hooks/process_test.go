@@ -41,7 +41,7 @@ func TestWhatAProcessSees(t *testing.T) {
 		"id": 1.0, "command": "mirror", "timeout": 30.0, "arguments": map[string]any{"a": []any{1.0, "$(id)\n"}},
 	}, saw.Request)
 	require.Equal(t, []string{"$(touch x);`id`", "a b"}, saw.Argv)
-	require.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", beChild + "=echo"}, saw.Env)
+	require.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", beChild + "=echo", "GORACE=atexit_sleep_ms=1"}, saw.Env)
 }
 
 func TestSchemasOfAProcess(t *testing.T) {

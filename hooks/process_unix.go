@@ -5,6 +5,7 @@ package hooks
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -34,6 +35,9 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 func startProcess(cfg *Config, stderr func(line string)) (process, error) {
 	if err := trusted(cfg.Exec); err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(cfg.Dir); err != nil { // of which exec's error would say that it is the program
+		return nil, fmt.Errorf("dir: %w", err)
 	}
 	p := &running{exited: make(chan struct{}), heard: make(chan struct{})}
 	p.cmd = &exec.Cmd{Path: cfg.Exec[0], Args: cfg.Exec, Dir: cfg.Dir, Env: append([]string{defaultPath}, cfg.Env...)}
