@@ -46,7 +46,7 @@ func TestExamples(t *testing.T) {
 			require.Equal(t, wire.CodeError, r.Code)
 			require.Equal(t, "Unsupported 'nom' parameter.", r.Text)
 
-			many := make(chan wire.Reply, 20)
+			many := make(chan wire.Reply, 6)
 			for range cap(many) { // more than one at a time
 				go func() { many <- ask(t, c, each.command, "") }()
 			}

@@ -82,12 +82,18 @@ rp_run() {
 }
 
 rp_answer() {
-	rp_id=$(printf '%s' "$rp_frame" | jq .id)
-	rp_name=$(printf '%s' "$rp_frame" | jq -r .command)
+	rp_parts=$(printf '%s' "$rp_frame" | jq -r '.id, .command, (.arguments // {} | tojson)')
+	rp_id=${rp_parts%%
+*}
+	rp_parts=${rp_parts#*
+}
+	rp_name=${rp_parts%%
+*}
 	rp_arguments='' rp_text='' rp_result=0
 	case $rp_known in
 	*" $rp_name "*)
-		"$(printf '%s' "$rp_name" | tr - _)" "$(printf '%s' "$rp_frame" | jq -c '.arguments // {}')" ||
+		"$(printf '%s' "$rp_name" | tr - _)" "${rp_parts#*
+}" ||
 			{ [ "$rp_result" != 0 ] || rp_fail "'$rp_name' has failed"; }
 		;;
 	*) rp_fail "'$rp_name' is none of this hook's commands" ;;
