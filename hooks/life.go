@@ -227,7 +227,7 @@ func (l *life) end(err error) {
 // wait waits until nothing is left of the life.
 func (l *life) wait() {
 	<-l.ended
-	l.proc.Wait()
+	l.proc.AwaitEnd()
 	l.all.Wait()
 }
 

@@ -114,7 +114,7 @@ func (d *daemon) ask(command, arguments string) wire.Reply {
 
 func ask(t testing.TB, c *client.Client, command, arguments string) wire.Reply {
 	t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), patience)
+	ctx, stop := context.WithTimeout(context.Background(), 10*patience)
 	defer stop()
 	r := wire.Request{Command: command}
 	if arguments != "" {

@@ -18,8 +18,8 @@ type process interface {
 	Exited() <-chan struct{}
 	HowItEnded() string
 
-	// Wait waits until it has ended, and nothing is left of it here.
-	Wait()
+	// AwaitEnd waits until it has ended, and nothing is left of it here.
+	AwaitEnd()
 }
 
 // A starter starts the process of a configuration. stderr gets each line of its stderr, and may be slow.

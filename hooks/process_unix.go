@@ -158,7 +158,7 @@ func (p *running) HowItEnded() string {
 	return how
 }
 
-func (p *running) Wait() {
+func (p *running) AwaitEnd() {
 	<-p.exited
 	<-p.heard
 }
