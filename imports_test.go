@@ -74,6 +74,10 @@ func TestImports(t *testing.T) {
 		{"client", "transport/", "a client takes any transport.Dialer"},
 		{"cmd/steer", "mgr", "a client has no commands of its own"},
 		{"cmd/steer", "loop", "a client has no loop"},
+		{"hooks", "transport/", "a hook is a process, however its callers come"},
+		{"hooks", "client", "a hook is called by the daemon, and is no client of it"},
+		{"mgr", "hooks", "the manager knows layers of commands, not where they come from"},
+		{"cmd/steer", "hooks", "a client has no hooks"},
 		{"feed", "mgr", "a feed is of use without a manager"},
 		{"audit", "transport/", "what is recorded does not depend on how it came"},
 	} {
