@@ -57,7 +57,8 @@ func (l *life) refuse(s *said, why *wire.Error) error {
 }
 
 func replyFrame(s *said, reply wire.Reply) []byte {
-	return encode(answer{*s.Call, reply.Code, reply.Text, reply.Arguments})
+	frame, _ := encode(answer{*s.Call, reply.Code, reply.Text, reply.Arguments}) // which are a Raw
+	return frame
 }
 
 var logLevels = map[string]slog.Level{

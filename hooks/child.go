@@ -145,6 +145,10 @@ func (c *child) enter(state string, l *life) {
 	if l != nil && c.state != "" {
 		c.restarts++
 	}
+	select {
+	case <-c.wake: // it was for this
+	default:
+	}
 	c.life, c.state, c.since, c.retryAt = l, state, time.Now(), time.Time{}
 }
 
@@ -248,7 +252,7 @@ func (c *child) status() Status {
 		s.LastError = c.lastErr.Error()
 	}
 	if !c.retryAt.IsZero() {
-		at := c.retryAt.UTC()
+		at := c.retryAt.UTC().Truncate(time.Millisecond)
 		s.RetryAt = &at
 	}
 	return s

@@ -145,6 +145,7 @@ func answer(mode string, hello, request spoken, id any) {
 	case "exit":
 		os.Exit(5)
 	case "slow":
+		fmt.Fprintln(os.Stderr, "slowly now")
 		time.Sleep(300 * time.Millisecond)
 		say(`{"id":%v,"result":0,"text":"slowly"}`, id)
 	case "hang":

@@ -71,13 +71,10 @@ type (
 	}
 )
 
-// encode makes a frame. What comes from callers is JSON already, and is written without white space.
-func encode(frame any) []byte {
-	b, err := json.Marshal(frame, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		panic(err) // the values in it are well-formed
-	}
-	return b
+// encode makes a frame. What comes from callers is JSON already, and is written without white space. It
+// fails where the daemon itself has given arguments that are none.
+func encode(frame any) ([]byte, error) {
+	return json.Marshal(frame, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 }
 
 func callerOf(call *mgr.Call) caller {

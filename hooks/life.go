@@ -64,7 +64,10 @@ func live(c *child, proc process) *life {
 
 // greet says hello, and waits for the introduction.
 func (l *life) greet(ctx context.Context) error {
-	frame := encode(greeting{hello{protocolVersion, l.c.cfg.Name, l.c.cfg.Parameters}})
+	frame, err := encode(greeting{hello{protocolVersion, l.c.cfg.Name, l.c.cfg.Parameters}})
+	if err != nil {
+		return err
+	}
 	select {
 	case l.out <- frame:
 	case <-l.ended:
@@ -290,7 +293,11 @@ func (l *life) call(ctx context.Context, command string, call *mgr.Call) (wire.R
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	frame := encode(request{p.id, command, call.Arguments, callerOf(call), l.c.cfg.Timeout.Seconds()})
+	frame, err := encode(request{p.id, command, call.Arguments, callerOf(call), l.c.cfg.Timeout.Seconds()})
+	if err != nil {
+		l.drop(p)
+		return wire.Reply{}, err
+	}
 	select {
 	case l.out <- frame:
 	case <-ctx.Done():

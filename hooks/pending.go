@@ -109,7 +109,7 @@ func (l *life) drop(p *pending) {
 
 // cancel tells the process that nobody waits. l.mu is held, and the life is not over.
 func (l *life) cancel(p *pending) {
-	frame := encode(cancellation{p.id})
+	frame, _ := encode(cancellation{p.id}) // a number
 	l.aside(func() { l.say(frame) })
 }
 

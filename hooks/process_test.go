@@ -141,9 +141,9 @@ func TestStop(t *testing.T) {
 	c := d.as("admin")
 	asked := make(chan wire.Reply, 1)
 	go func() { asked <- ask(t, c, "slow", "") }()
-	d.eventually(func() bool { return contains(text(d.ask("hook-list", "")), `"slow"`) }, "")
+	d.eventually(func() bool { return contains(d.log.String(), "slowly now") }, "it does not run")
 	require.NoError(t, d.load())
-	<-asked
+	require.Equal(t, "slowly", (<-asked).Text)
 	d.eventually(func() bool { return syscall.Kill(pid, 0) != nil }, "it does not end")
 
 	d = start(t, func(s *hooks.Set) { s.StopTimeout = 20 * time.Millisecond })

@@ -40,7 +40,13 @@ type Set struct {
 	mu       sync.Mutex
 	running  *generation
 	closed   bool
-	stopping []chan struct{} // each closed when what was stopped has ended
+	stopping []stopping
+}
+
+// A stopping is libraries that are being stopped.
+type stopping struct {
+	done chan struct{} // closed when they have ended
+	sure bool          // that they will: they are processes
 }
 
 // A generation is what runs between two commits.
@@ -158,8 +164,15 @@ func (s *Set) Close(ctx context.Context) error {
 	stopping := slices.Clone(s.stopping)
 	s.mu.Unlock()
 	defer context.AfterFunc(ctx, s.rush)()
-	for _, stopped := range stopping {
-		<-stopped
+	for _, each := range stopping {
+		if each.sure {
+			<-each.done
+			continue
+		}
+		select {
+		case <-each.done:
+		case <-ctx.Done():
+		}
 	}
 	return context.Cause(ctx)
 }
@@ -167,32 +180,35 @@ func (s *Set) Close(ctx context.Context) error {
 // stop unloads libraries beside the caller. Those in the process come one after the other, the last one
 // first; a process delays nobody. s.mu is held.
 func (s *Set) stop(entries []*entry) {
-	s.stopping = slices.DeleteFunc(s.stopping, func(stopped chan struct{}) bool {
+	s.stopping = slices.DeleteFunc(s.stopping, func(each stopping) bool {
 		select {
-		case <-stopped:
+		case <-each.done:
 			return true
 		default:
 			return false
 		}
 	})
-	if len(entries) == 0 {
-		return
+	var compiled []*entry
+	for _, e := range slices.Backward(entries) {
+		if len(e.cfg.Exec) > 0 {
+			s.beside(true, func() { e.hook.unload(s.hurry) })
+		} else {
+			compiled = append(compiled, e)
+		}
 	}
-	stopped := make(chan struct{})
-	s.stopping = append(s.stopping, stopped)
+	s.beside(false, func() {
+		for _, e := range compiled {
+			e.hook.unload(s.hurry)
+		}
+	})
+}
+
+// beside runs f on a goroutine of its own that Close waits for. s.mu is held.
+func (s *Set) beside(sure bool, f func()) {
+	each := stopping{make(chan struct{}), sure}
+	s.stopping = append(s.stopping, each)
 	go func() {
-		defer close(stopped)
-		var processes sync.WaitGroup
-		defer processes.Wait()
-		for _, e := range slices.Backward(entries) {
-			if len(e.cfg.Exec) > 0 {
-				processes.Go(func() { e.hook.unload(s.hurry) })
-			}
-		}
-		for _, e := range slices.Backward(entries) {
-			if len(e.cfg.Exec) == 0 {
-				e.hook.unload(s.hurry)
-			}
-		}
+		defer close(each.done)
+		f()
 	}()
 }

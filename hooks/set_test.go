@@ -286,12 +286,33 @@ func TestClose(t *testing.T) {
 	_, err = d.hooks.Prepare(t.Context(), nil)
 	require.ErrorContains(t, err, "closed")
 
+	// One in the process that does not end is not waited for.
+	release := make(chan struct{})
+	ended := make(chan struct{})
+	d = start(t, func(s *hooks.Set) {
+		s.Libraries = map[string]func() hooks.Library{"stays": func() hooks.Library {
+			return library{
+				load: func(context.Context, *hooks.Host) error { return nil },
+				unload: func() {
+					<-release
+					close(ended)
+				},
+			}
+		}}
+	})
+	require.NoError(t, d.load(hooks.Config{Name: "stays"}))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, d.hooks.Close(ctx), context.DeadlineExceeded)
+	close(release)
+	<-ended
+
 	// One that does not end is killed when nobody waits any more; patience would be over otherwise.
 	d = start(t, nil)
 	require.NoError(t, d.load(process(t, "ignore", "ignore-term")))
 	pid := d.status("ignore").PID
 	require.Zero(t, d.ask("ignore", "").Code)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel = context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, d.hooks.Close(ctx), context.Canceled)
 	require.Error(t, syscall.Kill(pid, 0))
