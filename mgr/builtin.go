@@ -63,6 +63,7 @@ type description struct {
 	Name     string         `json:"name"`
 	Summary  string         `json:"summary"`
 	Access   string         `json:"access" schema:"enum=read|write|admin"`
+	Owner    string         `json:"owner,omitempty" doc:"The hook library that it belongs to; missing: the daemon itself."`
 	Args     *schema.Schema `json:"arguments,omitempty" doc:"A JSON Schema; missing: any arguments are accepted."`
 	Returns  *schema.Schema `json:"returns,omitempty" doc:"A JSON Schema of a success's arguments; missing: there are none, or nothing is known."`
 	Examples []string       `json:"examples,omitempty" doc:"Arguments that work, in JSON."`
@@ -73,7 +74,7 @@ func (m *CommandMgr) describeCommand(_ context.Context, in describeIn) (descript
 	if cmd == m.unknown {
 		return description{}, wire.Errorf(wire.CodeEmpty, "", "there is no command '%s'; list-commands names all", wire.Shorten(in.Command))
 	}
-	return description{cmd.Name, cmd.Summary, cmd.Level.String(), cmd.Args, cmd.Returns, cmd.Examples}, nil
+	return description{cmd.Name, cmd.Summary, cmd.Level.String(), cmd.Owner, cmd.Args, cmd.Returns, cmd.Examples}, nil
 }
 
 type identity struct {

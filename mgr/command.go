@@ -52,6 +52,10 @@ type Command struct {
 	// Level is required.
 	Level Level
 
+	// Owner is the hook library that the command belongs to, if it came with Overlay. Empty: it is
+	// the daemon's own.
+	Owner string
+
 	// Args and Returns describe the arguments and what a success returns. nil: nothing is said, and
 	// any arguments reach the handler.
 	Args, Returns *schema.Schema

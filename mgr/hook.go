@@ -27,14 +27,25 @@ func (m *CommandMgr) rewrap() {
 	for _, cmd := range *m.table.Load() {
 		m.wrap(cmd)
 	}
+	for _, cmd := range m.covered {
+		m.wrap(cmd)
+	}
 	m.wrap(m.unknown)
 }
 
 func (m *CommandMgr) wrap(cmd *registered) *registered {
+	cmd.handler.Store(m.wrapped(cmd, m.layer))
+	return cmd
+}
+
+// wrapped returns a command's handler with the hooks of the moment, and those of a layer, around it.
+func (m *CommandMgr) wrapped(cmd *registered, layer Layer) *Handler {
 	handler := cmd.Handler
+	for _, around := range slices.Backward(layer.Hooks) {
+		handler = around(handler)
+	}
 	for _, h := range slices.Backward(m.hooks) {
 		handler = h.around(handler)
 	}
-	cmd.handler.Store(&handler)
-	return cmd
+	return &handler
 }

@@ -34,6 +34,8 @@ type CommandMgr struct {
 
 	mu       sync.Mutex
 	hooks    []*hook
+	layer    Layer
+	covered  table // native commands that the layer covers
 	sockets  map[*Socket]struct{}
 	speaking map[*conversation]struct{}
 	peers    map[string]*peer

@@ -3,6 +3,8 @@ package mgr
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -15,7 +17,18 @@ import (
 // waits for it. The error is ctx's cause, or says why the command cannot run from here; a command
 // that fails is no error, its Reply says so. A critical command is run at once only inside the section.
 func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, error) {
-	p := &processing{m: m, reply: make(chan wire.Reply, 1)}
+	return m.process(ctx, r, &processing{m: m, reply: make(chan wire.Reply, 1)})
+}
+
+// ProcessEncoded is Process for whoever passes the reply on: what it has as arguments is a wire.Raw, or
+// nil, that was encoded where the reply was made, and so cannot race with the state it describes.
+func (m *CommandMgr) ProcessEncoded(ctx context.Context, r wire.Request) (wire.Reply, error) {
+	p := &processing{m: m, reply: make(chan wire.Reply, 1), encode: true}
+	reply, err := m.process(ctx, r, p)
+	return m.encoded(reply), err // a refusal, or what ran here on the loop, is not encoded yet
+}
+
+func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing) (wire.Reply, error) {
 	call := &Call{manager: m, answer: p, Name: r.Command, Arguments: r.Arguments, Received: time.Now()}
 	call.Peer = transport.Peer{Transport: "process", Creds: []transport.Credential{self{}}}
 	outer, nested := CallOf(ctx)
@@ -98,11 +111,15 @@ func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
 
 // processing is where the reply to a command of Process goes.
 type processing struct {
-	m     *CommandMgr
-	reply chan wire.Reply
+	m      *CommandMgr
+	reply  chan wire.Reply
+	encode bool // the reply, where it was made
 }
 
 func (p *processing) answered(call *Call, reply wire.Reply, finished bool) {
+	if p.encode {
+		reply = p.m.encoded(reply)
+	}
 	p.reply <- reply
 	if finished {
 		p.finished(call)
@@ -114,4 +131,30 @@ func (p *processing) finished(*Call) {
 	defer p.m.mu.Unlock()
 	p.m.calls--
 	p.m.quiet.Broadcast()
+}
+
+// encoded returns a reply with its arguments encoded.
+func (m *CommandMgr) encoded(reply wire.Reply) (encoded wire.Reply) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.logError("a reply cannot be encoded", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			encoded = m.encoded(wire.Failure(errInternal))
+		}
+	}()
+	switch v := reply.Arguments.(type) {
+	case nil, wire.Raw:
+		return reply
+	case wire.Value:
+		if v == nil {
+			reply.Arguments = nil
+			return reply
+		}
+	}
+	raw, err := wire.Encode(reply.Arguments)
+	if err != nil {
+		m.logError("a reply cannot be encoded", "error", err)
+		return m.encoded(wire.Failure(errInternal))
+	}
+	reply.Arguments = raw
+	return reply
 }

@@ -14,7 +14,8 @@ import (
 type registered struct {
 	Command
 	builtin  bool
-	critical bool // it runs inside Options.Critical
+	critical bool     // it runs inside Options.Critical
+	origin   *Command // what it was made of, if it is one of a layer
 	gone     atomic.Bool
 	handler  atomic.Pointer[Handler] // Command.Handler with all hooks around it
 }
@@ -57,6 +58,8 @@ func (m *CommandMgr) Deregister(name string) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("Handler for command '%s' not found.", name) // Kea's words
+	case cmd.origin != nil:
+		return m.deregisterCovered(cmd)
 	case cmd.builtin:
 		return fmt.Errorf("Can't uninstall internal command '%s'", name) // Kea's words
 	}

@@ -1,0 +1,121 @@
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// A Config is what the configuration says of one library. It must come from a file that only those can
+// change who may run programs as the daemon, never from the wire.
+type Config struct {
+	// Name is what the library is called in lists, logs and errors. It is required, and taken once. A
+	// library without Exec is the one of this name among those that are compiled in.
+	Name string
+
+	// Exec is the program and its arguments. No shell sees them. The program is an absolute path; it,
+	// and every other absolute path of a file among the arguments, must belong to root or the daemon's
+	// user, and be changeable by nobody else, as must the folders above. Empty: it is compiled in.
+	Exec []string
+
+	// Dir is the folder in which the program runs. Empty: the root folder.
+	Dir string
+
+	// Env is the program's environment, each NAME=value. It has nothing else but a PATH, unless that is
+	// among them.
+	Env []string
+
+	// Parameters are the library's business. nil: an empty map.
+	Parameters wire.Value
+
+	// Overrides names the native commands that the library's take the place of. Any other clash of names
+	// is an error.
+	Overrides []string
+
+	// Timeout is how long a process may take for one call. 0: 30 s.
+	Timeout time.Duration
+
+	// MaxOutput is the longest frame in bytes that a process may write. 0: 1 MiB.
+	MaxOutput int
+}
+
+const (
+	defaultTimeout   = 30 * time.Second
+	defaultMaxOutput = 1 << 20
+)
+
+// filled returns a copy with the defaults filled in, which shares nothing with c.
+func (c Config) filled() Config {
+	c.Exec, c.Env, c.Overrides = slices.Clone(c.Exec), slices.Clone(c.Env), slices.Clone(c.Overrides)
+	c.Parameters = slices.Clone(c.Parameters)
+	if c.Parameters == nil {
+		c.Parameters = wire.Value("{}")
+	}
+	if c.Dir == "" {
+		c.Dir = "/"
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.MaxOutput == 0 {
+		c.MaxOutput = defaultMaxOutput
+	}
+	return c
+}
+
+func (c Config) equal(other Config) bool { return reflect.DeepEqual(c, other) }
+
+// check says all that is wrong with the configurations themselves.
+func check(configs []Config) error {
+	var errs []error
+	owner := map[string]string{}
+	seen := map[string]bool{}
+	for _, c := range configs {
+		if err := c.check(); err != nil {
+			errs = append(errs, fmt.Errorf("hook '%s': %w", wire.Shorten(c.Name), err))
+		}
+		if seen[c.Name] {
+			errs = append(errs, fmt.Errorf("hook '%s': there are two of this name", c.Name))
+		}
+		seen[c.Name] = true
+		for _, name := range c.Overrides {
+			if other, taken := owner[name]; taken {
+				errs = append(errs, fmt.Errorf("hook '%s': '%s' overrides '%s' already", c.Name, other, name))
+			}
+			owner[name] = c.Name
+		}
+	}
+	return errors.Join(errs...)
+}
+
+var nameRule = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}(-[a-z0-9]{1,31}){0,3}$`)
+
+func (c *Config) check() error {
+	switch {
+	case !nameRule.MatchString(c.Name):
+		return errors.New("its name must be a few words of small letters and digits, with hyphens between them")
+	case len(c.Exec) > 0 && !filepath.IsAbs(c.Exec[0]):
+		return fmt.Errorf("exec: '%s' is no absolute path", c.Exec[0])
+	case c.Dir != "" && !filepath.IsAbs(c.Dir):
+		return fmt.Errorf("dir: '%s' is no absolute path", c.Dir)
+	case len(c.Exec) == 0 && (c.Dir != "" || len(c.Env) > 0 || c.Timeout != 0 || c.MaxOutput != 0):
+		return errors.New("a folder, an environment, a timeout and a limit of output are for a process; say exec")
+	case c.Parameters != nil && !c.Parameters.Valid():
+		return errors.New("its parameters are no JSON")
+	case c.Timeout < 0 || c.MaxOutput < 0:
+		return errors.New("a timeout and a limit of output are above 0")
+	}
+	for _, entry := range c.Env {
+		if name, _, ok := strings.Cut(entry, "="); !ok || name == "" {
+			return fmt.Errorf("env: '%s' is not of the form NAME=value", wire.Shorten(entry))
+		}
+	}
+	return nil
+}

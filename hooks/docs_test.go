@@ -1,0 +1,110 @@
+package hooks_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport/pipe"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+var transcript = regexp.MustCompile("(?s)```hook\n(.*?)```")
+
+// TestTranscripts: what docs/hooks.md says is said, byte for byte, on the daemon's side.
+func TestTranscripts(t *testing.T) {
+	text, err := os.ReadFile("../docs/hooks.md")
+	require.NoError(t, err)
+	found := transcript.FindAllStringSubmatch(string(text), -1)
+	require.Len(t, found, 3)
+	for _, each := range found {
+		lines := strings.Split(strings.TrimSpace(each[1]), "\n")
+		synctest.Test(t, func(t *testing.T) { playTranscript(t, lines) })
+	}
+}
+
+func playTranscript(t *testing.T, lines []string) {
+	var a *actor
+	heard, said := make(chan string), make(chan string)
+	d := start(t, func(s *hooks.Set) {
+		s.StopTimeout = 0
+		s.StartWith(func(*hooks.Config) (hooks.Process, error) {
+			a = act(func(a *actor) {
+				go func() {
+					defer close(heard)
+					for {
+						line, err := a.stdin.ReadString('\n')
+						if err != nil {
+							return
+						}
+						heard <- line
+					}
+				}()
+				for {
+					select {
+					case line := <-said:
+						a.say("%s", line)
+					case <-a.exited:
+						return
+					}
+				}
+			})
+			return a, nil
+		})
+	})
+	place := pipe.New()
+	_, err := d.Open(t.Context(), &mgr.Endpoint{Transport: disguise{place, "uid:1000"}, Name: "local"})
+	require.NoError(t, err)
+	loaded := make(chan error, 1)
+	go func() {
+		loaded <- d.load(hooks.Config{Name: "backup", Exec: []string{"/backup"}, Parameters: wire.Value(`{"target": "/srv"}`)})
+	}()
+	replied := make(chan string, 1)
+	for _, line := range lines {
+		who, what, _ := strings.Cut(line, ":")
+		what = strings.TrimSpace(what)
+		switch who {
+		case "daemon":
+			require.Equal(t, what+"\n", <-heard)
+		case "hook":
+			said <- what
+			if strings.Contains(what, "introduce") {
+				require.NoError(t, <-loaded)
+			}
+		case "client":
+			r, bad := wire.DecodeRequest([]byte(what))
+			require.Nil(t, bad)
+			go func() {
+				reply, err := client.Do(t.Context(), place, r)
+				if err != nil {
+					replied <- err.Error()
+					return
+				}
+				text, _ := wire.AppendReply(nil, reply)
+				replied <- string(text)
+			}()
+		case "reply":
+			require.Equal(t, what, <-replied)
+		default:
+			require.Fail(t, "who is that?", line)
+		}
+	}
+	a.exit()
+	<-heard
+}
+
+// TestDocsShowTheExample: what is printed is what is in the file.
+func TestDocsShowTheExample(t *testing.T) {
+	text, err := os.ReadFile("../docs/hooks.md")
+	require.NoError(t, err)
+	hello, err := os.ReadFile("../examples/hooks/hello.py")
+	require.NoError(t, err)
+	require.Contains(t, string(text), "```python\n"+string(hello)+"```")
+}

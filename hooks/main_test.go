@@ -1,0 +1,246 @@
+package hooks_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/loop"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/pipe"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// patience is how long a test waits for what must happen. What happens in time does not depend on it.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(beChild); mode != "" {
+		beA(mode)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// A daemon is a manager that runs, and its hooks.
+type daemon struct {
+	*mgr.CommandMgr
+	hooks *hooks.Set
+	loop  *loop.Loop
+	log   logBuffer
+	t     testing.TB
+}
+
+// start runs a daemon until the test ends. change may change its hooks before they are used.
+func start(t testing.TB, change func(*hooks.Set)) *daemon {
+	t.Helper()
+	d := &daemon{t: t, loop: loop.New()}
+	log := slog.New(slog.NewTextHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	d.CommandMgr = mgr.New(&mgr.Options{Loop: d.loop, Logger: log, Authorizer: ranks{}, Limits: mgr.Limits{MaxInFlight: 100}})
+	d.hooks = &hooks.Set{Manager: d.CommandMgr, Logger: log, StopTimeout: patience}
+	if change != nil {
+		change(d.hooks)
+	}
+	require.NoError(t, d.Register(d.hooks.Commands()...))
+	require.NoError(t, d.Register(
+		mgr.Func("status-get", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "alive", nil }),
+		mgr.Func("version-get", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "1.2.3", nil }),
+		mgr.Func("secret-get", "", mgr.Admin, func(context.Context, mgr.None) (string, error) { return "the secret", nil }),
+	))
+	var looping sync.WaitGroup
+	looping.Go(func() { _ = d.loop.Run(context.Background()) })
+	t.Cleanup(func() {
+		ctx, stop := context.WithTimeout(context.Background(), patience)
+		defer stop()
+		require.NoError(t, d.hooks.Close(ctx))
+		require.NoError(t, d.Shutdown(ctx))
+		d.loop.Close()
+		looping.Wait()
+		if t.Failed() {
+			t.Log(d.log.String())
+		}
+	})
+	return d
+}
+
+// load puts configurations in force.
+func (d *daemon) load(configs ...hooks.Config) error {
+	change, err := d.hooks.Prepare(d.t.Context(), configs)
+	if err != nil {
+		return err
+	}
+	defer change.Discard()
+	return d.onLoop(change.Commit)
+}
+
+func (d *daemon) onLoop(f func() error) error {
+	done := make(chan error, 1)
+	if err := d.loop.Post(func() { done <- f() }); err != nil {
+		return err
+	}
+	return <-done
+}
+
+// as returns a client that has proven to be somebody: admin, or monitor.
+func (d *daemon) as(who string) *client.Client {
+	d.t.Helper()
+	place := pipe.New()
+	_, err := d.Open(d.t.Context(), disguise{place, subject(who)})
+	require.NoError(d.t, err)
+	c, err := client.Dial(d.t.Context(), place)
+	require.NoError(d.t, err)
+	d.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// ask gives a command as admin, on a conn of its own.
+func (d *daemon) ask(command, arguments string) wire.Reply {
+	d.t.Helper()
+	return ask(d.t, d.as("admin"), command, arguments)
+}
+
+func ask(t testing.TB, c *client.Client, command, arguments string) wire.Reply {
+	t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), 10*patience)
+	defer stop()
+	r := wire.Request{Command: command}
+	if arguments != "" {
+		r.Arguments = wire.Value(arguments)
+	}
+	reply, err := c.Do(ctx, r)
+	require.NoError(t, err)
+	return reply
+}
+
+// text is what a reply has as arguments.
+func text(r wire.Reply) string {
+	v, _ := r.Arguments.(wire.Value)
+	return string(v)
+}
+
+func (d *daemon) status(name string) hooks.Status {
+	for _, s := range d.hooks.Status() {
+		if s.Name == name {
+			return s
+		}
+	}
+	return hooks.Status{}
+}
+
+func (d *daemon) eventually(condition func() bool, what string) {
+	d.t.Helper()
+	require.Eventually(d.t, condition, patience, 2*time.Millisecond, what)
+}
+
+// ranks lets admins do everything, and monitors look.
+type ranks struct{}
+
+func (ranks) Authorize(call *mgr.Call) error {
+	for _, cred := range call.Peer.Creds {
+		if cred.Subject() == "admin" || cred.Subject() == "self" || call.Asks() == mgr.Read {
+			return nil
+		}
+	}
+	return errors.New("not for a " + call.Peer.String())
+}
+
+// A disguise is a pipe whose peers are somebody else.
+type disguise struct {
+	*pipe.Transport
+	who subject
+}
+
+type subject string
+
+func (s subject) Subject() string { return string(s) }
+
+func (d disguise) Listen(ctx context.Context) (transport.Listener, error) {
+	l, err := d.Transport.Listen(ctx)
+	return disguisedListener{l, d.who}, err
+}
+
+type disguisedListener struct {
+	transport.Listener
+	who subject
+}
+
+func (l disguisedListener) Accept(ctx context.Context) (transport.Conn, error) {
+	conn, err := l.Listener.Accept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	peer := conn.Peer()
+	peer.Creds = []transport.Credential{l.who}
+	if strings.HasPrefix(string(l.who), "uid:") { // as docs/hooks.md has it
+		peer.Transport, peer.Session = "unix", "unix-7"
+	}
+	return disguisedConn{conn, peer}, nil
+}
+
+type disguisedConn struct {
+	transport.Conn
+	peer transport.Peer
+}
+
+func (c disguisedConn) Peer() transport.Peer { return c.peer }
+
+// A logBuffer collects what is logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// needs returns the path of a program that is not ours, as a hook has it in its PATH. Without it the test
+// is skipped, or fails where nothing may be skipped.
+func needs(t testing.TB, name, debian string) string {
+	t.Helper()
+	for _, dir := range []string{"/usr/local/bin/", "/usr/bin/", "/bin/"} {
+		if _, err := os.Stat(dir + name); err == nil {
+			return dir + name
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		const text = "%s is not installed (Debian: %s)"
+		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
+			t.Fatalf(text, name, debian)
+		}
+		t.Skipf(text, name, debian)
+	}
+	return path
+}
+
+// contains reports whether a text has all the parts.
+func contains(s string, parts ...string) bool {
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package hooks
+
+import "errors"
+
+func startProcess(*Config, func(string)) (process, error) {
+	return nil, errors.New("hooks that are processes need a UNIX system; compile the library in")
+}

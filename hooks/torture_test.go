@@ -1,0 +1,244 @@
+package hooks_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// tortures is what a hook does when its command is given, what its caller hears, and what is said of the
+// hook in the end. An empty why: it lives.
+var tortures = []struct {
+	mode string
+	code wire.Code
+	why  string
+}{
+	{"sleep", wire.CodeTimeout, ""},
+	{"hang", wire.CodeTimeout, ""},
+	{"stop", wire.CodeTimeout, ""},
+	{"flood", wire.CodeShuttingDown, "it wrote what is no frame to stdout, which is for nothing else: frame is longer than 65536 bytes"},
+	{"flood-logs", wire.CodeShuttingDown, "it floods the log"},
+	{"flood-stderr", wire.CodeTimeout, ""},
+	{"flood-calls", wire.CodeShuttingDown, "it floods the daemon with calls that are refused"},
+	{"flood-calls-unread", wire.CodeShuttingDown, "it floods the daemon with calls that are refused"},
+	{"wrong-id", wire.CodeShuttingDown, "it answered the call 4711, which it does not have"},
+	{"twice", wire.CodeSuccess, "it answered the call 1, which it does not have"},
+	{"no-json", wire.CodeShuttingDown, "it wrote a frame that is none of the protocol: "},
+	{"duplicate-key", wire.CodeShuttingDown, "it wrote a frame that is none of the protocol: "},
+	{"introduce-again", wire.CodeShuttingDown, "it introduced itself, or refused, for a second time"},
+	{"exit", wire.CodeShuttingDown, "it ended with exit status 5"},
+	{"fork", wire.CodeShuttingDown, "it ended with exit status 0, after it said: left "},
+	{"fork-away", wire.CodeShuttingDown, "it ended with exit status 0, after it said: left "},
+}
+
+func torture(t testing.TB, mode string, code wire.Code) hooks.Config {
+	cfg := process(t, mode, mode)
+	cfg.Timeout, cfg.MaxOutput = patience, 64<<10
+	if code == wire.CodeTimeout {
+		cfg.Timeout = 200 * time.Millisecond
+	}
+	return cfg
+}
+
+// TestTorture: whatever a hook does, its caller gets an answer, and native commands and another hook
+// theirs meanwhile.
+func TestTorture(t *testing.T) {
+	for _, each := range tortures {
+		t.Run(each.mode, func(t *testing.T) {
+			t.Parallel()
+			d := start(t, func(s *hooks.Set) { s.StopTimeout = 20 * time.Millisecond })
+			require.NoError(t, d.load(process(t, "good", "echo"), torture(t, each.mode, each.code)))
+			c, other := d.as("admin"), d.as("monitor")
+			answered := make(chan wire.Reply, 1)
+			go func() { answered <- ask(t, c, each.mode, "") }()
+			for waiting := true; waiting; {
+				require.Equal(t, `"alive"`, text(ask(t, other, "status-get", "")))
+				require.Zero(t, ask(t, other, "good", "").Code)
+				select {
+				case r := <-answered:
+					require.Equal(t, each.code, r.Code, r.Text)
+					waiting = false
+				default:
+				}
+			}
+			if each.why != "" {
+				d.eventually(func() bool { return contains(d.status(each.mode).LastError, each.why) }, each.why)
+				d.eventually(func() bool { return d.status(each.mode).State == "running" }, "it is not started again")
+			}
+			d.noneLeft()
+		})
+	}
+}
+
+var leftBehind = regexp.MustCompile(`left (\d+)`)
+
+// noneLeft ends what the test's hooks have left behind out of the daemon's reach, and requires that to be
+// what has left the group.
+func (d *daemon) noneLeft() {
+	for _, found := range leftBehind.FindAllStringSubmatch(d.log.String(), -1) {
+		pid, err := strconv.Atoi(found[1])
+		require.NoError(d.t, err)
+		if contains(d.log.String(), "hook=fork-away") {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			continue
+		}
+		d.eventually(func() bool { return !lives(pid) }, "what is in its group is left")
+	}
+}
+
+// lives reports whether there is a process that is no zombie.
+func lives(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || !strings.Contains(string(stat), ") Z ")
+}
+
+// TestLoadErrors: what cannot be loaded says why, and nothing else is touched.
+func TestLoadErrors(t *testing.T) {
+	d := start(t, func(s *hooks.Set) { s.StartTimeout = 3 * time.Second })
+	require.NoError(t, d.load(process(t, "good", "echo")))
+	pid := d.status("good").PID
+	quick := start(t, func(s *hooks.Set) { s.StartTimeout = 20 * time.Millisecond })
+	require.ErrorContains(t, quick.load(process(t, "silent", "silent")), "hook 'silent': it has not introduced itself: it took longer than 20ms to load")
+	for mode, want := range map[string]string{
+		"refuse":               "hook 'bad': it refuses: I want a folder",
+		"exit-at-once":         "hook 'bad': it ended with exit status 7, after it said: no such module",
+		"ten-thousand":         "hook 'bad': it introduces 10000 commands, and 256 are the most",
+		"chatter":              "hook 'bad': it wrote what is no frame to stdout, which is for nothing else: a frame cannot start with the byte 's'",
+		"take":                 "command 'status-get' of 'bad': Handler for command 'status-get' is already installed. Only an override by name covers it.",
+		"invalid-introduction": "hook 'bad': command 'x': its access is 'all'; it must be read, write or admin\ncommand 'y': its arguments: schema, at '': the keyword 'oneOf' is not one that is checked here",
+	} {
+		err := d.load(process(t, "bad", mode), process(t, "good", "echo"))
+		require.ErrorContains(t, err, want, mode)
+		require.Equal(t, pid, d.status("good").PID)
+		require.Zero(t, d.ask("good", "").Code)
+	}
+	cfg := process(t, "bad", "echo")
+	cfg.Exec[0] = "/no/such/program"
+	require.ErrorContains(t, d.load(cfg), "hook 'bad': stat /no/such/program: no such file or directory")
+	cfg.Exec[0] = "/"
+	require.ErrorContains(t, d.load(cfg), "hook 'bad': fork/exec /: permission denied")
+	cfg = process(t, "bad", "echo")
+	cfg.Dir = "/no/such/folder"
+	require.ErrorContains(t, d.load(cfg), "hook 'bad': dir: stat /no/such/folder: no such file or directory")
+}
+
+// TestNothingLeaks: after loads, failures, restarts and a stop there are as many descriptors and children
+// as before. Goroutines are TestMain's business.
+func TestNothingLeaks(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("no /proc here")
+	}
+	count := func() int {
+		open, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(open)
+	}
+	d := start(t, nil)
+	require.NoError(t, d.load(process(t, "warm", "echo")))
+	require.NoError(t, d.load())
+	d.eventually(func() bool { return len(children(t)) == 0 }, "a child is left")
+	before := count()
+	for range 5 {
+		require.NoError(t, d.load(process(t, "good", "echo"), process(t, "exit", "exit")))
+		require.Equal(t, wire.CodeShuttingDown, d.ask("exit", "").Code)
+		require.Error(t, d.load(process(t, "bad", "refuse"), process(t, "other", "echo")))
+		require.NoError(t, d.load())
+	}
+	d.eventually(func() bool { return len(children(t)) == 0 }, "a child is left")
+	d.eventually(func() bool { return count() <= before }, "a descriptor is left")
+}
+
+// children returns the numbers of this process's children.
+func children(t testing.TB) []string {
+	tasks, err := os.ReadDir("/proc/self/task")
+	require.NoError(t, err)
+	var all []string
+	for _, task := range tasks {
+		list, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		all = append(all, strings.Fields(string(list))...)
+	}
+	return all
+}
+
+// BenchmarkProcess is a command that a process answers, there and back.
+func BenchmarkProcess(b *testing.B) {
+	d := start(b, nil)
+	cfg := process(b, "result", "result")
+	require.NoError(b, d.load(cfg))
+	c := d.as("admin")
+	run := func(command, arguments string) func(*testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				if r := ask(b, c, command, arguments); r.Code != 0 {
+					b.Fatal(r.Text)
+				}
+			}
+		}
+	}
+	b.Run("native", run("status-get", ""))
+	b.Run("process", run("result", "0"))
+}
+
+// BenchmarkTorture is status-get, quiet and while hooks misbehave all the time: the 99th percentile.
+func BenchmarkTorture(b *testing.B) {
+	d := start(b, func(s *hooks.Set) { s.StopTimeout = 20 * time.Millisecond })
+	configs := []hooks.Config{}
+	for _, each := range tortures {
+		configs = append(configs, torture(b, each.mode, each.code))
+	}
+	require.NoError(b, d.load(configs...))
+	c := d.as("monitor")
+	b.Run("quiet", func(b *testing.B) { percentile(b, c) })
+	stop := make(chan struct{})
+	ended := make(chan struct{}, len(tortures))
+	for _, each := range tortures {
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			c := d.as("admin")
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(10 * time.Millisecond):
+					ask(b, c, each.mode, "")
+				}
+			}
+		}()
+	}
+	b.Run("tortured", func(b *testing.B) { percentile(b, c) })
+	close(stop)
+	for range tortures {
+		<-ended
+	}
+	for _, found := range leftBehind.FindAllStringSubmatch(d.log.String(), -1) {
+		pid, _ := strconv.Atoi(found[1])
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func percentile(b *testing.B, c *client.Client) {
+	var all []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		ask(b, c, "status-get", "")
+		all = append(all, time.Since(began))
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(all[len(all)*50/100].Microseconds()), "p50-µs")
+}

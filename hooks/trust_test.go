@@ -1,0 +1,47 @@
+package hooks_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/hooks"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestProgramsThatOthersCanChange are not run: neither they, nor what they are given by name, nor what is
+// in a folder whose names others can change, nor by way of a link.
+func TestProgramsThatOthersCanChange(t *testing.T) {
+	sh := needs(t, "sh", "dash")
+	d := start(t, nil)
+	dir := t.TempDir()
+	const program = "#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nread end\n"
+	write := func(name string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(program), 0o700))
+		require.NoError(t, os.Chmod(path, mode))
+		return path
+	}
+	good, loose := write("good", 0o755), write("loose", 0o757)
+	inside := write("open/inside", 0o755)
+	require.NoError(t, os.Chmod(filepath.Dir(inside), 0o777))
+	sticky := write("sticky/inside", 0o755)
+	require.NoError(t, os.Chmod(filepath.Dir(sticky), 0o777|os.ModeSticky))
+	link, linked := filepath.Join(dir, "link"), filepath.Join(filepath.Dir(inside), "link")
+	require.NoError(t, os.Symlink(loose, link))
+	require.NoError(t, os.Symlink(good, linked))
+	for _, exec := range [][]string{{good}, {sh, good}, {good, "/dev/null", "/no/such/file", "loose"}, {sticky}} {
+		require.NoError(t, d.load(hooks.Config{Name: "x", Exec: exec}), exec)
+		require.NoError(t, d.load())
+	}
+	for _, exec := range [][]string{{loose}, {sh, loose}, {inside}, {link}, {linked}} {
+		require.ErrorContains(t, d.load(hooks.Config{Name: "x", Exec: exec}), "can be written by everybody", exec)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	require.NoError(t, os.Chown(good, 65534, 65534))
+	require.ErrorContains(t, d.load(hooks.Config{Name: "x", Exec: []string{good}}), "belongs to the user 65534; it must belong to root or to the daemon's user")
+}

@@ -1,0 +1,178 @@
+package mgr_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/schema"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// says is a command of a layer that says something.
+func says(name, owner, what string) *mgr.Command {
+	cmd := mgr.Func(name, "", mgr.Read, func(context.Context, mgr.None) (string, error) { return what, nil })
+	cmd.Owner = owner
+	return &cmd
+}
+
+func TestOverlay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, nil, mgr.Func("native", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "native", nil }))
+		over := mgr.Layer{Commands: []*mgr.Command{says("native", "h", "over"), says("more", "h", "more")}, Overrides: map[string]string{"native": "h"}}
+		require.NoError(t, d.CheckOverlay(over))
+		require.Equal(t, "native", d.ask(`{"command":"native"}`).Arguments)
+		require.NoError(t, d.Overlay(over))
+		require.Equal(t, "over", d.ask(`{"command":"native"}`).Arguments)
+		require.Equal(t, "h", d.ask(`{"command":"describe-command","arguments":{"command":"more"}}`).Arguments.(map[string]any)["owner"])
+		require.Error(t, d.Register(*says("more", "", "")), "its name is taken")
+
+		// What fails changes nothing.
+		for text, layer := range map[string]mgr.Layer{
+			"command 'native' of 'i': Handler for command 'native' is already installed. Only an override by name covers it.": {Commands: []*mgr.Command{says("native", "i", "")}},
+			"command 'more' of 'i': Handler for command 'more' is already installed, by 'h'.":                                 {Commands: []*mgr.Command{says("more", "h", ""), says("more", "i", "")}},
+			"command 'cancel' of 'i': Handler for command 'cancel' is already installed, and nobody can override it.":         {Commands: []*mgr.Command{says("cancel", "i", "")}, Overrides: map[string]string{"cancel": "i"}},
+			"command 'x' of '': it has no owner; the commands of the daemon itself are given to Register":                     {Commands: []*mgr.Command{says("x", "", "")}},
+			"command 'X' of 'i': a command's name matches":                                                                    {Commands: []*mgr.Command{says("X", "i", "")}},
+			"'i' overrides 'gone', and has no such command, or there is none to override":                                     {Overrides: map[string]string{"gone": "i"}},
+			"panic in a hook that was to be put around a command: canary":                                                     {Hooks: []func(mgr.Handler) mgr.Handler{func(mgr.Handler) mgr.Handler { panic("canary") }}},
+		} {
+			require.ErrorContains(t, d.Overlay(layer), text)
+			require.Equal(t, "over", d.ask(`{"command":"native"}`).Arguments)
+			require.Equal(t, "more", d.ask(`{"command":"more"}`).Arguments)
+		}
+
+		require.NoError(t, d.Overlay(mgr.Layer{}))
+		require.Equal(t, "native", d.ask(`{"command":"native"}`).Arguments)
+		require.Equal(t, 2, d.ask(`{"command":"more"}`).Result)
+
+		// A native command that is deregistered while it is covered does not come back.
+		require.NoError(t, d.Overlay(over))
+		require.NoError(t, d.Deregister("native"))
+		require.EqualError(t, d.Deregister("native"), "Can't uninstall command 'native': it belongs to 'h'")
+		require.Equal(t, "over", d.ask(`{"command":"native"}`).Arguments)
+		require.NoError(t, d.Overlay(mgr.Layer{}))
+		require.Equal(t, 2, d.ask(`{"command":"native"}`).Result)
+	})
+}
+
+// TestOverlayWhileCallsWait: what the new layer keeps runs, what it does not have any more is answered 2,
+// and a native command that was meant is the one that runs.
+func TestOverlayWhileCallsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, nil, newShip().commands()...)
+		kept, gone, count := says("kept", "h", "kept"), says("gone", "h", "gone"), says("count", "h", "covered")
+		count.Level = mgr.Admin
+		require.NoError(t, d.Overlay(mgr.Layer{Commands: []*mgr.Command{kept, gone}}))
+		c := d.dial()
+		defer c.leave()
+		c.say(`{"command":"hold","id":1}{"command":"kept","id":2}{"command":"gone","id":3}{"command":"count","id":4}`)
+		synctest.Wait()
+		require.NoError(t, d.Overlay(mgr.Layer{
+			Commands: []*mgr.Command{kept, count}, Overrides: map[string]string{"count": "h"},
+		}))
+		c.say(`{"command":"count","id":5}{"command":"release","id":6}`)
+		replies := c.hearAll(6)
+		require.Equal(t, "kept", replies[2.0].Arguments)
+		require.Equal(t, 2, replies[3.0].Result)
+		require.NotEqual(t, "covered", replies[4.0].Arguments)
+		require.Equal(t, "covered", replies[5.0].Arguments)
+	})
+}
+
+// TestOverlayOfHooks: the layer's are inside of those that Hook adds, also around what is covered.
+func TestOverlayOfHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var notes []string
+		d := start(t, nil, mgr.Func("x", "", mgr.Read, nothing))
+		layer := mgr.Layer{Hooks: []func(mgr.Handler) mgr.Handler{trace(&notes, "a"), trace(&notes, "b")}}
+		require.NoError(t, d.Overlay(layer))
+		remove := d.Hook(trace(&notes, "outer"))
+		require.Zero(t, d.ask(`{"command":"x"}`).Result)
+		require.Equal(t, []string{"outer in x", "a in x", "b in x", "b out x", "a out x", "outer out x"}, notes)
+
+		cover := mgr.Layer{Commands: []*mgr.Command{says("x", "h", "over")}, Overrides: map[string]string{"x": "h"}}
+		require.NoError(t, d.Overlay(cover))
+		remove()
+		require.NoError(t, d.Overlay(mgr.Layer{}))
+		notes = nil
+		require.Nil(t, d.ask(`{"command":"x"}`).Arguments)
+		require.Equal(t, 2, d.ask(`{"command":"y"}`).Result)
+		require.Empty(t, notes)
+	})
+}
+
+func TestOverrideAsksForNoLess(t *testing.T) {
+	m := mgr.New(nil)
+	require.NoError(t, m.Register(mgr.Func("x", "", mgr.Write, nothing)))
+	over := mgr.Layer{Commands: []*mgr.Command{says("x", "h", "")}, Overrides: map[string]string{"x": "h"}}
+	require.EqualError(t, m.CheckOverlay(over), "command 'x' of 'h': it asks for read access only, and what it overrides for write")
+	over.Commands[0].Level = mgr.Admin
+	require.NoError(t, m.Overlay(over))
+}
+
+// TestChecked: the arguments of a handler that wants bytes.
+func TestChecked(t *testing.T) {
+	s, err := schema.Parse([]byte(`{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`))
+	require.NoError(t, err)
+	anything, err := schema.Parse([]byte(`{}`))
+	require.NoError(t, err)
+	bytes := func(_ context.Context, call *mgr.Call) (wire.Reply, error) {
+		return wire.Reply{Arguments: call.Arguments}, nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, nil,
+			mgr.Command{Name: "map", Level: mgr.Read, Args: s, Handler: bytes}.Checked(),
+			mgr.Command{Name: "any", Level: mgr.Read, Args: anything, Handler: bytes}.Checked(),
+			mgr.Command{Name: "unsaid", Level: mgr.Read, Handler: bytes}.Checked(),
+		)
+		for request, want := range map[string]reply{
+			`{"command":"map","arguments":{"n":1,"m":2}}`: {Arguments: map[string]any{"n": 1.0, "m": 2.0}},
+			`{"command":"any","arguments":[1]}`:           {Arguments: []any{1.0}},
+			`{"command":"any"}`:                           {},
+			`{"command":"unsaid","arguments":7}`:          {Arguments: 7.0},
+		} {
+			require.Equal(t, want, d.ask(request), request)
+		}
+		for request, want := range map[string]string{
+			`{"command":"map"}`:                      "Missing mandatory 'n' parameter.",
+			`{"command":"map","arguments":null}`:     "Missing mandatory 'n' parameter.",
+			`{"command":"map","arguments":[]}`:       "invalid command 'map': expected 'arguments' to be a map, got list instead",
+			`{"command":"map","arguments":{"n":""}}`: "'n' parameter expected to be an integer.",
+		} {
+			require.Equal(t, want, d.ask(request).Text, request)
+		}
+	})
+}
+
+// TestProcessEncoded: what is passed on was encoded on the loop, so that it does not race with what it
+// describes. That is for the race detector.
+func TestProcessEncoded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := map[string]int{}
+		d := start(t, nil,
+			mgr.Func("state", "", mgr.Read, func(context.Context, mgr.None) (map[string]int, error) {
+				state["seen"]++
+				return state, nil
+			}),
+			mgr.Func("chan", "", mgr.Read, func(context.Context, mgr.None) (any, error) { return make(chan int), nil }))
+		for _, want := range []string{`{"seen":1}`, `{"seen":2}`} {
+			r, err := d.ProcessEncoded(t.Context(), wire.Request{Command: "state"})
+			require.NoError(t, err)
+			require.Equal(t, want, r.Arguments.(wire.Raw).String())
+		}
+		r, err := d.ProcessEncoded(t.Context(), wire.Request{Command: "chan"})
+		require.NoError(t, err)
+		require.Equal(t, wire.CodeInternal, r.Code)
+		r, err = d.ProcessEncoded(t.Context(), wire.Request{Command: "no-such"})
+		require.NoError(t, err)
+		require.Equal(t, `{"error":{"code":"unsupported"}}`, r.Arguments.(wire.Raw).String())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = d.ProcessEncoded(ctx, wire.Request{Command: "state"})
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}

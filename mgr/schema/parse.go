@@ -1,0 +1,185 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Parse reads a JSON Schema that somebody else wrote. It knows what MarshalJSON writes, and no more: a
+// keyword, a type or a value that would be left unchecked is an error that names it, so that nobody
+// relies on a check that is not made. Patterns are RE2's.
+func Parse(text []byte) (*Schema, error) { return parse(text, "") }
+
+// keywords reads the value of each keyword into a Schema. What depends on the type waits for it.
+var keywords map[string]func(s *Schema, v jsontext.Value, at string) error
+
+func init() { // parse is in it, and it in parse
+	keywords = map[string]func(*Schema, jsontext.Value, string) error{
+		"type":                 func(s *Schema, v jsontext.Value, _ string) error { return s.parseType(v) },
+		"description":          func(s *Schema, v jsontext.Value, _ string) error { return json.Unmarshal(v, &s.Description) },
+		"properties":           func(s *Schema, v jsontext.Value, at string) error { return s.parseProperties(v, at) },
+		"required":             func(s *Schema, v jsontext.Value, _ string) error { return json.Unmarshal(v, &s.Required) },
+		"additionalProperties": func(s *Schema, v jsontext.Value, at string) error { return s.parseAdditional(v, at) },
+		"items": func(s *Schema, v jsontext.Value, at string) (err error) {
+			s.Items, err = parse(v, at)
+			return err
+		},
+		"enum":      func(s *Schema, v jsontext.Value, _ string) error { return s.parseEnum(v) },
+		"minimum":   func(s *Schema, v jsontext.Value, _ string) error { return bound(&s.Minimum, v) },
+		"maximum":   func(s *Schema, v jsontext.Value, _ string) error { return bound(&s.Maximum, v) },
+		"minLength": func(s *Schema, v jsontext.Value, _ string) error { return count(&s.MinLength, v, 0) },
+		"maxLength": func(s *Schema, v jsontext.Value, _ string) error { return count(&s.MaxLength, v, 1) },
+		"minItems":  func(s *Schema, v jsontext.Value, _ string) error { return count(&s.MinItems, v, 0) },
+		"maxItems":  func(s *Schema, v jsontext.Value, _ string) error { return count(&s.MaxItems, v, 1) },
+		"pattern": func(s *Schema, v jsontext.Value, _ string) error {
+			err := json.Unmarshal(v, &s.Pattern)
+			if err == nil {
+				_, err = regexp.Compile(s.Pattern)
+			}
+			return err
+		},
+		"format":    func(s *Schema, v jsontext.Value, _ string) error { return json.Unmarshal(v, &s.Format) },
+		"examples":  func(s *Schema, v jsontext.Value, _ string) error { return json.Unmarshal(v, &s.Examples) },
+		"writeOnly": func(s *Schema, v jsontext.Value, _ string) error { return json.Unmarshal(v, &s.Secret) },
+	}
+}
+
+// maxDepth is how long a pointer into a schema may be, in names: each level is read again, so that depth
+// costs.
+const maxDepth = 64
+
+func parse(text jsontext.Value, at string) (*Schema, error) {
+	if strings.Count(at, "/") > maxDepth {
+		return nil, problem(at[:maxDepth]+"…", "it is nested too deeply")
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(text, &members); err != nil || members == nil {
+		return nil, problem(at, "a schema is a map")
+	}
+	s := &Schema{}
+	for _, name := range inOrder(members) {
+		read, ok := keywords[name]
+		if !ok {
+			return nil, problem(at, "the keyword '"+name+"' is not one that is checked here")
+		}
+		if err := read(s, members[name], at+pointer(name)); err != nil {
+			if _, placed := errors.AsType[*placedError](err); placed {
+				return nil, err
+			}
+			return nil, problem(at+pointer(name), err.Error())
+		}
+	}
+	return s, nil
+}
+
+// inOrder returns the names with the type first, since what others mean depends on it.
+func inOrder(members map[string]jsontext.Value) []string {
+	names := slices.Sorted(maps.Keys(members))
+	if i := slices.Index(names, "type"); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, "type")
+	}
+	return names
+}
+
+// A placedError says where in a schema something is wrong.
+type placedError struct{ at, text string }
+
+func (e *placedError) Error() string { return fmt.Sprintf("schema, at '%s': %s", e.at, e.text) }
+
+func problem(at, text string) error { return &placedError{at, text} }
+
+func (s *Schema) parseType(v jsontext.Value) error {
+	var names []string
+	if v.Kind() == '"' {
+		names = []string{""}
+		_ = json.Unmarshal(v, &names[0])
+	} else if err := json.Unmarshal(v, &names); err != nil {
+		return errors.New("a type is a name, or a list of one and \"null\"")
+	}
+	if len(names) == 2 && names[1] == "null" {
+		s.Nullable, names = true, names[:1]
+	}
+	if len(names) != 1 || articles[names[0]] == "" {
+		return errors.New("it is one of object, array, string, integer, number, boolean, and may be that or \"null\"")
+	}
+	s.Type = names[0]
+	return nil
+}
+
+func (s *Schema) parseProperties(v jsontext.Value, at string) error {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(v, &members); err != nil {
+		return err
+	}
+	s.Properties = map[string]*Schema{}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		member, err := parse(members[name], at+pointer(name))
+		if err != nil {
+			return err
+		}
+		s.Properties[name] = member
+	}
+	return nil
+}
+
+func (s *Schema) parseAdditional(v jsontext.Value, at string) (err error) {
+	switch v.Kind() {
+	case 't':
+	case 'f':
+		s.Closed = true
+	default:
+		s.Values, err = parse(v, at)
+	}
+	return err
+}
+
+func (s *Schema) parseEnum(v jsontext.Value) error {
+	var values []jsontext.Value
+	if err := json.Unmarshal(v, &values); err != nil {
+		return err
+	}
+	if len(values) == 0 || s.Type != "string" && s.Type != "integer" && s.Type != "number" {
+		return errors.New("it is a list of strings or numbers, as the type beside it says")
+	}
+	for _, value := range values {
+		if text := (value.Kind() == '"'); text != (s.Type == "string") || !text && value.Kind() != '0' {
+			return fmt.Errorf("%s is not of the type %s", value, s.Type)
+		}
+		if s.Type == "string" {
+			var text string
+			_ = json.Unmarshal(value, &text)
+			s.Enum = append(s.Enum, text)
+			continue
+		}
+		n, err := number(string(value))
+		if err != nil {
+			return err
+		}
+		s.Enum = append(s.Enum, strconv.FormatFloat(*n, 'f', -1, 64)) // as Check writes it
+	}
+	return nil
+}
+
+func bound(to **float64, v jsontext.Value) (err error) {
+	if v.Kind() != '0' {
+		return errors.New("it is a number")
+	}
+	*to, err = number(string(v))
+	return err
+}
+
+// count reads how many there may be; 0 at most is what a Schema cannot say.
+func count(to *int, v jsontext.Value, least int) error {
+	if err := json.Unmarshal(v, to); err != nil || *to < least {
+		return fmt.Errorf("it is an integer of at least %d", least)
+	}
+	return nil
+}
