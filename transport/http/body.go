@@ -21,7 +21,8 @@ var bodies = sync.Pool{New: func() any { return new([]byte) }}
 // of bytes, and so is the memory, which grows with what arrives. The other error is
 // *http.MaxBytesError.
 func (l *listener) receive(out *response, dst []byte) ([]byte, error) {
-	limit := int64(l.maxFrame)
+	limits := l.limits()
+	limit := int64(limits.MaxFrame)
 	if out.r.ContentLength > limit {
 		return dst, &http.MaxBytesError{Limit: limit}
 	}
@@ -29,10 +30,10 @@ func (l *listener) receive(out *response, dst []byte) ([]byte, error) {
 	b := &body{
 		ReadCloser: http.MaxBytesReader(out.w, out.r.Body, limit),
 		out:        out,
-		until:      now.Add(l.whole),
+		until:      now.Add(limits.FrameTimeout),
 	}
 	stream := transport.NewStream(b, transport.StreamConfig{
-		MaxFrame: l.maxFrame, Idle: l.idle, FrameTimeout: -1, // b.until is stricter
+		MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: -1, // b.until is stricter
 	})
 	frame, err := stream.Receive(context.Background(), dst)
 	if err != nil {

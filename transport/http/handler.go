@@ -14,7 +14,7 @@ import (
 
 // serve is the life of a request. What needs no trust is checked first, and the body is read last.
 func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
-	out := &response{ResponseController: http.NewResponseController(w), w: w, r: r, patience: min(l.idle, defaultIdle)}
+	out := &response{ResponseController: http.NewResponseController(w), w: w, r: r, patience: min(l.limits().Idle, defaultIdle)}
 	if no := l.guard.CheckHost(r); no != nil {
 		out.refuse(no)
 		return
@@ -93,7 +93,7 @@ func (l *listener) unreadable(r *http.Request, err error) *web.RefusedError {
 	bad, _ := errors.AsType[*transport.FrameError](err)
 	switch {
 	case errors.As(err, &long), bad != nil && bad.Reason == transport.TooLarge:
-		return &web.RefusedError{Status: http.StatusRequestEntityTooLarge, Err: fmt.Errorf("a command has at most %d bytes", l.maxFrame)}
+		return &web.RefusedError{Status: http.StatusRequestEntityTooLarge, Err: fmt.Errorf("a command has at most %d bytes", l.limits().MaxFrame)}
 	case bad != nil && bad.Reason == transport.TimedOut:
 		return l.guard.Refuse(r, http.StatusRequestTimeout, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/web"
@@ -15,12 +14,10 @@ import (
 
 // A listener makes conns of requests, which its server brings.
 type listener struct {
-	kind     string
-	guard    web.Guard
-	pages    *http.CrossOriginProtection
-	maxFrame int
-	idle     time.Duration
-	whole    time.Duration // FrameTimeout
+	kind   string
+	guard  web.Guard
+	pages  *http.CrossOriginProtection
+	limits func() transport.FrameLimits // with their defaults
 
 	server    *web.Server // nil in tests that bring the requests themselves
 	conns     chan *conn
@@ -31,13 +28,17 @@ type listener struct {
 
 func newListener(t *Transport) *listener {
 	l := &listener{
-		kind:     kind(t.TLS != nil),
-		pages:    http.NewCrossOriginProtection(),
-		maxFrame: cmp.Or(t.MaxFrame, transport.DefaultMaxFrame),
-		idle:     limit(t.Idle, defaultIdle),
-		whole:    limit(t.FrameTimeout, defaultFrameTimeout),
-		conns:    make(chan *conn),
-		closed:   make(chan struct{}),
+		kind:  kind(t.TLS != nil),
+		pages: http.NewCrossOriginProtection(),
+		limits: func() transport.FrameLimits {
+			limits := t.limits()
+			return transport.FrameLimits{
+				MaxFrame: cmp.Or(limits.MaxFrame, transport.DefaultMaxFrame),
+				Idle:     limit(limits.Idle, defaultIdle), FrameTimeout: limit(limits.FrameTimeout, defaultFrameTimeout),
+			}
+		},
+		conns:  make(chan *conn),
+		closed: make(chan struct{}),
 	}
 	l.guard = web.Guard{
 		Transport: l.kind, AllowHosts: t.AllowHosts,

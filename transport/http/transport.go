@@ -69,6 +69,10 @@ type Transport struct {
 	// ever.
 	Idle, FrameTimeout time.Duration
 
+	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
+	// of these fields.
+	Limits func() transport.FrameLimits
+
 	// KeepAlive is how long a listener keeps a connection on which no request comes. 0: 30 s, as
 	// Kea. Negative: for ever.
 	KeepAlive time.Duration
@@ -123,7 +127,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 			TLS: t.TLS, ClientAuth: auth, Insecure: t.Insecure, OnRefused: t.OnRefused,
 		},
 		Handler:       http.HandlerFunc(l.serve),
-		HeaderTimeout: l.idle,
+		HeaderTimeout: l.limits().Idle,
 		IdleTimeout:   limit(t.KeepAlive, defaultKeepAlive),
 		MaxConns:      cmp.Or(t.MaxConns, defaultMaxConns),
 	})
@@ -140,4 +144,8 @@ func kind(secure bool) string {
 		return "https"
 	}
 	return "http"
+}
+
+func (t *Transport) limits() transport.FrameLimits {
+	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }

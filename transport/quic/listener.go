@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"time"
 
 	quicgo "github.com/quic-go/quic-go"
 
@@ -59,8 +58,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		},
 		tls:      t.TLS,
 		gate:     g,
-		idle:     cmp.Or(t.Idle, defaultIdle),
-		config:   transport.StreamConfig{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout},
+		limits:   t.limits,
 		accepted: make(chan transport.Conn),
 		closed:   make(chan struct{}),
 		freed:    make(chan struct{}),
@@ -99,8 +97,7 @@ type listener struct {
 	handshakes *quicgo.Listener
 	tls        *tlsconf.Server // says what a client has proven
 	gate       *gate
-	idle       time.Duration
-	config     transport.StreamConfig
+	limits     func() transport.FrameLimits
 
 	accepted chan transport.Conn
 	closed   chan struct{}

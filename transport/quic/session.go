@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -39,8 +40,8 @@ func (l *listener) newSession(conn *quicgo.Conn) *session {
 		_ = conn.CloseWithError(connNobody, transport.ErrNoCredentials.Error())
 		return nil
 	}
-	if l.idle > 0 {
-		s.idle = time.AfterFunc(l.idle, s.expire)
+	if idle := cmp.Or(l.limits().Idle, defaultIdle); idle > 0 {
+		s.idle = time.AfterFunc(idle, s.expire)
 	}
 	s.look = time.AfterFunc(linger, s.lookAgain)
 	s.look.Stop()
@@ -68,7 +69,8 @@ func (s *session) run() {
 			b.refuse()
 			continue
 		}
-		c := b.conn(b, s.l.config, s.peer)
+		limits := s.l.limits()
+		c := b.conn(b, transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}, s.peer)
 		select {
 		case s.l.accepted <- c:
 		case <-s.l.closed:

@@ -38,6 +38,10 @@ type Transport struct {
 	// not for conns that were dialed.
 	Idle, FrameTimeout time.Duration
 
+	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
+	// of these fields.
+	Limits func() transport.FrameLimits
+
 	// MaxStreams is how many conns a client may have on one connection. 0: 100.
 	MaxStreams int
 
@@ -75,3 +79,7 @@ var (
 	_ transport.Transport = (*Transport)(nil)
 	_ transport.Dialer    = (*Transport)(nil)
 )
+
+func (t *Transport) limits() transport.FrameLimits {
+	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+}

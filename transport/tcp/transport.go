@@ -53,6 +53,10 @@ type Transport struct {
 	// too. 0: 5 min. Negative: for ever.
 	FrameTimeout time.Duration
 
+	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
+	// of these fields.
+	Limits func() transport.FrameLimits
+
 	// OnRefused is told of each handshake that did not become a conn, on a goroutine of its own.
 	// nil: nobody is.
 	OnRefused func(transport.Refusal)
@@ -110,7 +114,8 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 			c.Creds = []transport.Credential{Anonymous(l.t.Anonymous)}
 		}
 		if len(c.Creds) > 0 {
-			return l.t.conn(c, transport.StreamConfig{Idle: l.t.Idle, MaxFrame: l.t.MaxFrame}), nil
+			limits := l.t.limits()
+			return l.t.conn(c, transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}), nil
 		}
 		if l.t.OnRefused != nil {
 			l.t.OnRefused(transport.Refusal{Transport: "tls", Addr: c.RemoteAddr(), Err: transport.ErrNoCredentials})
@@ -120,7 +125,6 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 }
 
 func (t *Transport) conn(c *front.Conn, cfg transport.StreamConfig) *transport.Stream {
-	cfg.FrameTimeout = t.FrameTimeout
 	cfg.Peer = transport.Peer{
 		Transport: t.kind(c.TLS != nil),
 		Session:   c.Session,
@@ -140,7 +144,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.conn(c, transport.StreamConfig{Idle: -1, MaxFrame: cmp.Or(t.MaxFrame, transport.ClientMaxFrame)}), nil
+	return t.conn(c, transport.StreamConfig{MaxFrame: cmp.Or(t.MaxFrame, transport.ClientMaxFrame), Idle: -1, FrameTimeout: t.FrameTimeout}), nil
 }
 
 func (t *Transport) connect(ctx context.Context) (*front.Conn, error) {
@@ -187,4 +191,8 @@ func (t *Transport) greet(ctx context.Context, tcp net.Conn, host string) (*tls.
 		return nil, err
 	}
 	return secure, nil
+}
+
+func (t *Transport) limits() transport.FrameLimits {
+	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }

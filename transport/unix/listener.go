@@ -15,20 +15,20 @@ import (
 
 // A listener hands out the clients of one socket.
 type listener struct {
-	sock  *net.UnixListener
-	addr  net.Addr
-	cfg   transport.StreamConfig
-	claim *claim // nil: the socket file is not ours
-	group uint32 // of the socket file
+	sock   *net.UnixListener
+	addr   net.Addr
+	limits func() transport.FrameLimits
+	claim  *claim // nil: the socket file is not ours
+	group  uint32 // of the socket file
 
 	turn   chan struct{} // holds one value while an Accept waits: the socket has one deadline
 	closed chan struct{}
 	close  func() error
 }
 
-func newListener(sock *net.UnixListener, addr net.Addr, cfg transport.StreamConfig, c *claim, group uint32) *listener {
+func newListener(sock *net.UnixListener, addr net.Addr, limits func() transport.FrameLimits, c *claim, group uint32) *listener {
 	l := &listener{
-		sock: sock, addr: addr, cfg: cfg, claim: c, group: group,
+		sock: sock, addr: addr, limits: limits, claim: c, group: group,
 		turn: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	l.close = sync.OnceValue(l.shut)
@@ -51,7 +51,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c, err := newConn(sock, l.addr, l.cfg, l.group); err == nil {
+		if c, err := newConn(sock, l.addr, l.config(), l.group); err == nil {
 			return c, nil
 		}
 	}
@@ -126,3 +126,8 @@ func (l *listener) shut() error {
 
 // Addr implements transport.Listener.
 func (l *listener) Addr() net.Addr { return l.addr }
+
+func (l *listener) config() transport.StreamConfig {
+	limits := l.limits()
+	return transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}
+}

@@ -42,6 +42,10 @@ type Transport struct {
 	// long a frame may take; see transport.StreamConfig. Idle is not for conns that were dialed: a
 	// daemon may take its time.
 	Idle, FrameTimeout time.Duration
+
+	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
+	// of these fields.
+	Limits func() transport.FrameLimits
 }
 
 var (
@@ -59,13 +63,12 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 }
 
 func (t *Transport) listen(ctx context.Context) (*listener, error) {
-	cfg := transport.StreamConfig{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout}
 	if t.Listener != nil {
 		sock, err := passed(t.Listener)
 		if err != nil {
 			return nil, err
 		}
-		return newListener(sock, sock.Addr(), cfg, nil, groupAt(sock.Addr())), nil
+		return newListener(sock, sock.Addr(), t.limits, nil, groupAt(sock.Addr())), nil
 	}
 	path, err := cleanPath(t.Path)
 	if err != nil {
@@ -83,7 +86,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.release())
 	}
-	return newListener(sock, t.addr(), cfg, c, groupOf(c.file)), nil
+	return newListener(sock, t.addr(), t.limits, c, groupOf(c.file)), nil
 }
 
 // Dial connects to the daemon that listens at Path.
@@ -140,4 +143,8 @@ func advise(err error) error {
 		return fmt.Errorf("%w; the socket's mode, or a directory's above it, keeps this user out", err)
 	}
 	return err
+}
+
+func (t *Transport) limits() transport.FrameLimits {
+	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }

@@ -51,11 +51,12 @@ type config struct {
 
 // accepted is what a listener's conns are like.
 func (t *Transport) accepted(peer transport.Peer, over func()) config {
+	limits := t.limits()
 	return config{
 		peer:      peer,
-		maxFrame:  cmp.Or(t.MaxFrame, transport.DefaultMaxFrame),
-		idle:      max(0, cmp.Or(t.Idle, 10*time.Second)),
-		frame:     max(0, cmp.Or(t.FrameTimeout, 5*time.Minute)),
+		maxFrame:  cmp.Or(limits.MaxFrame, transport.DefaultMaxFrame),
+		idle:      max(0, cmp.Or(limits.Idle, 10*time.Second)),
+		frame:     max(0, cmp.Or(limits.FrameTimeout, 5*time.Minute)),
 		pingEvery: max(0, cmp.Or(t.PingInterval, 20*time.Second)),
 		pongUntil: max(0, cmp.Or(t.PongTimeout, 30*time.Second)),
 		bye:       lastRequest,

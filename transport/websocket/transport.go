@@ -67,6 +67,10 @@ type Transport struct {
 	// too. 0: 5 min. Negative: for ever.
 	FrameTimeout time.Duration
 
+	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
+	// of these fields.
+	Limits func() transport.FrameLimits
+
 	// PingInterval is how often the peer is asked whether it is there. 0: 20 s. Negative: never.
 	PingInterval time.Duration
 
@@ -145,3 +149,7 @@ func (t *Transport) clientAuth() tls.ClientAuthType {
 // Insecure and what is for dialing do not matter to it: TLS, time limits and who else may connect are
 // that server's affair.
 func (t *Transport) Handler() *Handler { return &Handler{t: t} }
+
+func (t *Transport) limits() transport.FrameLimits {
+	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+}
