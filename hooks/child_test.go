@@ -66,6 +66,9 @@ func introduce(name, more string) {
 
 // beA is a hook's main. Each kind is called over there: the name of its one command is its own.
 func beA(mode string) {
+	if mode == "daemon" {
+		beADaemon()
+	}
 	hello := hear()["hello"].(spoken)
 	name := hello["name"].(string)
 	switch mode {
@@ -92,6 +95,9 @@ func beA(mode string) {
 		fmt.Println("starting up")
 	case "take":
 		introduce("status-get", "")
+	case "deaf":
+		introduce(name, "")
+		hang()
 	case "changes":
 		introduce(name+"-"+strconv.Itoa(os.Getpid()), "")
 	case "with-schemas":

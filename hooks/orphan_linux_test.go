@@ -1,0 +1,55 @@
+package hooks_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/mgr"
+
+	"github.com/stretchr/testify/require"
+)
+
+// beADaemon has a hook that does not care for the end of its stdin, says its number, and stays.
+func beADaemon() {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	set := &hooks.Set{Manager: mgr.New(nil)}
+	change, err := set.Prepare(context.Background(), []hooks.Config{{Name: "deaf", Exec: []string{self}, Env: []string{beChild + "=deaf"}}})
+	if err != nil {
+		panic(err)
+	}
+	if err := change.Commit(); err != nil {
+		panic(err)
+	}
+	fmt.Println(set.Status()[0].PID)
+	hang()
+}
+
+// TestNoHookOutlivesItsDaemon: not even when that is killed.
+func TestNoHookOutlivesItsDaemon(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), beChild+"=daemon")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	require.NoError(t, err)
+	require.True(t, lives(pid))
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	require.Eventually(t, func() bool { return !lives(pid) }, patience, 2*time.Millisecond)
+}
