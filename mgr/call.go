@@ -42,6 +42,7 @@ type Call struct {
 	size    int  // bytes of the frame
 	entered bool // it has a place among those in flight
 	answer  answerer
+	hold    hold // of the loop, if it runs there
 	plain   callContext
 	small   [smallFrame]byte // the frame, when it is short
 }
@@ -131,6 +132,10 @@ func (c *Call) run() {
 	if !c.state.CompareAndSwap(waiting, running) {
 		c.answer.finished(c)
 		return
+	}
+	if c.onLoop {
+		c.manager.slow.enter(&c.hold, c)
+		defer c.manager.slow.leave(&c.hold)
 	}
 	reply := c.manager.invoke(c)
 	if c.state.CompareAndSwap(running, answered) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/wire"
@@ -19,6 +20,7 @@ type CommandMgr struct {
 	own  *loop.Loop // loop, if it is the manager's own
 
 	queue    queue
+	slow     slowLog
 	senders  senders
 	talkers  talkers
 	buffered atomic.Int64
@@ -66,6 +68,7 @@ func New(o *Options) *CommandMgr {
 	m.quiet.L = &m.mu
 	m.senders.wake.L = &m.senders.mu
 	m.talkers.next = make(chan *conversation)
+	m.slow.log, m.slow.limit, m.slow.epoch = m.log, m.opts.Slow, time.Now()
 	m.queue.most = m.opts.MaxQueued
 	m.queue.turn = m.turn
 	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {

@@ -21,6 +21,9 @@ func OnLoop(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	err := call.manager.loop.Post(func() {
 		if taken.CompareAndSwap(false, true) {
+			h := new(hold)
+			call.manager.slow.enter(h, call)
+			defer call.manager.slow.leave(h)
 			done <- call.protect(f)
 		}
 	})
