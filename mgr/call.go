@@ -134,9 +134,14 @@ func (c *Call) run() {
 		return
 	}
 	if c.onLoop {
-		c.manager.slow.enter(&c.hold, c)
-		defer c.manager.slow.leave(&c.hold)
+		c.manager.slow.during(&c.hold, c, c.work)
+		return
 	}
+	c.work()
+}
+
+// work is run once it is certain that the handler runs.
+func (c *Call) work() {
 	reply := c.manager.invoke(c)
 	if c.state.CompareAndSwap(running, answered) {
 		c.answer.answered(c, reply, true)

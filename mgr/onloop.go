@@ -21,10 +21,7 @@ func OnLoop(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	err := call.manager.loop.Post(func() {
 		if taken.CompareAndSwap(false, true) {
-			h := new(hold)
-			call.manager.slow.enter(h, call)
-			defer call.manager.slow.leave(h)
-			done <- call.protect(f)
+			call.manager.slow.during(new(hold), call, func() { done <- call.protect(f) })
 		}
 	})
 	if err != nil {

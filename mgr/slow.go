@@ -1,12 +1,11 @@
 package mgr
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/rudderpost/rudderpost/wire"
 )
 
 // A slowLog tells of calls that hold the loop too long, while they still do. The loop notes what it
@@ -17,7 +16,6 @@ type slowLog struct {
 	log   *slog.Logger
 	limit time.Duration // 0: nobody looks
 	epoch time.Time     // what a hold's since is counted from: a time.Time costs more to note
-	loop  string        // what a dump of all stacks calls the loop's goroutine; noted at the first call
 
 	holding atomic.Pointer[hold] // nil: the loop runs no call
 	slow    atomic.Pointer[hold] // what was told of, and whose end has not been
@@ -31,26 +29,21 @@ type hold struct {
 	since time.Duration
 }
 
-// enter notes that a call has the loop now. It runs on the loop, for each call.
-func (s *slowLog) enter(h *hold, call *Call) {
+// during runs what a call does on the loop. By its name the loop's stack is found, so that it must not be
+// inlined.
+//
+//go:noinline
+func (s *slowLog) during(h *hold, call *Call, f func()) {
 	if s.limit <= 0 {
+		f()
 		return
-	}
-	if s.loop == "" {
-		s.loop = goroutine()
 	}
 	h.call, h.since = call, time.Since(s.epoch)
 	s.holding.Store(h)
 	if !s.set.Load() {
 		s.look(s.limit)
 	}
-}
-
-// leave notes that it has it no longer.
-func (s *slowLog) leave(h *hold) {
-	if s.limit <= 0 {
-		return
-	}
+	f()
 	s.holding.Store(nil)
 	if s.slow.Load() == h {
 		go s.ended(h, time.Since(s.epoch)-h.since) // the loop does no I/O
@@ -87,13 +80,13 @@ func (s *slowLog) caught(h *hold, held time.Duration) {
 	defer s.telling.Unlock()
 	s.slow.Store(h)
 	attrs := h.call.attrs(slog.Duration("held", held))
-	stack := stackOf(s.loop)
+	stack := stacksBelow(entryOf((*slowLog).during))
 	over := s.holding.Load() != h
 	if stack != "" && !over { // or it is somebody else's
 		attrs = append(attrs, slog.String("stack", stack))
 	}
-	s.log.Warn("a command holds the loop", attrs...)
-	if over { // and leave may have looked before it was slow
+	s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command holds the loop", attrs...)
+	if over { // and during may have looked before it was slow
 		go s.ended(h, time.Since(s.epoch)-h.since)
 	}
 }
@@ -103,14 +96,14 @@ func (s *slowLog) ended(h *hold, held time.Duration) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	if s.slow.CompareAndSwap(h, nil) {
-		s.log.Warn("a command held the loop", h.call.attrs(slog.Duration("held", held))...)
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command held the loop", h.call.attrs(slog.Duration("held", held))...)
 	}
 }
 
-// attrs says who asked for what, and something more, never the arguments.
-func (c *Call) attrs(more slog.Attr) []any {
-	return []any{
+// attrs says who asked for what, never the arguments, and something more.
+func (c *Call) attrs(more slog.Attr) []slog.Attr {
+	return []slog.Attr{
 		slog.String("peer", c.Peer.String()), slog.String("session", c.Peer.Session),
-		slog.String("command", wire.Shorten(c.shown())), more,
+		slog.String("command", c.shown()), more,
 	}
 }

@@ -63,9 +63,9 @@ func slowLines(t *testing.T, text string, began time.Time) (lines []slowLine) {
 		stack, _ := record["stack"].(string)
 		lines = append(lines, slowLine{at.Sub(began), record["msg"] == "a command held the loop", record["command"].(string), time.Duration(record["held"].(float64)), stack != ""})
 		if stack != "" {
-			require.Contains(t, stack, "mgr_test.nap()")
+			require.Contains(t, stack, "mgr_test.nap ")
 			require.Contains(t, stack, "slowlog_test.go:")
-			require.NotContains(t, stack, "0x3039", "the arguments of functions are somebody's data")
+			require.NotContains(t, stack, "\n\n", "nobody else's loop is in it")
 		}
 	}
 	return lines
@@ -162,7 +162,7 @@ func TestSlowCommandOfTheDaemon(t *testing.T) {
 		require.NoError(t, m.Shutdown(t.Context()))
 		foreign.Close()
 		synctest.Wait()
-		require.Contains(t, log.String(), `msg="a command holds the loop" peer=self session="" command=nap held=1s stack="goroutine `)
+		require.Contains(t, log.String(), `msg="a command holds the loop" peer=self session="" command=nap held=1s stack="`)
 		require.Contains(t, log.String(), `msg="a command held the loop" peer=self session="" command=nap held=1.5s`)
 	})
 }

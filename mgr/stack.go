@@ -1,52 +1,52 @@
 package mgr
 
 import (
-	"bytes"
+	"fmt"
+	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 )
 
-// goroutine returns what a dump of all stacks calls the calling goroutine: "goroutine 7 ".
-func goroutine() string {
-	buf := make([]byte, 64)
-	buf = buf[:runtime.Stack(buf, false)]
-	if i := bytes.IndexByte(buf, '['); i > 0 {
-		return string(buf[:i])
+// stacksBelow returns the stacks of the goroutines that are in a function, the innermost call first, one
+// line for each; "" if there are none, or only such that are 32 calls further on. The arguments of the calls
+// are not in it, which are somebody's data. The process does not stand still meanwhile, as it does for
+// runtime.Stack, which takes a quarter of a second for 10,000 goroutines.
+func stacksBelow(function uintptr) string {
+	records := make([]runtime.StackRecord, runtime.NumGoroutine()+64)
+	n, ok := runtime.GoroutineProfile(records)
+	if !ok {
+		return "" // more have come meanwhile than there is room for
 	}
-	return "unknown"
-}
-
-// mostStacks is the longest dump of all stacks that is made, in bytes.
-const mostStacks = 32 << 20
-
-// stackOf returns the stack of a goroutine, without the arguments of its functions, which are somebody's
-// data; or "" where it is not found. The whole process stands still meanwhile: some microseconds for each
-// of its goroutines.
-func stackOf(goroutine string) string {
-	buf := make([]byte, min(64<<10+runtime.NumGoroutine()*2<<10, mostStacks))
-	buf = buf[:runtime.Stack(buf, true)]
-	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
-		if bytes.HasPrefix(stack, []byte(goroutine)) {
-			return withoutArguments(string(stack))
+	var stacks []string
+	for _, r := range records[:n] {
+		if stack := r.Stack(); slices.ContainsFunc(stack, func(pc uintptr) bool { return entry(pc-1) == function }) {
+			stacks = append(stacks, lines(stack))
 		}
 	}
-	return ""
+	return strings.Join(stacks, "\n\n")
 }
 
-// withoutArguments cuts what is in the last brackets of the lines that name functions. Those of their
-// places begin with a tab.
-func withoutArguments(stack string) string {
+// lines writes a stack down.
+func lines(stack []uintptr) string {
 	var b strings.Builder
-	for i, line := range strings.Split(stack, "\n") {
-		if i > 0 && !strings.HasPrefix(line, "\t") {
-			if last := strings.LastIndexByte(line, '('); last > 0 && strings.HasSuffix(line, ")") {
-				line = line[:last] + "()"
-			}
+	for frames := runtime.CallersFrames(stack); ; {
+		frame, more := frames.Next()
+		fmt.Fprintf(&b, "%s %s:%d", frame.Function, frame.File, frame.Line)
+		if !more {
+			return b.String()
 		}
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(line)
+		b.WriteByte('\n')
 	}
-	return b.String()
 }
+
+// entry returns where the code of the function begins that pc is in.
+func entry(pc uintptr) uintptr {
+	if f := runtime.FuncForPC(pc); f != nil {
+		return f.Entry()
+	}
+	return 0
+}
+
+// entryOf does it for a function that is not inlined and not a closure.
+func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }
