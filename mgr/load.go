@@ -1,15 +1,16 @@
 package mgr
 
-// A Load is what a manager has to do at one moment, for gauges.
+// A Load is what a manager has to do at one moment, and has not done, for gauges and counters.
 type Load struct {
 	Queued   int   // calls that wait for the loop
 	Conns    int   // that are open
+	Refused  int64 // conns that were not let in since the start, for being too many most likely
 	Buffered int64 // bytes of requests in flight and of replies that are not sent; whole pages of each conn
 }
 
 // Load returns what the manager has to do at this moment.
 func (m *CommandMgr) Load() Load {
-	load := Load{Buffered: m.buffered.Load()}
+	load := Load{Buffered: m.buffered.Load(), Refused: m.refused.Load()}
 	m.queue.mu.Lock()
 	load.Queued = len(m.queue.calls)
 	m.queue.mu.Unlock()

@@ -24,6 +24,7 @@ type CommandMgr struct {
 	senders  senders
 	talkers  talkers
 	buffered atomic.Int64
+	refused  atomic.Int64 // conns
 
 	background context.Context         // never ends
 	receiving  context.Context         // ends when the drain begins: nobody is listened to any more
