@@ -18,7 +18,6 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/go-json-experiment/json"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 )
@@ -27,9 +26,10 @@ import (
 func (p *process) metricsAt() (url string) {
 	p.t.Helper()
 	eventually(p.t, func() bool {
-		_, rest, ok := strings.Cut(p.out.String(), "metrics for Prometheus are at ")
-		url, _, ok = strings.Cut(rest, "\n")
-		return ok
+		_, rest, _ := strings.Cut(p.out.String(), "metrics for Prometheus are at ")
+		line, _, whole := strings.Cut(rest, "\n")
+		url = line
+		return whole
 	}, "it does not say where its metrics are")
 	return url
 }
@@ -265,8 +265,8 @@ func TestLag(t *testing.T) {
 	})
 }
 
-// A handler that holds the loop is in the daemon's log with its stack. shutdown is not slow, and so is
-// nothing else that the daemon has; the limit is what is wrong here.
+// The limit of the file is the manager's. No command of the daemon's own is slow, so that it is a very
+// small one here.
 func TestSlowCommandIsLogged(t *testing.T) {
 	p := startIn(t, shortDir(t), oneSocket+"[limits]\nslow-command = \"1ns\"\n")
 	eventually(t, func() bool {
@@ -275,5 +275,3 @@ func TestSlowCommandIsLogged(t *testing.T) {
 	}, "nothing is slow")
 	p.stop()
 }
-
-var _ prometheus.Collector = restarts{}

@@ -37,7 +37,7 @@ func TestLogLevelForAWhile(t *testing.T) {
 		time.Sleep(5*time.Minute - 1)
 		is(debug)
 		require.Equal(t, slog.LevelDebug, level.Level())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		is(`{"level":"info"}`)
 
@@ -48,7 +48,7 @@ func TestLogLevelForAWhile(t *testing.T) {
 			fmt.Sprintf(`{"level":"error","until":%q,"then":"info"}`, at(65*time.Minute)))
 		time.Sleep(time.Hour - 1)
 		require.Equal(t, slog.LevelError, level.Level())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, slog.LevelInfo, level.Level())
 
