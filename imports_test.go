@@ -97,6 +97,7 @@ func TestImports(t *testing.T) {
 		{"github.com/gorilla/websocket", "transport/websocket", "only this package knows WebSocket"},
 		{"github.com/quic-go/quic-go", "transport/quic", "only this package knows QUIC"},
 		{"github.com/BurntSushi/toml", "cmd/daemon", "only the daemon reads TOML"},
+		{"github.com/prometheus", "cmd/daemon", "metrics are the daemon's; the core tells an Observer"},
 		{"github.com/spf13/cobra", "cmd/steer", "only the command-line client parses such command lines"},
 		{"github.com/stretchr/testify", "nothing", "testify is for tests; exported test packages do without, so that their users need not have it"},
 		{"go.uber.org/goleak", "nothing", "goleak is for tests"},
@@ -136,7 +137,7 @@ func TestSmallDaemonStaysSmall(t *testing.T) {
 	greeter := goList(t, "./examples/greeter")[module+"examples/greeter"]
 	require.Contains(t, greeter.deps, module+"mgr")
 	require.Contains(t, greeter.deps, module+"transport/unix")
-	for _, heavy := range []string{"net/http", "crypto/tls", "github.com/quic-go", "github.com/gorilla", "github.com/BurntSushi", "github.com/spf13"} {
+	for _, heavy := range []string{"net/http", "crypto/tls", "github.com/quic-go", "github.com/gorilla", "github.com/BurntSushi", "github.com/spf13", "github.com/prometheus"} {
 		bad := anyOf(greeter.deps, func(dep string) bool { return below(dep, heavy) })
 		require.Empty(t, bad, "a daemon that embeds only mgr and transport/unix links %s, which it has no use for", bad)
 	}

@@ -42,6 +42,7 @@ type Call struct {
 	size    int  // bytes of the frame
 	entered bool // it has a place among those in flight
 	answer  answerer
+	hold    hold // of the loop, if it runs there
 	plain   callContext
 	small   [smallFrame]byte // the frame, when it is short
 }
@@ -152,6 +153,15 @@ func (c *Call) run() {
 		c.answer.finished(c)
 		return
 	}
+	if c.onLoop {
+		c.manager.slow.during(&c.hold, c, c.work)
+		return
+	}
+	c.work()
+}
+
+// work is run once it is certain that the handler runs.
+func (c *Call) work() {
 	reply := c.manager.invoke(c)
 	if c.state.CompareAndSwap(running, answered) {
 		c.answer.answered(c, reply, true)

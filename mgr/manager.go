@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/wire"
@@ -20,9 +21,11 @@ type CommandMgr struct {
 	own    *loop.Loop // loop, if it is the manager's own
 
 	queue    queue
+	slow     slowLog
 	senders  senders
 	talkers  talkers
 	buffered atomic.Int64
+	refused  atomic.Int64 // conns
 
 	background context.Context         // never ends
 	receiving  context.Context         // ends when the drain begins: nobody is listened to any more
@@ -70,6 +73,7 @@ func New(o *Options) *CommandMgr {
 	m.quiet.L = &m.mu
 	m.senders.wake.L = &m.senders.mu
 	m.talkers.next = make(chan *conversation)
+	m.slow.log, m.slow.limit, m.slow.epoch = m.log, m.opts.Slow, time.Now()
 	m.queue.most = m.limits.Load().MaxQueued
 	m.queue.turn = m.turn
 	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {

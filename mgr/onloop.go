@@ -31,7 +31,7 @@ func OnLoop(ctx context.Context, f func() error) error {
 		case bad != nil:
 			done <- bad
 		default:
-			done <- call.protect(f)
+			call.manager.slow.during(new(hold), call, func() { done <- call.protect(f) })
 		}
 	}
 	enter := func() { begin(nil) }

@@ -30,6 +30,10 @@ type Options struct {
 	// Observer is told of conns and calls, for counters. nil: nobody is.
 	Observer Observer
 
+	// Slow is how long a command may hold the loop before the log says so: while it still does, with
+	// who asked and the stack of the loop, and once more when it is over. 0: nobody looks.
+	Slow time.Duration
+
 	Limits
 }
 

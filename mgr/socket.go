@@ -129,6 +129,7 @@ func (s *Socket) accept() {
 func (s *Socket) serve(conn transport.Conn) {
 	c, why := s.m.join(s, conn)
 	if c == nil {
+		s.m.refused.Add(1)
 		s.m.log.Warn("a conn is refused", "peer", conn.Peer().String(), "why", why.Text)
 		go refuseConn(conn, why)
 		return

@@ -21,6 +21,7 @@ import (
 type Config struct {
 	LogLevel  string    `toml:"log-level" json:"log-level"`
 	LogFormat string    `toml:"log-format" json:"log-format"`
+	LogFile   string    `toml:"log-file" json:"log-file,omitempty"`
 	StateDir  string    `toml:"state-dir" json:"state-dir"`
 	Listen    []*Listen `toml:"listen" json:"listen"`
 	Access    Access    `toml:"access" json:"access"`
@@ -29,6 +30,7 @@ type Config struct {
 	Auth      Auth      `toml:"auth" json:"auth"`
 	Limits    Limits    `toml:"limits" json:"limits"`
 	Audit     Audit     `toml:"audit" json:"audit"`
+	Metrics   Metrics   `toml:"metrics" json:"metrics"`
 
 	dir string // what relative paths are relative to
 }
@@ -64,6 +66,7 @@ type Limits struct {
 	FrameTimeout       Duration `toml:"frame-timeout" json:"frame-timeout"`
 	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout"`
 	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout"`
+	SlowCommand        Duration `toml:"slow-command" json:"slow-command"`
 }
 
 // defaults is the configuration of a daemon without a file, apart from the place of its socket.
@@ -85,6 +88,7 @@ func defaults() *Config {
 			FrameTimeout:       Duration(5 * time.Minute),
 			WriteTimeout:       Duration(10 * time.Second),
 			DrainTimeout:       Duration(10 * time.Second),
+			SlowCommand:        Duration(250 * time.Millisecond),
 		},
 	}
 }
@@ -136,6 +140,9 @@ func (c *Config) complete() error {
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		wrong("log-format: %q is neither text nor json", c.LogFormat)
 	}
+	if c.LogFile != "" {
+		c.LogFile = c.absolute(c.LogFile)
+	}
 	if c.StateDir != "" {
 		c.StateDir = c.absolute(c.StateDir)
 	}
@@ -165,6 +172,9 @@ func (c *Config) complete() error {
 	if err := c.Audit.complete(c); err != nil {
 		errs = append(errs, err)
 	}
+	if err := c.Metrics.complete(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := c.Limits.check(); err != nil {
 		errs = append(errs, err)
 	}
@@ -190,6 +200,9 @@ func (l Limits) check() error {
 	}
 	if l.MaxRate < 0 {
 		errs = append(errs, errors.New("limits.max-rate: must be 0 (no limit) or above"))
+	}
+	if l.SlowCommand < 0 {
+		errs = append(errs, errors.New("limits.slow-command: must be 0s (nobody looks) or above"))
 	}
 	if l.MaxFrame > 0 && l.MaxFrame < 1024 {
 		errs = append(errs, errors.New("limits.max-frame: must be at least 1KiB"))

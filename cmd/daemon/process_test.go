@@ -85,7 +85,7 @@ func requireGone(t *testing.T, dir string) {
 
 // A signal ends the daemon as shutdown does. Conns on which nothing is owed do not delay that.
 func TestSignals(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			dir := shortDir(t)
 			p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\n")

@@ -13,8 +13,9 @@ import (
 // A doorman logs handshakes that did not become conns: so many a second, and how many more there
 // were, since strangers may knock as often as they like.
 type doorman struct {
-	log   *slog.Logger
-	audit *audit.Log // nil: none is kept
+	log     *slog.Logger
+	audit   *audit.Log // nil: none is kept
+	metrics *metrics   // nil: nobody counts
 
 	mu     sync.Mutex
 	second time.Time
@@ -29,6 +30,9 @@ const mostTold = 10
 func (d *doorman) refused(r transport.Refusal) {
 	if d.audit != nil {
 		d.audit.Refused(r)
+	}
+	if d.metrics != nil {
+		d.metrics.refused(r)
 	}
 	untold, tell := d.count(time.Now())
 	if untold > 0 {

@@ -28,6 +28,9 @@ type daemon struct {
 	manager *mgr.CommandMgr
 	id      *identity
 	log     *slog.Logger
+	logFile *logFile
+	metrics *metrics
+	life    life
 	audit   *audit.Log // nil: none is kept
 	door    *doorman
 	sockets []way
@@ -48,21 +51,29 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	d := &daemon{config: config, started: time.Now(), stats: std.NewStatistics(), stop: stop}
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
-	d.log = slog.New(config.logHandler(stderr, &d.level))
+	d.metrics = newMetrics(func() mgr.Load { return d.manager.Load() })
+	d.life.hearHangups()
+	defer d.rest()
 	if err := makeStateDir(config.StateDir); err != nil {
 		return 1, err
 	}
+	if d.logFile, err = openLog(config.LogFile, stderr); err != nil {
+		return 1, err
+	}
+	defer d.logFile.Close()
+	d.log = slog.New(config.logHandler(d.logFile, &d.level))
 	if d.audit, err = config.Audit.open(d.log); err != nil {
 		return 1, err
 	}
-	d.door = &doorman{log: d.log, audit: d.audit}
+	d.door = &doorman{log: d.log, audit: d.audit, metrics: d.metrics}
 	if d.id, err = identify(config, d.log); err != nil {
 		return 1, err
 	}
 	options := &mgr.Options{
 		Authorizer: d.id.policy,
 		Logger:     d.log,
-		Observer:   d.stats.Observer(),
+		Observer:   observers{d.stats.Observer(), d.metrics},
+		Slow:       time.Duration(config.Limits.SlowCommand),
 		Limits:     config.Limits.manager(),
 	}
 	if d.audit != nil {
@@ -76,7 +87,7 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	for _, line := range slices.Concat(d.id.policy.Unknown(), d.id.policy.Idle(d.manager.Commands())) {
 		d.log.Warn(line)
 	}
-	if err := d.open(ctx, stdout); err != nil {
+	if err := d.begin(ctx, stdout); err != nil {
 		stop()
 		_ = d.manager.Run(ctx) // closes what is open
 		return 1, err
@@ -97,6 +108,7 @@ func (d *daemon) commands() []mgr.Command {
 			std.Version(Version, ""),
 			std.BuildReport(),
 			std.StatusGet(d.status),
+			d.metrics.command(),
 			std.Shutdown(func(exit int) {
 				d.exit = exit
 				d.stop()

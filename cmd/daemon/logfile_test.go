@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is logged goes to the file, and, after SIGHUP, to the next one of that name: nothing is lost.
+func TestLogFile(t *testing.T) {
+	dir := shortDir(t)
+	path, rotated := filepath.Join(dir, "rudderpostd.log"), filepath.Join(dir, "rudderpostd.log.1")
+	p := startIn(t, dir, "log-file = \"rudderpostd.log\"\n"+oneSocket)
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(text)
+	}
+	info, err := os.Lstat(path)
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode())
+
+	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	eventually(t, func() bool { return strings.Contains(read(path), "command=version-get") }, "nothing is logged")
+	require.NoError(t, os.Rename(path, rotated))
+	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+	eventually(t, func() bool { return strings.Contains(read(rotated), "command=status-get") }, "what was renamed is not written to")
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	eventually(t, func() bool { return exists(path) && strings.Contains(read(path), "the log has been opened again") }, "it is not opened again")
+	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	eventually(t, func() bool { return strings.Contains(read(path), "command=whoami") }, "the new file is not written to")
+	require.NotContains(t, read(rotated), "whoami")
+
+	// What cannot be opened changes nothing.
+	require.NoError(t, os.Rename(path, filepath.Join(dir, "kept")))
+	require.NoError(t, os.Symlink("/etc/passwd", path))
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	eventually(t, func() bool {
+		return strings.Contains(read(filepath.Join(dir, "kept")), "the file that is open stays in use")
+	}, "it does not say so")
+	require.Contains(t, read(filepath.Join(dir, "kept")), "is a symbolic link; name the file itself")
+	p.stop()
+	require.Empty(t, p.err.String(), "nothing goes to standard error")
+}
+
+func TestHangupWithoutLogFile(t *testing.T) {
+	p := startIn(t, shortDir(t), "log-level = \"debug\"\n"+oneSocket)
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	eventually(t, func() bool { return strings.Contains(p.err.String(), "there is no log-file") }, "it did not hear it")
+	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	p.stop()
+}
+
+func TestLogFileThatCannotBe(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(path string) error
+		want    string
+	}{
+		"a link":       {func(path string) error { return os.Symlink("elsewhere", path) }, "log is a symbolic link; name the file itself"},
+		"a directory":  {func(path string) error { return os.Mkdir(path, 0o700) }, "log: is a directory"},
+		"a pipe":       {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "log: no such device or address"},
+		"no directory": {func(path string) error { return os.Remove(filepath.Dir(path)) }, "log: no such file or directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(shortDir(t), "d")
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			path := filepath.Join(dir, "log")
+			require.NoError(t, test.prepare(path))
+			_, err := openLog(path, nil)
+			require.ErrorContains(t, err, "log-file: ")
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+// A full disk does not take the line away.
+func TestLogFileOnAFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full here")
+	}
+	var stderr bytes.Buffer
+	l := &logFile{path: "log", stderr: &stderr, file: full}
+	_, err = l.Write([]byte("line\n"))
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.Equal(t, "line\n", stderr.String())
+	require.NoError(t, l.Close())
+	_, err = l.Write([]byte("last\n"))
+	require.NoError(t, err)
+	require.Equal(t, "line\nlast\n", stderr.String())
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics says where Prometheus finds the daemon's metrics. Without an address it does nowhere.
+type Metrics struct {
+	Listen     string   `toml:"listen" json:"listen,omitempty"`
+	AllowHosts []string `toml:"allow-hosts" json:"allow-hosts,omitempty"`
+}
+
+// complete checks the values. Nobody proves anything there and nothing is encrypted, so that it is for this
+// machine only; who wants it elsewhere has something in front that does both.
+func (c *Metrics) complete() error {
+	if c.Listen == "" {
+		if len(c.AllowHosts) > 0 {
+			return errors.New("metrics.allow-hosts: there is no listen to reach by them")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("metrics.listen: %q is no host:port such as \"127.0.0.1:9464\"", c.Listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("metrics.listen: %q is no port", port)
+	}
+	if !isLoopback(host) {
+		return fmt.Errorf("metrics.listen: %q is not loopback, and nobody proves there who they are; use 127.0.0.1, and for others a proxy with TLS in front of it", host)
+	}
+	return nil
+}
+
+// open opens the place, if there is to be one, and says where it is.
+func (c *Metrics) open(m *metrics, stdout io.Writer) (*metricsServer, error) {
+	if c.Listen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	s := &metricsServer{Server: http.Server{
+		Handler:           c.handler(m),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute, // Prometheus comes once a minute
+		MaxHeaderBytes:    4 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, 0),
+	}}
+	s.serving.Go(func() { _ = s.Serve(&few{Listener: l, places: make(chan struct{}, mostScrapers)}) })
+	fmt.Fprintf(stdout, "metrics for Prometheus are at http://%s/metrics\n", l.Addr())
+	return s, nil
+}
+
+// handler answers GET /metrics, of those that call us by a name of ours: a page whose name has been made to
+// lead here (DNS rebinding) says another.
+func (c *Metrics) handler(m *metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		DisableCompression: true, MaxRequestsInFlight: mostScrapers, Timeout: 10 * time.Second,
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !c.isOurs(r.Host) {
+			http.Error(w, fmt.Sprintf("the host %q is none of ours; if it is, add it to allow-hosts in [metrics]", r.Host), http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// isOurs reports whether a Host header names us: by an address, as localhost, or as allow-hosts has it.
+func (c *Metrics) isOurs(named string) bool {
+	host := named
+	if h, _, err := net.SplitHostPort(named); err == nil {
+		host = h
+	}
+	if _, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")); err == nil || strings.EqualFold(host, "localhost") {
+		return true
+	}
+	return slices.ContainsFunc(c.AllowHosts, func(allowed string) bool {
+		return strings.EqualFold(named, allowed) || strings.EqualFold(host, allowed)
+	})
+}
+
+// A metricsServer serves /metrics.
+type metricsServer struct {
+	http.Server
+	serving sync.WaitGroup
+}
+
+// close ends it, after the scrapes that are going on. It may be nil.
+func (s *metricsServer) close() {
+	if s == nil {
+		return
+	}
+	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if s.Shutdown(patience) != nil {
+		_ = s.Close()
+	}
+	s.serving.Wait()
+}
+
+// mostScrapers is how many connections there are at a time, and so requests.
+const mostScrapers = 16
+
+// few is a listener that has a few connections at a time, so that whoever runs on this machine cannot use
+// up the daemon's descriptors. The next ones wait.
+type few struct {
+	net.Listener
+	places chan struct{}
+}
+
+// Accept implements net.Listener.
+func (l *few) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.places <- struct{}{}
+	return &oneOfFew{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+type oneOfFew struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *oneOfFew) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
