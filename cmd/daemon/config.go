@@ -66,6 +66,7 @@ type Limits struct {
 	FrameTimeout       Duration `toml:"frame-timeout" json:"frame-timeout"`
 	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout"`
 	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout"`
+	CriticalTimeout    Duration `toml:"critical-timeout" json:"critical-timeout"`
 	SlowCommand        Duration `toml:"slow-command" json:"slow-command"`
 }
 
@@ -88,6 +89,7 @@ func defaults() *Config {
 			FrameTimeout:       Duration(5 * time.Minute),
 			WriteTimeout:       Duration(10 * time.Second),
 			DrainTimeout:       Duration(10 * time.Second),
+			CriticalTimeout:    Duration(5 * time.Second),
 			SlowCommand:        Duration(250 * time.Millisecond),
 		},
 	}
@@ -98,6 +100,7 @@ func (l Limits) manager() mgr.Limits {
 		MaxConns: l.MaxConns, MaxConnsPerPeer: l.MaxConnsPerPeer, MaxInFlight: l.MaxInFlight, MaxInFlightPerPeer: l.MaxInFlightPerPeer,
 		MaxQueued: l.MaxQueued, MaxBuffered: int64(l.MaxBuffered), MaxRate: l.MaxRate,
 		WriteTimeout: time.Duration(l.WriteTimeout), DrainTimeout: time.Duration(l.DrainTimeout),
+		CriticalTimeout: time.Duration(l.CriticalTimeout),
 	}
 }
 
@@ -193,6 +196,7 @@ func (l Limits) check() error {
 		{"max-conns", int64(l.MaxConns)}, {"max-conns-per-peer", int64(l.MaxConnsPerPeer)},
 		{"idle-timeout", int64(l.IdleTimeout)}, {"frame-timeout", int64(l.FrameTimeout)},
 		{"write-timeout", int64(l.WriteTimeout)}, {"drain-timeout", int64(l.DrainTimeout)},
+		{"critical-timeout", int64(l.CriticalTimeout)},
 	} {
 		if positive.value <= 0 {
 			errs = append(errs, fmt.Errorf("limits.%s: must be above 0", positive.key))
