@@ -106,7 +106,7 @@ func floorPath(b *testing.B) string {
 // startManager starts rudderpost with one command that answers what it was asked.
 func startManager(b testing.TB, handler string, conns int) []*benchConn {
 	path := filepath.Join(b.TempDir(), "control.sock")
-	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Slow: 250 * time.Millisecond}) // as in the daemon
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Limits: mgr.Limits{SlowCommand: 250 * time.Millisecond}}) // as in the daemon
 	require.NoError(b, m.Register(benchCommand(handler)))
 	serveFor(b, m, &unix.Transport{Path: path})
 	bb, _ := b.(*testing.B)

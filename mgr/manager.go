@@ -73,7 +73,7 @@ func New(o *Options) *CommandMgr {
 	m.quiet.L = &m.mu
 	m.senders.wake.L = &m.senders.mu
 	m.talkers.next = make(chan *conversation)
-	m.slow.log, m.slow.limit, m.slow.epoch = m.log, m.opts.Slow, time.Now()
+	m.slow.log, m.slow.limits, m.slow.epoch = m.log, &m.limits, time.Now()
 	m.queue.most = m.limits.Load().MaxQueued
 	m.queue.turn = m.turn
 	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {

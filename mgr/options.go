@@ -30,10 +30,6 @@ type Options struct {
 	// Observer is told of conns and calls, for counters. nil: nobody is.
 	Observer Observer
 
-	// Slow is how long a command may hold the loop before the log says so: while it still does, with
-	// who asked and the stack of the loop, and once more when it is over. 0: nobody looks.
-	Slow time.Duration
-
 	Limits
 }
 
@@ -71,6 +67,10 @@ type Limits struct {
 	// CriticalTimeout is how long a critical command waits for the participants of the critical section
 	// to pause; then it is answered 503, with their names. 5 s.
 	CriticalTimeout time.Duration
+
+	// SlowCommand is how long a command may hold the loop before the log says so: while it still does, with
+	// who asked and the stack of the loop, and once more when it is over. 0: nobody looks.
+	SlowCommand time.Duration
 
 	// DrainTimeout is how long Run waits, at the end, for accepted calls. 10 s.
 	DrainTimeout time.Duration
@@ -116,6 +116,7 @@ func (l *Limits) fill() {
 	limit(&l.MaxQueued, 4096, unlimited)
 	limit(&l.MaxBuffered, 256<<20, 1<<62)
 	limit(&l.MaxRate, 0, 0)
+	limit(&l.SlowCommand, 0, 0)
 	limit(&l.WriteTimeout, 10*time.Second, 1<<62)
 	limit(&l.CriticalTimeout, 5*time.Second, 1<<62)
 	limit(&l.DrainTimeout, 10*time.Second, 1<<62)

@@ -13,9 +13,9 @@ import (
 // already, for the moment when what begins now would be slow: so it is never late for what begins later.
 // When it finds nobody on the loop it is not set again.
 type slowLog struct {
-	log   *slog.Logger
-	limit time.Duration // 0: nobody looks
-	epoch time.Time     // what a hold's since is counted from: a time.Time costs more to note
+	log    *slog.Logger
+	limits *atomic.Pointer[Limits]
+	epoch  time.Time // what a hold's since is counted from: a time.Time costs more to note
 
 	holding atomic.Pointer[hold] // nil: the loop runs no call
 	slow    atomic.Pointer[hold] // what was told of, and whose end has not been
@@ -34,14 +34,15 @@ type hold struct {
 //
 //go:noinline
 func (s *slowLog) during(h *hold, call *Call, f func()) {
-	if s.limit <= 0 {
+	limit := s.limits.Load().SlowCommand
+	if limit <= 0 {
 		f()
 		return
 	}
 	h.call, h.since = call, time.Since(s.epoch)
 	s.holding.Store(h)
 	if !s.set.Load() {
-		s.look(s.limit)
+		s.look(limit)
 	}
 	f()
 	s.holding.Store(nil)
@@ -61,9 +62,9 @@ func (s *slowLog) look(after time.Duration) {
 func (s *slowLog) ring() {
 	h := s.holding.Load()
 	if h != nil {
-		held := time.Since(s.epoch) - h.since
-		if held < s.limit {
-			time.AfterFunc(s.limit-held, s.ring)
+		held, limit := time.Since(s.epoch)-h.since, s.limits.Load().SlowCommand
+		if held < limit {
+			time.AfterFunc(limit-held, s.ring)
 			return
 		}
 		s.caught(h, held)

@@ -119,7 +119,7 @@ func TestSlowCommand(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				d := start(t, &mgr.Options{Slow: 250 * ms}, naps()...)
+				d := start(t, &mgr.Options{Limits: mgr.Limits{SlowCommand: 250 * ms}}, naps()...)
 				for _, request := range test.requests {
 					c := d.dial()
 					c.say(request)
@@ -154,7 +154,7 @@ func TestSlowCommandOfTheDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logBuffer
 		foreign := loop.New()
-		m := mgr.New(&mgr.Options{Loop: foreign, Slow: time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		m := mgr.New(&mgr.Options{Loop: foreign, Limits: mgr.Limits{SlowCommand: time.Second}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		require.NoError(t, m.Register(naps()...))
 		go func() { _ = foreign.Run(context.Background()) }()
 		_, err := m.Process(t.Context(), wire.Request{Command: "nap", Arguments: wire.Value(`{"milliseconds":1500}`)})

@@ -100,7 +100,7 @@ func (l Limits) manager() mgr.Limits {
 		MaxConns: l.MaxConns, MaxConnsPerPeer: l.MaxConnsPerPeer, MaxInFlight: l.MaxInFlight, MaxInFlightPerPeer: l.MaxInFlightPerPeer,
 		MaxQueued: l.MaxQueued, MaxBuffered: int64(l.MaxBuffered), MaxRate: l.MaxRate,
 		WriteTimeout: time.Duration(l.WriteTimeout), DrainTimeout: time.Duration(l.DrainTimeout),
-		CriticalTimeout: time.Duration(l.CriticalTimeout),
+		CriticalTimeout: time.Duration(l.CriticalTimeout), SlowCommand: time.Duration(l.SlowCommand),
 	}
 }
 

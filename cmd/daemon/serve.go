@@ -73,7 +73,6 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 		Authorizer: d.id.policy,
 		Logger:     d.log,
 		Observer:   observers{d.stats.Observer(), d.metrics},
-		Slow:       time.Duration(config.Limits.SlowCommand),
 		Limits:     config.Limits.manager(),
 	}
 	if d.audit != nil {
