@@ -19,58 +19,66 @@ import (
 
 // An identity is who the daemon is, and whom it believes.
 type identity struct {
-	policy *access.Policy
-	auth   transport.Authenticator // nil: there are no passwords and no tokens
-	pki    string                  // the directory of the automatic CA; empty: there is none
-	server *tlsconf.Server         // of the automatic CA
-	first  string                  // where the first token is; empty: none was minted
+	access access.Options         // what the policy is made of
+	auth   *secrets.Authenticator // nil: there are no passwords and no tokens
+	files  Auth                   // whose it is
+	pki    string                 // the directory of the automatic CA; empty: there is none
+	hosts  []string               // whom its certificate is for
+	server *tlsconf.Server        // of the automatic CA
+	first  string                 // where the first token is; empty: none was minted
 }
 
-// identify reads, or makes at a first start, what the configuration says about identities.
-func identify(c *Config, log *slog.Logger) (*identity, error) {
-	id := &identity{}
-	o := c.access()
-	if err := id.openSecrets(c, &o, log); err != nil {
+// identify reads, or makes at a first start, what the configuration says about identities. What is open
+// of the identity before, which may be nil, stays so where the new one has it too.
+func identify(c *Config, before *identity, log *slog.Logger) (*identity, error) {
+	if before == nil {
+		before = &identity{}
+	}
+	id := &identity{access: c.access(), files: c.Auth}
+	if err := id.openSecrets(c, before, log); err != nil {
 		return nil, err
 	}
-	if err := id.openPKI(c, &o, log); err != nil {
+	if err := id.openPKI(c, before, log); err != nil {
 		return nil, err
 	}
 	for _, l := range c.Listen {
-		if p := l.passesFor(); p.Subject != "" && !slices.Contains(o.Principals, p) {
-			o.Principals = append(o.Principals, p)
+		if p := l.passesFor(); p.Subject != "" && !slices.Contains(id.access.Principals, p) {
+			id.access.Principals = append(id.access.Principals, p)
 		}
 	}
-	var err error
-	id.policy, err = access.NewPolicy(o)
+	_, err := access.NewPolicy(id.access)
 	return id, err
 }
 
 // openSecrets opens the files of passwords and tokens. Where there was no tokens-file, a first token
 // is minted, for who wants to look around: it may read, for a day.
-func (id *identity) openSecrets(c *Config, o *access.Options, log *slog.Logger) (err error) {
+func (id *identity) openSecrets(c *Config, before *identity, log *slog.Logger) (err error) {
 	if !c.Auth.any() {
 		return nil
 	}
+	if before.auth != nil && before.files == c.Auth {
+		id.auth, id.access.Users, id.access.Tokens = before.auth, before.auth.Users, before.auth.Tokens
+		return nil
+	}
 	if path := c.Auth.UsersFile; path != "" {
-		if o.Users, err = secrets.OpenUsers(path); err != nil {
+		if id.access.Users, err = secrets.OpenUsers(path); err != nil {
 			return err
 		}
-		o.Users.OnError = logged(log)
+		id.access.Users.OnError = logged(log)
 	}
 	if path := c.Auth.TokensFile; path != "" {
 		_, there := os.Lstat(path)
-		if o.Tokens, err = secrets.OpenTokens(path); err != nil {
+		if id.access.Tokens, err = secrets.OpenTokens(path); err != nil {
 			return err
 		}
-		o.Tokens.OnError = logged(log)
+		id.access.Tokens.OnError = logged(log)
 		if errors.Is(there, fs.ErrNotExist) && c.StateDir != "" {
-			if err := id.mintFirst(o.Tokens, filepath.Join(c.StateDir, "first.token")); err != nil {
+			if err := id.mintFirst(id.access.Tokens, filepath.Join(c.StateDir, "first.token")); err != nil {
 				return err
 			}
 		}
 	}
-	id.auth = &secrets.Authenticator{Users: o.Users, Tokens: o.Tokens}
+	id.auth = &secrets.Authenticator{Users: id.access.Users, Tokens: id.access.Tokens}
 	return nil
 }
 
@@ -95,7 +103,7 @@ func (id *identity) mintFirst(tokens *secrets.Tokens, path string) error {
 
 // openPKI makes the automatic CA, if a listener wants one. The certificate "admin" that it issues is
 // an administrator's, by its fingerprint: another CA may give somebody the same name.
-func (id *identity) openPKI(c *Config, o *access.Options, log *slog.Logger) error {
+func (id *identity) openPKI(c *Config, before *identity, log *slog.Logger) error {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	for _, l := range c.Listen {
 		if l.PKI == "auto" {
@@ -107,11 +115,16 @@ func (id *identity) openPKI(c *Config, o *access.Options, log *slog.Logger) erro
 		return nil
 	}
 	slices.Sort(hosts)
-	var err error
-	if id.server, err = tlsconf.Auto(id.pki, slices.Compact(hosts)); err != nil {
-		return err
+	id.hosts = slices.Compact(hosts)
+	if before.server != nil && before.pki == id.pki && slices.Equal(before.hosts, id.hosts) {
+		id.server = before.server
+	} else {
+		var err error
+		if id.server, err = tlsconf.Auto(id.pki, id.hosts); err != nil {
+			return err
+		}
+		id.server.OnError = logged(log)
 	}
-	id.server.OnError = logged(log)
 	ca, err := tlsconf.OpenCA(id.pki)
 	if err != nil {
 		return err
@@ -119,7 +132,7 @@ func (id *identity) openPKI(c *Config, o *access.Options, log *slog.Logger) erro
 	issued, err := ca.List()
 	for _, cert := range issued {
 		if cert.Name == "admin" && !cert.Server && cert.Revoked.IsZero() {
-			o.Principals = append(o.Principals, access.Principal{Subject: cert.Fingerprint.Subject(), Role: "admin"})
+			id.access.Principals = append(id.access.Principals, access.Principal{Subject: cert.Fingerprint.Subject(), Role: "admin"})
 		}
 	}
 	return err

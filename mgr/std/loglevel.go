@@ -40,7 +40,7 @@ type passing struct {
 
 type logLevelIn struct {
 	Level string `json:"level" doc:"How much is logged." schema:"enum=debug|info|warn|error"`
-	For   string `json:"for,omitzero" doc:"For how long, such as 90s, 5m or 2h, at most 24h; then the level is what it was before. Missing: until the next start."`
+	For   string `json:"for,omitzero" doc:"For how long, such as 90s or 5m, at most 24h; missing: until the next start."`
 }
 
 type logLevelOut struct {

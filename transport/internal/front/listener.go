@@ -87,7 +87,7 @@ func open(ctx context.Context, cfg Config) (net.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: cfg.Transport, Err: context.Cause(ctx)}
 	}
 	if cfg.Listener != nil {
-		if _, ok := cfg.Listener.(*net.TCPListener); !ok {
+		if _, ok := cfg.Listener.Addr().(*net.TCPAddr); !ok {
 			return nil, &net.OpError{Op: "listen", Net: cfg.Transport, Addr: cfg.Listener.Addr(),
 				Err: fmt.Errorf("a %s listener (%T) was passed, and a TCP socket is needed", cfg.Listener.Addr().Network(), cfg.Listener)}
 		}
