@@ -24,7 +24,7 @@ func (l *Log) arguments(e *record.Entry, call *mgr.Call, b *batch) {
 		return
 	}
 	e.Digest = sha256.Sum256(call.Arguments)
-	if l.opts.Arguments != Clear || call.Command == nil || call.Command.Args == nil || len(call.Arguments) > record.MaxLine {
+	if l.opts.Load().Arguments != Clear || call.Command == nil || call.Command.Args == nil || len(call.Arguments) > record.MaxLine {
 		return
 	}
 	start := len(b.text)

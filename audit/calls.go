@@ -21,7 +21,7 @@ func (l *Log) Begin(calls []*mgr.Call) error {
 		l.describe(b.entry(), call, b)
 	}
 	err := l.begin(calls, b.entries)
-	if err == nil || l.opts.OnFailure == Continue {
+	if err == nil || l.opts.Load().OnFailure == Continue {
 		return nil
 	}
 	return fmt.Errorf("what changes something is refused, since it cannot be recorded: %w; see to the audit's file, %s", err, l.path)
@@ -43,17 +43,17 @@ func (l *Log) begin(calls []*mgr.Call, entries []record.Entry) error {
 		}
 		calls[i].Record = last
 	}
-	return l.commit(last, l.opts.Sync != SyncNone)
+	return l.commit(last, l.opts.Load().Sync != SyncNone)
 }
 
 // End records how calls have ended, and returns when that is in the file, or cannot be.
 func (l *Log) End(ends []mgr.End) {
 	b := batches.Get().(*batch)
 	defer b.free()
-	sync := l.opts.Sync == SyncAll
+	sync := l.opts.Load().Sync == SyncAll
 	for i := range ends {
 		end := &ends[i]
-		if l.opts.NoReads && looked(end) {
+		if l.opts.Load().NoReads && looked(end) {
 			continue
 		}
 		e := b.entry()
@@ -62,7 +62,7 @@ func (l *Log) End(ends []mgr.End) {
 		if end.Record == 0 && (end.Code == wire.CodeUnauthenticated || end.Code == wire.CodeForbidden) {
 			e.Event = record.Denied
 		}
-		sync = sync || end.Record != 0 && l.opts.Sync == SyncWrites
+		sync = sync || end.Record != 0 && l.opts.Load().Sync == SyncWrites
 	}
 	l.record(b.entries, sync)
 }
@@ -85,7 +85,7 @@ func (l *Log) Refused(r transport.Refusal) {
 	if r.Err != nil {
 		e.Text = r.Err.Error()
 	}
-	l.record([]record.Entry{e}, l.opts.Sync == SyncAll)
+	l.record([]record.Entry{e}, l.opts.Load().Sync == SyncAll)
 }
 
 // record adds entries, and waits until they are written. Refusals beyond a number are only counted.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
@@ -14,7 +15,7 @@ import (
 // A Log is an open record of who did what. It is a mgr.Recorder. Any number of goroutines may use it.
 type Log struct {
 	journal
-	opts    Options
+	opts    atomic.Pointer[Options]
 	schemas schemas
 	unlock  func()
 	close   sync.Once
@@ -84,7 +85,8 @@ func open(o Options, opener func(path string) (file, error)) (*Log, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	l := &Log{opts: o}
+	l := &Log{}
+	l.opts.Store(&o)
 	l.journal = journal{path: o.Path, log: o.Logger, opener: opener, durable: o.Sync != SyncNone}
 	l.turn.L = &l.mu
 	if err := l.start(); err != nil {
@@ -113,10 +115,24 @@ func (l *Log) start() (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.add(&opened, time.Now())
-	if err := l.commit(l.last.Seq, l.durable); err != nil && l.opts.OnFailure == Refuse {
+	if err := l.commit(l.last.Seq, l.durable); err != nil && l.opts.Load().OnFailure == Refuse {
 		return err
 	}
 	return nil
+}
+
+// Set changes how the log records, from now on. Path and Logger stay as they are; an option that does not
+// exist is taken for the default.
+func (l *Log) Set(o Options) {
+	if o.Arguments > Clear || o.OnFailure > Continue || o.Sync > SyncAll {
+		o = Options{NoReads: o.NoReads}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.opts.Load()
+	o.Path, o.Logger = before.Path, before.Logger
+	l.opts.Store(&o)
+	l.durable = o.Sync != SyncNone
 }
 
 // Err says why records cannot be written now; nil: they can.

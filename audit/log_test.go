@@ -106,3 +106,25 @@ func TestLines(t *testing.T) {
 		require.Equal(t, 9, summary.Records)
 	})
 }
+
+// What is recorded may change while the log is open.
+func TestSet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l, err := audit.Open(audit.Options{Path: path, Sync: audit.SyncNone})
+	require.NoError(t, err)
+	look := &mgr.Call{Name: "look", Command: &mgr.Command{Name: "look", Level: mgr.Read}, Arguments: wire.Value("{}")}
+	count := func() int {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return strings.Count(string(text), `"look"`)
+	}
+	l.End([]mgr.End{{Call: look}})
+	require.Equal(t, 1, count())
+	l.Set(audit.Options{NoReads: true, Sync: audit.SyncAll})
+	l.End([]mgr.End{{Call: look}})
+	require.Equal(t, 1, count())
+	l.Set(audit.Options{Sync: 9})
+	l.End([]mgr.End{{Call: look}})
+	require.Equal(t, 2, count())
+	require.NoError(t, l.Close())
+}

@@ -18,9 +18,19 @@ import (
 )
 
 // Commands returns audit-tail, with which the log is read through the channel.
-func (l *Log) Commands() []mgr.Command {
+func (l *Log) Commands() []mgr.Command { return Commands(func() *Log { return l }) }
+
+// Commands returns audit-tail for the log that current returns; where it returns nil, nothing is recorded,
+// and the command says so.
+func Commands(current func() *Log) []mgr.Command {
 	return []mgr.Command{
-		mgr.Async("audit-tail", "Return the last records of who did what, the oldest first.", mgr.Admin, l.tail,
+		mgr.Async("audit-tail", "Return the last records of who did what, the oldest first.", mgr.Admin,
+			func(ctx context.Context, q tailQuery) (tailAnswer, error) {
+				if l := current(); l != nil {
+					return l.tail(ctx, q)
+				}
+				return tailAnswer{}, wire.Errorf(wire.CodeEmpty, "", "nothing is recorded; the daemon keeps no audit")
+			},
 			mgr.Example(`{}`), mgr.Example(`{"count":10,"principal":"user:ann"}`)),
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // Audit says where it is recorded who did what, and how. Without a file nothing is.
 type Audit struct {
-	File      string `toml:"file" json:"file,omitempty"`
+	File      string `toml:"file,omitempty" json:"file,omitempty"`
 	Reads     bool   `toml:"reads" json:"reads"`
 	Arguments string `toml:"arguments" json:"arguments"`
 	Sync      string `toml:"sync" json:"sync"`
@@ -46,8 +46,12 @@ func (a *Audit) open(log *slog.Logger) (*audit.Log, error) {
 	if a.File == "" {
 		return nil, nil
 	}
-	return audit.Open(audit.Options{
+	return audit.Open(a.options(log))
+}
+
+func (a *Audit) options(log *slog.Logger) audit.Options {
+	return audit.Options{
 		Path: a.File, NoReads: !a.Reads, Logger: log,
 		Arguments: auditArguments[a.Arguments], Sync: auditSyncs[a.Sync], OnFailure: auditFailures[a.OnFailure],
-	})
+	}
 }

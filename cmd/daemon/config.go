@@ -19,18 +19,19 @@ import (
 
 // Config is the daemon's configuration. Its keys are those of the file, and of config-get.
 type Config struct {
-	LogLevel  string    `toml:"log-level" json:"log-level"`
-	LogFormat string    `toml:"log-format" json:"log-format"`
-	LogFile   string    `toml:"log-file" json:"log-file,omitempty"`
-	StateDir  string    `toml:"state-dir" json:"state-dir"`
+	LogLevel  string    `toml:"log-level" json:"log-level" wire:"set"`
+	LogFormat string    `toml:"log-format" json:"log-format" wire:"set"`
+	LogFile   string    `toml:"log-file,omitempty" json:"log-file,omitempty"`
+	StateDir  string    `toml:"state-dir,omitempty" json:"state-dir,omitempty"`
 	Listen    []*Listen `toml:"listen" json:"listen"`
 	Access    Access    `toml:"access" json:"access"`
-	Role      []Role    `toml:"role" json:"role,omitempty"`
-	Principal []Grant   `toml:"principal" json:"principal,omitempty"`
-	Auth      Auth      `toml:"auth" json:"auth"`
+	Role      []Role    `toml:"role,omitempty" json:"role,omitempty"`
+	Principal []Grant   `toml:"principal,omitempty" json:"principal,omitempty"`
+	Auth      Auth      `toml:"auth,omitempty" json:"auth"`
 	Limits    Limits    `toml:"limits" json:"limits"`
 	Audit     Audit     `toml:"audit" json:"audit"`
-	Metrics   Metrics   `toml:"metrics" json:"metrics"`
+	Metrics   Metrics   `toml:"metrics,omitempty" json:"metrics"`
+	Hook      []*Hook   `toml:"hook,omitempty" json:"hook,omitempty"`
 
 	dir string // what relative paths are relative to
 }
@@ -48,26 +49,26 @@ type Grant struct {
 
 // Auth names the files of passwords and tokens.
 type Auth struct {
-	UsersFile  string `toml:"users-file" json:"users-file,omitempty"`
-	TokensFile string `toml:"tokens-file" json:"tokens-file,omitempty"`
+	UsersFile  string `toml:"users-file,omitempty" json:"users-file,omitempty"`
+	TokensFile string `toml:"tokens-file,omitempty" json:"tokens-file,omitempty"`
 }
 
 // Limits are the manager's and the transports' limits; 0 in the file, or nothing, means the default.
 type Limits struct {
-	MaxFrame           Size     `toml:"max-frame" json:"max-frame"`
-	MaxInFlight        int      `toml:"max-in-flight" json:"max-in-flight"`
-	MaxInFlightPerPeer int      `toml:"max-in-flight-per-peer" json:"max-in-flight-per-peer"`
-	MaxQueued          int      `toml:"max-queued" json:"max-queued"`
-	MaxBuffered        Size     `toml:"max-buffered" json:"max-buffered"`
-	MaxConns           int      `toml:"max-conns" json:"max-conns"`
-	MaxConnsPerPeer    int      `toml:"max-conns-per-peer" json:"max-conns-per-peer"`
-	MaxRate            int      `toml:"max-rate" json:"max-rate"`
-	IdleTimeout        Duration `toml:"idle-timeout" json:"idle-timeout"`
-	FrameTimeout       Duration `toml:"frame-timeout" json:"frame-timeout"`
-	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout"`
-	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout"`
-	CriticalTimeout    Duration `toml:"critical-timeout" json:"critical-timeout"`
-	SlowCommand        Duration `toml:"slow-command" json:"slow-command"`
+	MaxFrame           Size     `toml:"max-frame" json:"max-frame" wire:"set"`
+	MaxInFlight        int      `toml:"max-in-flight" json:"max-in-flight" wire:"set"`
+	MaxInFlightPerPeer int      `toml:"max-in-flight-per-peer" json:"max-in-flight-per-peer" wire:"set"`
+	MaxQueued          int      `toml:"max-queued" json:"max-queued" wire:"set"`
+	MaxBuffered        Size     `toml:"max-buffered" json:"max-buffered" wire:"set"`
+	MaxConns           int      `toml:"max-conns" json:"max-conns" wire:"set"`
+	MaxConnsPerPeer    int      `toml:"max-conns-per-peer" json:"max-conns-per-peer" wire:"set"`
+	MaxRate            int      `toml:"max-rate" json:"max-rate" wire:"set"`
+	IdleTimeout        Duration `toml:"idle-timeout" json:"idle-timeout" wire:"set"`
+	FrameTimeout       Duration `toml:"frame-timeout" json:"frame-timeout" wire:"set"`
+	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout" wire:"set"`
+	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout" wire:"set"`
+	CriticalTimeout    Duration `toml:"critical-timeout" json:"critical-timeout" wire:"set"`
+	SlowCommand        Duration `toml:"slow-command" json:"slow-command" wire:"set"`
 }
 
 // defaults is the configuration of a daemon without a file, apart from the place of its socket.
@@ -171,6 +172,11 @@ func (c *Config) complete() error {
 	}
 	if _, err := access.NewPolicy(c.access()); err != nil {
 		errs = append(errs, err)
+	}
+	for i, h := range c.Hook {
+		if err := h.complete(c); err != nil {
+			wrong("hook %d, %q: %w", i+1, h.Name, err)
+		}
 	}
 	if err := c.Audit.complete(c); err != nil {
 		errs = append(errs, err)

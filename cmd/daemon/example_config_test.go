@@ -18,7 +18,7 @@ const exampleFile = "../../config.toml.example"
 // keys lists the keys of a configuration by their paths.
 func keys(t reflect.Type, under string) (paths []string) {
 	for f := range t.Fields() {
-		name := f.Tag.Get("toml")
+		name := keyOf(f)
 		if name == "" {
 			continue
 		}

@@ -93,13 +93,16 @@ func knownKey(t reflect.Type, key toml.Key) (known bool, siblings []string) {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 			t = t.Elem()
 		}
+		if t.Kind() == reflect.Map { // whose keys are not ours
+			return true, nil
+		}
 		if t.Kind() != reflect.Struct {
 			return false, nil
 		}
 		siblings = siblings[:0]
 		var next reflect.Type
 		for f := range t.Fields() {
-			if name := f.Tag.Get("toml"); name != "" {
+			if name := keyOf(f); name != "" {
 				siblings = append(siblings, name)
 				if name == part {
 					next = f.Type

@@ -13,7 +13,6 @@ import (
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/access/secrets"
 	"github.com/rudderpost/rudderpost/mgr"
-	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 

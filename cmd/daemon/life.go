@@ -2,19 +2,18 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/notify"
+	"github.com/rudderpost/rudderpost/wire"
 )
 
 // A life is what goes on beside the manager, as long as the daemon lives.
 type life struct {
 	hangups chan os.Signal
-	server  *metricsServer // nil: metrics are for metrics-get only
 	all     sync.WaitGroup
 	end     context.CancelFunc
 }
@@ -25,18 +24,20 @@ func (l *life) hearHangups() {
 	signal.Notify(l.hangups, syscall.SIGHUP)
 }
 
-// begin opens all ways in, starts what goes on beside the manager, and says that the daemon is ready.
-// Until ctx ends it is; then it is stopping.
-func (d *daemon) begin(ctx context.Context, stdout io.Writer) error {
-	if err := d.open(ctx, stdout); err != nil {
-		return err
-	}
-	server, err := d.config.Metrics.open(d.metrics, stdout)
+// begin puts the first configuration in force, starts what goes on beside the manager, and says that the
+// daemon is ready. Until ctx ends it is; then it is stopping.
+func (d *daemon) begin(ctx context.Context, config *Config) error {
+	c, err := d.prepare(ctx, config)
 	if err != nil {
 		return err
 	}
+	if err := c.commit(); err != nil { // nobody runs the loop yet, so this is on it
+		c.discard()
+		return err
+	}
+	c.say(d.stdout, d.log)
 	life, end := context.WithCancel(context.Background()) // through the drain, too
-	d.life.server, d.life.end = server, end
+	d.life.end = end
 	d.life.all.Go(func() { d.followHangups(life) })
 	d.life.all.Go(func() { notify.Watchdog(life, d.manager.Post) })
 	d.life.all.Go(func() { d.metrics.lag.measure(life, d.manager.Post) })
@@ -51,26 +52,42 @@ func (d *daemon) rest() {
 		d.life.end()
 	}
 	d.life.all.Wait()
-	d.life.server.close()
 	signal.Stop(d.life.hangups)
 }
 
-// followHangups does what SIGHUP asks for.
+// followHangups does what SIGHUP asks for: the log is opened anew, and the configuration read.
 func (d *daemon) followHangups(ctx context.Context) {
 	for {
 		select {
 		case <-d.life.hangups:
-			d.reopenLog()
+			d.hangup(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+func (d *daemon) hangup(ctx context.Context) {
+	notify.Reloading()
+	defer notify.Ready()
+	d.reopenLog()
+	if d.file == "" {
+		return
+	}
+	reply, err := d.manager.ProcessEncoded(ctx, wire.Request{Command: "config-reload"})
+	if err == nil {
+		err = reply.Err()
+	}
+	if err != nil {
+		d.log.Error("SIGHUP: the configuration stays as it was", "error", err)
+		return
+	}
+	d.log.Info("SIGHUP: the configuration has been read again")
+}
+
 // reopenLog opens the log's file anew, or says that it cannot.
 func (d *daemon) reopenLog() {
-	if d.config.LogFile == "" {
-		d.log.Debug("there is no log-file that could be opened again")
+	if d.inForce.Load().LogFile == "" {
 		return
 	}
 	if err := d.logFile.Reopen(); err != nil {

@@ -13,25 +13,25 @@ import (
 
 // Listen is one control socket. Which keys it has depends on its transport.
 type Listen struct {
-	Transport string `toml:"transport" json:"transport"`
-	Socket    string `toml:"socket" json:"socket,omitempty"` // the name of one that systemd passes
+	Transport string `toml:"transport" json:"transport" wire:"set"`
+	Socket    string `toml:"socket,omitempty" json:"socket,omitempty"` // the name of one that systemd passes
 
-	Path  string `toml:"path" json:"path,omitempty"`
-	Mode  string `toml:"mode" json:"mode,omitempty"`
-	Group string `toml:"group" json:"group,omitempty"`
+	Path  string `toml:"path,omitempty" json:"path,omitempty"`
+	Mode  string `toml:"mode,omitempty" json:"mode,omitempty"`
+	Group string `toml:"group,omitempty" json:"group,omitempty"`
 
-	Address   string `toml:"address" json:"address,omitempty"`
-	PKI       string `toml:"pki" json:"pki,omitempty"`
-	Cert      string `toml:"cert" json:"cert,omitempty"`
-	Key       string `toml:"key" json:"key,omitempty"`
-	ClientCA  string `toml:"client-ca" json:"client-ca,omitempty"`
-	CRL       string `toml:"crl" json:"crl,omitempty"`
-	Insecure  bool   `toml:"insecure" json:"insecure,omitzero"`
-	Anonymous string `toml:"anonymous" json:"anonymous,omitempty"`
-	MaxAccess string `toml:"max-access" json:"max-access,omitempty"`
+	Address   string `toml:"address,omitempty" json:"address,omitempty" wire:"set"`
+	PKI       string `toml:"pki,omitempty" json:"pki,omitempty" wire:"set"`
+	Cert      string `toml:"cert,omitempty" json:"cert,omitempty"`
+	Key       string `toml:"key,omitempty" json:"key,omitempty"`
+	ClientCA  string `toml:"client-ca,omitempty" json:"client-ca,omitempty"`
+	CRL       string `toml:"crl,omitempty" json:"crl,omitempty"`
+	Insecure  bool   `toml:"insecure,omitempty" json:"insecure,omitzero" wire:"set"`
+	Anonymous string `toml:"anonymous,omitempty" json:"anonymous,omitempty"`
+	MaxAccess string `toml:"max-access,omitempty" json:"max-access,omitempty" wire:"set"`
 
-	AllowHosts   []string `toml:"allow-hosts" json:"allow-hosts,omitempty"`
-	AllowOrigins []string `toml:"allow-origins" json:"allow-origins,omitempty"`
+	AllowHosts   []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty" wire:"set"`
+	AllowOrigins []string `toml:"allow-origins,omitempty" json:"allow-origins,omitempty" wire:"set"`
 
 	path        string // Path, made absolute
 	permissions fs.FileMode

@@ -28,6 +28,8 @@ func openLog(path string, stderr io.Writer) (*logFile, error) {
 // Reopen opens the file by its name, for when the one that is open has been renamed (logrotate). On an
 // error that one stays in use.
 func (l *logFile) Reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.path == "" {
 		return nil
 	}
@@ -35,14 +37,23 @@ func (l *logFile) Reopen() error {
 	if err != nil {
 		return fmt.Errorf("log-file: %w", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	old := l.file
 	l.file = f
 	if old != nil {
 		return old.Close()
 	}
 	return nil
+}
+
+// swap writes to another file from now on, or, where path is empty, to standard error.
+func (l *logFile) swap(path string, f *os.File) {
+	l.mu.Lock()
+	old := l.file
+	l.path, l.file = path, f
+	l.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
 }
 
 // openAppend opens a regular file at its end, or makes it. A link is refused: who may write in the

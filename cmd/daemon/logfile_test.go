@@ -54,7 +54,7 @@ func TestLogFile(t *testing.T) {
 func TestHangupWithoutLogFile(t *testing.T) {
 	p := startIn(t, shortDir(t), "log-level = \"debug\"\n"+oneSocket)
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-	eventually(t, func() bool { return strings.Contains(p.err.String(), "there is no log-file") }, "it did not hear it")
+	eventually(t, func() bool { return strings.Contains(p.err.String(), "the configuration has been read again") }, "it did not hear it")
 	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
 	p.stop()
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 )
 
@@ -41,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := untilSignal(stderr)
 	defer stop()
-	exit, err := serve(ctx, config, stdout, stderr)
+	exit, err := serve(ctx, absolute(*file), config, stdout, stderr)
 	if err != nil {
 		fmt.Fprintln(stderr, "rudderpostd:", err)
 		return max(exit, 1)
@@ -70,4 +71,15 @@ func untilSignal(stderr io.Writer) (context.Context, func()) {
 		close(signals)
 		cancel()
 	}
+}
+
+// absolute makes a path independent of the folder that the daemon was started in.
+func absolute(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }

@@ -20,8 +20,8 @@ import (
 
 // Metrics says where Prometheus finds the daemon's metrics. Without an address it does nowhere.
 type Metrics struct {
-	Listen     string   `toml:"listen" json:"listen,omitempty"`
-	AllowHosts []string `toml:"allow-hosts" json:"allow-hosts,omitempty"`
+	Listen     string   `toml:"listen,omitempty" json:"listen,omitempty"`
+	AllowHosts []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty"`
 }
 
 // complete checks the values. Nobody proves anything there and nothing is encrypted, so that it is for this

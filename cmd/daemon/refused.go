@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
@@ -14,8 +13,8 @@ import (
 // were, since strangers may knock as often as they like.
 type doorman struct {
 	log     *slog.Logger
-	audit   *audit.Log // nil: none is kept
-	metrics *metrics   // nil: nobody counts
+	record  *recorder // nil: nobody records
+	metrics *metrics // nil: nobody counts
 
 	mu     sync.Mutex
 	second time.Time
@@ -28,8 +27,8 @@ const mostTold = 10
 
 // refused is told of a refusal.
 func (d *doorman) refused(r transport.Refusal) {
-	if d.audit != nil {
-		d.audit.Refused(r)
+	if d.record != nil {
+		d.record.Refused(r)
 	}
 	if d.metrics != nil {
 		d.metrics.refused(r)

@@ -8,9 +8,9 @@ import (
 // A Role is a role of the operator's own: what its principals may do.
 type Role struct {
 	Name      string     `toml:"name" json:"name"`
-	Allow     []string   `toml:"allow" json:"allow,omitempty"`
-	Deny      []string   `toml:"deny" json:"deny,omitempty"`
-	Arguments []Argument `toml:"arguments" json:"arguments,omitempty"`
+	Allow     []string   `toml:"allow,omitempty" json:"allow,omitempty"`
+	Deny      []string   `toml:"deny,omitempty" json:"deny,omitempty"`
+	Arguments []Argument `toml:"arguments,omitempty" json:"arguments,omitempty"`
 }
 
 // An Argument says which values an argument of some commands may have.

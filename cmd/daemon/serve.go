@@ -8,85 +8,79 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/access"
-	"github.com/rudderpost/rudderpost/audit"
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/hooks"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/std"
+	"github.com/rudderpost/rudderpost/transport"
 )
 
 // Version is the daemon's version, set by the linker for releases.
 var Version = "0.1.0-dev"
 
-// A daemon is what the commands are about. It belongs to the loop.
+// A daemon is what the commands are about. What is not safe for all belongs to the loop.
 type daemon struct {
-	config  *Config
-	started time.Time
-	level   slog.LevelVar
-	stats   *std.Statistics
-	manager *mgr.CommandMgr
-	id      *identity
-	log     *slog.Logger
-	logFile *logFile
-	metrics *metrics
-	life    life
-	audit   *audit.Log // nil: none is kept
-	door    *doorman
-	sockets []way
-	stop    context.CancelFunc
-	exit    int
-}
-
-// A way is an open way in.
-type way struct {
-	*mgr.Socket
-	url string
+	file     string // of the configuration; empty: none
+	started  time.Time
+	reloadAt atomic.Int64 // when the configuration in force came into it, in nanoseconds of the epoch
+	level    slog.LevelVar
+	stats    *std.Statistics
+	manager  *mgr.CommandMgr
+	policy   *access.Policy
+	auth     gate
+	record   recorder
+	hooks    *hooks.Set
+	inForce  atomic.Pointer[setup] // replaced on the loop
+	log      *slog.Logger
+	handler  *logHandler
+	logFile  *logFile
+	metrics  *metrics
+	life     life
+	door     *doorman
+	passed   targets.Passed
+	stdout   io.Writer
+	stop     context.CancelFunc
+	exit     int
 }
 
 // serve runs the daemon until ctx ends or somebody commands it to shut down.
-func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit int, err error) {
+func serve(ctx context.Context, file string, config *Config, stdout, stderr io.Writer) (exit int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &daemon{config: config, started: time.Now(), stats: std.NewStatistics(), stop: stop}
+	d := &daemon{file: file, started: time.Now(), stats: std.NewStatistics(), stdout: stdout, stop: stop}
+	d.reloaded()
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
 	d.metrics = newMetrics(func() mgr.Load { return d.manager.Load() })
 	d.life.hearHangups()
 	defer d.rest()
-	if err := makeStateDir(config.StateDir); err != nil {
-		return 1, err
-	}
-	if d.logFile, err = openLog(config.LogFile, stderr); err != nil {
-		return 1, err
-	}
+	d.logFile = &logFile{stderr: stderr}
 	defer d.logFile.Close()
-	d.log = slog.New(config.logHandler(d.logFile, &d.level))
-	if d.audit, err = config.Audit.open(d.log); err != nil {
+	d.handler = newLogHandler(config.logHandler(d.logFile, &d.level))
+	d.log = slog.New(d.handler)
+	d.door = &doorman{log: d.log, record: &d.record, metrics: d.metrics}
+	d.passed = targets.TakePassed()
+	if d.policy, err = access.NewPolicy(access.Options{NoOwner: true}); err != nil {
 		return 1, err
 	}
-	d.door = &doorman{log: d.log, audit: d.audit, metrics: d.metrics}
-	if d.id, err = identify(config, d.log); err != nil {
-		return 1, err
-	}
-	options := &mgr.Options{
-		Authorizer: d.id.policy,
+	d.manager = mgr.New(&mgr.Options{
+		Authorizer: d.policy,
 		Logger:     d.log,
+		Recorder:   &d.record,
 		Observer:   observers{d.stats.Observer(), d.metrics},
 		Limits:     config.Limits.manager(),
-	}
-	if d.audit != nil {
-		options.Recorder = d.audit
-		defer func() { err = errors.Join(err, d.audit.Close()) }()
-	}
-	d.manager = mgr.New(options)
+	})
+	d.hooks = &hooks.Set{Manager: d.manager, Logger: d.log}
+	d.metrics.restarts = d.hookRestarts
+	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.manager.Register(d.commands()...); err != nil {
 		return 1, err
 	}
-	for _, line := range slices.Concat(d.id.policy.Unknown(), d.id.policy.Idle(d.manager.Commands())) {
-		d.log.Warn(line)
-	}
-	if err := d.begin(ctx, stdout); err != nil {
+	if err := d.begin(ctx, config); err != nil {
 		stop()
 		_ = d.manager.Run(ctx) // closes what is open
 		return 1, err
@@ -95,14 +89,30 @@ func serve(ctx context.Context, config *Config, stdout, stderr io.Writer) (exit 
 	return d.exit, err
 }
 
-// commands are what the daemon can be asked to do, apart from what every manager can.
-func (d *daemon) commands() []mgr.Command {
-	var recorded []mgr.Command
-	if d.audit != nil {
-		recorded = d.audit.Commands()
+// close ends what the configuration has begun, behind the last command.
+func (d *daemon) close() (err error) {
+	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err = d.hooks.Close(patience)
+	if log := d.record.Load(); log != nil {
+		err = errors.Join(err, log.Close())
 	}
+	if setup := d.inForce.Load(); setup != nil {
+		setup.metrics.close()
+		for _, w := range setup.ways {
+			w.close()
+		}
+	}
+	return err
+}
+
+// reloaded notes that another configuration is in force.
+func (d *daemon) reloaded() { d.reloadAt.Store(time.Now().UnixNano()) }
+
+// commands are what the daemon can be asked to do, apart from what every manager can, and what hook
+// libraries add.
+func (d *daemon) commands() []mgr.Command {
 	return slices.Concat(
-		recorded,
 		[]mgr.Command{
 			std.Version(Version, ""),
 			std.BuildReport(),
@@ -113,25 +123,45 @@ func (d *daemon) commands() []mgr.Command {
 				d.stop()
 			}),
 		},
-		std.Config("Rudderpost", func() any { return d.config }),
+		std.Configuration(section, newSettings(d)),
 		std.LogLevel(&d.level),
 		std.Sessions(d.manager),
-		access.Commands(d.id.policy, d.manager),
+		access.Commands(d.policy, d.manager),
+		d.record.commands(),
+		d.hooks.Commands(),
 		d.stats.Commands(),
 	)
 }
 
 func (d *daemon) status() std.Status {
-	status := std.StatusOf(d.started, d.started)
-	for _, s := range d.sockets {
-		status.Sockets.Open = append(status.Sockets.Open, s.url)
+	status := std.StatusOf(d.started, time.Unix(0, d.reloadAt.Load()))
+	for _, w := range d.inForce.Load().ways {
+		status.Sockets.Open = append(status.Sockets.Open, w.url)
 	}
 	return status
 }
 
+// frameLimits are what conns may take that are opened now.
+func (d *daemon) frameLimits() transport.FrameLimits {
+	var l Limits
+	if setup := d.inForce.Load(); setup != nil {
+		l = setup.Limits
+	}
+	return transport.FrameLimits{MaxFrame: int(l.MaxFrame), Idle: time.Duration(l.IdleTimeout), FrameTimeout: time.Duration(l.FrameTimeout)}
+}
+
+// hookRestarts says how often each hook has been started again.
+func (d *daemon) hookRestarts() map[string]uint64 {
+	restarts := map[string]uint64{}
+	for _, s := range d.hooks.Status() {
+		restarts[s.Name] = uint64(s.Restarts)
+	}
+	return restarts
+}
+
 // owners names who may command without being told of.
-func (d *daemon) owners() string {
-	if !d.config.Access.Owner {
+func (c *change) owners() string {
+	if !c.next.Access.Owner {
 		return "who is a [[principal]]"
 	}
 	if uid := os.Geteuid(); uid != 0 {

@@ -2,18 +2,14 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
-	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
 	"github.com/rudderpost/rudderpost/transport/quic"
@@ -23,82 +19,61 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-// open opens all control sockets and says, one line each, where they are and how a client proves
-// there who it is.
-func (d *daemon) open(ctx context.Context, stdout io.Writer) error {
-	passed := targets.TakePassed()
-	for i, l := range d.config.Listen {
-		t, err := d.transport(l, passed)
-		if err == nil {
-			var socket way
-			if socket.Socket, err = d.manager.Open(ctx, &mgr.Endpoint{Transport: t, MaxAccess: l.ceiling()}); err == nil {
-				socket.url = l.url(socket.Addr())
-				d.sockets = append(d.sockets, socket)
-				fmt.Fprintf(stdout, "listening on %s%s\n", socket.url, d.proof(l, socket.url))
-				continue
-			}
-		}
-		return fmt.Errorf("listen %d (%s): %w", i+1, l.Transport, err)
-	}
-	if rest := passed.Rest(); len(rest) > 0 {
-		return fmt.Errorf("sockets were passed that no [[listen]] asks for: %s; name each in a socket key", strings.Join(rest, ", "))
-	}
-	if d.id.first != "" {
-		fmt.Fprintf(stdout, "a first token, which may read until tomorrow, is in %s\n", d.id.first)
-	}
-	return nil
-}
-
-// transport makes what a [[listen]] describes.
-func (d *daemon) transport(l *Listen, passed targets.Passed) (transport.Transport, error) {
+// transport makes what a [[listen]] describes, at a TCP socket that is open already.
+func (c *change) transport(l *Listen, socket *gatedListener) (transport.Transport, error) {
 	var listener net.Listener
-	var err error
-	if l.Socket != "" && l.Transport != "quic" {
-		if listener, err = passed.Listener(l.Socket); err != nil {
-			return nil, err
-		}
+	if socket != nil {
+		listener = socket
 	}
+	var auth transport.Authenticator // without files none, so that nobody is asked for what nobody can have
+	if c.next.id.auth != nil {
+		auth = &c.d.auth
+	}
+	var err error
 	var (
-		maxConns     = d.config.Limits.MaxConns
-		maxFrame     = int(d.config.Limits.MaxFrame)
-		idle         = time.Duration(d.config.Limits.IdleTimeout)
-		frameTimeout = time.Duration(d.config.Limits.FrameTimeout)
-		secure       = d.id.tls(l, d.log)
+		maxConns = c.next.Limits.MaxConns
+		secure   = c.next.id.tls(l, c.d.log)
+		refused  = c.d.door.refused
 	)
 	switch l.Transport {
 	case "tcp":
 		return &tcp.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.Anonymous,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, OnRefused: d.door.refused,
+			Limits: c.d.frameLimits, OnRefused: refused,
 		}, nil
 	case "websocket":
 		return &websocket.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
-			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: d.id.auth,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, MaxConns: maxConns, OnRefused: d.door.refused,
+			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: auth,
+			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
 		}, nil
 	case "http":
 		return &http.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
-			AllowHosts: l.AllowHosts, Authenticator: d.id.auth,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, MaxConns: maxConns, OnRefused: d.door.refused,
+			AllowHosts: l.AllowHosts, Authenticator: auth,
+			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
 		}, nil
 	case "quic":
 		t := &quic.Transport{
 			Address: l.Address, TLS: secure,
-			MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout, MaxConns: maxConns, OnRefused: d.door.refused,
+			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
 		}
-		if d.config.StateDir != "" {
-			t.Keys = filepath.Join(d.config.StateDir, "quic.keys")
+		if c.next.StateDir != "" {
+			t.Keys = filepath.Join(c.next.StateDir, "quic.keys")
 		}
 		if l.Socket != "" {
-			t.PacketConn, err = passed.PacketConn(l.Socket)
+			t.PacketConn, err = c.d.passed.PacketConn(l.Socket)
 		}
 		return t, err
 	}
+	if l.Socket != "" {
+		if listener, err = c.d.passed.Listener(l.Socket); err != nil {
+			return nil, err
+		}
+	}
 	return &unix.Transport{
 		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener,
-		MaxFrame: maxFrame, Idle: idle, FrameTimeout: frameTimeout,
+		Limits: c.d.frameLimits,
 	}, nil
 }
 
@@ -121,28 +96,28 @@ func (l *Listen) url(addr net.Addr) string {
 }
 
 // proof says how a client proves at a listener who it is, with the command line that does it.
-func (d *daemon) proof(l *Listen, url string) string {
+func (c *change) proof(l *Listen, url string) string {
 	switch {
 	case l.Transport == "unix":
 		mode := ""
 		if l.Mode != "" {
 			mode = ", mode " + l.Mode
 		}
-		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command%s: steer -s %s whoami", mode, d.owners(), l.groupToo(d.config), word(url))
+		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command%s: steer -s %s whoami", mode, c.owners(), l.groupToo(c.next.Config), word(url))
 	case l.Anonymous != "":
 		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, l.ceiling(), url)
 	case l.PKI == "auto" && len(l.AllowOrigins) == 0:
-		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, word(d.id.pki), d.orSecret(l))
+		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, word(c.next.id.pki), c.orSecret(l))
 	case l.Insecure:
-		return "; by " + d.secretFlag() + ": steer -s " + url + " " + d.secretFlags() + " whoami"
+		return "; by " + c.secretFlag() + ": steer -s " + url + " " + c.secretFlags() + " whoami"
 	case l.ClientCA != "" && len(l.AllowOrigins) == 0:
-		return fmt.Sprintf("; by a certificate of %s: steer -s %s --ca FILE --cert FILE --key FILE whoami%s", l.ClientCA, url, d.orSecret(l))
+		return fmt.Sprintf("; by a certificate of %s: steer -s %s --ca FILE --cert FILE --key FILE whoami%s", l.ClientCA, url, c.orSecret(l))
 	}
 	ca := "FILE"
 	if l.PKI == "auto" {
-		ca = word(filepath.Join(d.id.pki, tlsconf.CACert))
+		ca = word(filepath.Join(c.next.id.pki, tlsconf.CACert))
 	}
-	return "; by " + d.secretFlag() + ": steer -s " + url + " --ca " + ca + " " + d.secretFlags() + " whoami"
+	return "; by " + c.secretFlag() + ": steer -s " + url + " --ca " + ca + " " + c.secretFlags() + " whoami"
 }
 
 // groupToo says that the group of the socket may read, where its members may connect.
@@ -154,26 +129,26 @@ func (l *Listen) groupToo(c *Config) string {
 }
 
 // orSecret says that a password or token will do too, where that is so.
-func (d *daemon) orSecret(l *Listen) string {
-	if d.id.auth == nil || l.Transport != "http" && l.Transport != "websocket" {
+func (c *change) orSecret(l *Listen) string {
+	if c.next.id.auth == nil || l.Transport != "http" && l.Transport != "websocket" {
 		return ""
 	}
-	return "; or by " + d.secretFlag() + ": " + d.secretFlags()
+	return "; or by " + c.secretFlag() + ": " + c.secretFlags()
 }
 
-func (d *daemon) secretFlag() string {
+func (c *change) secretFlag() string {
 	switch {
-	case d.config.Auth.TokensFile == "":
+	case c.next.Auth.TokensFile == "":
 		return "password"
-	case d.config.Auth.UsersFile == "":
+	case c.next.Auth.UsersFile == "":
 		return "token"
 	}
 	return "password or token"
 }
 
-func (d *daemon) secretFlags() string {
-	if d.config.Auth.TokensFile != "" {
-		return "--token-file " + cmp.Or(word(d.id.first), "FILE")
+func (c *change) secretFlags() string {
+	if c.next.Auth.TokensFile != "" {
+		return "--token-file " + cmp.Or(word(c.next.id.first), "FILE")
 	}
 	return "--user NAME"
 }

@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/go-json-experiment/json"
 )
 
 // A Size is a number of bytes, written as one or with a unit: 65536, "64KiB", "16MiB".
@@ -51,6 +54,24 @@ func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // A Duration is written as Go writes it: "10s", "5m".
 type Duration time.Duration
+
+// UnmarshalJSON implements json.Unmarshaler: over the channel sizes are written as in the file.
+func (s *Size) UnmarshalJSON(text []byte) error { return unmarshal(text, s) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Duration) UnmarshalJSON(text []byte) error { return unmarshal(text, d) }
+
+// unmarshal reads JSON as if it were TOML.
+func unmarshal(text []byte, into toml.Unmarshaler) error {
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		return into.UnmarshalTOML(n)
+	}
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return err
+	}
+	return into.UnmarshalTOML(v)
+}
 
 // UnmarshalTOML implements toml.Unmarshaler.
 func (d *Duration) UnmarshalTOML(v any) error {

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rudderpost/rudderpost/access"
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/std"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// section is the name under which the configuration travels.
+const section = "Rudderpost"
+
+// settings are the daemon's configuration as std.Configuration wants it. Changes come one after the other,
+// from the reading of the configuration that is in force to the dropping of what it does not need any more: so
+// a hash that was compared is still the one that is replaced.
+type settings struct {
+	d    *daemon
+	turn chan struct{} // holds a token while nobody changes anything
+}
+
+var _ std.Configurable = (*settings)(nil)
+
+func newSettings(d *daemon) *settings {
+	s := &settings{d, make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s
+}
+
+// Shown implements std.Configurable.
+func (s *settings) Shown() any { return s.d.inForce.Load().Config }
+
+// Hash implements std.Configurable.
+func (s *settings) Hash() (string, error) { return s.d.inForce.Load().hash, nil }
+
+// Test implements std.Configurable: it makes everything that Set would make, and undoes it.
+func (s *settings) Test(ctx context.Context, text wire.Value) error {
+	return s.alone(ctx, func() error {
+		next, err := s.fromWire(text)
+		if err != nil {
+			return err
+		}
+		c, err := s.d.prepare(ctx, next)
+		if err == nil {
+			c.discard()
+		}
+		return err
+	})
+}
+
+// Set implements std.Configurable.
+func (s *settings) Set(ctx context.Context, text wire.Value, how std.Change) (hash string, err error) {
+	err = s.alone(ctx, func() error {
+		hash, err = s.change(ctx, how, func() (*Config, error) { return s.fromWire(text) })
+		return err
+	})
+	return hash, err
+}
+
+// Reload implements std.Configurable.
+func (s *settings) Reload(ctx context.Context, how std.Change) (hash string, err error) {
+	if s.d.file == "" {
+		return "", errNoFile
+	}
+	err = s.alone(ctx, func() error {
+		hash, err = s.change(ctx, how, func() (*Config, error) { return load(s.d.file) })
+		return err
+	})
+	if bad, ok := errors.AsType[*wire.Error](err); err != nil && (!ok || bad.Code == wire.CodeError) {
+		return "", fmt.Errorf("Config reload failed: configuration error using file '%s': %w", s.d.file, err) // Kea's words
+	}
+	return hash, err
+}
+
+var errNoFile = errors.New("there is no configuration file: the daemon was started without one (-c)")
+
+// alone runs f while nobody else changes anything.
+func (s *settings) alone(ctx context.Context, f func() error) error {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { s.turn <- struct{}{} }()
+	return f()
+}
+
+// change puts another configuration in force.
+func (s *settings) change(ctx context.Context, how std.Change, read func() (*Config, error)) (string, error) {
+	if how.IfHash != "" && how.IfHash != s.d.inForce.Load().hash {
+		return "", std.ErrChanged
+	}
+	if err := failpoint("before parse"); err != nil {
+		return "", err
+	}
+	next, err := read()
+	if err != nil {
+		return "", err
+	}
+	c, err := s.d.prepare(ctx, next)
+	if err != nil {
+		return "", err
+	}
+	if !how.Force {
+		err = c.leavesAWayIn(ctx)
+	}
+	if err == nil {
+		err = mgr.OnLoop(ctx, c.commit)
+	}
+	if err != nil {
+		c.discard()
+		return "", err
+	}
+	c.finish()
+	c.say(s.d.stdout, s.d.log)
+	s.d.reloaded()
+	return c.next.hash, nil
+}
+
+// leavesAWayIn refuses a change after which its maker could make no other: the last of a daemon's friends
+// should not shut the door behind himself by mistake.
+func (c *change) leavesAWayIn(ctx context.Context) error {
+	call, ok := mgr.CallOf(ctx)
+	if !ok || call.Via == nil { // a signal: who can send one can edit the file
+		return nil
+	}
+	policy, err := access.NewPolicy(c.next.id.access)
+	if err != nil {
+		return err
+	}
+	for _, l := range c.next.Listen {
+		if l.kind() != call.Peer.Transport {
+			continue
+		}
+		again := &mgr.Call{Name: call.Name, Command: call.Command, Peer: call.Peer, Via: &mgr.Endpoint{MaxAccess: l.ceiling()}, Listing: true}
+		if again.TooHigh() == nil && policy.Authorize(again) == nil {
+			return nil
+		}
+	}
+	return wire.Errorf(wire.CodeConflict, "locked-out", "%s could not change the configuration again over %s after that; say force to do it all the same", call.Peer, call.Peer.Transport)
+}
+
+// kind is what peers of a listener have as their transport.
+func (l *Listen) kind() string {
+	kind, _, _ := strings.Cut(l.url(nowhere{}), ":")
+	return kind
+}
+
+type nowhere struct{}
+
+func (nowhere) Network() string { return "" }
+func (nowhere) String() string  { return "x" }
+
+// fromWire makes a configuration of what came over the channel. What may not be set there is as it is, and
+// must be so in the text, if it is there.
+func (s *settings) fromWire(text wire.Value) (*Config, error) {
+	running, err := s.d.inForce.Load().clone()
+	if err != nil {
+		return nil, err
+	}
+	next := defaults()
+	next.dir = running.dir
+	keepFrozen(running, next)
+	if err := json.Unmarshal(text, next, json.RejectUnknownMembers(true)); err != nil {
+		return nil, badSetting(err)
+	}
+	if err := thaw(running, next); err != nil {
+		return nil, err
+	}
+	if err := next.complete(); err != nil {
+		return nil, wire.Errorf(wire.CodeError, "bad-configuration", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return next, nil
+}
+
+// clone returns a copy that shares nothing with c.
+func (c *Config) clone() (*Config, error) {
+	text, err := c.revealed()
+	if err != nil {
+		return nil, err
+	}
+	other := &Config{dir: c.dir}
+	return other, json.Unmarshal(text, other)
+}
+
+// badSetting says which setting the JSON package could not read.
+func badSetting(err error) error {
+	bad := &wire.Error{Code: wire.CodeError, Word: "bad-configuration"}
+	e, ok := errors.AsType[*json.SemanticError](err)
+	if !ok {
+		bad.Text = err.Error()
+		return bad
+	}
+	at := jsontext.Pointer("/" + section + string(e.JSONPointer))
+	switch {
+	case errors.Is(e.Err, json.ErrUnknownName):
+		bad.Text = fmt.Sprintf("Unsupported '%s' parameter.", e.JSONPointer.LastToken())
+	case e.Err != nil:
+		bad.Text = fmt.Sprintf("'%s' parameter: %v", e.JSONPointer.LastToken(), e.Err)
+	default:
+		bad.Text = fmt.Sprintf("'%s' parameter has the wrong type", e.JSONPointer.LastToken())
+	}
+	bad.Fields = []wire.Field{{Pointer: string(at), Text: bad.Text}}
+	return bad
+}
+
+// revealed encodes a configuration with its secrets.
+func (c *Config) revealed() (jsontext.Value, error) { return reveal(c) }
+
+// reveal encodes a part of a configuration with its secrets.
+func reveal(v any) (jsontext.Value, error) {
+	return json.Marshal(v, json.Deterministic(true), json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, s Secret) error {
+		return e.WriteToken(jsontext.String(s.Reveal()))
+	})))
+}
+
+// hashed returns the hash of a configuration. It is that of the real values, and keyed, so that nobody can
+// try secrets against it.
+func (c *Config) hashed() (string, error) {
+	text, err := c.revealed()
+	if err != nil {
+		return "", err
+	}
+	whole, err := std.AppendConfig(nil, section, text)
+	if err != nil {
+		return "", err
+	}
+	key, err := hashKey(c.StateDir)
+	if err != nil {
+		return "", err
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(whole)
+	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil))), nil
+}
+
+// processKey is the key of a daemon without a state-dir.
+var processKey = randomKey()
+
+// hashKey returns the installation's key, which is made when it is first wanted.
+func hashKey(dir string) ([]byte, error) {
+	if dir == "" {
+		return processKey, nil
+	}
+	path := filepath.Join(dir, "config.key")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		text = []byte(hex.EncodeToString(randomKey()) + "\n")
+		_, err = sharedfile.Replace(path, text, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the key of config-hash-get: %w", err)
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) < 16 {
+		return nil, fmt.Errorf("%s is not the key that the daemon makes; remove it", path)
+	}
+	return key, nil
+}
+
+func randomKey() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return key
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/mgr"
+)
+
+// A way is an open way in.
+type way struct {
+	*mgr.Socket
+	listen *Listen
+	print  string           // what it was made of: with another one it is another
+	tcp    *net.TCPListener // the socket, for the next listener at this place; nil: it is none of TCP
+	gated  *gatedListener   // what its transport has of the socket
+	url    string
+}
+
+// open lets clients in.
+func (w *way) open() {
+	w.Accept()
+	if w.gated != nil {
+		w.gated.open()
+	}
+}
+
+// close closes the way in. Its conns live on.
+func (w *way) close() {
+	if w.gated != nil {
+		w.gated.open() // whoever waits there learns that it is closed
+	}
+	if w.Socket != nil {
+		_ = w.Socket.Close()
+	}
+	if w.tcp != nil {
+		_ = w.tcp.Close()
+	}
+}
+
+// prepareListeners opens the listeners that are new, finds those that stay as they are, and makes those
+// that change ready beside the old ones.
+func (c *change) prepareListeners(ctx context.Context) error {
+	for i, l := range c.next.Listen {
+		w, err := c.wayOf(ctx, l)
+		if err != nil {
+			return fmt.Errorf("listen %d (%s): %w", i+1, l.Transport, err)
+		}
+		c.next.ways = append(c.next.ways, w)
+	}
+	if rest := c.d.passed.Rest(); len(rest) > 0 {
+		return fmt.Errorf("sockets were passed that no [[listen]] asks for: %s; name each in a socket key", strings.Join(rest, ", "))
+	}
+	return nil
+}
+
+// wayOf returns the way that a [[listen]] describes: the one that is open there, or another.
+func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
+	print := l.print(c.next.Config)
+	i := slices.IndexFunc(c.before.ways, func(w *way) bool { return w.listen.place() == l.place() })
+	if i < 0 {
+		return c.listen(ctx, l, print, nil)
+	}
+	switch old := c.before.ways[i]; {
+	case old.print == print:
+		c.changed = append(c.changed, func() { old.become(l, print) })
+		return old, nil
+	case old.tcp != nil:
+		return c.listen(ctx, l, print, old.tcp)
+	case l.Transport == "unix" && l.Socket == "" && old.print == l.printAs(old.listen.Mode, c.next.Config):
+		if err := os.Chmod(l.path, l.permissions); err != nil {
+			return nil, fmt.Errorf("mode: %w", err)
+		}
+		c.undo = append(c.undo, func() { _ = os.Chmod(l.path, old.listen.permissions) })
+		c.changed = append(c.changed, func() { old.become(l, print) })
+		return old, nil
+	default:
+		return nil, fmt.Errorf("this listener cannot be changed where it is; give it another place than %s, or restart the daemon", l.place())
+	}
+}
+
+// listen opens a listener, at a socket that is open already or at one of its own. It lets nobody in yet.
+func (c *change) listen(ctx context.Context, l *Listen, print string, tcp *net.TCPListener) (*way, error) {
+	w := &way{listen: l, print: print}
+	var err error
+	switch {
+	case l.Transport == "unix" || l.Transport == "quic":
+	case tcp != nil:
+		w.tcp, err = duplicate(tcp)
+	case l.Socket != "":
+		w.tcp, err = passedTCP(c.d.passed, l.Socket)
+	default:
+		w.tcp, err = listenTCP(ctx, l)
+	}
+	if err == nil && w.tcp != nil {
+		var shared *net.TCPListener
+		if shared, err = duplicate(w.tcp); err == nil {
+			w.gated = newGatedListener(shared)
+		}
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	t, err := c.transport(l, w.gated)
+	if err == nil {
+		w.Socket, err = c.d.manager.Listen(ctx, &mgr.Endpoint{Transport: t, MaxAccess: l.ceiling()})
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	w.url = l.url(w.Addr())
+	c.fresh = append(c.fresh, w)
+	return w, nil
+}
+
+// become is what the configuration now says of a way that stays open.
+func (w *way) become(l *Listen, print string) {
+	w.listen, w.print = l, print
+	w.SetMaxAccess(l.ceiling())
+}
+
+// print is all that a listener is made of, but for its ceiling, which may change while it is open.
+func (l *Listen) print(c *Config) string { return l.printAs(l.Mode, c) }
+
+func (l *Listen) printAs(mode string, c *Config) string {
+	made := *l
+	made.MaxAccess, made.Mode, made.permissions = "", mode, 0
+	return fmt.Sprintf("%+v %t %s", made, c.Auth.any(), c.StateDir)
+}
+
+func listenTCP(ctx context.Context, l *Listen) (*net.TCPListener, error) {
+	if l.Insecure {
+		if host, _, err := net.SplitHostPort(l.Address); err != nil || !isLoopback(host) {
+			return nil, fmt.Errorf("%s is not loopback, so TLS is needed there", l.Address)
+		}
+	}
+	var lc net.ListenConfig
+	opened, err := lc.Listen(ctx, "tcp", l.Address)
+	if err != nil {
+		return nil, err
+	}
+	return opened.(*net.TCPListener), nil
+}
+
+func passedTCP(passed targets.Passed, name string) (*net.TCPListener, error) {
+	opened, err := passed.Listener(name)
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := opened.(*net.TCPListener)
+	if !ok {
+		_ = opened.Close()
+		return nil, fmt.Errorf("the socket %q that was passed is a %s socket, and a TCP socket is needed", name, opened.Addr().Network())
+	}
+	return tcp, nil
+}
+
+// duplicate returns another descriptor of a socket. Clients that connect are handed to whichever accepts
+// first, so that one can take over from the other without a moment at which nobody listens.
+func duplicate(tcp *net.TCPListener) (*net.TCPListener, error) {
+	f, err := tcp.File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	other, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	return other.(*net.TCPListener), nil
+}
+
+// A gatedListener accepts nobody until it is opened: a listener that may never come into force takes no
+// client from the one that is.
+type gatedListener struct {
+	*net.TCPListener
+	opened chan struct{}
+	open   func()
+}
+
+func newGatedListener(l *net.TCPListener) *gatedListener {
+	g := &gatedListener{TCPListener: l, opened: make(chan struct{})}
+	g.open = sync.OnceFunc(func() { close(g.opened) })
+	return g
+}
+
+// Accept implements net.Listener.
+func (g *gatedListener) Accept() (net.Conn, error) {
+	<-g.opened
+	return g.TCPListener.Accept()
+}
+
+// Close implements net.Listener.
+func (g *gatedListener) Close() error {
+	err := g.TCPListener.Close()
+	g.open()
+	return err
+}
