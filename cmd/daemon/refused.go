@@ -14,7 +14,7 @@ import (
 type doorman struct {
 	log     *slog.Logger
 	record  *recorder // nil: nobody records
-	metrics *metrics // nil: nobody counts
+	metrics *metrics  // nil: nobody counts
 
 	mu     sync.Mutex
 	second time.Time

@@ -17,7 +17,7 @@ import (
 type way struct {
 	*mgr.Socket
 	listen *Listen
-	print  string           // what it was made of: with another one it is another
+	made   string           // what it was made of: with another one it is another
 	tcp    *net.TCPListener // the socket, for the next listener at this place; nil: it is none of TCP
 	gated  *gatedListener   // what its transport has of the socket
 	url    string
@@ -37,7 +37,7 @@ func (w *way) close() {
 		w.gated.open() // whoever waits there learns that it is closed
 	}
 	if w.Socket != nil {
-		_ = w.Socket.Close()
+		_ = w.Close()
 	}
 	if w.tcp != nil {
 		_ = w.tcp.Close()
@@ -62,23 +62,23 @@ func (c *change) prepareListeners(ctx context.Context) error {
 
 // wayOf returns the way that a [[listen]] describes: the one that is open there, or another.
 func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
-	print := l.print(c.next.Config)
+	made := l.made(c.next.Config)
 	i := slices.IndexFunc(c.before.ways, func(w *way) bool { return w.listen.place() == l.place() })
 	if i < 0 {
-		return c.listen(ctx, l, print, nil)
+		return c.listen(ctx, l, made, nil)
 	}
 	switch old := c.before.ways[i]; {
-	case old.print == print:
-		c.changed = append(c.changed, func() { old.become(l, print) })
+	case old.made == made:
+		c.changed = append(c.changed, func() { old.become(l, made) })
 		return old, nil
 	case old.tcp != nil:
-		return c.listen(ctx, l, print, old.tcp)
-	case l.Transport == "unix" && l.Socket == "" && old.print == l.printAs(old.listen.Mode, c.next.Config):
+		return c.listen(ctx, l, made, old.tcp)
+	case l.Transport == "unix" && l.Socket == "" && old.made == l.madeWith(old.listen.Mode, c.next.Config):
 		if err := os.Chmod(l.path, l.permissions); err != nil {
 			return nil, fmt.Errorf("mode: %w", err)
 		}
 		c.undo = append(c.undo, func() { _ = os.Chmod(l.path, old.listen.permissions) })
-		c.changed = append(c.changed, func() { old.become(l, print) })
+		c.changed = append(c.changed, func() { old.become(l, made) })
 		return old, nil
 	default:
 		return nil, fmt.Errorf("this listener cannot be changed where it is; give it another place than %s, or restart the daemon", l.place())
@@ -86,8 +86,8 @@ func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
 }
 
 // listen opens a listener, at a socket that is open already or at one of its own. It lets nobody in yet.
-func (c *change) listen(ctx context.Context, l *Listen, print string, tcp *net.TCPListener) (*way, error) {
-	w := &way{listen: l, print: print}
+func (c *change) listen(ctx context.Context, l *Listen, made string, tcp *net.TCPListener) (*way, error) {
+	w := &way{listen: l, made: made}
 	var err error
 	switch {
 	case l.Transport == "unix" || l.Transport == "quic":
@@ -122,18 +122,18 @@ func (c *change) listen(ctx context.Context, l *Listen, print string, tcp *net.T
 }
 
 // become is what the configuration now says of a way that stays open.
-func (w *way) become(l *Listen, print string) {
-	w.listen, w.print = l, print
+func (w *way) become(l *Listen, made string) {
+	w.listen, w.made = l, made
 	w.SetMaxAccess(l.ceiling())
 }
 
-// print is all that a listener is made of, but for its ceiling, which may change while it is open.
-func (l *Listen) print(c *Config) string { return l.printAs(l.Mode, c) }
+// made is all that a listener is made of, but for its ceiling, which may change while it is open.
+func (l *Listen) made(c *Config) string { return l.madeWith(l.Mode, c) }
 
-func (l *Listen) printAs(mode string, c *Config) string {
-	made := *l
-	made.MaxAccess, made.Mode, made.permissions = "", mode, 0
-	return fmt.Sprintf("%+v %t %s", made, c.Auth.any(), c.StateDir)
+func (l *Listen) madeWith(mode string, c *Config) string {
+	all := *l
+	all.MaxAccess, all.Mode, all.permissions = "", mode, 0
+	return fmt.Sprintf("%+v %t %s", all, c.Auth.any(), c.StateDir)
 }
 
 func listenTCP(ctx context.Context, l *Listen) (*net.TCPListener, error) {
