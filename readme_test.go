@@ -76,6 +76,7 @@ func TestReadme(t *testing.T) {
 	bash := needs(t, "bash", "bash")
 	needs(t, "socat", "socat")
 	needs(t, "curl", "curl")
+	needs(t, "python3", "python3")
 	dir := copyRepository(t)
 	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
 	require.NoError(t, err)
