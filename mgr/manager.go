@@ -43,7 +43,7 @@ type CommandMgr struct {
 	speaking map[*conversation]struct{}
 	peers    map[string]*peer
 	sweepAt  int // how many of them bring forgetIdle about
-	calls    int // of Process, in flight
+	calls    int // of Process, in flight, and what else a drain waits for
 	banned   ban
 	asking   bool // somebody will ask which credentials are still good
 	quiet    sync.Cond

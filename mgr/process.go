@@ -89,7 +89,7 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 			}
 			m.recordPart(call, wire.CodeCancelled, false)
 		} else {
-			m.talkers.all.Go(func() { m.recordPart(call, (<-p.reply).Code, false) })
+			m.beside(func() { m.recordPart(call, (<-p.reply).Code, false) })
 		}
 		return wire.Reply{}, context.Cause(ctx)
 	}
@@ -103,10 +103,26 @@ func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
 	}
 	end := End{call, code, time.Since(call.Received)}
 	if onLoop {
-		m.talkers.all.Go(func() { m.end(end) })
+		m.beside(func() { m.end(end) })
 		return
 	}
 	m.end(end)
+}
+
+// beside runs f on a goroutine that a drain waits for.
+func (m *CommandMgr) beside(f func()) {
+	m.mu.Lock()
+	m.calls++
+	m.mu.Unlock()
+	go func() {
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.calls--
+			m.quiet.Broadcast()
+		}()
+		f()
+	}()
 }
 
 // processing is where the reply to a command of Process goes.

@@ -114,7 +114,7 @@ func (c *conversation) kill(why *wire.Error) {
 	for _, call := range calls {
 		call.drop(why, false)
 	}
-	go func() { _ = c.conn.Close() }()
+	c.m.beside(func() { _ = c.conn.Close() })
 }
 
 // mostBanned is how many closed sessions are remembered: the oldest connections have ended by then.
