@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rudderpost/rudderpost/access"
@@ -21,10 +22,10 @@ import (
 )
 
 // zones are the commands that the table is about: what each asks for, and whether it was run.
-func zones(ran *string) []mgr.Command {
+func zones(ran *atomic.Value) []mgr.Command {
 	command := func(name string, level mgr.Level) mgr.Command {
 		return mgr.Command{Name: name, Level: level, Handler: func(_ context.Context, call *mgr.Call) (wire.Reply, error) {
-			*ran = call.Name
+			ran.Store(call.Name)
 			return wire.Reply{}, nil
 		}}
 	}
@@ -137,7 +138,7 @@ func TestAccessOnEveryTransport(t *testing.T) {
 			policy, err := access.NewPolicy(access.Options{NoOwner: true})
 			require.NoError(t, err)
 			m := mgr.New(&mgr.Options{Logger: quiet, Authorizer: policy})
-			var ran string
+			var ran atomic.Value
 			require.NoError(t, m.Register(zones(&ran)...))
 			stop := serve(t, m)
 			places := map[mgr.Level]net.Addr{}
@@ -157,7 +158,7 @@ func TestAccessOnEveryTransport(t *testing.T) {
 					}
 					require.NoError(t, policy.Update(o))
 					for _, row := range test.rows {
-						ran = ""
+						ran.Store("")
 						request := wire.Request{Command: row.command}
 						if row.arguments != "" {
 							request.Arguments = wire.Value(row.arguments)
@@ -168,9 +169,9 @@ func TestAccessOnEveryTransport(t *testing.T) {
 						require.Equal(t, row.result, reply.Code, "%s: %s", about, reply.Text)
 						require.Less(t, len(reply.Text), 1000, about)
 						if row.result == 0 {
-							require.Equal(t, row.command, ran, about)
+							require.Equal(t, row.command, ran.Load(), about)
 						} else {
-							require.Empty(t, ran, about)
+							require.Empty(t, ran.Load(), about)
 						}
 					}
 				}
@@ -189,7 +190,7 @@ func TestRolesChangeUnderOpenConns(t *testing.T) {
 			policy, err := access.NewPolicy(access.Options{NoOwner: true})
 			require.NoError(t, err)
 			m := mgr.New(&mgr.Options{Logger: quiet, Authorizer: policy})
-			var ran string
+			var ran atomic.Value
 			require.NoError(t, m.Register(zones(&ran)...))
 			stop := serve(t, m)
 			socket, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{}))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestAuditOnEveryTransport(t *testing.T) {
 			policy, err := access.NewPolicy(access.Options{NoOwner: true, Principals: []access.Principal{{Subject: who.subject, Role: "operator"}}})
 			require.NoError(t, err)
 			m := mgr.New(&mgr.Options{Logger: quiet, Authorizer: policy, Recorder: log})
-			var ran string
+			var ran atomic.Value
 			require.NoError(t, m.Register(zones(&ran)...))
 			require.NoError(t, m.Register(mgr.Func("zone-set", "", mgr.Write, func(_ context.Context, in struct {
 				Zone string `json:"zone"`

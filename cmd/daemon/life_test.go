@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A manager plays systemd: it hears what a daemon tells it.
+// A serviceManager plays systemd: it hears what a daemon tells it.
 type serviceManager struct {
 	mu   sync.Mutex
 	told []string
@@ -60,6 +59,13 @@ func (s *serviceManager) count(state string) (n int) {
 	return n
 }
 
+// states are what was told, apart from that the daemon lives.
+func (s *serviceManager) states() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.told), func(told string) bool { return told == "WATCHDOG=1" })
+}
+
 // systemd is told when the daemon can be used and when it ends, and, while its loop turns, that it lives.
 func TestServiceManagerIsTold(t *testing.T) {
 	systemd, env := beSystemd(t, "WATCHDOG_USEC=100000", "WATCHDOG_PID=")
@@ -78,7 +84,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	eventually(t, func() bool { return systemd.count("WATCHDOG=1") > fed }, "the dog is not fed in the drain")
 	require.NoError(t, conn.Close())
 	require.Zero(t, p.wait())
-	require.Equal(t, "READY=1", systemd.told[slices.IndexFunc(systemd.told, func(s string) bool { return !strings.HasPrefix(s, "WATCHDOG") })])
+	require.Equal(t, []string{"READY=1", "STOPPING=1"}, systemd.states())
 }
 
 // A daemon that cannot start never says that it is ready.

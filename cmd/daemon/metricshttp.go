@@ -110,7 +110,7 @@ func (s *metricsServer) close() {
 	if s == nil {
 		return
 	}
-	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	patience, cancel := context.WithTimeout(context.Background(), time.Second) // a silent connection is worth no more
 	defer cancel()
 	if s.Shutdown(patience) != nil {
 		_ = s.Close()

@@ -57,7 +57,6 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 	d.level.Set(config.logLevel())
 	d.metrics = newMetrics(func() mgr.Load { return d.manager.Load() })
 	d.life.hearHangups()
-	defer d.rest()
 	d.logFile = &logFile{stderr: stderr}
 	defer d.logFile.Close()
 	d.handler = newLogHandler(config.logHandler(d.logFile, &d.level))
@@ -77,12 +76,17 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 	d.hooks = &hooks.Set{Manager: d.manager, Logger: d.log}
 	d.metrics.restarts = d.hookRestarts
 	defer func() { err = errors.Join(err, d.close()) }()
+	defer d.rest()
 	if err := d.manager.Register(d.commands()...); err != nil {
 		return 1, err
 	}
 	if err := d.begin(ctx, config); err != nil {
+		asked := ctx.Err() != nil // to stop, before it had begun
 		stop()
 		_ = d.manager.Run(ctx) // closes what is open
+		if asked {
+			return 0, nil
+		}
 		return 1, err
 	}
 	err = d.manager.Run(ctx)

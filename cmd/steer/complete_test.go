@@ -30,7 +30,7 @@ func TestCompletion(t *testing.T) {
 	require.Equal(t, []string{"result=\tThe result.", "text=\tIts text."}, completions(t, socket, "fail", ""))
 	require.Equal(t, []string{"text=\tIts text."}, completions(t, socket, "fail", "result=7", ""))
 	require.Equal(t, []string{
-		"for=\tFor how long, such as 90s, 5m or 2h, at most 24h; then the level is what it was before. Missing: until the next start.",
+		"for=\tFor how long, such as 90s or 5m, at most 24h; missing: until the next start.",
 		"level=debug\tHow much is logged.", "level=error\tHow much is logged.",
 		"level=info\tHow much is logged.", "level=warn\tHow much is logged.",
 	}, completions(t, socket, "log-level-set", "l"))
