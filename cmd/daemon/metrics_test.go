@@ -63,8 +63,9 @@ func TestMetrics(t *testing.T) {
 		status, body := get(t, "GET", url, "")
 		require.Equal(t, http.StatusOK, status)
 		text = body
-		return strings.Contains(body, `rudderpost_commands_total{command="unknown",result="1",transport="unix"} 1`)
-	}, "the last command is not counted")
+		return strings.Contains(body, `rudderpost_commands_total{command="unknown",result="1",transport="unix"} 1`) &&
+			strings.Contains(body, `rudderpost_conns{transport="unix"} 0`)
+	}, "the last command is not counted, or its conn still is")
 	for _, line := range []string{
 		`rudderpost_commands_total{command="version-get",result="0",transport="unix"} 2`,
 		`rudderpost_commands_total{command="unknown",result="2",transport="unix"} 2`,
