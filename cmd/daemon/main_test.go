@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -27,6 +28,7 @@ const beDaemon = "RUDDERPOST_TEST_BE_DAEMON"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(beDaemon) != "" {
+		failpoint, sharedfile.Step = failAsTold, failAsTold
 		main()
 	}
 	goleak.VerifyTestMain(m)

@@ -133,7 +133,14 @@ func (l *Listen) made(c *Config) string { return l.madeWith(l.Mode, c) }
 func (l *Listen) madeWith(mode string, c *Config) string {
 	all := *l
 	all.MaxAccess, all.Mode, all.permissions = "", mode, 0
-	return fmt.Sprintf("%+v %t %s", all, c.Auth.any(), c.StateDir)
+	beside := ""
+	if l.Transport == "http" || l.Transport == "websocket" {
+		beside += fmt.Sprint(c.Auth.any()) // whether it asks for passwords
+	}
+	if l.PKI == "auto" || l.Transport == "quic" {
+		beside += c.StateDir // where its keys are
+	}
+	return fmt.Sprintf("%+v %s", all, beside)
 }
 
 func listenTCP(ctx context.Context, l *Listen) (*net.TCPListener, error) {

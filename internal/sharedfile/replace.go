@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 )
 
+// Step is called before each step of Replace, with its name: write, sync, rename. Tests replace it, to
+// fail there, or to end the process.
+var Step = func(string) error { return nil }
+
 // Replace puts a new file in the place of an old one, in one step: whoever reads meets the one or the
 // other, whole, also after a power cut. The file never has a wider mode than the one given. It returns
 // what the new file looks like from outside.
@@ -23,15 +27,18 @@ func Replace(path string, text []byte, mode fs.FileMode) (_ fs.FileInfo, err err
 			_ = os.Remove(f.Name())
 		}
 	}()
+	if err = Step("write"); err != nil {
+		return nil, err
+	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync()); err != nil {
+	if err = errors.Join(err, f.Chmod(mode), Step("sync"), f.Sync()); err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err != nil {
+	if err = errors.Join(err, Step("rename")); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err = os.Rename(f.Name(), path); err != nil {
 		return nil, err
 	}
 	return info, syncDir(dir)

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// failAsTold is the failpoint of daemons under test: what the file "fail" in their folder says, a step and
+// how it is to end.
+func failAsTold(step string) error {
+	text, err := os.ReadFile("fail")
+	want, how, _ := strings.Cut(string(text), "=")
+	if err != nil || step != want {
+		return nil
+	}
+	if how == "kill" {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	return errors.New("it was told to fail " + step)
+}
+
+// writeHook writes a hook that adds one command, which it never answers.
+func writeHook(t *testing.T, dir, command string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, command), []byte("#!/bin/sh\nread -r hello\n"+
+		`echo '{"introduce":{"commands":[{"name":"`+command+`","summary":"-","access":"read"}]}}'`+"\nexec cat >/dev/null\n"), 0o755))
+}
+
+// A pair is a daemon's folder with two configurations that differ in everything that may change.
+type pair struct {
+	dir      string
+	old, new string
+}
+
+func newPair(t *testing.T) pair {
+	dir := shortDir(t)
+	writeHook(t, dir, "old-hook")
+	writeHook(t, dir, "new-hook")
+	kept, gone, added := freePort(t), freePort(t), freePort(t)
+	common := fmt.Sprintf("state-dir = \"run\"\n[[listen]]\ntransport = \"unix\"\npath = \"s\"\n[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)
+	return pair{dir,
+		common + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n[[hook]]\nname = \"old\"\nexec = [\"old-hook\"]\n", gone),
+		"log-level = \"debug\"\nlog-format = \"json\"\n" + common +
+			fmt.Sprintf("[[listen]]\ntransport = \"http\"\npki = \"auto\"\naddress = %q\n[[hook]]\nname = \"new\"\nexec = [\"new-hook\"]\nsecrets = { key = \"x\" }\n", added) +
+			"[limits]\nmax-rate = 5000\n[[role]]\nname = \"x\"\nallow = [\"read\"]\n[[principal]]\nsubject = \"uid:4711\"\nrole = \"x\"\n[auth]\nusers-file = \"users\"\n[audit]\nfile = \"audit.jsonl\"\n",
+	}
+}
+
+// state is all that a daemon says of its configuration.
+func (p *process) state() string {
+	p.t.Helper()
+	var all []string
+	for _, command := range []string{"config-get", "list-commands", "hook-list", "log-level-get", "status-get"} {
+		reply := p.give(command, "")
+		require.Equal(p.t, wire.CodeSuccess, reply.Code, reply.Text)
+		arguments, _ := reply.Arguments.(wire.Value)
+		var v any
+		require.NoError(p.t, json.Unmarshal(arguments, &v))
+		switch v := v.(type) {
+		case map[string]any:
+			delete(v, "pid")
+			delete(v, "uptime")
+			delete(v, "reload")
+		case []any:
+			for _, entry := range v {
+				if hook, ok := entry.(map[string]any); ok {
+					delete(hook, "pid")
+					delete(hook, "since")
+				}
+			}
+		}
+		text, err := json.Marshal(v)
+		require.NoError(p.t, err)
+		all = append(all, string(text))
+	}
+	return strings.Join(all, "\n")
+}
+
+// reachable checks that the daemon is where it says it is.
+func (p *process) reachable() {
+	p.t.Helper()
+	reply := p.give("status-get", "")
+	arguments, _ := reply.Arguments.(wire.Value)
+	var status struct{ Sockets struct{ Open []string } }
+	require.NoError(p.t, json.Unmarshal(arguments, &status))
+	require.Len(p.t, status.Sockets.Open, 3)
+	for _, url := range status.Sockets.Open {
+		if address, ok := strings.CutPrefix(url, "tls://"); ok {
+			id := tlsconf.ClientFrom(filepath.Join(p.Dir, "run", "pki"), "")
+			reply, err := client.Do(p.t.Context(), &tcp.Transport{Address: address, Client: id}, wire.Request{Command: "whoami"})
+			require.NoError(p.t, err)
+			require.Equal(p.t, wire.CodeSuccess, reply.Code)
+		} else if address, ok := strings.CutPrefix(url, "https://"); ok {
+			conn, err := net.Dial("tcp", address)
+			require.NoError(p.t, err)
+			_ = conn.Close()
+		}
+	}
+}
+
+// noHooksLeft waits until none of the hooks in a folder runs any more.
+func noHooksLeft(t *testing.T, dir string) {
+	t.Helper()
+	eventually(t, func() bool {
+		processes, _ := filepath.Glob("/proc/[0-9]*")
+		return !slices.ContainsFunc(processes, func(path string) bool {
+			cwd, _ := os.Readlink(filepath.Join(path, "cwd"))
+			exe, _ := os.Readlink(filepath.Join(path, "exe"))
+			return cwd == dir && (strings.HasSuffix(exe, "sh") || strings.HasSuffix(exe, "cat"))
+		})
+	}, "a hook is left over")
+}
+
+var steps = []string{
+	"before parse", "before state", "after state", "before log", "after log", "before audit", "after audit", "before identity", "after identity",
+	"before listen", "after listen", "before metrics", "after metrics", "before hooks", "after hooks", "before swap",
+	"after swap", "before close", "after close",
+}
+
+// swapped is the first step at which the new configuration is in force.
+var swapped = slices.Index(steps, "after swap")
+
+// A change of the configuration that fails at any step leaves everything as it was; one that is cut off by
+// the daemon's end leaves a file with which it starts again. Either way it runs wholly the one or wholly
+// the other.
+func TestFaultsOfAChange(t *testing.T) {
+	both := newPair(t)
+	writeConfig(t, both.dir, both.old)
+	p := start(t, both.dir, nil, "-c", "config.toml")
+	old := p.state()
+	writeConfig(t, both.dir, both.new)
+	reply := p.give("config-reload", "")
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	p.reachable()
+	renewed := p.state()
+	require.NotEqual(t, old, renewed)
+	p.stop()
+	for i, step := range steps {
+		for _, how := range []string{"error", "kill"} {
+			t.Run(step+" "+how, func(t *testing.T) {
+				fail := filepath.Join(both.dir, "fail")
+				writeConfig(t, both.dir, both.old)
+				p := start(t, both.dir, nil, "-c", "config.toml")
+				require.Equal(t, old, p.state())
+				writeConfig(t, both.dir, both.new)
+				require.NoError(t, os.WriteFile(fail, []byte(step+"="+how), 0o600))
+				defer os.Remove(fail)
+				if how == "kill" {
+					_, err := client.Do(t.Context(), &unix.Transport{Path: p.listening()}, wire.Request{Command: "config-reload"})
+					require.Error(t, err)
+					p.wait()
+					noHooksLeft(t, both.dir)
+					require.NoError(t, os.Remove(fail))
+					again := start(t, both.dir, nil, "-c", "config.toml")
+					again.reachable()
+					require.Equal(t, renewed, again.state())
+					again.stop()
+					return
+				}
+				reply := p.give("config-reload", "")
+				if i >= swapped {
+					require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+				} else {
+					require.Equal(t, wire.CodeError, reply.Code)
+					require.Contains(t, reply.Text, "it was told to fail "+step)
+					require.Equal(t, old, p.state())
+					p.reachable()
+					require.NoError(t, os.Remove(fail))
+					require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+				}
+				require.Equal(t, renewed, p.state())
+				p.reachable()
+				p.stop()
+				noHooksLeft(t, both.dir)
+			})
+		}
+	}
+}
+
+// config-write leaves the file that was there or the new one, whole, whatever happens, and the daemon starts
+// with either.
+func TestFaultsOfAWrite(t *testing.T) {
+	for _, step := range []string{"before backup", "after backup", "write", "sync", "rename", "after write"} {
+		for _, how := range []string{"error", "kill"} {
+			t.Run(step+" "+how, func(t *testing.T) {
+				both := newPair(t)
+				path := writeConfig(t, both.dir, "# mine\n"+both.new)
+				p := start(t, both.dir, nil, "-c", "config.toml")
+				state := p.state()
+				fail := filepath.Join(both.dir, "fail")
+				require.NoError(t, os.WriteFile(fail, []byte(step+"="+how), 0o600))
+				_, err := client.Do(t.Context(), &unix.Transport{Path: p.listening()}, wire.Request{Command: "config-write"})
+				require.Equal(t, how == "kill", err != nil)
+				text, err := os.ReadFile(path)
+				require.NoError(t, err)
+				if step != "after write" {
+					require.Equal(t, "# mine\n"+both.new, string(text))
+				}
+				info, err := os.Stat(path)
+				require.NoError(t, err)
+				require.EqualValues(t, 0o600, info.Mode().Perm())
+				require.NoError(t, os.Remove(fail))
+				if how == "kill" {
+					p.wait()
+				} else {
+					p.stop()
+				}
+				again := start(t, both.dir, nil, "-c", "config.toml")
+				require.Equal(t, state, again.state(), "what was written is what was in force")
+				written := again.give("config-write", "")
+				require.Equal(t, wire.CodeSuccess, written.Code, written.Text)
+				again.stop()
+				third := start(t, both.dir, nil, "-c", "config.toml")
+				require.Equal(t, state, third.state())
+				third.stop()
+				backup, err := os.ReadFile(path + ".1")
+				require.NoError(t, err)
+				require.Equal(t, "# mine\n"+both.new, string(backup))
+			})
+		}
+	}
+}
