@@ -172,7 +172,7 @@ func (c *change) finish() {
 	_ = failpoint("before close")
 	for _, w := range c.before.ways {
 		if !slices.Contains(c.next.ways, w) {
-			w.close()
+			w.retire()
 		}
 	}
 	if c.before.metrics != c.next.metrics {

@@ -40,7 +40,7 @@ func failAsTold(step string) error {
 func writeHook(t *testing.T, dir, command string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, command), []byte("#!/bin/sh\nread -r hello\n"+
-		`echo '{"introduce":{"commands":[{"name":"`+command+`","summary":"-","access":"read"}]}}'`+"\nexec cat >/dev/null\n"), 0o755))
+		`echo '{"introduce":{"commands":[{"name":"`+command+`","summary":"-","access":"read"}]}}'`+"\nwhile read -r line; do :; done\n"), 0o755))
 }
 
 // A pair is a daemon's folder with two configurations that differ in everything that may change.
@@ -123,7 +123,7 @@ func noHooksLeft(t *testing.T, dir string) {
 		return !slices.ContainsFunc(processes, func(path string) bool {
 			cwd, _ := os.Readlink(filepath.Join(path, "cwd"))
 			exe, _ := os.Readlink(filepath.Join(path, "exe"))
-			return cwd == dir && (strings.HasSuffix(exe, "sh") || strings.HasSuffix(exe, "cat"))
+			return cwd == dir && strings.HasSuffix(exe, "sh")
 		})
 	}, "a hook is left over")
 }

@@ -173,9 +173,13 @@ func (s *settings) fromWire(text wire.Value) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept, err := s.d.inForce.Load().clone() // decoding may write into what it finds
+	if err != nil {
+		return nil, err
+	}
 	next := defaults()
 	next.dir = running.dir
-	keepFrozen(running, next)
+	keepFrozen(kept, next)
 	if err := json.Unmarshal(text, next, json.RejectUnknownMembers(true)); err != nil {
 		return nil, badSetting(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
 	"github.com/rudderpost/rudderpost/mgr"
@@ -43,6 +45,20 @@ func (w *way) close() {
 		_ = w.tcp.Close()
 	}
 }
+
+// retire lets nobody in any more; who is on the way in has time to finish.
+func (w *way) retire() {
+	if w.gated == nil {
+		w.close()
+		return
+	}
+	w.gated.retire()
+	_ = w.tcp.Close()
+	time.AfterFunc(graceful, w.close)
+}
+
+// graceful is how long somebody may take who is on the way in: longer than a handshake may.
+const graceful = 10 * time.Second
 
 // prepareListeners opens the listeners that are new, finds those that stay as they are, and makes those
 // that change ready beside the old ones.
@@ -189,25 +205,43 @@ func duplicate(tcp *net.TCPListener) (*net.TCPListener, error) {
 // client from the one that is.
 type gatedListener struct {
 	*net.TCPListener
-	opened chan struct{}
-	open   func()
+	opened  chan struct{}
+	open    func()
+	retired atomic.Bool
+	closed  chan struct{}
+	shut    func()
 }
 
 func newGatedListener(l *net.TCPListener) *gatedListener {
-	g := &gatedListener{TCPListener: l, opened: make(chan struct{})}
+	g := &gatedListener{TCPListener: l, opened: make(chan struct{}), closed: make(chan struct{})}
 	g.open = sync.OnceFunc(func() { close(g.opened) })
+	g.shut = sync.OnceFunc(func() { close(g.closed) })
 	return g
+}
+
+// retire closes the socket. Whoever accepts does not notice before Close.
+func (g *gatedListener) retire() {
+	g.retired.Store(true)
+	_ = g.TCPListener.Close()
 }
 
 // Accept implements net.Listener.
 func (g *gatedListener) Accept() (net.Conn, error) {
 	<-g.opened
-	return g.TCPListener.Accept()
+	c, err := g.TCPListener.Accept()
+	if err != nil && g.retired.Load() {
+		<-g.closed
+	}
+	return c, err
 }
 
 // Close implements net.Listener.
 func (g *gatedListener) Close() error {
 	err := g.TCPListener.Close()
+	if g.retired.Load() {
+		err = nil
+	}
+	g.shut()
 	g.open()
 	return err
 }

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// usage is what a process holds.
+func (p *process) usage() (descriptors, children, goroutines int, rss int64) {
+	p.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", p.Process.Pid)
+	fds, err := os.ReadDir(proc + "fd")
+	require.NoError(p.t, err)
+	tasks, err := filepath.Glob(proc + "task/*/children")
+	require.NoError(p.t, err)
+	for _, path := range tasks {
+		text, _ := os.ReadFile(path)
+		children += len(strings.Fields(string(text)))
+	}
+	reply := p.give("metrics-get", `{"prefix":"go_goroutines"}`)
+	arguments, _ := reply.Arguments.(wire.Value)
+	_, rest, _ := strings.Cut(string(arguments), `"value":`)
+	goroutines, _ = strconv.Atoi(strings.TrimSpace(rest[:strings.IndexAny(rest, ",}")]))
+	statm, err := os.ReadFile(proc + "statm")
+	require.NoError(p.t, err)
+	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
+	require.NoError(p.t, err)
+	return len(fds), children, goroutines, pages * int64(os.Getpagesize())
+}
+
+// A thousand reloads under load: nobody is refused at listeners that stay, also not at one that changes
+// where it is, and nothing is left of any of them.
+func TestReloadsUnderLoad(t *testing.T) {
+	reloads := 1000
+	if testing.Short() {
+		reloads = 50
+	}
+	dir := shortDir(t)
+	writeHook(t, dir, "hook-a")
+	writeHook(t, dir, "hook-b")
+	kept, changing, coming := freePort(t), freePort(t), freePort(t)
+	config := func(level, hosts, hook, more string) string {
+		return fmt.Sprintf(`
+log-level = %q
+state-dir = "run"
+[[listen]]
+transport = "unix"
+path = "s"
+[[listen]]
+transport = "tcp"
+address = %q
+pki = "auto"
+[[listen]]
+transport = "http"
+address = %q
+pki = "auto"
+allow-hosts = [%q]
+[[hook]]
+name = "kept"
+exec = ["hook-a"]
+%s`, level, kept, changing, hosts, hook) + more
+	}
+	both := []string{
+		config("error", "a.example", "", ""),
+		config("warn", "b.example", "[[hook]]\nname = \"comes\"\nexec = [\"hook-b\"]\n", fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\npki = \"auto\"\n[limits]\nmax-in-flight = 8\n[[role]]\nname = \"x\"\nallow = [\"read\"]\n", coming)),
+	}
+	writeConfig(t, dir, both[0])
+	p := start(t, dir, nil, "-c", "config.toml")
+	p.listening()
+	reload := func(i int) {
+		if i < 10 || i%10 < 2 { // a hook is a process: not at every reload
+			writeConfig(t, dir, both[i%2])
+		} else {
+			writeConfig(t, dir, strings.Replace(both[0], "a.example", "c"+strconv.Itoa(i)+".example", 1))
+		}
+		reply := p.give("config-reload", "")
+		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	}
+	for i := range 10 {
+		reload(i)
+	}
+	eventually(t, func() bool { _, children, _, _ := p.usage(); return children <= 2 }, "old hooks do not end")
+	descriptors, _, goroutines, rss := p.usage()
+
+	pki := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
+	var stop atomic.Bool
+	var done atomic.Int64
+	var load sync.WaitGroup
+	var failed atomic.Pointer[string]
+	for name, ask := range map[string]func() error{
+		"unix": giving(&unix.Transport{Path: p.listening()}), "tls": giving(&tcp.Transport{Address: kept, Client: pki}), "https": posting(t, changing, pki),
+	} {
+		load.Go(func() {
+			for !stop.Load() {
+				if err := ask(); err != nil {
+					text := fmt.Sprintf("%s: %v", name, err)
+					failed.Store(&text)
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	long, err := client.Dial(t.Context(), &tcp.Transport{Address: kept, Client: pki})
+	require.NoError(t, err)
+	_, err = long.Do(t.Context(), wire.Request{Command: "version-get"})
+	require.NoError(t, err)
+	for i := range reloads {
+		reload(i)
+		if text := failed.Load(); text != nil {
+			require.Fail(t, *text)
+		}
+	}
+	reload(0)
+	reply, err := long.Do(t.Context(), wire.Request{Command: "version-get"})
+	require.NoError(t, err, "its listener has not changed")
+	require.Equal(t, wire.CodeSuccess, reply.Code)
+	require.NoError(t, long.Close())
+	stop.Store(true)
+	load.Wait()
+	require.Greater(t, done.Load(), int64(reloads))
+	eventually(t, func() bool {
+		d, c, g, _ := p.usage()
+		return d <= descriptors+2 && c <= 1 && g <= goroutines+80 // a manager keeps 64 that may serve again
+	}, "something is left over")
+	d, c, g, after := p.usage()
+	t.Logf("%d commands; descriptors %d → %d, children %d, goroutines %d → %d, resident %d → %d MiB", done.Load(), descriptors, d, c, goroutines, g, rss>>20, after>>20)
+	require.Less(t, after, rss+(48<<20))
+	p.stop()
+	noHooksLeft(t, dir)
+}
+
+// giving gives a command on a conn of its own.
+func giving(dialer transport.Dialer) func() error {
+	return func() error {
+		reply, err := client.Do(context.Background(), dialer, wire.Request{Command: "version-get"})
+		if err == nil {
+			err = reply.Err()
+		}
+		return err
+	}
+}
+
+// posting does the same over HTTPS, on a connection of its own: one that is kept alive may be closed
+// between two requests, as HTTP has it.
+func posting(t *testing.T, address string, id *tlsconf.Client) func() error {
+	t.Helper()
+	config, err := id.Config("127.0.0.1", "http/1.1")
+	require.NoError(t, err)
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	return func() error {
+		reply, err := c.Post("https://"+address+"/", "application/json", strings.NewReader(`{"command":"version-get"}`))
+		if err != nil {
+			return err
+		}
+		defer reply.Body.Close()
+		if reply.StatusCode != http.StatusOK {
+			return errors.New(reply.Status)
+		}
+		_, err = io.Copy(io.Discard, reply.Body)
+		return err
+	}
+}
+
+// What may be set over the channel, key by key. A new key is frozen until it stands here and has the tag.
+func TestWhatTheChannelMaySet(t *testing.T) {
+	settable := map[string]bool{
+		"log-level": true, "log-format": true,
+		"listen.transport": true, "listen.address": true, "listen.pki": true, "listen.insecure": true, "listen.max-access": true,
+		"listen.allow-hosts": true, "listen.allow-origins": true,
+	}
+	for f := range reflect.TypeFor[Limits]().Fields() {
+		settable["limits."+keyOf(f)] = true
+	}
+	seen := map[string]bool{}
+	var walk func(typ reflect.Type, under string)
+	walk = func(typ reflect.Type, under string) {
+		for f := range typ.Fields() {
+			key := keyOf(f)
+			if key == "" {
+				continue
+			}
+			inner := f.Type
+			for inner.Kind() == reflect.Slice || inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[Secret]() {
+				require.Empty(t, f.Tag.Get("wire"), "%s: its keys have the tag, each", under+key)
+				walk(inner, under+key+".")
+				continue
+			}
+			seen[under+key] = f.Tag.Get("wire") == "set"
+		}
+	}
+	walk(reflect.TypeFor[Config](), "")
+	for key, may := range seen {
+		require.Equal(t, settable[key], may, key)
+	}
+	require.Greater(t, len(seen), 50)
+
+	// And so it is in the daemon.
+	both := newPair(t)
+	writeConfig(t, both.dir, both.new)
+	p := start(t, both.dir, nil, "-c", "config.toml")
+	state := p.state()
+	reply := p.give("config-get", "")
+	arguments, _ := reply.Arguments.(wire.Value)
+	for key, may := range map[string]bool{
+		`"state-dir":"/etc"`: false, `"log-file":"/etc/x"`: false, `"access":{"owner":false}`: false, `"role":[]`: false,
+		`"principal":[{"subject":"uid:1","role":"admin"}]`: false, `"auth":{"users-file":"/etc/shadow"}`: false, `"auth":{"tokens-file":"t"}`: false,
+		`"audit":{"file":"/etc/x"}`: false, `"audit":{"reads":false}`: false, `"hook":[]`: false, `"hook":[{"name":"evil","exec":["/bin/sh"]}]`: false,
+		`"metrics":{"listen":"127.0.0.1:0"}`: false, `"listen":[{"transport":"unix","path":"other"}]`: false,
+		`"listen":[{"transport":"unix","path":"s","mode":"0666"}]`: false, `"listen":[{"transport":"tcp","address":"127.0.0.1:0","insecure":true,"anonymous":"admin"}]`: false,
+		`"listen":[{"transport":"tcp","address":"127.0.0.1:0","cert":"/etc/passwd","key":"/etc/shadow"}]`: false,
+		`"log-level":"warn"`: true, `"limits":{"max-rate":7}`: true,
+	} {
+		section := arguments
+		var shown struct{ Rudderpost map[string]json.RawMessage }
+		require.NoError(t, json.Unmarshal(section, &shown))
+		name, value, _ := strings.Cut(key, ":")
+		shown.Rudderpost[strings.Trim(name, `"`)] = json.RawMessage(value)
+		text, err := json.Marshal(map[string]any{"Rudderpost": shown.Rudderpost})
+		require.NoError(t, err)
+		reply := p.give("config-test", string(text))
+		if may {
+			require.Equal(t, wire.CodeSuccess, reply.Code, "%s: %s", key, reply.Text)
+			continue
+		}
+		require.Equal(t, wire.CodeForbidden, reply.Code, "%s: %s", key, reply.Text)
+		require.Contains(t, fmt.Sprint(reply.Err().(*wire.Error).Fields), "/Rudderpost/"+strings.Trim(name, `"`), key)
+	}
+	require.Equal(t, state, p.state())
+
+	// A secret that comes back hidden is the one that is there; another one is refused.
+	var shown struct{ Rudderpost map[string]json.RawMessage }
+	require.NoError(t, json.Unmarshal(arguments, &shown))
+	require.Contains(t, string(shown.Rudderpost["hook"]), `"key":"***"`)
+	text, err := json.Marshal(map[string]any{"Rudderpost": shown.Rudderpost})
+	require.NoError(t, err)
+	require.Equal(t, wire.CodeSuccess, p.give("config-set", string(text)).Code)
+	require.Equal(t, state, p.state(), "what config-get has shown changes nothing")
+	require.Equal(t, wire.CodeForbidden, p.give("config-set", strings.Replace(string(text), `"key":"***"`, `"key":"guess"`, 1)).Code)
+	require.Equal(t, wire.CodeSuccess, p.give("config-set", strings.Replace(string(text), `"key":"***"`, `"key":"x"`, 1)).Code, "who knows it, may say it")
+	p.stop()
+}
