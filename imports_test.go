@@ -101,6 +101,7 @@ func TestImports(t *testing.T) {
 		{"github.com/spf13/cobra", "cmd/steer", "only the command-line client parses such command lines"},
 		{"github.com/stretchr/testify", "nothing", "testify is for tests; exported test packages do without, so that their users need not have it"},
 		{"go.uber.org/goleak", "nothing", "goleak is for tests"},
+		{"github.com/anishathalye/porcupine", "nothing", "porcupine is for tests"},
 		{"testing", "", "only packages that test others import testing"},
 	} {
 		for path, p := range packages {
