@@ -142,12 +142,12 @@ func Configuration(daemon string, c Configurable) []mgr.Command {
 			Name: "config-test", Level: mgr.Admin, Async: true, Handler: s.test,
 			Summary: "Say whether config-set would succeed.",
 			Args:    &schema.Schema{Type: "object", Closed: true, Required: []string{daemon}, Properties: section},
-		}.Checked(),
+		},
 		mgr.Command{
 			Name: "config-set", Level: mgr.Admin, Async: true, Critical: true, Handler: s.set, Returns: hash,
 			Summary: "Put another configuration in force: all of it, or, after an error, nothing.",
 			Args:    &schema.Schema{Type: "object", Closed: true, Required: []string{daemon}, Properties: with(section, change)},
-		}.Checked(),
+		},
 		mgr.Command{
 			Name: "config-reload", Level: mgr.Admin, Async: true, Critical: true, Handler: s.reload, Returns: hash,
 			Summary: "Put the configuration in force that is in the daemon's file: all of it, or, after an error, nothing.",
@@ -185,22 +185,61 @@ func members(arguments wire.Value) map[string]jsontext.Value {
 	return all
 }
 
-func changeOf(arguments wire.Value) (how Change) {
+// changeOf reads the circumstances of a change. A condition that cannot be read is not one that is met.
+func changeOf(arguments wire.Value) (how Change, err error) {
 	all := members(arguments)
-	_ = json.Unmarshal(all["if-hash"], &how.IfHash)
-	_ = json.Unmarshal(all["force"], &how.Force)
-	return how
+	if text, ok := all["if-hash"]; ok && json.Unmarshal(text, &how.IfHash) != nil {
+		return how, mistyped("if-hash", "a string")
+	}
+	if text, ok := all["force"]; ok && json.Unmarshal(text, &how.Force) != nil {
+		return how, mistyped("force", "a boolean")
+	}
+	return how, nil
+}
+
+func mistyped(name, want string) error {
+	text := fmt.Sprintf("'%s' parameter expected to be %s.", name, want)
+	return &wire.Error{Code: wire.CodeError, Word: "bad-arguments", Text: text, Fields: []wire.Field{{Pointer: "/" + name, Text: text}}}
+}
+
+// sectionOf returns the configuration among the arguments. What is wrong with them is told in Kea's words.
+func (s settings) sectionOf(call *mgr.Call) (wire.Value, error) {
+	bad := &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}
+	if call.Arguments == nil {
+		bad.Text = "Missing mandatory 'arguments' parameter."
+		return nil, bad
+	}
+	for _, problem := range call.Command.Args.Check(call.Arguments) {
+		bad.Fields = append(bad.Fields, wire.Field{Pointer: problem.Pointer, Text: problem.Text})
+	}
+	if len(bad.Fields) > 0 {
+		bad.Text = bad.Fields[0].Text
+		return nil, bad
+	}
+	return wire.Value(members(call.Arguments)[s.daemon]), nil
 }
 
 func (s settings) test(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
-	if err := s.c.Test(ctx, wire.Value(members(call.Arguments)[s.daemon])); err != nil {
+	section, err := s.sectionOf(call)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	if err := s.c.Test(ctx, section); err != nil {
 		return wire.Reply{}, err
 	}
 	return wire.Reply{Text: "Configuration seems sane. Listeners, hook libraries and files were tried, but not applied."}, nil
 }
 
 func (s settings) set(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
-	hash, err := s.c.Set(ctx, wire.Value(members(call.Arguments)[s.daemon]), changeOf(call.Arguments))
+	section, err := s.sectionOf(call)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	how, err := changeOf(call.Arguments)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	hash, err := s.c.Set(ctx, section, how)
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -208,7 +247,11 @@ func (s settings) set(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
 }
 
 func (s settings) reload(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
-	hash, err := s.c.Reload(ctx, changeOf(call.Arguments))
+	how, err := changeOf(call.Arguments)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	hash, err := s.c.Reload(ctx, how)
 	if err != nil {
 		return wire.Reply{}, err
 	}
