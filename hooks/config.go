@@ -42,6 +42,10 @@ type Config struct {
 	// Timeout is how long a process may take for one call. 0: 30 s.
 	Timeout time.Duration
 
+	// Stamp is anything by which a library is loaded anew though nothing else here has changed, such as the
+	// time of its program's last change.
+	Stamp string
+
 	// MaxOutput is the longest frame in bytes that a process may write. 0: 1 MiB.
 	MaxOutput int
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -90,7 +91,18 @@ func (h *Hook) config() (hooks.Config, error) {
 	}
 	text, err := json.Marshal(parameters, json.Deterministic(true))
 	return hooks.Config{
-		Name: h.Name, Exec: h.Exec, Dir: filepath.Dir(h.Exec[0]), Env: h.Env, Parameters: wire.Value(text),
+		Stamp: stampOf(h.Exec),
+		Name:  h.Name, Exec: h.Exec, Dir: filepath.Dir(h.Exec[0]), Env: h.Env, Parameters: wire.Value(text),
 		Overrides: h.Overrides, Timeout: time.Duration(h.Timeout), MaxOutput: int(h.MaxOutput),
 	}, err
+}
+
+// stampOf tells a program, and files that it is given, from what they were before an edit.
+func stampOf(argv []string) (stamp string) {
+	for _, path := range argv {
+		if info, err := os.Stat(path); filepath.IsAbs(path) && err == nil {
+			stamp += fmt.Sprintf("%d %d;", info.ModTime().UnixNano(), info.Size())
+		}
+	}
+	return stamp
 }
