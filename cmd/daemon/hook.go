@@ -101,7 +101,7 @@ func (h *Hook) config() (hooks.Config, error) {
 func stampOf(argv []string) (stamp string) {
 	for _, path := range argv {
 		if info, err := os.Stat(path); filepath.IsAbs(path) && err == nil {
-			stamp += fmt.Sprintf("%d %d;", info.ModTime().UnixNano(), info.Size())
+			stamp += strconv.FormatInt(info.ModTime().UnixNano(), 10) + " " + strconv.FormatInt(info.Size(), 10) + ";"
 		}
 	}
 	return stamp

@@ -259,7 +259,9 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 			continue
 		}
 		require.Equal(t, wire.CodeForbidden, reply.Code, "%s: %s", key, reply.Text)
-		require.Contains(t, fmt.Sprint(reply.Err().(*wire.Error).Fields), "/Rudderpost/"+strings.Trim(name, `"`), key)
+		refusal, ok := errors.AsType[*wire.Error](reply.Err())
+		require.True(t, ok)
+		require.Contains(t, fmt.Sprint(refusal.Fields), "/Rudderpost/"+strings.Trim(name, `"`), key)
 	}
 	require.Equal(t, state, p.state())
 

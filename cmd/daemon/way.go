@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -151,7 +152,7 @@ func (l *Listen) madeWith(mode string, c *Config) string {
 	all.MaxAccess, all.Mode, all.permissions = "", mode, 0
 	beside := ""
 	if l.Transport == "http" || l.Transport == "websocket" {
-		beside += fmt.Sprint(c.Auth.any()) // whether it asks for passwords
+		beside += strconv.FormatBool(c.Auth.any()) // whether it asks for passwords
 	}
 	if l.PKI == "auto" || l.Transport == "quic" {
 		beside += c.StateDir // where its keys are
