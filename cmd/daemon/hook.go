@@ -98,11 +98,12 @@ func (h *Hook) config() (hooks.Config, error) {
 }
 
 // stampOf tells a program, and files that it is given, from what they were before an edit.
-func stampOf(argv []string) (stamp string) {
+func stampOf(argv []string) string {
+	var stamp strings.Builder
 	for _, path := range argv {
 		if info, err := os.Stat(path); filepath.IsAbs(path) && err == nil {
-			stamp += strconv.FormatInt(info.ModTime().UnixNano(), 10) + " " + strconv.FormatInt(info.Size(), 10) + ";"
+			fmt.Fprintf(&stamp, "%d %d;", info.ModTime().UnixNano(), info.Size())
 		}
 	}
-	return stamp
+	return stamp.String()
 }
