@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -236,4 +237,44 @@ func TestFaultsOfAWrite(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A change that takes away the listener through which it came is answered there.
+func TestRemovingOnesOwnListener(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"b\"\n")
+	p := start(t, dir, nil, "-c", "config.toml")
+	p.urls(2)
+	b := &unix.Transport{Path: filepath.Join(dir, "b")}
+	give := func(at transport.Dialer, arguments string) wire.Reply {
+		reply, err := client.Do(t.Context(), at, wire.Request{Command: "config-set", Arguments: wire.Value(arguments)})
+		require.NoError(t, err)
+		return reply
+	}
+	session, err := client.Dial(t.Context(), b)
+	require.NoError(t, err)
+	_, err = session.Do(t.Context(), wire.Request{Command: "whoami"})
+	require.NoError(t, err)
+
+	only := `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}]}}`
+	reply := give(b, only)
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	require.NoFileExists(t, filepath.Join(dir, "b"))
+	_, err = client.Do(t.Context(), b, wire.Request{Command: "whoami"})
+	require.Error(t, err)
+	_, err = session.Do(t.Context(), wire.Request{Command: "whoami"})
+	require.NoError(t, err, "conns that are open live on")
+	require.NoError(t, session.Close())
+
+	// Nobody shuts himself out by mistake.
+	address := freePort(t)
+	alone := fmt.Sprintf(`{"listen":[{"transport":"tcp","address":%q,"insecure":true}]}`, address)
+	a := &unix.Transport{Path: filepath.Join(dir, "control.sock")}
+	require.Equal(t, wire.CodeError, give(a, `{"Rudderpost":{"listen":[]}}`).Code)
+	require.Equal(t, wire.CodeError, give(a, `{"Rudderpost":`+alone+`}`).Code, "and nobody could prove anything there")
+	low := `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock","max-access":"write"}]}`
+	require.Equal(t, wire.CodeConflict, give(a, low+"}").Code)
+	require.Equal(t, wire.CodeSuccess, give(a, low+`,"force":true}`).Code)
+	require.Equal(t, wire.CodeForbidden, give(a, only).Code, "as he wished")
+	p.stop()
 }
