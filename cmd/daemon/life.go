@@ -55,7 +55,8 @@ func (d *daemon) rest() {
 	signal.Stop(d.life.hangups)
 }
 
-// followHangups does what SIGHUP asks for: the log is opened anew, and the configuration read.
+// followHangups does what SIGHUP asks for: the log and the audit are opened anew, and the configuration is
+// read.
 func (d *daemon) followHangups(ctx context.Context) {
 	for {
 		select {
@@ -71,6 +72,11 @@ func (d *daemon) hangup(ctx context.Context) {
 	notify.Reloading()
 	defer notify.Ready()
 	d.reopenLog()
+	if record := d.record.Load(); record != nil {
+		if err := record.Reopen(); err != nil {
+			d.log.Error("the audit cannot be opened again", "error", err)
+		}
+	}
 	if d.file == "" {
 		return
 	}
