@@ -59,8 +59,8 @@ func newPair(t *testing.T) pair {
 	return pair{dir,
 		common + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n[[hook]]\nname = \"old\"\nexec = [\"old-hook\"]\n", gone),
 		"log-level = \"debug\"\nlog-format = \"json\"\n" + common +
-			fmt.Sprintf("[[listen]]\ntransport = \"http\"\npki = \"auto\"\naddress = %q\n[[hook]]\nname = \"new\"\nexec = [\"new-hook\"]\nsecrets = { key = \"x\" }\n", added) +
-			"[limits]\nmax-rate = 5000\n[[role]]\nname = \"x\"\nallow = [\"read\"]\n[[principal]]\nsubject = \"uid:4711\"\nrole = \"x\"\n[auth]\nusers-file = \"users\"\n[audit]\nfile = \"audit.jsonl\"\n",
+			fmt.Sprintf("[[listen]]\ntransport = \"http\"\npki = \"auto\"\naddress = %q\n[[hook]]\nname = \"new\"\nexec = [\"new-hook\"]\nsecrets = { key = \"canary-77\" }\n", added) +
+			"[limits]\nmax-rate = 5000\n[[role]]\nname = \"x\"\nallow = [\"read\"]\n[[principal]]\nsubject = \"uid:4711\"\nrole = \"x\"\n[auth]\nusers-file = \"users\"\n[audit]\nfile = \"audit.jsonl\"\narguments = \"clear\"\n",
 	}
 }
 

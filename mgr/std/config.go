@@ -83,6 +83,10 @@ func AppendConfig(dst []byte, daemon string, shown any) ([]byte, error) {
 // the loop; the others beside it, many at once, and wait. An error changes nothing, unless it is an
 // *wire.Error with wire.CodeFatal (Kea's rule).
 type Configurable interface {
+	// Schema describes the configuration, and says what in it is secret: arguments with that are never on
+	// record in clear. nil: it is any map. It is asked once.
+	Schema() *schema.Schema
+
 	// Shown returns the configuration in force as it may be shown, and Hash its hash, by which its
 	// readers know whether it has changed since.
 	Shown() any
@@ -136,7 +140,12 @@ func Configuration(daemon string, c Configurable) []mgr.Command {
 		"if-hash": {Type: "string", Description: "Only if the configuration in force has this hash."},
 		"force":   {Type: "boolean", Description: "Also if the caller could not change it again."},
 	}
-	section := map[string]*schema.Schema{daemon: {Type: "object", Description: "The whole configuration, with the keys of the daemon's file; *** where a secret is to stay."}}
+	described := c.Schema()
+	if described == nil {
+		described = &schema.Schema{Type: "object"}
+	}
+	described.Description = "The whole configuration, with the keys of the daemon's file; *** where a secret is to stay."
+	section := map[string]*schema.Schema{daemon: described}
 	return append(commands,
 		mgr.Command{
 			Name: "config-test", Level: mgr.Admin, Async: true, Handler: s.test,

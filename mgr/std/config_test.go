@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/mgr/schema"
 	"github.com/rudderpost/rudderpost/mgr/std"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -14,8 +15,9 @@ import (
 // A box is a Configurable that keeps one text.
 type box struct{ text, hash string }
 
-func (b *box) Shown() any            { return wire.Value(b.text) }
-func (b *box) Hash() (string, error) { return b.hash, nil }
+func (b *box) Schema() *schema.Schema { return nil }
+func (b *box) Shown() any             { return wire.Value(b.text) }
+func (b *box) Hash() (string, error)  { return b.hash, nil }
 
 func (b *box) Test(_ context.Context, section wire.Value) error {
 	if string(section) == `{"BOGUS":1}` {
