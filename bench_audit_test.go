@@ -120,7 +120,7 @@ func (w *watchedLoop) Post(f func()) error {
 
 // latency returns how long the slowest hundredth of functions waits for its turn, at least.
 func (w *watchedLoop) latency() time.Duration {
-	const n = 1000
+	const n = 200
 	waits := make([]time.Duration, n)
 	for i := range waits {
 		posted, done := time.Now(), make(chan struct{})
