@@ -16,6 +16,9 @@ import (
 // handler on the loop it runs the command at once; elsewhere the command takes its turn, and Process
 // waits for it. The error is ctx's cause, or says why the command cannot run from here; a command
 // that fails is no error, its Reply says so. A critical command is run at once only inside the section.
+//
+// What the Reply has as arguments is what the handler returned, and may belong to the loop: beside the loop
+// ProcessEncoded is the safe form.
 func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	return m.process(ctx, r, &processing{m: m, reply: make(chan wire.Reply, 1)})
 }
