@@ -197,11 +197,18 @@ func members(arguments wire.Value) map[string]jsontext.Value {
 // changeOf reads the circumstances of a change. A condition that cannot be read is not one that is met.
 func changeOf(arguments wire.Value) (how Change, err error) {
 	all := members(arguments)
-	if text, ok := all["if-hash"]; ok && json.Unmarshal(text, &how.IfHash) != nil {
-		return how, mistyped("if-hash", "a string")
+	if text, ok := all["if-hash"]; ok {
+		if text.Kind() != '"' || json.Unmarshal(text, &how.IfHash) != nil {
+			return how, mistyped("if-hash", "a string")
+		}
+		if how.IfHash == "" { // a script's variable that was never set
+			return how, mistyped("if-hash", "a hash, and not empty")
+		}
 	}
-	if text, ok := all["force"]; ok && json.Unmarshal(text, &how.Force) != nil {
-		return how, mistyped("force", "a boolean")
+	if text, ok := all["force"]; ok {
+		if kind := text.Kind(); kind != 't' && kind != 'f' || json.Unmarshal(text, &how.Force) != nil {
+			return how, mistyped("force", "a boolean")
+		}
 	}
 	return how, nil
 }
