@@ -22,7 +22,8 @@ type change struct {
 	before *setup
 	next   *setup
 
-	fresh   []*way // listeners that were opened for it
+	fresh   []*way         // listeners that were opened for it
+	seen    []func() error // what can fail, but would be seen before the swap if it were done earlier
 	changed []func()
 	undo    []func()
 	hooks   *hooks.Change
@@ -112,7 +113,7 @@ func (c *change) prepareMetrics(context.Context) (err error) {
 	case now.Listen == before.Listen && now.Listen != "":
 		return errors.New("metrics.allow-hosts: it cannot be changed while the daemon runs, but together with listen; restart it")
 	default:
-		c.next.metrics, err = now.open(c.d.metrics, c.d.stdout)
+		c.next.metrics, err = now.open(c.d.metrics)
 		c.metrics = c.next.metrics
 	}
 	return err
@@ -131,11 +132,16 @@ func (c *change) prepareHooks(ctx context.Context) error {
 	return err
 }
 
-// commit puts the change in force. It runs on the loop, between two commands, and does not wait. An error
-// comes before anything has changed.
+// commit puts the change in force. It runs on the loop, between two commands, and does not wait. After an
+// error discard leaves everything as it was.
 func (c *change) commit() error {
 	if err := failpoint("before swap"); err != nil {
 		return err
+	}
+	for _, see := range c.seen {
+		if err := see(); err != nil {
+			return err
+		}
 	}
 	if err := c.hooks.Commit(); err != nil {
 		return err
@@ -192,8 +198,9 @@ func (c *change) discard() {
 	if c.hooks != nil {
 		c.hooks.Discard()
 	}
-	if c.metrics != nil {
-		c.metrics.close()
+	c.metrics.close()
+	if c.next.id != nil {
+		c.next.id.forgetFirst()
 	}
 	if c.logFile != nil {
 		_ = c.logFile.Close()
@@ -208,6 +215,9 @@ func (c *change) discard() {
 func (c *change) say(stdout io.Writer, log *slog.Logger) {
 	for _, w := range c.fresh {
 		fmt.Fprintf(stdout, "listening on %s%s\n", w.url, c.proof(w.listen, w.url))
+	}
+	if c.metrics != nil {
+		fmt.Fprintf(stdout, "metrics for Prometheus are at http://%s/metrics\n", c.metrics.addr)
 	}
 	if c.next.id.first != "" {
 		fmt.Fprintf(stdout, "a first token, which may read until tomorrow, is in %s\n", c.next.id.first)

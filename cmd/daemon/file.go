@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 )
@@ -43,7 +44,7 @@ func (c *Config) read(file string) error {
 
 // readConfig reads a file that nobody else can write.
 func readConfig(file string) (string, error) {
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
 	if err != nil {
 		return "", err
 	}

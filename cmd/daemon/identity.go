@@ -100,6 +100,15 @@ func (id *identity) mintFirst(tokens *secrets.Tokens, path string) error {
 	return errors.Join(err, f.Close())
 }
 
+// forgetFirst takes back the first token of a configuration that does not come into force, and its file: the
+// next one shall find none, mint another, and say so.
+func (id *identity) forgetFirst() {
+	if id.first != "" {
+		_ = os.Remove(id.first)
+		_ = os.Remove(id.files.TokensFile)
+	}
+}
+
 // openPKI makes the automatic CA, if a listener wants one. The certificate "admin" that it issues is
 // an administrator's, by its fingerprint: another CA may give somebody the same name.
 func (id *identity) openPKI(c *Config, before *identity, log *slog.Logger) error {

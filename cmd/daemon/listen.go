@@ -186,6 +186,9 @@ func (l *Listen) completeTLS(c *Config) error {
 
 func (a Auth) any() bool { return a.UsersFile != "" || a.TokensFile != "" }
 
+// anyPort reports whether the kernel chooses the port: each listener has one of its own.
+func (l *Listen) anyPort() bool { return l.Transport != "unix" && strings.HasSuffix(l.Address, ":0") }
+
 // place is what two listeners cannot share.
 func (l *Listen) place() string {
 	switch {
@@ -193,7 +196,7 @@ func (l *Listen) place() string {
 		return "socket " + l.Socket
 	case l.Transport == "unix":
 		return "path " + l.path
-	case strings.HasSuffix(l.Address, ":0"): // any port
+	case l.anyPort():
 		return fmt.Sprintf("address %p", l)
 	case l.Transport == "quic":
 		return "UDP address " + l.Address

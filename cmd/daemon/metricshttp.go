@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -46,8 +45,8 @@ func (c *Metrics) complete() error {
 	return nil
 }
 
-// open opens the place, if there is to be one, and says where it is.
-func (c *Metrics) open(m *metrics, stdout io.Writer) (*metricsServer, error) {
+// open opens the place, if there is to be one.
+func (c *Metrics) open(m *metrics) (*metricsServer, error) {
 	if c.Listen == "" {
 		return nil, nil
 	}
@@ -55,7 +54,7 @@ func (c *Metrics) open(m *metrics, stdout io.Writer) (*metricsServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	s := &metricsServer{Server: http.Server{
+	s := &metricsServer{addr: l.Addr(), Server: http.Server{
 		Handler:           c.handler(m),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -65,7 +64,6 @@ func (c *Metrics) open(m *metrics, stdout io.Writer) (*metricsServer, error) {
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, 0),
 	}}
 	s.serving.Go(func() { _ = s.Serve(&few{Listener: l, places: make(chan struct{}, mostScrapers)}) })
-	fmt.Fprintf(stdout, "metrics for Prometheus are at http://%s/metrics\n", l.Addr())
 	return s, nil
 }
 
@@ -102,6 +100,7 @@ func (c *Metrics) isOurs(named string) bool {
 // A metricsServer serves /metrics.
 type metricsServer struct {
 	http.Server
+	addr    net.Addr
 	serving sync.WaitGroup
 }
 

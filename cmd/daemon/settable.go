@@ -97,8 +97,8 @@ func thawListeners(running, next []*Listen, refuse func(string)) {
 			continue
 		}
 		before := &Listen{}
-		for _, r := range running {
-			if r.Transport == l.Transport && r.Address == l.Address && r.Path == l.Path && r.Socket == l.Socket {
+		for j, r := range running { // several may be at any port
+			if r.Transport == l.Transport && r.Address == l.Address && r.Path == l.Path && r.Socket == l.Socket && (j <= i || before.Transport == "") {
 				before = r
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/rudderpost/rudderpost/access"
@@ -196,7 +197,7 @@ func (s *settings) fromWire(text wire.Value) (*Config, error) {
 	next := defaults()
 	next.dir = running.dir
 	keepFrozen(kept, next)
-	if err := json.Unmarshal(text, next, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(text, next, json.RejectUnknownMembers(true), wholeNumbers); err != nil {
 		return nil, badSetting(err)
 	}
 	if err := thaw(running, next); err != nil {
@@ -215,8 +216,26 @@ func (c *Config) clone() (*Config, error) {
 		return nil, err
 	}
 	other := &Config{dir: c.dir}
-	return other, json.Unmarshal(text, other)
+	return other, json.Unmarshal(text, other, wholeNumbers)
 }
+
+// wholeNumbers keeps numbers as TOML has them where a value may be of any type: as floats, large ones would
+// come back as others.
+var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
+	if d.PeekKind() != '0' {
+		return errors.ErrUnsupported // the package does it
+	}
+	text, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		*v = n
+		return nil
+	}
+	*v, err = strconv.ParseFloat(string(text), 64)
+	return err
+}))
 
 // badSetting says which setting the JSON package could not read.
 func badSetting(err error) error {

@@ -37,7 +37,7 @@ func (w *way) open() {
 // close closes the way in. Its conns live on.
 func (w *way) close() {
 	if w.gated != nil {
-		w.gated.open() // whoever waits there learns that it is closed
+		_ = w.gated.Close() // the socket before the gate: who waits there must take no client of another listener's
 	}
 	if w.Socket != nil {
 		_ = w.Close()
@@ -80,7 +80,12 @@ func (c *change) prepareListeners(ctx context.Context) error {
 // wayOf returns the way that a [[listen]] describes: the one that is open there, or another.
 func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
 	made := l.made(c.next.Config)
-	i := slices.IndexFunc(c.before.ways, func(w *way) bool { return w.listen.place() == l.place() })
+	i := slices.IndexFunc(c.before.ways, func(w *way) bool {
+		if l.anyPort() { // it may stay where it is, if it is as it was
+			return w.made == made && !slices.Contains(c.next.ways, w)
+		}
+		return w.listen.place() == l.place()
+	})
 	if i < 0 {
 		return c.listen(ctx, l, made, nil)
 	}
@@ -91,10 +96,14 @@ func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
 	case old.tcp != nil:
 		return c.listen(ctx, l, made, old.tcp)
 	case l.Transport == "unix" && l.Socket == "" && old.made == l.madeWith(old.listen.Mode, c.next.Config):
-		if err := os.Chmod(l.path, l.permissions); err != nil {
-			return nil, fmt.Errorf("mode: %w", err)
-		}
-		c.undo = append(c.undo, func() { _ = os.Chmod(l.path, old.listen.permissions) })
+		before := old.listen.permissions
+		c.seen = append(c.seen, func() error {
+			if err := os.Chmod(l.path, l.permissions); err != nil {
+				return fmt.Errorf("listen (%s): mode: %w", l.Transport, err)
+			}
+			c.undo = append(c.undo, func() { _ = os.Chmod(l.path, before) })
+			return nil
+		})
 		c.changed = append(c.changed, func() { old.become(l, made) })
 		return old, nil
 	default:
@@ -149,15 +158,15 @@ func (l *Listen) made(c *Config) string { return l.madeWith(l.Mode, c) }
 
 func (l *Listen) madeWith(mode string, c *Config) string {
 	all := *l
-	all.MaxAccess, all.Mode, all.permissions = "", mode, 0
+	all.Path, all.MaxAccess, all.Mode, all.permissions = "", "", mode, 0 // path is what Path comes to
 	beside := ""
 	if l.Transport == "http" || l.Transport == "websocket" {
-		beside += strconv.FormatBool(c.Auth.any()) // whether it asks for passwords
+		beside += strconv.FormatBool(c.Auth.any()) + strconv.Itoa(c.Limits.MaxConns) // whether it asks for passwords, how many it takes
 	}
 	if l.PKI == "auto" || l.Transport == "quic" {
 		beside += c.StateDir // where its keys are
 	}
-	return fmt.Sprintf("%+v %s", all, beside)
+	return fmt.Sprintf("%#v %s", all, beside)
 }
 
 func listenTCP(ctx context.Context, l *Listen) (*net.TCPListener, error) {

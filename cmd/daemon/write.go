@@ -44,6 +44,16 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	if err != nil {
 		return std.Written{}, err
 	}
+	if err := c.readsBack(text); err != nil {
+		return std.Written{}, err
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: is no regular file", path)
+	}
+	if err != nil {
+		return std.Written{}, err
+	}
 	written := std.Written{Filename: path, Size: int64(len(text))}
 	before, err := os.ReadFile(path)
 	if err != nil {
@@ -52,23 +62,45 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	if bytes.Equal(before, text) {
 		return written, nil
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return std.Written{}, err
-	}
 	if err := failpoint("before backup"); err != nil {
 		return std.Written{}, err
 	}
 	if written.Backup, err = backUp(path); err != nil {
 		return std.Written{}, err
 	}
-	if err := failpoint("after backup"); err != nil {
-		return std.Written{}, err
+	if err = failpoint("after backup"); err == nil {
+		_, err = sharedfile.Replace(path, text, info.Mode().Perm())
 	}
-	if _, err = sharedfile.Replace(path, text, info.Mode().Perm()); err != nil {
+	if err != nil {
+		forgetBackup(written.Backup, path)
 		return std.Written{}, err
 	}
 	return written, failpoint("after write")
+}
+
+// readsBack refuses a text that the daemon would not read as this configuration.
+func (c *Config) readsBack(text []byte) error {
+	if len(text) > maxConfig {
+		return fmt.Errorf("the file would be longer than the %d bytes that the daemon reads; it stays as it is", maxConfig)
+	}
+	other := defaults()
+	other.dir = c.dir
+	_, err := toml.Decode(string(text), other)
+	if err == nil {
+		err = other.complete()
+	}
+	if err != nil {
+		return fmt.Errorf("the file would be refused at the next start; it stays as it is: %w", err)
+	}
+	in, err := c.revealed()
+	if err != nil {
+		return err
+	}
+	out, err := other.revealed()
+	if err == nil && !bytes.Equal(in, out) {
+		err = errors.New("the file would not say what is in force; it stays as it is")
+	}
+	return err
 }
 
 // encode writes a configuration as its file may be: with all its keys, and its secrets.
@@ -80,6 +112,18 @@ func (c *Config) encode() ([]byte, error) {
 		return nil, err
 	}
 	return text.Bytes(), nil
+}
+
+// forgetBackup removes the backup of a file that is still there itself: a change of the one would be one of
+// the other.
+func forgetBackup(backup, path string) {
+	saved, err := os.Lstat(backup)
+	if err != nil {
+		return
+	}
+	if there, err := os.Lstat(path); err == nil && os.SameFile(saved, there) {
+		_ = os.Remove(backup)
+	}
 }
 
 // backUp gives a file another name as well, the first that is free.
