@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// Step is called before each step of Replace, with its name: write, sync, rename. Tests replace it, to
+// Step is called before each step of Replace, with its name: write, sync, rename, sync folder. Tests replace it, to
 // fail there, or to end the process.
 var Step = func(string) error { return nil }
 
@@ -41,5 +41,5 @@ func Replace(path string, text []byte, mode fs.FileMode) (_ fs.FileInfo, err err
 	if err = os.Rename(f.Name(), path); err != nil {
 		return nil, err
 	}
-	return info, syncDir(dir)
+	return info, errors.Join(Step("sync folder"), syncDir(dir))
 }
