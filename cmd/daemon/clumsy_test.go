@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -87,23 +86,7 @@ func TestFailedChangesTakeNoClients(t *testing.T) {
 	p := startIn(t, dir, config("a.example"))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "fail"), []byte("after hooks=error"), 0o600))
 	ask := posting(t, address, tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), ""))
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	for range 3 {
-		load.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := ask(); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
+	stop := underLoad(t, 3, ask)
 	writeConfig(t, dir, config("b.example"))
 	for range 300 {
 		require.Equal(t, wire.CodeError, p.give("config-reload", "").Code)
@@ -111,8 +94,7 @@ func TestFailedChangesTakeNoClients(t *testing.T) {
 			break
 		}
 	}
-	close(stop)
-	load.Wait()
+	stop()
 	p.stop()
 }
 
