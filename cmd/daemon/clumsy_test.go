@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
@@ -280,5 +282,140 @@ func TestFailedChangeMintsNoToken(t *testing.T) {
 	require.FileExists(t, filepath.Join(dir, "run", "first.token"))
 	eventually(t, func() bool { return strings.Contains(p.out.String(), "a first token") }, "nobody is told")
 	require.Contains(t, p.out.String(), "metrics for Prometheus")
+	p.stop()
+}
+
+// What a clumsy administrator asks for is refused, says what is wrong, and changes nothing.
+func TestClumsySettings(t *testing.T) {
+	dir := shortDir(t)
+	writeHook(t, dir, "hook-a")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	kept := freePort(t)
+	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket+fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)+
+		"[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nsecrets = { one = \"canary-1\", two = \"canary-2\" }\n")
+	p.urls(2)
+	state, hash := p.state(), p.hash()
+	here := `{"transport":"unix","path":"control.sock"}`
+	with := func(listener string) string { return `{"Rudderpost":{"listen":[` + here + `,` + listener + `]}}` }
+	both := func(more string) string {
+		return `{"Rudderpost":{"listen":[` + here + `]},` + more + `}`
+	}
+	for name, c := range map[string]struct {
+		arguments string
+		code      wire.Code
+		want      string
+	}{
+		"nothing":          {``, wire.CodeError, "Missing mandatory 'arguments' parameter."},
+		"another daemon's": {`{"Dhcp4":{}}`, wire.CodeError, "Missing mandatory 'Rudderpost' parameter."},
+		"no listen":        {`{"Rudderpost":{}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
+		"listen empty":     {`{"Rudderpost":{"listen":[]}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
+		"listen null":      {`{"Rudderpost":{"listen":null}}`, wire.CodeError, "'Rudderpost/listen' parameter expected to be a list."},
+		"a null listener":  {`{"Rudderpost":{"listen":[null]}}`, wire.CodeForbidden, "'listen/0' cannot be set over the channel"},
+		"port in use":      {with(`{"transport":"tcp","pki":"auto","address":"` + taken.Addr().String() + `"}`), wire.CodeError, "listen 2 (tcp): listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		"port twice":       {with(`{"transport":"tcp","pki":"auto","address":"` + kept + `"},{"transport":"http","pki":"auto","address":"` + kept + `"}`), wire.CodeError, "listen 3: TCP address " + kept + " is that of listen 2"},
+		"not this machine": {with(`{"transport":"tcp","pki":"auto","address":"192.0.2.1:7443"}`), wire.CodeError, "listen 2 (tcp): listen tcp 192.0.2.1:7443: "},
+		"open to all":      {with(`{"transport":"http","insecure":true,"address":"0.0.0.0:7443"}`), wire.CodeError, "is not loopback"},
+		"unknown key":      {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-konns":1}}}`, wire.CodeError, "Unsupported 'Rudderpost/limits/max-konns' parameter."},
+		"wrong type":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-conns":"many"}}}`, wire.CodeError, "'Rudderpost/limits/max-conns' parameter expected to be an integer."},
+		"wrong unit":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-frame":"16MB"}}}`, wire.CodeError, `"16MB" is no size such as`},
+		"if-hash a number": {both(`"if-hash":7`), wire.CodeError, "'if-hash' parameter expected to be a string."},
+		"if-hash null":     {both(`"if-hash":null`), wire.CodeError, "'if-hash' parameter expected to be a string."},
+		"if-hash empty":    {both(`"if-hash":""`), wire.CodeError, "'if-hash' parameter expected to be a hash, and not empty."},
+		"if-hash old":      {both(`"if-hash":"` + strings.Repeat("0", 64) + `"`), wire.CodeConflict, "get it again"},
+		"force a string":   {both(`"force":"true"`), wire.CodeError, "'force' parameter expected to be a boolean."},
+		"a guessed secret": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"a","exec":["` + filepath.Join(dir, "hook-a") + `"],"secrets":{"one":"***","two":"guess"},"timeout":"30s","max-output":"1MiB"}]}}`, wire.CodeForbidden, "'hook' cannot be set over the channel"},
+		"a hook of theirs": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"b","exec":["/bin/sh"]}]}}`, wire.CodeForbidden, "'hook' cannot be set over the channel"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reply := p.give("config-set", c.arguments)
+			require.Equal(t, c.code, reply.Code, reply.Text)
+			require.Contains(t, reply.Text+fmt.Sprint(reply.Err()), c.want)
+			require.Equal(t, state, p.state())
+			require.Equal(t, hash, p.hash())
+		})
+	}
+	hooksIn(t, dir, 1)
+	p.reachableAt(kept)
+	p.stop()
+}
+
+// reachableAt checks that a client is served over TLS at an address.
+func (p *process) reachableAt(address string) {
+	p.t.Helper()
+	require.NoError(p.t, giving(&tcp.Transport{Address: address, Client: tlsconf.ClientFrom(filepath.Join(p.Dir, "run", "pki"), "")})())
+}
+
+// Whatever has become of the file, what is in force stays in force, and the reply names the file and says why.
+func TestClumsyFiles(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	state, path := p.state(), filepath.Join(dir, "config.toml")
+	whole := func(text string, mode os.FileMode) func() {
+		return func() {
+			require.NoError(t, os.WriteFile(path, []byte(text), mode))
+			require.NoError(t, os.Chmod(path, mode))
+		}
+	}
+	for name, c := range map[string]struct {
+		put  func()
+		want string
+	}{
+		"gone":           {func() {}, "no such file or directory"},
+		"a directory":    {func() { require.NoError(t, os.Mkdir(path, 0o700)) }, "is no regular file"},
+		"a link to none": {func() { require.NoError(t, os.Symlink("nowhere", path)) }, "no such file or directory"},
+		"a link to self": {func() { require.NoError(t, os.Symlink("config.toml", path)) }, "too many levels of symbolic links"},
+		"everybody's":    {whole(oneSocket, 0o666), "everybody can write it"},
+		"2 MiB":          {whole(oneSocket+strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), 0o600), "is longer than 1048576 bytes"},
+		"empty":          {whole("", 0o600), "there is no [[listen]]"},
+		"half":           {whole(oneSocket[:len(oneSocket)-3], 0o600), path + ":4: "},
+		"a typing error": {whole(oneSocket+"[limits]\nmax-cons = 1\n", 0o600), path + `:6: there is no key "limits.max-cons"; did you mean max-conns?`},
+		"binary":         {whole("\x00\xff\x7fELF", 0o600), path + ":1: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.RemoveAll(path))
+			c.put()
+			reply := p.give("config-reload", "")
+			require.Equal(t, wire.CodeError, reply.Code)
+			require.Contains(t, reply.Text, "Config reload failed: configuration error using file '"+path+"': ")
+			require.Contains(t, reply.Text, c.want)
+			require.Equal(t, state, p.state())
+		})
+	}
+	require.NoError(t, os.RemoveAll(path))
+	writeConfig(t, dir, oneSocket)
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	p.stop()
+}
+
+// Where the folder cannot be written, config-write says so, and the file stays whole.
+func TestWriteIntoAFolderThatIsReadOnly(t *testing.T) {
+	dir := shortDir(t)
+	text := oneSocket + "# mine\n"
+	path := writeConfig(t, dir, text)
+	require.NoError(t, os.Chmod(path, 0o644))
+	p := start(t, dir, func(cmd *exec.Cmd) { asNobody(t, cmd) }, "-c", "config.toml")
+	p.listening()
+	require.NoError(t, os.Chmod(dir, 0o555))
+	defer os.Chmod(dir, 0o755) //nolint:errcheck // it is removed anyway
+	for _, arguments := range []string{"", `{"filename":"config.toml"}`, `{"filename":"` + path + `"}`} {
+		reply := p.give("config-write", arguments)
+		require.Equal(t, wire.CodeError, reply.Code)
+		require.Contains(t, reply.Text, "permission denied")
+	}
+	require.Contains(t, p.give("config-write", `{"filename":"/etc/passwd"}`).Text, "the daemon writes its own file only ("+path+")")
+	still, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, text, string(still))
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.Equal(t, []string{"config.toml"}, configFiles(t, dir))
+
+	// And where it can, it is of no matter whose the file was.
+	reply := p.give("config-write", "")
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	backup, err := os.ReadFile(path + ".1")
+	require.NoError(t, err)
+	require.Equal(t, text, string(backup))
 	p.stop()
 }

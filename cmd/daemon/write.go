@@ -65,14 +65,16 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	if err := failpoint("before backup"); err != nil {
 		return std.Written{}, err
 	}
-	if written.Backup, err = backUp(path); err != nil {
+	if written.Backup, err = backUp(path, before, info.Mode().Perm()); err != nil {
 		return std.Written{}, err
 	}
 	if err = failpoint("after backup"); err == nil {
 		_, err = sharedfile.Replace(path, text, info.Mode().Perm())
 	}
 	if err != nil {
-		forgetBackup(written.Backup, path)
+		if there, gone := os.Stat(path); gone == nil && os.SameFile(there, info) {
+			_ = os.Remove(written.Backup) // of what is there still
+		}
 		return std.Written{}, err
 	}
 	return written, failpoint("after write")
@@ -114,24 +116,30 @@ func (c *Config) encode() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// forgetBackup removes the backup of a file that is still there itself: a change of the one would be one of
-// the other.
-func forgetBackup(backup, path string) {
-	saved, err := os.Lstat(backup)
-	if err != nil {
-		return
-	}
-	if there, err := os.Lstat(path); err == nil && os.SameFile(saved, there) {
-		_ = os.Remove(backup)
-	}
-}
-
-// backUp gives a file another name as well, the first that is free.
-func backUp(path string) (string, error) {
+// backUp gives a file another name as well, the first that is free. Where it may not, since the file is
+// somebody else's or the disk knows no links, it makes a copy.
+func backUp(path string, text []byte, mode fs.FileMode) (string, error) {
 	for n := 1; ; n++ {
 		backup := fmt.Sprintf("%s.%d", path, n)
-		if err := os.Link(path, backup); !errors.Is(err, fs.ErrExist) {
+		err := os.Link(path, backup)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			err = putCopy(backup, text, mode)
+		}
+		if !errors.Is(err, fs.ErrExist) {
 			return backup, err
 		}
 	}
+}
+
+// putCopy makes a file that is not there yet.
+func putCopy(path string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(path)
+	}
+	return err
 }

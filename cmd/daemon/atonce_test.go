@@ -1,0 +1,185 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// holdAt makes the daemon in a folder wait at a step. held waits until it does, and lets it go on.
+func holdAt(t *testing.T, dir, step string) (held func() (goOn func())) {
+	t.Helper()
+	fail, pipe := filepath.Join(dir, "fail"), filepath.Join(dir, "go")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	require.NoError(t, os.WriteFile(fail, []byte(step+"=wait"), 0o600))
+	return func() func() {
+		f, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the reader
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(fail))
+		require.NoError(t, os.Remove(pipe))
+		return func() { require.NoError(t, f.Close()) }
+	}
+}
+
+// Changes come one after the other, whoever makes them: each is answered, and the last one is in force, whole.
+func TestChangesAtOnce(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	state, path := p.state(), p.listening()
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 10 {
+				request := wire.Request{Command: "config-reload"}
+				if i%2 == 0 {
+					request = wire.Request{Command: "config-set", Arguments: wire.Value(`{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"max-rate":` + strconv.Itoa(100000+i*10+j) + `}}}`)}
+				}
+				reply, err := client.Do(t.Context(), &unix.Transport{Path: path}, request)
+				if err == nil {
+					err = reply.Err()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 5 {
+		require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	}
+	all.Wait()
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, state, p.state())
+	p.stop()
+}
+
+// Of those who change what they have read, one wins; the others are told.
+func TestOneOfManyChangesTheHash(t *testing.T) {
+	p := startIn(t, shortDir(t), oneSocket)
+	hash, path := p.hash(), p.listening()
+	results := make(chan wire.Code, 8)
+	for i := range cap(results) {
+		go func() {
+			reply, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-set",
+				Arguments: wire.Value(`{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"max-rate":` + strconv.Itoa(100000+i) + `}},"if-hash":"` + hash + `"}`)})
+			if err != nil {
+				t.Error(err)
+			}
+			results <- reply.Code
+		}()
+	}
+	count := map[wire.Code]int{}
+	for range cap(results) {
+		count[<-results]++
+	}
+	require.Equal(t, map[wire.Code]int{wire.CodeSuccess: 1, wire.CodeConflict: 7}, count)
+	p.stop()
+}
+
+// SIGHUP in the middle of config-set waits for its end, and then the file is in force.
+func TestHangupInTheMiddleOfAChange(t *testing.T) {
+	for _, step := range []string{"before parse", "after listen", "before swap", "after swap", "after close"} {
+		t.Run(step, func(t *testing.T) {
+			dir := shortDir(t)
+			p := startIn(t, dir, oneSocket)
+			state, path := p.state(), p.listening()
+			held := holdAt(t, dir, step)
+			set := make(chan wire.Reply, 1)
+			go func() {
+				reply, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-set",
+					Arguments: wire.Value(`{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"max-rate":7777}}}`)})
+				if err != nil {
+					t.Error(err)
+				}
+				set <- reply
+			}()
+			goOn := held()
+			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+			goOn()
+			require.Equal(t, wire.CodeSuccess, (<-set).Code)
+			eventually(t, func() bool { return strings.Contains(p.err.String(), "the configuration has been read again") }, "SIGHUP is forgotten")
+			require.Equal(t, state, p.state())
+			p.stop()
+		})
+	}
+}
+
+// A change whose maker has gone is made, or is not; the next one finds the daemon as it should be.
+func TestMakerOfAChangeLeaves(t *testing.T) {
+	for _, step := range []string{"before parse", "after hooks", "before swap", "after swap", "after close"} {
+		t.Run(step, func(t *testing.T) {
+			dir := shortDir(t)
+			p := startIn(t, dir, oneSocket)
+			old := p.state()
+			held := holdAt(t, dir, step)
+			writeConfig(t, dir, oneSocket+"[limits]\nmax-rate = 7777\n[metrics]\nlisten = \"127.0.0.1:0\"\n")
+			conn, err := (&unix.Transport{Path: p.listening()}).Dial(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"config-reload"}`)))
+			goOn := held()
+			require.NoError(t, conn.Close())
+			goOn()
+			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+			require.NotEqual(t, old, p.state())
+			writeConfig(t, dir, oneSocket)
+			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+			require.Equal(t, old, p.state())
+			p.stop()
+		})
+	}
+}
+
+// A daemon that is told to stop in the middle of a change ends as it should, and so does one that is told to
+// change while it stops.
+func TestStopInTheMiddleOfAChange(t *testing.T) {
+	for _, step := range []string{"before parse", "after listen", "after hooks", "before swap", "after swap", "after close"} {
+		t.Run(step, func(t *testing.T) {
+			dir := shortDir(t)
+			writeHook(t, dir, "hook-a")
+			p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\n")
+			path := p.listening()
+			session, err := client.Dial(t.Context(), &unix.Transport{Path: path})
+			require.NoError(t, err)
+			defer session.Close()
+			_, err = session.Do(t.Context(), wire.Request{Command: "whoami"})
+			require.NoError(t, err)
+			held := holdAt(t, dir, step)
+			text := oneSocket + "[limits]\ndrain-timeout = \"1h\"\n[[listen]]\ntransport = \"unix\"\npath = \"more\"\n[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\n"
+			writeConfig(t, dir, text)
+			answered := make(chan error, 1)
+			go func() {
+				_, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-reload"})
+				answered <- err
+			}()
+			goOn := held()
+			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+			if step != "before swap" && step != "after swap" { // there the loop stands still
+				eventually(t, func() bool { return !exists(path) }, "the drain does not begin")
+				reply, err := session.Do(t.Context(), wire.Request{Command: "config-reload"})
+				if err == nil {
+					require.Equal(t, wire.CodeShuttingDown, reply.Code)
+				}
+			}
+			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+			goOn()
+			require.NoError(t, <-answered, "who was heard is answered")
+			require.Zero(t, p.wait(), p.err.String())
+			requireGone(t, dir)
+			require.NoFileExists(t, filepath.Join(dir, "more"))
+			noHooksLeft(t, dir)
+			still, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+			require.NoError(t, err)
+			require.Equal(t, text, string(still))
+		})
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// withSecret is a configuration whose hook has a secret.
+func withSecret(secret string) string {
+	return "state-dir = \"run\"\n" + oneSocket + "[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nsecrets = { key = " + quoteTOML(secret) + " }\n"
+}
+
+// A secret goes out hidden, comes back hidden and is the same then, and is written into the daemon's file,
+// which nobody may read who could not before.
+func TestSecretsOfHooks(t *testing.T) {
+	for _, secret := range []string{"canary-88", "***", `"\` + "\u00e4\u007f", ""} {
+		t.Run(secret, func(t *testing.T) {
+			dir := shortDir(t)
+			writeHook(t, dir, "hook-a")
+			require.NoError(t, os.Chmod(writeConfig(t, dir, withSecret(secret)), 0o640))
+			p := start(t, dir, nil, "-c", "config.toml")
+			p.listening()
+			hash, section := p.hash(), p.section(nil)
+			require.Contains(t, section, `"secrets":{"key":"***"}`)
+			require.Equal(t, wire.CodeSuccess, p.give("config-set", `{"Rudderpost":`+section+`}`).Code)
+			require.Equal(t, hash, p.hash())
+			other := p.give("config-set", `{"Rudderpost":`+strings.Replace(section, `"key":"***"`, `"key":"other"`, 1)+`}`)
+			require.Equal(t, wire.CodeForbidden, other.Code)
+
+			require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
+			info, err := os.Stat(filepath.Join(dir, "config.toml"))
+			require.NoError(t, err)
+			require.EqualValues(t, 0o640, info.Mode().Perm())
+			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+			require.Equal(t, hash, p.hash(), "what was written is the secret")
+			if secret == "canary-88" {
+				require.NotContains(t, p.out.String()+p.err.String()+section, secret)
+				text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+				require.NoError(t, err)
+				require.Contains(t, string(text), secret)
+			}
+			p.stop()
+		})
+	}
+}
+
+// The hash is that of the real values, under a key of the installation.
+func TestHash(t *testing.T) {
+	dir := shortDir(t)
+	writeHook(t, dir, "hook-a")
+	p := startIn(t, dir, withSecret("one"))
+	one := p.hash()
+	shown := p.section(nil)
+	writeConfig(t, dir, withSecret("two"))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	two := p.hash()
+	require.NotEqual(t, one, two, "a secret that only the file has")
+	require.Equal(t, shown, p.section(nil))
+	require.Equal(t, wire.CodeConflict, p.give("config-reload", `{"if-hash":"`+one+`"}`).Code)
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", `{"if-hash":"`+two+`"}`).Code)
+	writeConfig(t, dir, withSecret("one"))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, one, p.hash())
+	p.stop()
+
+	p = startIn(t, dir, withSecret("one"))
+	require.Equal(t, one, p.hash(), "after a restart")
+	p.stop()
+	key := filepath.Join(dir, "run", "config.key")
+	info, err := os.Stat(key)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	require.NoError(t, os.Remove(key))
+	p = startIn(t, dir, withSecret("one"))
+	require.NotEqual(t, one, p.hash(), "another installation")
+	p.stop()
+}
