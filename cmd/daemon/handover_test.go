@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/wire"
@@ -205,4 +206,48 @@ func TestBrokenHookKeepsTheOldOne(t *testing.T) {
 	hooksIn(t, dir, 1)
 	p.stop()
 	noHooksLeft(t, dir)
+}
+
+// Who came through a listener before it changed may do no more than those who come now: its conns live on,
+// under the ceiling that is the lower one.
+func TestCeilingOfConnsThatStay(t *testing.T) {
+	dir, address := shortDir(t), freePort(t)
+	config := func(more string) string {
+		return "state-dir = \"run\"\n[[principal]]\nsubject = \"cert:admin\"\nrole = \"admin\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\n", address) + more
+	}
+	files := "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"\n"
+	p := startIn(t, dir, config("pki = \"auto\"\n"))
+	p.urls(2)
+	at := &tcp.Transport{Address: address, Client: tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")}
+	session, err := client.Dial(t.Context(), at)
+	require.NoError(t, err)
+	defer session.Close()
+	may := func() wire.Code {
+		reply, err := session.Do(t.Context(), wire.Request{Command: "statistic-reset-all"})
+		require.NoError(t, err)
+		return reply.Code
+	}
+	require.Equal(t, wire.CodeSuccess, may())
+	writeConfig(t, dir, config(files+"max-access = \"read\"\n"))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeForbidden, may())
+	writeConfig(t, dir, config("pki = \"auto\"\n"))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeForbidden, may(), "nobody is raised who came when less was allowed")
+	require.NoError(t, giving(at)())
+
+	// Also when there was another in between.
+	session, err = client.Dial(t.Context(), at)
+	require.NoError(t, err)
+	defer session.Close()
+	require.Equal(t, wire.CodeSuccess, may())
+	for _, more := range []string{files, "pki = \"auto\"\n"} {
+		writeConfig(t, dir, config(more))
+		require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+		require.Equal(t, wire.CodeSuccess, may())
+	}
+	writeConfig(t, dir, config("pki = \"auto\"\nmax-access = \"read\"\n"))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeForbidden, may())
+	p.stop()
 }

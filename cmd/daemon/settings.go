@@ -229,7 +229,7 @@ var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext
 	if err != nil {
 		return err
 	}
-	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil && string(text) != "-0" {
 		*v = n
 		return nil
 	}

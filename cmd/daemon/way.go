@@ -24,6 +24,8 @@ type way struct {
 	tcp    *net.TCPListener // the socket, for the next listener at this place; nil: it is none of TCP
 	gated  *gatedListener   // what its transport has of the socket
 	url    string
+
+	earlier []earlier // whose place it has taken; on the loop
 }
 
 // open lets clients in.
@@ -94,7 +96,12 @@ func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
 		c.changed = append(c.changed, func() { old.become(l, made) })
 		return old, nil
 	case old.tcp != nil:
-		return c.listen(ctx, l, made, old.tcp)
+		w, err := c.listen(ctx, l, made, old.tcp)
+		if err == nil {
+			w.follow(old)
+			c.changed = append(c.changed, w.lowerEarlier)
+		}
+		return w, err
 	case l.Transport == "unix" && l.Socket == "" && old.made == l.madeWith(old.listen.Mode, c.next.Config):
 		before := old.listen.permissions
 		c.seen = append(c.seen, func() error {
@@ -151,6 +158,7 @@ func (c *change) listen(ctx context.Context, l *Listen, made string, tcp *net.TC
 func (w *way) become(l *Listen, made string) {
 	w.listen, w.made = l, made
 	w.SetMaxAccess(l.ceiling())
+	w.lowerEarlier()
 }
 
 // made is all that a listener is made of, but for its ceiling, which may change while it is open.
