@@ -398,7 +398,7 @@ func TestWriteIntoAFolderThatIsReadOnly(t *testing.T) {
 	p := start(t, dir, func(cmd *exec.Cmd) { asNobody(t, cmd) }, "-c", "config.toml")
 	p.listening()
 	require.NoError(t, os.Chmod(dir, 0o555))
-	defer os.Chmod(dir, 0o755) //nolint:errcheck // it is removed anyway
+	defer os.Chmod(dir, 0o755)
 	for _, arguments := range []string{"", `{"filename":"config.toml"}`, `{"filename":"` + path + `"}`} {
 		reply := p.give("config-write", arguments)
 		require.Equal(t, wire.CodeError, reply.Code)
