@@ -1,0 +1,284 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// section is what config-get tells, as config-set takes it. change may change it before that.
+func (p *process) section(change func(map[string]any)) string {
+	p.t.Helper()
+	arguments, _ := p.give("config-get", "").Arguments.(wire.Value)
+	var shown struct{ Rudderpost json.RawMessage }
+	require.NoError(p.t, json.Unmarshal(arguments, &shown))
+	d := json.NewDecoder(strings.NewReader(string(shown.Rudderpost)))
+	d.UseNumber()
+	var section map[string]any
+	require.NoError(p.t, d.Decode(&section))
+	if change != nil {
+		change(section)
+	}
+	text, err := json.Marshal(section)
+	require.NoError(p.t, err)
+	return string(text)
+}
+
+// set gives config-set.
+func (p *process) set(change func(map[string]any)) wire.Reply {
+	p.t.Helper()
+	return p.give("config-set", `{"Rudderpost":`+p.section(change)+`}`)
+}
+
+// hash is that of the configuration in force.
+func (p *process) hash() string {
+	p.t.Helper()
+	var got struct {
+		Hash string `json:"hash"`
+	}
+	require.NoError(p.t, p.give("config-hash-get", "").Decode(&got))
+	require.Regexp(p.t, "^[0-9A-F]{64}$", got.Hash)
+	return got.Hash
+}
+
+func setLevel(level string) func(map[string]any) {
+	return func(section map[string]any) { section["log-level"] = level }
+}
+
+// A listener that was tried and not put in force holds its port no longer.
+func TestFailedListenerLetsGoOfItsPort(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	address := freePort(t)
+	broken := fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"none\"\nkey = \"none\"\nclient-ca = \"none\"\n", address)
+	state := p.state()
+	writeConfig(t, dir, oneSocket+broken)
+	reply := p.give("config-reload", "")
+	require.Equal(t, wire.CodeError, reply.Code)
+	require.Contains(t, reply.Text, "listen 2 (tcp)")
+	require.Contains(t, reply.Text, "none: no such file")
+	require.Equal(t, state, p.state())
+	_, err := net.Dial("tcp", address)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	p.stop()
+}
+
+// Changes that fail when their listeners are ready take no client from the listener that is in force: both
+// have the same socket.
+func TestFailedChangesTakeNoClients(t *testing.T) {
+	dir := shortDir(t)
+	address := freePort(t)
+	config := func(hosts string) string {
+		return "state-dir = \"run\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"http\"\npki = \"auto\"\naddress = %q\nallow-hosts = [%q]\n", address, hosts)
+	}
+	p := startIn(t, dir, config("a.example"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "fail"), []byte("after hooks=error"), 0o600))
+	ask := posting(t, address, tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), ""))
+	stop := underLoad(t, 3, ask)
+	writeConfig(t, dir, config("b.example"))
+	for range 300 {
+		require.Equal(t, wire.CodeError, p.give("config-reload", "").Code)
+		if t.Failed() {
+			break
+		}
+	}
+	stop()
+	p.stop()
+}
+
+// A listener at any port stays at the one that it has got.
+func TestAnyPortStays(t *testing.T) {
+	dir := shortDir(t)
+	config := "state-dir = \"run\"\n" + oneSocket + strings.Repeat("[[listen]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\npki = \"auto\"\n", 2)
+	p := startIn(t, dir, config)
+	urls := p.urls(3)
+	open := func() []string {
+		var status struct {
+			Sockets struct {
+				Open []string `json:"open"`
+			} `json:"sockets"`
+		}
+		require.NoError(t, p.give("status-get", "").Decode(&status))
+		return status.Sockets.Open
+	}
+	require.Equal(t, urls, open())
+	writeConfig(t, dir, config+"[limits]\nmax-rate = 5000\n")
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, urls, open())
+	reply := p.set(setLevel("warn"))
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	require.Equal(t, urls, open())
+	p.stop()
+}
+
+// A listener is the same one whichever way its path is written.
+func TestPathWrittenDifferently(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	session, err := client.Dial(t.Context(), &unix.Transport{Path: p.listening()})
+	require.NoError(t, err)
+	defer session.Close()
+	writeConfig(t, dir, strings.Replace(oneSocket, "control.sock", filepath.Join(dir, "control.sock"), 1))
+	reply := p.give("config-reload", "")
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	_, err = session.Do(t.Context(), wire.Request{Command: "whoami"})
+	require.NoError(t, err)
+	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	p.stop()
+}
+
+// Numbers come back from the channel as they went out: a hook that nobody has touched is neither refused nor
+// started again.
+func TestLargeNumbersSurviveTheChannel(t *testing.T) {
+	dir := shortDir(t)
+	writeHook(t, dir, "hook-a")
+	p := startIn(t, dir, oneSocket+"[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nparameters = { big = 9007199254740993, half = 0.5, deep = [{ id = 9223372036854775807 }] }\n")
+	pid := func() string {
+		arguments, _ := p.give("hook-list", "").Arguments.(wire.Value)
+		_, rest, _ := strings.Cut(string(arguments), `"pid":`)
+		pid, _, _ := strings.Cut(rest, ",")
+		require.NotEmpty(t, pid)
+		return pid
+	}
+	before, hash := pid(), p.hash()
+	reply := p.set(setLevel("warn"))
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	reply = p.give("config-set", `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}]}}`)
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	require.Equal(t, hash, p.hash())
+	require.Equal(t, before, pid())
+	require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
+	text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "9007199254740993")
+	require.Contains(t, string(text), "9223372036854775807")
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, hash, p.hash())
+	require.Equal(t, before, pid())
+	p.stop()
+}
+
+// A pipe where the file was keeps nobody waiting for somebody who writes into it.
+func TestPipeForAFile(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	state, path := p.state(), filepath.Join(dir, "config.toml")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	for _, command := range []string{"config-reload", "config-write"} {
+		reply := p.give(command, "")
+		require.Equal(t, wire.CodeError, reply.Code)
+		require.Contains(t, reply.Text, "is no regular file")
+	}
+	require.Equal(t, state, p.state())
+	p.stop()
+}
+
+// What config-write would make of the file must be what the daemon reads.
+func TestWriteOfWhatCannotBeRead(t *testing.T) {
+	dir := shortDir(t)
+	var text strings.Builder
+	text.WriteString("listen=[{transport=\"unix\",path=\"control.sock\"}]\nprincipal=[")
+	for uid := range 20000 {
+		fmt.Fprintf(&text, `{subject="uid:%d",role="monitor"},`, 100000+uid)
+	}
+	text.WriteString("]\n")
+	p := startIn(t, dir, text.String())
+	reply := p.give("config-write", "")
+	require.Equal(t, wire.CodeError, reply.Code, reply.Text)
+	require.Contains(t, reply.Text, "1048576 bytes")
+	still, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+	require.NoError(t, err)
+	require.Equal(t, text.String(), string(still))
+	require.NoFileExists(t, filepath.Join(dir, "config.toml.1"))
+	p.stop()
+}
+
+// A write that has failed leaves no backup of what is still there: another one would change with it.
+func TestFailedWriteLeavesNoBackup(t *testing.T) {
+	for _, step := range []string{"after backup", "write", "sync", "rename"} {
+		t.Run(step, func(t *testing.T) {
+			dir := shortDir(t)
+			p := startIn(t, dir, oneSocket)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "fail"), []byte(step+"=error"), 0o600))
+			require.Equal(t, wire.CodeError, p.give("config-write", "").Code)
+			require.NoError(t, os.Remove(filepath.Join(dir, "fail")))
+			require.Equal(t, []string{"config.toml"}, configFiles(t, dir))
+			require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
+			require.Equal(t, []string{"config.toml", "config.toml.1"}, configFiles(t, dir))
+			p.stop()
+		})
+	}
+}
+
+// configFiles are the configuration in a folder, its backups, and what is left of others.
+func configFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		if strings.Contains(entry.Name(), "config.toml") {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+// The socket's mode is the new one when the configuration is, and no sooner.
+func TestModeChangesWithTheRest(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	writeConfig(t, dir, oneSocket+"mode = \"0666\"\n")
+	fail := filepath.Join(dir, "fail")
+	path := p.listening()
+	mode := func() os.FileMode {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		return info.Mode().Perm()
+	}
+	require.NoError(t, os.WriteFile(fail, []byte("before swap=kill"), 0o600))
+	_, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-reload"})
+	require.Error(t, err)
+	p.wait()
+	require.EqualValues(t, 0o600, mode())
+	require.NoError(t, os.Remove(fail))
+
+	writeConfig(t, dir, oneSocket)
+	p = start(t, dir, nil, "-c", "config.toml")
+	p.listening()
+	writeConfig(t, dir, oneSocket+"mode = \"0666\"\n")
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.EqualValues(t, 0o666, mode())
+	p.stop()
+}
+
+// A first token that nobody is told of is not left lying about.
+func TestFailedChangeMintsNoToken(t *testing.T) {
+	dir := shortDir(t)
+	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket)
+	fail := filepath.Join(dir, "fail")
+	require.NoError(t, os.WriteFile(fail, []byte("after hooks=error"), 0o600))
+	writeConfig(t, dir, "state-dir = \"run\"\n"+oneSocket+"[auth]\ntokens-file = \"tokens\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n")
+	require.Equal(t, wire.CodeError, p.give("config-reload", "").Code)
+	require.NoFileExists(t, filepath.Join(dir, "run", "first.token"))
+	require.NoFileExists(t, filepath.Join(dir, "tokens"))
+	require.NotContains(t, p.out.String(), "metrics for Prometheus", "they were not to be had for long")
+	require.NoError(t, os.Remove(fail))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.FileExists(t, filepath.Join(dir, "run", "first.token"))
+	eventually(t, func() bool { return strings.Contains(p.out.String(), "a first token") }, "nobody is told")
+	require.Contains(t, p.out.String(), "metrics for Prometheus")
+	p.stop()
+}
