@@ -98,31 +98,6 @@ func TestFailedChangesTakeNoClients(t *testing.T) {
 	p.stop()
 }
 
-// A listener at any port stays at the one that it has got.
-func TestAnyPortStays(t *testing.T) {
-	dir := shortDir(t)
-	config := "state-dir = \"run\"\n" + oneSocket + strings.Repeat("[[listen]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\npki = \"auto\"\n", 2)
-	p := startIn(t, dir, config)
-	urls := p.urls(3)
-	open := func() []string {
-		var status struct {
-			Sockets struct {
-				Open []string `json:"open"`
-			} `json:"sockets"`
-		}
-		require.NoError(t, p.give("status-get", "").Decode(&status))
-		return status.Sockets.Open
-	}
-	require.Equal(t, urls, open())
-	writeConfig(t, dir, config+"[limits]\nmax-rate = 5000\n")
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-	require.Equal(t, urls, open())
-	reply := p.set(setLevel("warn"))
-	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
-	require.Equal(t, urls, open())
-	p.stop()
-}
-
 // A listener is the same one whichever way its path is written.
 func TestPathWrittenDifferently(t *testing.T) {
 	dir := shortDir(t)

@@ -66,8 +66,9 @@ const graceful = 10 * time.Second
 // prepareListeners opens the listeners that are new, finds those that stay as they are, and makes those
 // that change ready beside the old ones.
 func (c *change) prepareListeners(ctx context.Context) error {
+	open := c.openWays()
 	for i, l := range c.next.Listen {
-		w, err := c.wayOf(ctx, l)
+		w, err := c.wayOf(ctx, l, open[i])
 		if err != nil {
 			return fmt.Errorf("listen %d (%s): %w", i+1, l.Transport, err)
 		}
@@ -79,19 +80,36 @@ func (c *change) prepareListeners(ctx context.Context) error {
 	return nil
 }
 
-// wayOf returns the way that a [[listen]] describes: the one that is open there, or another.
-func (c *change) wayOf(ctx context.Context, l *Listen) (*way, error) {
-	made := l.made(c.next.Config)
-	i := slices.IndexFunc(c.before.ways, func(w *way) bool {
-		if l.anyPort() { // it may stay where it is, if it is as it was
-			return w.made == made && !slices.Contains(c.next.ways, w)
+// openWays returns, for each [[listen]], the way that is open in its place, or nil. Of those at any port,
+// whose places tell nothing, it is one that is as it was, so that it stays, and of several the one that
+// is at the same number in the list; or else one at the same address, so that what changes keeps its port.
+func (c *change) openWays() []*way {
+	open := make([]*way, len(c.next.Listen))
+	find := func(fits func(*Listen, *way) bool) {
+		for i, l := range c.next.Listen {
+			at := func(w *way) bool { return open[i] == nil && fits(l, w) && !slices.Contains(open, w) }
+			if i < len(c.before.ways) && at(c.before.ways[i]) {
+				open[i] = c.before.ways[i]
+			} else if n := slices.IndexFunc(c.before.ways, at); n >= 0 {
+				open[i] = c.before.ways[n]
+			}
 		}
-		return w.listen.place() == l.place()
+	}
+	find(func(l *Listen, w *way) bool { return w.listen.place() == l.place() })
+	find(func(l *Listen, w *way) bool { return l.anyPort() && w.made == l.made(c.next.Config) })
+	find(func(l *Listen, w *way) bool {
+		return l.anyPort() && l.Transport != "quic" && w.tcp != nil && w.listen.Address == l.Address
 	})
-	if i < 0 {
+	return open
+}
+
+// wayOf returns the way that a [[listen]] describes: old, which is open in its place, or another.
+func (c *change) wayOf(ctx context.Context, l *Listen, old *way) (*way, error) {
+	made := l.made(c.next.Config)
+	if old == nil {
 		return c.listen(ctx, l, made, nil)
 	}
-	switch old := c.before.ways[i]; {
+	switch {
 	case old.made == made:
 		c.changed = append(c.changed, func() { old.become(l, made) })
 		return old, nil
