@@ -53,7 +53,7 @@ func TestClumsySettings(t *testing.T) {
 		"wrong unit":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-frame":"16MB"}}}`, wire.CodeError, `"16MB" is no size such as`},
 		"if-hash a number": {both(`"if-hash":7`), wire.CodeError, "'if-hash' parameter expected to be a string."},
 		"if-hash null":     {both(`"if-hash":null`), wire.CodeError, "'if-hash' parameter expected to be a string."},
-		"if-hash empty":    {both(`"if-hash":""`), wire.CodeError, "'if-hash' parameter expected to be a hash, and not empty."},
+		"if-hash empty":    {both(`"if-hash":""`), wire.CodeError, "'if-hash' parameter is empty; give the hash that config-get returns, or leave it out"},
 		"if-hash old":      {both(`"if-hash":"` + strings.Repeat("0", 64) + `"`), wire.CodeConflict, "get it again"},
 		"force a string":   {both(`"force":"true"`), wire.CodeError, "'force' parameter expected to be a boolean."},
 		"a guessed secret": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"a","exec":["` + filepath.Join(dir, "hook-a") + `"],"secrets":{"one":"***","two":"guess"},"timeout":"30s","max-output":"1MiB"}]}}`, wire.CodeForbidden, "'hook' cannot be set over the channel"},

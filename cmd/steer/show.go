@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -24,6 +25,24 @@ func show(stdout io.Writer, reply wire.Reply, raw bool) error {
 	if arguments != nil {
 		text = fmt.Appendf(text[:len(text)-1], `,"arguments":%s}`, arguments)
 	}
+	return printJSON(stdout, text, raw)
+}
+
+// showArguments prints the arguments of a reply, if it has any, and nothing else: they can be given to the
+// next command. What they are if the command has failed is nothing to go on with.
+func showArguments(stdout, stderr io.Writer, reply wire.Reply, raw bool) error {
+	if code := reply.Code; code != wire.CodeSuccess && code != wire.CodeEmpty {
+		return show(stderr, reply, raw)
+	}
+	arguments, _ := reply.Arguments.(wire.Value)
+	if arguments == nil {
+		return nil
+	}
+	return printJSON(stdout, slices.Clone(arguments), raw)
+}
+
+// printJSON prints JSON that may be changed.
+func printJSON(stdout io.Writer, text []byte, raw bool) error {
 	value := jsontext.Value(text)
 	layout := []jsontext.Options{jsontext.PreserveRawStrings(false)}
 	if !raw {
@@ -32,7 +51,7 @@ func show(stdout io.Writer, reply wire.Reply, raw bool) error {
 	if err := value.Format(layout...); err != nil {
 		return err
 	}
-	_, err = io.WriteString(stdout, printable(string(value))+"\n")
+	_, err := io.WriteString(stdout, printable(string(value))+"\n")
 	return err
 }
 

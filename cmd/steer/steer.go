@@ -32,6 +32,7 @@ const examples = `  steer list-commands
   steer -s tls://ns1.example:7443 --pki run/pki status-get
   steer -s https://ns1.example:8443 --ca ca.pem --user ann status-get
   echo '{"name": "uptime"}' | steer statistic-get -
+  steer -a config-get > c.json; vi c.json; steer config-set @c.json
   steer -s unix:///run/kea/kea4.sock config-get`
 
 // options are the flags.
@@ -40,6 +41,7 @@ type options struct {
 	identity identity
 	timeout  time.Duration
 	raw      bool
+	only     bool
 	script   string
 }
 
@@ -71,6 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	o.identity.flags(flags)
 	flags.DurationVarP(&o.timeout, "timeout", "t", 0, "how long to wait for the reply, such as 5s (default: for ever)")
 	flags.BoolVarP(&o.raw, "raw", "r", false, "print the reply as it came, on one line")
+	flags.BoolVarP(&o.only, "arguments", "a", false, "print only what the command returns, as another may take it; a failure goes to standard error")
 	flags.StringVar(&o.script, "completion", "", "print a completion script for bash, zsh, fish or powershell")
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
@@ -115,7 +118,12 @@ func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, std
 	if err != nil {
 		return unreachable(ctx, err, where)
 	}
-	if err := show(stdout, reply, o.raw); err != nil {
+	if o.only {
+		err = showArguments(stdout, stderr, reply, o.raw)
+	} else {
+		err = show(stdout, reply, o.raw)
+	}
+	if err != nil {
 		return exitInternal, err
 	}
 	if err := reply.Err(); err != nil && !o.raw {

@@ -249,6 +249,15 @@ func TestOutput(t *testing.T) {
 		steer(t, "", "-s", socket, "echo", "a=[1, 2]"))
 	require.Equal(t, told{out: "{\"result\":0,\"arguments\":{\"a\":[1,2]}}\n"}, steer(t, "", "-r", "-s", socket, "echo", "a=[1, 2]"))
 
+	// What a command returns, alone, is what another may take; what has failed does not go on.
+	only := steer(t, "", "-a", "-s", socket, "echo", "a=[1, 2]")
+	require.Equal(t, told{out: "{\n  \"a\": [\n    1,\n    2\n  ]\n}\n"}, only)
+	require.Equal(t, only, steer(t, only.out, "-a", "-s", socket, "echo", "-"))
+	require.Equal(t, told{out: "{\"a\":[1,2]}\n"}, steer(t, only.out, "-ar", "-s", socket, "echo", "-"))
+	require.Equal(t, told{}, steer(t, "", "-a", "-s", socket, "echo"))
+	require.Equal(t, told{}, steer(t, "", "-a", "-s", socket, "fail", "result=0", "text=fine"))
+	require.Equal(t, told{err: "{\"result\":1,\"text\":\"bad\"}\n", status: 1}, steer(t, "", "-ar", "-s", socket, "fail", "result=1", "text=bad"))
+
 	// Several arguments at fault are listed, each on a line; raw output is for programs.
 	got := steer(t, "", "-s", socket, "fail", "text=7", "reslut=1")
 	require.Equal(t, 1, got.status)
