@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/schema"
 	"github.com/rudderpost/rudderpost/mgr/std"
 	"github.com/rudderpost/rudderpost/transport/pipe"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -32,7 +33,7 @@ func TestKea(t *testing.T) {
 	path := filepath.Join(shortDir(t), "kea.sock")
 	serve(t, keaDaemon(t), &unix.Transport{Path: path})
 	counts := map[string]map[string]int{}
-	for _, file := range []string{"a1.txt", "a2.txt", "a3.txt", "a4.txt", "a5.txt"} {
+	for _, file := range []string{"a1.txt", "a2.txt", "a3.txt", "a4.txt", "a5.txt", "a6.txt"} {
 		counts[file] = map[string]int{}
 		rows := keaRows(t, filepath.Join("testdata", "kea", file))
 		for _, row := range rows {
@@ -75,11 +76,38 @@ func keaDaemon(t *testing.T) *mgr.CommandMgr {
 				return map[string]string{"server-tag": ""}, nil
 			}, mgr.AnyArguments()),
 		},
-		std.Config("Dhcp4", func() any { return map[string]any{"authoritative": false} }),
+		std.Configuration("Dhcp4", &keaConfig{section: wire.Value(`{"authoritative":false}`)}),
 		std.LogLevel(new(slog.LevelVar)),
 		stats.Commands(),
 	)...))
 	return m
+}
+
+// keaConfig is a configuration that takes whatever it is set to.
+type keaConfig struct{ section wire.Value }
+
+var _ std.Configurable = (*keaConfig)(nil)
+
+func (*keaConfig) Schema() *schema.Schema                 { return nil }
+func (c *keaConfig) Shown() any                           { return c.section }
+func (c *keaConfig) Hash() (string, error)                { return std.HashConfig("Dhcp4", c.section) }
+func (*keaConfig) Test(context.Context, wire.Value) error { return nil }
+
+func (c *keaConfig) Set(ctx context.Context, section wire.Value, _ std.Change) (hash string, err error) {
+	err = mgr.OnLoop(ctx, func() error {
+		c.section = section
+		hash, err = c.Hash()
+		return err
+	})
+	return hash, err
+}
+
+func (c *keaConfig) Reload(ctx context.Context, how std.Change) (string, error) {
+	return c.Set(ctx, wire.Value(`{"authoritative":false}`), how)
+}
+
+func (*keaConfig) Write(_ context.Context, name string) (std.Written, error) {
+	return std.Written{Filename: name, Size: 1}, nil
 }
 
 // A keaRow is one exchange with Kea.
