@@ -128,6 +128,7 @@ func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, std
 	}
 	if err := reply.Err(); err != nil && !o.raw {
 		explain(stderr, err)
+		hintAtReply(stderr, arguments)
 	}
 	return exitStatus(reply.Code), nil
 }
@@ -158,5 +159,12 @@ func explain(stderr io.Writer, err error) {
 	}
 	for _, field := range bad.Fields {
 		fmt.Fprintf(stderr, "steer: %s: %s\n", printable(field.Pointer), printable(field.Text))
+	}
+}
+
+// hintAtReply helps whoever has given a failed command the whole of another one's reply.
+func hintAtReply(stderr io.Writer, arguments wire.Value) {
+	if r, err := wire.DecodeReply(arguments); err == nil && r.Arguments != nil {
+		fmt.Fprintln(stderr, "steer: what was given is a whole reply; steer -a prints of a reply what another command takes")
 	}
 }
