@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,8 +58,48 @@ var oneSetting = porcupine.Model{
 	Equal: func(a, b any) bool { return a == b },
 }
 
+// The model would notice a change that is lost, a reading that is stale or torn, and a conflict that is none.
+func TestOneSettingModel(t *testing.T) {
+	get := func(at int64, value int, hash string) porcupine.Operation {
+		return porcupine.Operation{Call: at, Return: at + 1, Input: setting{}, Output: settled{value: value, hash: hash}}
+	}
+	set := func(at int64, ifHash string, value int, out settled) porcupine.Operation {
+		return porcupine.Operation{Call: at, Return: at + 1, Input: setting{set: true, value: value, hash: ifHash}, Output: out}
+	}
+	two, tooLate := settled{hash: "two", done: true}, settled{}
+	for name, test := range map[string]struct {
+		behind []porcupine.Operation
+		want   bool
+	}{
+		"one after the other": {[]porcupine.Operation{set(2, "one", 2, two), get(4, 2, "two")}, true},
+		"too late":            {[]porcupine.Operation{set(2, "one", 2, two), set(4, "one", 3, tooLate)}, true},
+		"both at once":        {[]porcupine.Operation{set(2, "one", 3, tooLate), set(2, "one", 2, two)}, true},
+		"a lost change":       {[]porcupine.Operation{set(2, "one", 2, two), set(2, "one", 3, settled{hash: "three", done: true})}, false},
+		"a stale reading":     {[]porcupine.Operation{set(2, "one", 2, two), get(4, 1, "one")}, false},
+		"a torn reading":      {[]porcupine.Operation{set(2, "one", 2, two), get(4, 2, "one")}, false},
+		"a false conflict":    {[]porcupine.Operation{set(2, "one", 2, tooLate)}, false},
+	} {
+		require.Equal(t, test.want, porcupine.CheckOperations(oneSetting, append(test.behind, get(0, 1, "one"))), name)
+	}
+}
+
+// requireWhole requires that a file is one that config-write has written, to its end: two of them have nothing
+// different but the setting.
+func requireWhole(t *testing.T, path, like string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	whole := regexp.MustCompile(`max-queued = \d+\n`).ReplaceAllString(string(text), "max-queued = N\n")
+	require.Contains(t, whole, "max-queued = N\n")
+	if like != "" {
+		require.Equal(t, like, whole)
+	}
+	return whole
+}
+
 // Four admins on four transports change one setting a thousand times, each only if nobody else has since he
-// looked. What they see is as if they had taken turns, and no change is lost.
+// looked. What they see is as if they had taken turns, no change is lost, and whatever is written to the file
+// meanwhile is whole.
 func TestTwoAdmins(t *testing.T) {
 	const edits = 1000
 	dir := shortDir(t)
@@ -86,19 +127,23 @@ pki = "auto"
 	d.listening(t)
 	eventually(t, func() bool { return strings.Contains(d.out.String(), "wss://") }, "it does not listen everywhere")
 	pki := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
+	socket := &unix.Transport{Path: filepath.Join(dir, "run", "s")}
+	require.Equal(t, wire.CodeSuccess, give(t, socket, "config-write", "{}").Code)
+	like := requireWhole(t, path, "")
 	began := time.Now()
 	var mu sync.Mutex
 	var history []porcupine.Operation
 	changed := map[int]bool{}
 	var admins sync.WaitGroup
 	for i, dialer := range []transport.Dialer{
-		&unix.Transport{Path: filepath.Join(dir, "run", "s")}, &tcp.Transport{Address: "127.0.0.1:7760", Client: pki},
+		socket, &tcp.Transport{Address: "127.0.0.1:7760", Client: pki},
 		&http.Transport{Address: "127.0.0.1:7761", Client: pki}, &websocket.Transport{Address: "127.0.0.1:7762", Client: pki},
 	} {
+		do := onConn(t, dialer)
 		admins.Go(func() {
-			record := func(in setting, do func() settled) settled {
+			record := func(in setting, try func() settled) settled {
 				call := time.Since(began)
-				out := do()
+				out := try()
 				end := time.Since(began)
 				mu.Lock()
 				defer mu.Unlock()
@@ -108,7 +153,7 @@ pki = "auto"
 			for n := 0; n < edits/4; {
 				var section map[string]json.RawMessage
 				seen := record(setting{}, func() settled {
-					reply := give(t, dialer, "config-get", "{}")
+					reply := do("config-get", "{}")
 					var got struct {
 						Rudderpost map[string]json.RawMessage
 						Hash       string
@@ -126,7 +171,7 @@ pki = "auto"
 				text, err := json.Marshal(map[string]any{"Rudderpost": section, "if-hash": seen.hash})
 				require.NoError(t, err)
 				out := record(setting{set: true, value: value, hash: seen.hash}, func() settled {
-					reply := give(t, dialer, "config-set", string(text))
+					reply := do("config-set", string(text))
 					if reply.Code == wire.CodeConflict {
 						return settled{}
 					}
@@ -140,6 +185,10 @@ pki = "auto"
 					mu.Lock()
 					changed[value] = true
 					mu.Unlock()
+					if n%25 == 0 {
+						require.Equal(t, wire.CodeSuccess, do("config-write", "{}").Code)
+						requireWhole(t, path, like)
+					}
 				}
 			}
 		})
@@ -150,7 +199,7 @@ pki = "auto"
 	require.Equal(t, porcupine.Ok, verdict, "%d operations", len(history))
 	t.Logf("%d edits in %s, %d operations", edits, time.Since(began).Round(time.Millisecond), len(history))
 
-	reply := give(t, &unix.Transport{Path: filepath.Join(dir, "run", "s")}, "config-write", "{}")
+	reply := give(t, socket, "config-write", "{}")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -161,6 +210,25 @@ pki = "auto"
 	require.True(t, changed[value])
 	require.NoError(t, d.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, d.wait(t))
+}
+
+// onConn returns what gives commands on one conn, which is closed at the test's end. Over HTTP each command has
+// a conn of its own.
+func onConn(t *testing.T, dialer transport.Dialer) func(command, arguments string) wire.Reply {
+	t.Helper()
+	if _, web := dialer.(*http.Transport); web {
+		return func(command, arguments string) wire.Reply { return give(t, dialer, command, arguments) }
+	}
+	c, err := client.Dial(t.Context(), dialer)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return func(command, arguments string) wire.Reply {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		reply, err := c.Do(ctx, wire.Request{Command: command, Arguments: wire.Value(arguments)})
+		require.NoError(t, err)
+		return reply
+	}
 }
 
 func give(t *testing.T, dialer transport.Dialer, command, arguments string) wire.Reply {
