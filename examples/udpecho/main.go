@@ -2,6 +2,7 @@
 // They read the marks while a command may change them, and there is no lock: settings-set is critical,
 // so that the workers stand still for the moment in which it runs.
 //
+//	go run ./examples/udpecho
 //	steer -s unix:udpecho.sock settings-set open='<' close='>'
 //	echo hello | nc -u -w 1 127.0.0.1 7007
 //	steer -s unix:udpecho.sock stats-get
