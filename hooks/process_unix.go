@@ -56,7 +56,7 @@ func startProcess(cfg *Config, stderr func(line string)) (process, error) {
 	if err != nil {
 		_ = p.Close()
 		_ = p.stderr.Close()
-		return nil, err
+		return nil, hinted(cfg.Exec[0], err)
 	}
 	go p.hear(stderr)
 	return p, nil

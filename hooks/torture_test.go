@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -133,6 +134,18 @@ func TestLoadErrors(t *testing.T) {
 	require.ErrorContains(t, d.load(cfg), "hook 'bad': stat /no/such/program: no such file or directory")
 	cfg.Exec[0] = "/"
 	require.ErrorContains(t, d.load(cfg), "hook 'bad': fork/exec /: permission denied")
+	for want, script := range map[string]struct {
+		text string
+		mode os.FileMode
+	}{
+		"permission denied; it is not executable (chmod +x)":                                {"#!/bin/sh\n", 0o644},
+		"no such file or directory; the interpreter that its first line names is not there": {"#!/bin/sh\r\n", 0o755},
+		"exec format error; a script's first line names its interpreter":                    {"echo hello\n", 0o755},
+	} {
+		cfg.Exec[0] = filepath.Join(t.TempDir(), "script")
+		require.NoError(t, os.WriteFile(cfg.Exec[0], []byte(script.text), script.mode))
+		require.ErrorContains(t, d.load(cfg), "hook 'bad': fork/exec "+cfg.Exec[0]+": "+want)
+	}
 	cfg = process(t, "bad", "echo")
 	cfg.Dir = "/no/such/folder"
 	require.ErrorContains(t, d.load(cfg), "hook 'bad': dir: stat /no/such/folder: no such file or directory")
