@@ -16,6 +16,27 @@ type life struct {
 	hangups chan os.Signal
 	all     sync.WaitGroup
 	end     context.CancelFunc
+
+	mu       sync.Mutex
+	stopping bool // systemd has been told
+}
+
+// tell tells systemd how the daemon is, unless it has heard the last of that: a daemon that is stopping is
+// not ready any more, whatever SIGHUP asks for meanwhile.
+func (l *life) tell(how func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stopping {
+		how()
+	}
+}
+
+// stop tells systemd that the daemon has begun to end.
+func (l *life) stop() {
+	l.tell(func() {
+		l.stopping = true
+		notify.Stopping()
+	})
 }
 
 // hearHangups makes SIGHUP wait for begin, instead of ending the process.
@@ -41,8 +62,8 @@ func (d *daemon) begin(ctx context.Context, config *Config) error {
 	d.life.all.Go(func() { d.followHangups(life) })
 	d.life.all.Go(func() { notify.Watchdog(life, d.manager.Post) })
 	d.life.all.Go(func() { d.metrics.lag.measure(life, d.manager.Post) })
-	notify.Ready()
-	context.AfterFunc(ctx, notify.Stopping)
+	d.life.tell(notify.Ready)
+	context.AfterFunc(ctx, d.life.stop)
 	return nil
 }
 
@@ -69,8 +90,8 @@ func (d *daemon) followHangups(ctx context.Context) {
 }
 
 func (d *daemon) hangup(ctx context.Context) {
-	notify.Reloading()
-	defer notify.Ready()
+	d.life.tell(notify.Reloading)
+	defer d.life.tell(notify.Ready)
 	d.reopenLog()
 	if record := d.record.Load(); record != nil {
 		if err := record.Reopen(); err != nil {

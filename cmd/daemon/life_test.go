@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -82,6 +83,8 @@ func TestServiceManagerIsTold(t *testing.T) {
 	eventually(t, func() bool { return systemd.count("STOPPING=1") == 1 }, "it does not say that it ends")
 	fed := systemd.count("WATCHDOG=1")
 	eventually(t, func() bool { return systemd.count("WATCHDOG=1") > fed }, "the dog is not fed in the drain")
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP)) // and it is not ready again after that
+	eventually(t, func() bool { return strings.Contains(p.out.String()+p.err.String(), "SIGHUP: ") }, "it has not heard SIGHUP")
 	require.NoError(t, conn.Close())
 	require.Zero(t, p.wait())
 	require.Equal(t, []string{"READY=1", "STOPPING=1"}, systemd.states())
