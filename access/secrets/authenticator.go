@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -18,9 +19,12 @@ import (
 // to slow down. An unknown user costs a hash as a known one does. A password that
 // was right is not hashed again for a minute, unless the user's line has changed.
 //
+// A token costs one SHA-256, and waits for nobody. One that is right is let in whatever its place has
+// done, if it has as many random bytes as those that Mint makes: nobody guesses that.
+//
 // A place, which is an IPv4 address, an IPv6 network of 64 bits, or all that have neither together,
-// may be wrong five times within a minute. Then its claims are refused unseen, for one second, after
-// the next wrong one for two, and so on up to a minute; when it has not been wrong for a minute after
+// may be wrong five times within a minute. Then its other claims are refused, right or wrong, for one
+// second, after the next wrong one for two, and so on up to a minute; when it has not been wrong for a minute after
 // that, all is forgotten. What is right does not shorten this, or whoever shares the place with an
 // honest user, or has a user of their own, could guess on. A token that was right but has expired is
 // no guess, and refused like one that is wrong.
@@ -53,29 +57,35 @@ func (a *Authenticator) Authenticate(ctx context.Context, claim transport.Claim)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	s, err := a.sources.enter(ctx, origin(claim.From))
-	if err != nil {
-		return nil, err
-	}
-	cred, err := a.verify(ctx, claim)
-	a.sources.leave(s, errors.Is(err, transport.ErrWrongCredentials))
-	if errors.Is(err, errExpired) {
-		err = transport.ErrWrongCredentials
-	}
+	place := origin(claim.From)
+	cred, err := a.verify(ctx, place, claim)
 	if err != nil {
 		return nil, err
 	}
 	return []transport.Credential{cred}, nil
 }
 
-func (a *Authenticator) verify(ctx context.Context, claim transport.Claim) (transport.Credential, error) {
+func (a *Authenticator) verify(ctx context.Context, place netip.Addr, claim transport.Claim) (transport.Credential, error) {
 	switch {
 	case claim.Token != "" && claim.User == "" && a.Tokens != nil:
-		return a.Tokens.verify(claim.Token)
+		return a.verifyToken(place, claim.Token)
 	case claim.Token == "" && claim.User != "" && a.Users != nil:
-		return a.verifyPassword(ctx, claim.User, claim.Password)
+		return a.verifyPassword(ctx, place, claim.User, claim.Password)
 	}
-	return nil, transport.ErrWrongCredentials
+	return nil, a.sources.judge(place, transport.ErrWrongCredentials)
+}
+
+// verifyToken costs next to nothing, so that nobody waits for it. A place that must wait learns
+// nothing of a token, unless it is one that cannot be guessed, and right.
+func (a *Authenticator) verifyToken(place netip.Addr, token string) (transport.Credential, error) {
+	cred, err := a.Tokens.verify(token)
+	if err == nil && isLong(token) {
+		return cred, nil
+	}
+	if err := a.sources.judge(place, err); err != nil {
+		return nil, err
+	}
+	return cred, nil
 }
 
 // verify looks a token up.
@@ -101,7 +111,17 @@ func (t *Tokens) verify(token string) (transport.Credential, error) {
 var noToken tokenRecord
 
 // verifyPassword does the same for a user who exists and for one who does not.
-func (a *Authenticator) verifyPassword(ctx context.Context, name, password string) (transport.Credential, error) {
+func (a *Authenticator) verifyPassword(ctx context.Context, place netip.Addr, name, password string) (transport.Credential, error) {
+	from, err := a.sources.enter(ctx, place)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := a.hashed(ctx, name, password)
+	a.sources.leave(from, errors.Is(err, transport.ErrWrongCredentials))
+	return cred, err
+}
+
+func (a *Authenticator) hashed(ctx context.Context, name, password string) (transport.Credential, error) {
 	if len(password) > MaxPassword || len(name) > MaxPassword || !utf8.ValidString(password) {
 		return nil, transport.ErrWrongCredentials // nobody's, whoever it is
 	}

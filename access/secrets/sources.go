@@ -3,6 +3,7 @@ package secrets
 import (
 	"container/list"
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -122,6 +123,25 @@ func (s *sources) leave(from *source, wrong bool) {
 		from.decided = nil
 	}
 	s.settle(from)
+}
+
+// judge takes a verdict that nobody had to wait for, and returns what the place may know of it: nothing,
+// while it must wait.
+func (s *sources) judge(addr netip.Addr, verdict error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from, now := s.find(addr), time.Now()
+	defer s.settle(from)
+	from.forget(now)
+	switch {
+	case now.Before(from.until):
+		return &transport.SlowDownError{After: from.until.Sub(now)}
+	case errors.Is(verdict, errExpired): // and so no guess
+		return transport.ErrWrongCredentials
+	case verdict != nil:
+		from.fail(now)
+	}
+	return verdict
 }
 
 // find returns the source that is a place, which is now the one that was last heard of.

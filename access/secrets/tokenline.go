@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -83,4 +84,11 @@ func idOf(token string) (id string, ok bool) {
 	}
 	id, _, ok = strings.Cut(rest, "_")
 	return id, ok
+}
+
+// isLong reports whether a token has as many random bytes as one that was minted. A line that was
+// written by hand may be of one that can be guessed.
+func isLong(token string) bool {
+	_, random, _ := strings.Cut(strings.TrimPrefix(token, tokenPrefix), "_")
+	return len(random) >= base64.RawURLEncoding.EncodedLen(tokenBytes)
 }

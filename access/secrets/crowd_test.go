@@ -1,0 +1,141 @@
+package secrets_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/transport"
+
+	"github.com/stretchr/testify/require"
+)
+
+// crowd is how many come from one address at a time, by way of a proxy.
+const crowd = 256
+
+// A right token was told to slow down when more of them came from one address at a time than may be wrong.
+func TestRightTokensFromOneAddressAreNotSlowedDown(t *testing.T) {
+	d := newDesk(t)
+	var all sync.WaitGroup
+	errs := make(chan error, crowd)
+	for range crowd {
+		all.Go(func() {
+			for range 50 {
+				if err := d.show("192.0.2.1", d.token); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+	sources, _ := d.Remembered()
+	require.Zero(t, sources, "who is right leaves nothing behind")
+}
+
+// The same, while others guess there: those who have the token wait for nobody.
+func TestRightTokensDoNotQueueWithGuessers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		start := time.Now()
+		var guessers, all sync.WaitGroup
+		for range crowd {
+			guessers.Go(func() { require.Error(t, d.login("192.0.2.1", "ann", "wrong")) })
+		}
+		synctest.Wait() // some at their hashes, some in the queue
+		for range crowd {
+			all.Go(func() { require.NoError(t, d.show("192.0.2.1", d.token)) })
+		}
+		all.Wait()
+		require.Zero(t, time.Since(start))
+		guessers.Wait()
+		slowed(t, d.login("192.0.2.1", "ann", "wrong"))
+		require.NoError(t, d.show("192.0.2.1", d.token), "nor is the pause theirs")
+	})
+}
+
+// What passes a pause is what cannot be guessed: the line of a token that somebody has thought of, or of
+// one that has expired, tells a guesser nothing.
+func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "tokens")
+		sum := func(token string) string { h := sha256.Sum256([]byte(token)); return hex.EncodeToString(h[:]) }
+		random := strings.Repeat("Az-_0", 9)[:43]
+		write(t, path, "long monitor never "+sum("rpt_long_"+random)+
+			"\nshort monitor never "+sum("rpt_short_"+random[1:])+
+			"\nbare monitor never "+sum("rpt_bare")+
+			"\nold monitor 1999-01-01T00:00:00Z "+sum("rpt_old_"+random)+"\n")
+		a := &secrets.Authenticator{Tokens: openTokens(t, path)}
+		show := func(token string) error {
+			_, err := a.Authenticate(t.Context(), transport.Claim{Token: token, From: from("192.0.2.1")})
+			return err
+		}
+		for _, test := range []struct {
+			token        string
+			right, hides bool
+		}{
+			{"rpt_long_" + random, true, false},
+			{"rpt_long_" + random + "x", false, true},
+			{"rpt_short_" + random[1:], true, true},
+			{"rpt_bare", true, true},
+			{"rpt_old_" + random, false, true},
+			{"rpt_nobody_" + random, false, true},
+		} {
+			if err := show(test.token); test.right {
+				require.NoError(t, err, test.token)
+			} else {
+				require.Equal(t, transport.ErrWrongCredentials, err, test.token)
+			}
+			for show("rpt_long_x") == transport.ErrWrongCredentials {
+			}
+			if err := show(test.token); test.hides {
+				slowed(t, err)
+			} else {
+				require.NoError(t, err, test.token)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+// A flood of wrong tokens is counted as one of wrong passwords is, costs no hash, and leaves one source.
+func TestAFloodOfWrongTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, _ := secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		made.Store(0)
+		start := time.Now()
+		var wrong, slow atomic.Int64
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				err := d.show("192.0.2.1", "rpt_ci_wrong")
+				if errors.Is(err, transport.ErrWrongCredentials) {
+					wrong.Add(1)
+				} else {
+					require.Equal(t, time.Second, slowed(t, err))
+					slow.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		require.Equal(t, []int64{5, 995, 0}, []int64{wrong.Load(), slow.Load(), made.Load()})
+		require.Zero(t, time.Since(start))
+		sources, _ := d.Remembered()
+		require.Equal(t, 1, sources)
+		require.Equal(t, time.Second, slowed(t, d.login("192.0.2.1", "ann", "correct horse")), "one pause for all that can be guessed")
+	})
+}
