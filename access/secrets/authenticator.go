@@ -16,18 +16,21 @@ import (
 // An Authenticator verifies passwords and tokens. It is a transport.Authenticator.
 //
 // Passwords are hashed one at a time, in 19 MiB, and at most 32 claims wait for that; any more are told
-// to slow down. An unknown user costs a hash as a known one does. A password that
-// was right is not hashed again for a minute, unless the user's line has changed.
+// to slow down. An unknown user costs a hash as a known one does. A password that was right is not
+// hashed again for a minute, unless the user's line has changed.
 //
 // A token costs one SHA-256, and waits for nobody. One that is right is let in whatever its place has
 // done, if it has as many random bytes as those that Mint makes: nobody guesses that.
 //
 // A place, which is an IPv4 address, an IPv6 network of 64 bits, or all that have neither together,
 // may be wrong five times within a minute. Then its other claims are refused, right or wrong, for one
-// second, after the next wrong one for two, and so on up to a minute; when it has not been wrong for a minute after
-// that, all is forgotten. What is right does not shorten this, or whoever shares the place with an
-// honest user, or has a user of their own, could guess on. A token that was right but has expired is
-// no guess, and refused like one that is wrong.
+// second, after the next wrong one for two, and so on up to a minute; when it has not been wrong for a
+// minute after that, all is forgotten. What is right does not shorten this, or whoever shares the place
+// with an honest user, or has a user of their own, could guess on. A token that was right but has
+// expired is no guess, and refused like one that is wrong.
+//
+// No more passwords from a place are in doubt at a time than may be wrong. 256 claims wait for that,
+// and any more are told to slow down.
 //
 // The zero value refuses everything. Set the fields before the first claim, and do not copy it then.
 type Authenticator struct {
@@ -110,38 +113,51 @@ func (t *Tokens) verify(token string) (transport.Credential, error) {
 // noToken is what an unknown token is compared with.
 var noToken tokenRecord
 
-// verifyPassword does the same for a user who exists and for one who does not.
+// verifyPassword does the same for a user who exists and for one who does not. What was right a moment
+// ago passes at first sight, but no sooner than another claim would be looked at: passwords can be guessed.
 func (a *Authenticator) verifyPassword(ctx context.Context, place netip.Addr, name, password string) (transport.Credential, error) {
-	from, err := a.sources.enter(ctx, place)
+	if len(password) > MaxPassword || len(name) > MaxPassword || !utf8.ValidString(password) {
+		return nil, a.sources.judge(place, transport.ErrWrongCredentials) // nobody's, whoever it is
+	}
+	l := login{name: name, password: password}
+	l.user, l.known = a.lookUp(name)
+	l.mac = a.recent.mac(l.user, password)
+	from, err := a.sources.enter(ctx, place, func() bool { return a.recent.has(name, l.mac) })
 	if err != nil {
 		return nil, err
 	}
-	cred, err := a.hashed(ctx, name, password)
-	a.sources.leave(from, errors.Is(err, transport.ErrWrongCredentials))
-	return cred, err
-}
-
-func (a *Authenticator) hashed(ctx context.Context, name, password string) (transport.Credential, error) {
-	if len(password) > MaxPassword || len(name) > MaxPassword || !utf8.ValidString(password) {
-		return nil, transport.ErrWrongCredentials // nobody's, whoever it is
+	if from != nil {
+		err = a.hash(ctx, l)
+		a.sources.leave(from, errors.Is(err, transport.ErrWrongCredentials))
 	}
-	u, known := a.lookUp(name)
-	mac := a.recent.mac(u, password)
-	right := a.recent.has(name, mac)
-	if !right {
-		if err := a.gate.enter(ctx); err != nil {
-			return nil, err
-		}
-		defer a.gate.leave()
-		right = a.recent.has(name, mac) || u.cost.matches(password) // another claim may have been quicker
+	if err != nil {
+		return nil, err
 	}
-	if !right || !known {
-		return nil, transport.ErrWrongCredentials
-	}
-	a.recent.add(name, mac)
-	proven := u.user
+	proven := l.user.user
 	proven.file = a.Users
 	return proven, nil
+}
+
+// A login is a claim to be a user.
+type login struct {
+	name, password string
+	user           *userRecord // whose hash is made
+	known          bool        // that is the one of the name
+	mac            [sha256.Size]byte
+}
+
+// hash waits for its turn, and compares the password with the user's hash.
+func (a *Authenticator) hash(ctx context.Context, l login) error {
+	if err := a.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer a.gate.leave()
+	right := a.recent.has(l.name, l.mac) || l.user.cost.matches(l.password) // another claim may have been quicker
+	if !right || !l.known {
+		return transport.ErrWrongCredentials
+	}
+	a.recent.add(l.name, l.mac)
+	return nil
 }
 
 // lookUp returns a user, or, for an unknown one, somebody whose password costs as much: the first of

@@ -67,6 +67,72 @@ func TestRightTokensDoNotQueueWithGuessers(t *testing.T) {
 	})
 }
 
+// The same with a password: when its minute was over, all but a few were told to slow down, until one of
+// them had made a hash.
+func TestARightPasswordFromOneAddressIsNotSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, _ := secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		made.Store(0)
+		for i := range 3 {
+			start := time.Now()
+			var all sync.WaitGroup
+			for range crowd {
+				all.Go(func() { require.NoError(t, d.login("192.0.2.1", "ann", "correct horse")) })
+			}
+			all.Wait()
+			require.Equal(t, 50*time.Millisecond, time.Since(start))
+			require.Equal(t, int64(1+i), made.Load())
+			sources, _ := d.Remembered()
+			require.Zero(t, sources)
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// Those who are remembered take no place from those who are not.
+func TestRememberedPasswordsPassThoseThatAreHashed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+		start := time.Now()
+		var guesses, all sync.WaitGroup
+		for range 4 {
+			guesses.Go(func() { require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "bob", "wrong")) })
+		}
+		synctest.Wait()
+		for range crowd {
+			all.Go(func() { require.NoError(t, d.login("192.0.2.1", "ann", "correct horse")) })
+		}
+		all.Wait()
+		require.Zero(t, time.Since(start), "one more may be wrong, so it may be looked at")
+		guesses.Wait()
+	})
+}
+
+// A password that is remembered passes when another would be looked at, and not before: who guesses it, when it was
+// right a moment ago, learns no more than at other times.
+func TestARememberedPasswordIsNoOracle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() { require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.2", "ann", "wrong")) })
+		}
+		synctest.Wait()
+		for range crowd / 2 {
+			all.Go(func() { slowed(t, d.login("192.0.2.2", "ann", "wrong")) })
+			all.Go(func() { slowed(t, d.login("192.0.2.2", "ann", "correct horse")) })
+		}
+		all.Wait()
+		slowed(t, d.login("192.0.2.2", "ann", "correct horse"))
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+	})
+}
+
 // What passes a pause is what cannot be guessed: the line of a token that somebody has thought of, or of
 // one that has expired, tells a guesser nothing.
 func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
@@ -99,7 +165,8 @@ func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
 			} else {
 				require.Equal(t, transport.ErrWrongCredentials, err, test.token)
 			}
-			for show("rpt_long_x") == transport.ErrWrongCredentials {
+			for range 5 {
+				_ = show("rpt_long_x")
 			}
 			if err := show(test.token); test.hides {
 				slowed(t, err)

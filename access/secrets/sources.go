@@ -18,7 +18,7 @@ const (
 	failuresIn  = time.Minute // also how long it must be good to be forgotten
 	firstPause  = time.Second // then twice as long each time
 	longest     = time.Minute
-	maxQueued   = 16 // claims that wait for the verdict on others from there
+	maxQueued   = 256 // claims that wait for the verdict on others from there: as many as a proxy may have
 
 	maxSources = 4096
 )
@@ -66,11 +66,13 @@ type source struct {
 }
 
 // enter waits until a claim from a place may be looked at: never more of them at a time than may be
-// wrong. Who enters must leave.
-func (s *sources) enter(ctx context.Context, addr netip.Addr) (*source, error) {
+// wrong. Who enters must leave. A claim that is then seen to be right, with the lock, needs not enter;
+// for that one, enter returns nil.
+func (s *sources) enter(ctx context.Context, addr netip.Addr, isRight func() bool) (*source, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.find(addr)
+	defer s.settle(from)
 	for {
 		now := time.Now()
 		from.forget(now)
@@ -78,13 +80,15 @@ func (s *sources) enter(ctx context.Context, addr netip.Addr) (*source, error) {
 		case now.Before(from.until):
 			return nil, &transport.SlowDownError{After: from.until.Sub(now)}
 		case from.deciding < from.room():
+			if isRight() {
+				return nil, nil
+			}
 			from.deciding++
 			return from, nil
 		case from.queued >= maxQueued:
 			return nil, &transport.SlowDownError{After: firstPause}
 		}
 		if err := s.wait(ctx, from); err != nil {
-			s.settle(from)
 			return nil, err
 		}
 	}
