@@ -17,7 +17,7 @@ import (
 //
 // Passwords are hashed one at a time, in 19 MiB, and at most 32 claims wait for that; any more are told
 // to slow down. An unknown user costs a hash as a known one does. A password that was right is not
-// hashed again for a minute, unless the user's line has changed.
+// hashed again for a minute, unless the user's line has changed, or others were tried too often.
 //
 // A token costs one SHA-256, and waits for nobody. One that is right is let in whatever its place has
 // done, if it has as many random bytes as those that Mint makes: nobody guesses that.

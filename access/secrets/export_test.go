@@ -16,6 +16,7 @@ const (
 	MaxSources = maxSources
 	MaxWaiting = maxWaiting
 	MaxRecent  = maxRecent
+	MaxMisses  = maxMisses
 )
 
 // FakeHashes makes a hash take that long and cost nothing, until the test ends. It returns how many

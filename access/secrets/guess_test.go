@@ -189,6 +189,34 @@ func TestManyPlacesAtOnce(t *testing.T) {
 	})
 }
 
+// A guess that was turned away at the full gate, or has left, was not counted; but a right one passed there,
+// while it was remembered. So one could guess on, as fast as one liked, at users who are there.
+func TestAFullGateIsNoOracle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newDesk(t)
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+		var all sync.WaitGroup
+		for i := range 1 + secrets.MaxWaiting {
+			all.Go(func() {
+				require.Equal(t, transport.ErrWrongCredentials, d.login(fmt.Sprintf("10.0.0.%d", i), "bob", "wrong"))
+			})
+		}
+		synctest.Wait()
+		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "who is remembered is not in need of the gate")
+		for range secrets.MaxMisses - 1 {
+			slowed(t, d.login("192.0.2.2", "ann", "wrong"))
+		}
+		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "a few change nothing")
+		slowed(t, d.login("192.0.2.2", "ann", "wrong"))
+		slowed(t, d.login("192.0.2.2", "ann", "correct horse"))
+		slowed(t, d.login("192.0.2.1", "ann", "correct horse"))
+		all.Wait()
+		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "by its hash")
+		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
+	})
+}
+
 func TestWhoWaitsMayLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)

@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// How long a password that was right need not be hashed again, and for how many users at most.
+// How long a password that was right need not be hashed again, for how many users at most, and until
+// how many others were compared with it.
 const (
 	recentFor = time.Minute
 	maxRecent = 1024
+	maxMisses = 16
 )
 
 // recent knows which passwords were right a moment ago, so that a client that sends one with every
@@ -20,6 +22,9 @@ const (
 // outside this process: of each it keeps a MAC under a key that was made at random. The hash that the
 // password was compared with is part of what the MAC is of, so another password, or the user's
 // removal, leaves nothing behind that could match.
+//
+// To ask costs no hash, and not every answer is counted as a failure: a claim may be turned away, or
+// leave, before its hash is made. So what is asked for wrongly too often is forgotten.
 type recent struct {
 	key [sha256.Size]byte
 
@@ -28,8 +33,9 @@ type recent struct {
 }
 
 type proven struct {
-	mac   [sha256.Size]byte
-	until time.Time
+	mac    [sha256.Size]byte
+	until  time.Time
+	misses int
 }
 
 func newRecent() *recent {
@@ -52,8 +58,16 @@ func (r *recent) mac(u *userRecord, password string) (mac [sha256.Size]byte) {
 func (r *recent) has(name string, mac [sha256.Size]byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.byName[name]
-	return subtle.ConstantTimeCompare(p.mac[:], mac[:]) == 1 && time.Now().Before(p.until)
+	p, known := r.byName[name]
+	if subtle.ConstantTimeCompare(p.mac[:], mac[:]) == 1 {
+		return time.Now().Before(p.until)
+	}
+	if p.misses++; p.misses >= maxMisses {
+		delete(r.byName, name)
+	} else if known {
+		r.byName[name] = p
+	}
+	return false
 }
 
 // add remembers that it was right.
@@ -64,7 +78,7 @@ func (r *recent) add(name string, mac [sha256.Size]byte) {
 	if _, known := r.byName[name]; !known && len(r.byName) >= maxRecent {
 		r.makeRoom(now)
 	}
-	r.byName[name] = proven{mac, now.Add(recentFor)}
+	r.byName[name] = proven{mac: mac, until: now.Add(recentFor)}
 }
 
 // makeRoom forgets all that have had their time, or else any one.
