@@ -50,9 +50,10 @@ var ErrWrongCredentials = errors.New("unknown or wrong credentials")
 // ErrNoCredentials refuses a client that has proven nothing and claims nothing.
 var ErrNoCredentials = errors.New("no credentials")
 
-// SlowDownError refuses a claim unseen, since too many from the same place were wrong.
+// SlowDownError refuses a claim, right or wrong, since too many from the same place were wrong, or are
+// waiting.
 type SlowDownError struct {
-	After time.Duration // when another claim will be looked at
+	After time.Duration // when another claim may be looked at
 }
 
 // Error says how long to wait.

@@ -16,7 +16,7 @@
 //	408  nothing came for Idle
 //	413  the body is longer than MaxFrame
 //	415  the body is not application/json in UTF-8, or is compressed
-//	429  too many wrong credentials; Retry-After says when to try again
+//	429  too many wrong credentials, or too many to verify; Retry-After says when to try again
 //	500  the command gave no reply
 //	503  the daemon takes no more commands
 //
