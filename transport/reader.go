@@ -34,15 +34,13 @@ var sips = sync.Pool{New: func() any { return new(sip) }}
 // minRead is the least room that a read is given.
 const minRead = 4 << 10
 
-func (r *reader) init(b ByteStream) {
+func (r *reader) init(b ByteStream, raw syscall.RawConn) {
 	r.stream = b
 	if w, ok := b.(interface{ Wait() }); ok {
 		r.wait = w.Wait
 	}
-	if sc, ok := b.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil && canReadRaw {
-			r.raw, r.try = raw, r.tryRead
-		}
+	if raw != nil {
+		r.raw, r.try = raw, r.tryRead
 	}
 }
 

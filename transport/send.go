@@ -55,7 +55,7 @@ func (s *Stream) write(frames [][]byte, total int) (int64, error) {
 			lines = append(lines, frame...)
 			lines = append(lines, '\n')
 		}
-		n, err := s.bytes.Write(lines)
+		n, err := s.out.Write(lines)
 		*buf = lines
 		sendBuffers.Put(buf)
 		return int64(n), err

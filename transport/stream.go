@@ -7,13 +7,14 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
 // Read and Write may overlap; Close unblocks both, and afterwards any error will do. One that has
-// SyscallConn is read through it where that is possible, so that waiting needs no buffer; a type that
-// embeds such a stream and has a Read of its own must hide it. One that has Wait() is read after that
+// SyscallConn is read and written through it where that is possible, so that waiting needs no buffer, and what
+// does not wait costs less; a type that embeds such a stream and has a Read or a Write of its own must hide it. One that has Wait() is read after that
 // has returned, to the same end: it returns when Read would not wait.
 type ByteStream interface {
 	io.ReadWriteCloser
@@ -71,6 +72,7 @@ type Stream struct {
 	readEnd  ender
 
 	// What only Send touches.
+	out      writer
 	writeEnd ender
 }
 
@@ -87,10 +89,25 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 	}
 	s := &Stream{bytes: b, cfg: cfg}
 	s.ctx, s.gone = context.WithCancelCause(context.Background())
-	s.in.init(b)
+	raw := rawConn(b)
+	s.in.init(b, raw)
+	s.out.init(b, raw)
 	s.readEnd.set = b.SetReadDeadline
 	s.writeEnd.set = b.SetWriteDeadline
 	return s
+}
+
+// rawConn returns the descriptor of a stream, or nil where there is none that can be used as it is.
+func rawConn(b ByteStream) syscall.RawConn {
+	sc, ok := b.(syscall.Conn)
+	if !ok || !canRaw {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 // Context implements Conn.

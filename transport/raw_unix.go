@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-const canReadRaw = true
+const canRaw = true
 
 // readRaw reads from a descriptor that does not block. The end of the stream is io.EOF.
 func readRaw(fd uintptr, p []byte) (int, error) {
 	for {
-		n, err := syscall.Read(int(fd), p)
+		n, err := sysRead(fd, p)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -20,6 +20,20 @@ func readRaw(fd uintptr, p []byte) (int, error) {
 			return 0, err
 		case n == 0:
 			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// writeRaw writes to a descriptor that does not block as much as it takes, at least one byte.
+func writeRaw(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := sysWrite(fd, p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
 		}
 		return n, nil
 	}

@@ -1,9 +1,0 @@
-//go:build !unix
-
-package transport
-
-import "errors"
-
-const canReadRaw = false
-
-func readRaw(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }

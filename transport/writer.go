@@ -1,0 +1,52 @@
+package transport
+
+import "syscall"
+
+// A writer writes to a byte stream, where it can without telling the runtime that it may block: it asks
+// the descriptor, and waits only when that takes no more.
+type writer struct {
+	stream ByteStream
+	raw    syscall.RawConn // set where the stream can be written without waiting
+	try    func(fd uintptr) bool
+	left   []byte // what try has not written
+	err    error  // what try found
+}
+
+func (w *writer) init(b ByteStream, raw syscall.RawConn) {
+	w.stream, w.raw = b, raw
+	if raw != nil {
+		w.try = w.tryWrite
+	}
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.raw == nil {
+		return w.stream.Write(p)
+	}
+	w.left, w.err = p, nil
+	err := w.raw.Write(w.try)
+	if err == nil {
+		err = w.err
+	}
+	n := len(p) - len(w.left)
+	w.left = nil
+	return n, err
+}
+
+// tryWrite writes what the descriptor takes.
+func (w *writer) tryWrite(fd uintptr) (done bool) {
+	for len(w.left) > 0 {
+		n, err := writeRaw(fd, w.left)
+		if err != nil {
+			w.err = err
+			if err == syscall.EAGAIN { //nolint:errorlint // writeRaw wraps nothing, and this is the hot path
+				w.err = nil
+				return false
+			}
+			return true
+		}
+		w.left = w.left[n:]
+	}
+	return true
+}
