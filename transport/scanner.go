@@ -47,12 +47,12 @@ func (s *scanner) scan(buf []byte) (end int, err *FrameError) {
 	for s.pos < len(buf) {
 		switch s.state {
 		case outside:
+			s.skipQuiet(buf)
+			if s.pos == len(buf) {
+				return 0, nil
+			}
 			c := buf[s.pos]
 			k := class[c]
-			if k == 0 && s.depth > 0 || k == space {
-				s.pos++
-				continue
-			}
 			switch {
 			case k == commentStart:
 				s.state = slash
@@ -91,21 +91,44 @@ func (s *scanner) scan(buf []byte) (end int, err *FrameError) {
 	return 0, nil
 }
 
-// skipString moves behind the closing quote, or to the end of buf.
-func (s *scanner) skipString(buf []byte) {
-	for s.pos < len(buf) {
-		c := buf[s.pos]
-		s.pos++
-		if c == '"' {
-			s.state = outside
-			return
-		}
-		if c == '\\' {
-			s.state = inEscape
-			return
-		}
+// skipQuiet moves to the next byte that is of interest outside strings, or to the end of buf.
+func (s *scanner) skipQuiet(buf []byte) {
+	i := s.pos
+	quiet := &quietBefore
+	if s.depth > 0 {
+		quiet = &quietInside
 	}
+	for i < len(buf) && quiet[buf[i]] {
+		i++
+	}
+	s.pos = i
 }
+
+// skipString moves behind the closing quote or a backslash, or to the end of buf.
+func (s *scanner) skipString(buf []byte) {
+	i := s.pos // a variable of its own: half of the time (BenchmarkScan)
+	for i < len(buf) && plain[buf[i]] {
+		i++
+	}
+	if i < len(buf) {
+		s.state = inEscape
+		if buf[i] == '"' {
+			s.state = outside
+		}
+		i++
+	}
+	s.pos = i
+}
+
+// What is of no interest before a frame, between its tokens, and in its strings.
+var quietBefore, quietInside, plain = func() (before, inside, plain [256]bool) {
+	for c := range 256 {
+		before[c] = class[c] == space
+		inside[c] = class[c] == space || class[c] == 0
+		plain[c] = c != '"' && c != '\\'
+	}
+	return before, inside, plain
+}()
 
 // comment takes one byte of a comment, or of what may become one.
 func (s *scanner) comment(buf []byte) *FrameError {
