@@ -53,6 +53,9 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 			c.leave(call)
 		}
 	}
+	if call.awaited {
+		c.awaited--
+	}
 	if call.id.IsZero() {
 		c.last = a
 	} else {
@@ -63,8 +66,10 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 		c.last = nil
 	}
 	send := !c.sending && len(c.out) > 0
-	if send && c.closing {
-		c.changed.Broadcast()
+	if send && (c.closing || c.settling) {
+		if c.closing || c.awaited == 0 {
+			c.changed.Broadcast()
+		}
 		send = false
 	}
 	c.sending = c.sending || send

@@ -41,6 +41,7 @@ type Call struct {
 	onLoop  bool
 	size    int  // bytes of the frame
 	entered bool // it has a place among those in flight
+	awaited bool // serve may wait for its answer
 	answer  answerer
 	hold    hold // of the loop, if it runs there
 	plain   callContext

@@ -25,10 +25,11 @@ type conversation struct {
 	socket *Socket
 	own    *sender // of the goroutine that serves
 
-	opened int64   // when, in nanoseconds of the epoch
-	batch  []*Call // what serve is about to hand to the loop
-	ended  bool    // serve has heard the last request
-	next   *Call   // the call of the next request; a short one is received into it
+	opened int64     // when, in nanoseconds of the epoch
+	batch  []*Call   // what serve is about to hand to the loop
+	heard  time.Time // when that arrived
+	ended  bool      // serve has heard the last request
+	next   *Call     // the call of the next request; a short one is received into it
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
@@ -40,14 +41,19 @@ type conversation struct {
 	out      []*answer // encoded replies that wait to be sent
 	spare    []*answer // the array of out that is being sent
 	last     *answer   // the reply to the last request, until all others are in out
-	sending  bool      // a sender has this conversation
+	sending  bool      // somebody sends what is in out
+	awaited  int       // calls that serve waits for before it reads on
+	settling bool      // serve will send what is in out, when nothing is awaited any more
+	writing  bool      // it does so
 	full     bool      // serve waits for room
 	closing  bool      // serve sends the last words itself
 }
 
 // serve is the life of a conversation: the picture in the package comment, read downwards.
-func (c *conversation) serve() {
-	defer c.close()
+func (c *conversation) serve(own *sender) {
+	c.mu.Lock()
+	c.own = own
+	c.mu.Unlock()
 	for !c.ended {
 		for call := range c.requests() { // bytes → frame → request
 			if bad := c.admit(call); bad != nil { // authorization, check, limits
@@ -56,8 +62,12 @@ func (c *conversation) serve() {
 			}
 			c.batch = append(c.batch, call)
 		}
-		c.submit() // record → queue → loop → handler → reply, which comes back in answered
+		c.submit()       // record → queue → loop → handler → reply, which comes back in answered
+		if !c.settle() { // reply → frame → bytes
+			return
+		}
 	}
+	c.close()
 }
 
 // requests returns the requests that have arrived, at least one and as many as there is room for,
@@ -84,6 +94,7 @@ func (c *conversation) requests() iter.Seq[*Call] {
 			c.next = nil
 			if now.IsZero() {
 				now = time.Now()
+				c.heard = now
 			}
 			call.Received, call.Via = now, c.socket.endpoint.Load()
 			call.decode(frame)
@@ -172,6 +183,10 @@ func (c *conversation) enter(call *Call) *wire.Error {
 	c.owed++
 	c.hold(call.size)
 	call.entered = true
+	if !call.target.Async && !call.target.critical {
+		call.awaited = true
+		c.awaited++
+	}
 	return nil
 }
 

@@ -24,7 +24,7 @@ func TestQueuedWhenThePeerLeaves(t *testing.T) {
 		synctest.Wait()
 		session.say(`{"command":"count","id":1}{"command":"count","timeout":60,"id":2}`)
 		last.say(`{"command":"count"}`)
-		synctest.Wait()
+		time.Sleep(mgr.ReadsOn)
 		session.leave()
 		last.leave()
 		synctest.Wait()

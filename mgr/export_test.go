@@ -1,5 +1,8 @@
 package mgr
 
+// ReadsOn is how long a conn may not be read from while its commands wait for the loop.
+const ReadsOn = readsOn
+
 // Counters is what a manager keeps count of.
 type Counters struct {
 	Buffered int64 // bytes of requests and replies

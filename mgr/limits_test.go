@@ -216,6 +216,7 @@ func TestNegativeLimits(t *testing.T) {
 			c.say(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
 		}
 		c.quiet()
+		time.Sleep(2 * mgr.ReadsOn)
 		d.stop()
 		time.Sleep(time.Hour)
 		s.release <- struct{}{}

@@ -116,6 +116,7 @@ func TestDeregisteredWhileItQueues(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, d.Deregister("count"))
 		c.say(`{"command":"count","id":3}`)
+		time.Sleep(mgr.ReadsOn)
 		synctest.Wait()
 		require.NoError(t, d.Register(mgr.Func("count", "Another one.", mgr.Read, nothing)))
 		c.say(`{"command":"count","id":4}{"command":"release","id":5}`)

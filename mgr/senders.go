@@ -91,7 +91,9 @@ type sender struct {
 
 	mu    sync.Mutex
 	to    *conversation // whom it waits for; nil: nobody
-	until time.Time     // and until when
+	reads bool          // it ought to read from it meanwhile
+	bytes int           // how many to is owed
+	until time.Time     // when something is done about it
 	timer *time.Timer
 	rings time.Time // when timer fires; zero: it does not
 }
@@ -104,7 +106,7 @@ func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
 		w.frames = append(w.frames, a.frame)
 		bytes += len(a.frame)
 	}
-	w.waitFor(c, c.m.limits.Load().WriteTimeout*time.Duration(1+bytes/(32<<10)))
+	w.waitFor(c, bytes)
 	if err := c.conn.Send(c.m.background, w.frames...); err != nil {
 		c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
 		_ = c.conn.Close()
@@ -114,24 +116,53 @@ func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
 	return bytes
 }
 
-// waitFor notes whom the sender waits for. The timer is left alone while it rings early enough, so
-// that a delivery that does not stall, which is the rule, does not touch it.
-func (w *sender) waitFor(c *conversation, patience time.Duration) {
+// watch notes that the sender ought to read from a conversation, and is kept from it until it rests.
+func (w *sender) watch(c *conversation, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.to = c
-	if c == nil {
+	w.to, w.reads, w.bytes = c, true, 0
+	w.ringBy(until)
+}
+
+// rest ends what watch began.
+func (w *sender) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.to, w.reads = nil, false
+}
+
+// waitFor notes whom the sender delivers to, and how much; nil: to nobody any more.
+func (w *sender) waitFor(c *conversation, bytes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bytes = bytes
+	if w.reads { // and the timer is set
 		return
 	}
-	w.until = time.Now().Add(patience)
-	if w.rings.IsZero() || w.until.Before(w.rings) {
-		w.rings = w.until
-		if w.timer == nil {
-			w.timer = time.AfterFunc(patience, w.ring)
-			return
-		}
-		w.timer.Reset(patience)
+	w.to = c
+	if c != nil {
+		w.ringBy(time.Now().Add(c.patience(bytes)))
 	}
+}
+
+// patience is how long a peer may take to read so much.
+func (c *conversation) patience(bytes int) time.Duration {
+	return c.m.limits.Load().WriteTimeout * time.Duration(1+bytes/(32<<10))
+}
+
+// ringBy sets the timer. It is left alone while it rings early enough, so that a delivery that does not
+// stall, which is the rule, does not touch it. w.mu is held.
+func (w *sender) ringBy(until time.Time) {
+	w.until = until
+	if !w.rings.IsZero() && !until.Before(w.rings) {
+		return
+	}
+	w.rings = until
+	if w.timer == nil {
+		w.timer = time.AfterFunc(time.Until(until), w.ring)
+		return
+	}
+	w.timer.Reset(time.Until(until))
 }
 
 // stop is the end of a sender.
@@ -143,19 +174,27 @@ func (w *sender) stop() {
 	}
 }
 
-// ring closes the conn of a peer that does not take what it is owed.
+// ring relieves a sender that is kept from reading, and closes the conn of a peer that does not take
+// what it is owed.
 func (w *sender) ring() {
 	w.mu.Lock()
-	c := w.to
-	if rest := time.Until(w.until); c != nil && rest > 0 {
-		w.rings = w.until
-		w.timer.Reset(rest)
+	c, relieve := w.to, w.reads
+	w.rings = time.Time{}
+	switch {
+	case c == nil:
+	case time.Until(w.until) > 0:
+		w.ringBy(w.until)
 		c = nil
-	} else {
-		w.rings = time.Time{}
+	case relieve:
+		w.reads = false
+		w.ringBy(w.until.Add(c.patience(w.bytes) - readsOn))
 	}
 	w.mu.Unlock()
-	if c != nil {
+	switch {
+	case c == nil:
+	case relieve:
+		c.relieve()
+	default:
 		c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", c.conn.Peer().String())
 		_ = c.conn.Close()
 	}

@@ -178,6 +178,7 @@ func TestLoad(t *testing.T) {
 		c.say(`{"command":"hold","id":0}`)
 		synctest.Wait()
 		c.say(`{"command":"count","id":1}{"command":"count","id":2}`)
+		time.Sleep(mgr.ReadsOn)
 		synctest.Wait()
 		load := d.Load()
 		require.Equal(t, 2, load.Queued)

@@ -31,8 +31,7 @@ func (t *talkers) work(c *conversation) {
 	var own sender
 	defer own.stop()
 	for c != nil {
-		c.own = &own
-		c.serve()
+		c.serve(&own)
 		c = t.another(c.m)
 	}
 }
