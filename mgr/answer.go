@@ -22,7 +22,7 @@ type answer struct {
 var answers = sync.Pool{New: func() any { return new(answer) }}
 
 // maxKept is the largest buffer for a reply that is kept for another.
-const maxKept = 1 << 20
+const maxKept = 2 << 20
 
 func (a *answer) release() {
 	if cap(a.frame) > maxKept {

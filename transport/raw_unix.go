@@ -14,7 +14,7 @@ func readRaw(fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := sysRead(fd, p)
 		switch {
-		case err == syscall.EINTR:
+		case err == syscall.EINTR: //nolint:errorlint // nothing wraps it
 			continue
 		case err != nil:
 			return 0, err
@@ -30,7 +30,7 @@ func writeRaw(fd uintptr, p []byte) (int, error) {
 	for {
 		n, err := sysWrite(fd, p)
 		switch {
-		case err == syscall.EINTR:
+		case err == syscall.EINTR: //nolint:errorlint // nothing wraps it
 			continue
 		case err != nil:
 			return 0, err

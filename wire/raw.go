@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func appendCompact(dst, src []byte, strict bool) ([]byte, error) {
 // stringLength is the length of the string that src starts with, quotes included.
 func stringLength(src []byte) int {
 	for i := 1; ; i++ {
+		for plainByte[src[i]] {
+			i++
+		}
 		switch src[i] {
 		case '"':
 			return i + 1
@@ -123,7 +127,7 @@ func stringLength(src []byte) int {
 // agent, which takes \u00e9 for one byte of Latin-1, reads every character alike.
 func appendReadable(dst, quoted []byte) []byte {
 	done := 0
-	for i := 0; i < len(quoted); i++ {
+	for i := bytes.IndexByte(quoted, '\\'); i >= 0 && i < len(quoted); i++ {
 		if quoted[i] != '\\' {
 			continue
 		}
