@@ -108,21 +108,17 @@ func appendReply(dst []byte, reply wire.Reply) (frame []byte, err error) {
 
 var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; the daemon's log says more"}
 
-// flush sends what waits, frame → bytes, until nothing does.
-func (c *conversation) flush(w *sender) {
-	sent := 0
-	var batch []*answer
-	for {
-		if batch = c.unsent(batch, sent); batch == nil {
-			return
-		}
+// flush sends a batch that was taken, frame → bytes, and what came to wait meanwhile, until nothing does.
+func (c *conversation) flush(w *sender, batch []*answer) {
+	for batch != nil {
 		w.recordEnds(c.m, batch)
-		sent = w.deliver(c, batch)
+		sent := w.deliver(c, batch)
 		for _, a := range batch {
 			c.m.tell(a)
 			a.release()
 		}
 		clear(batch)
+		batch = c.unsent(batch, sent)
 	}
 }
 
@@ -132,18 +128,28 @@ func (c *conversation) unsent(before []*answer, bytes int) []*answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hold(-bytes)
-	if before != nil {
-		c.spare = before
-	}
-	batch := c.out
-	if len(batch) == 0 {
-		c.sending = false
+	c.spare = before
+	if len(c.out) == 0 {
+		c.sending, c.writing = false, false
 		c.changed.Broadcast()
 		return nil
 	}
+	return c.takeOut()
+}
+
+// toSend takes what waits to be sent.
+func (c *conversation) toSend() []*answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.takeOut()
+}
+
+// takeOut takes what waits to be sent. c.mu is held.
+func (c *conversation) takeOut() []*answer {
 	if c.full {
 		c.changed.Broadcast()
 	}
+	batch := c.out
 	c.out, c.spare = c.spare[:0], nil
 	return batch
 }

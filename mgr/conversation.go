@@ -25,11 +25,11 @@ type conversation struct {
 	socket *Socket
 	own    *sender // of the goroutine that serves
 
-	opened int64     // when, in nanoseconds of the epoch
-	batch  []*Call   // what serve is about to hand to the loop
-	heard  time.Time // when that arrived
-	ended  bool      // serve has heard the last request
-	next   *Call     // the call of the next request; a short one is received into it
+	opened int64            // when, in nanoseconds of the epoch
+	batch  []*Call          // what serve is about to hand to the loop
+	heard  time.Time        // when that arrived
+	ended  bool             // serve has heard the last request
+	small  [smallFrame]byte // where a frame is received; of a short one its call has a copy
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
@@ -51,9 +51,7 @@ type conversation struct {
 
 // serve is the life of a conversation: the picture in the package comment, read downwards.
 func (c *conversation) serve(own *sender) {
-	c.mu.Lock()
-	c.own = own
-	c.mu.Unlock()
+	c.own, own.lost = own, false
 	for !c.ended {
 		for call := range c.requests() { // bytes → frame → request
 			if bad := c.admit(call); bad != nil { // authorization, check, limits
@@ -79,24 +77,21 @@ func (c *conversation) requests() iter.Seq[*Call] {
 		ctx := c.m.receiving
 		var now time.Time
 		for room := 1; room > 0; room-- {
-			call := c.next
-			if call == nil {
-				call = &Call{manager: c.m, answer: c, Peer: c.conn.Peer()}
-			}
-			c.next = call
-			frame, err := c.conn.Receive(ctx, call.small[:0])
+			frame, err := c.conn.Receive(ctx, c.small[:0])
 			if err != nil {
-				if ctx != noWait || !errors.Is(err, errNoWait) {
+				if ctx != noWait || err != errNoWait { //nolint:errorlint // nothing wraps it, and this is the hot path
 					c.sayNoMore(err)
 				}
 				return
 			}
-			c.next = nil
 			if now.IsZero() {
 				now = time.Now()
 				c.heard = now
 			}
-			call.Received, call.Via = now, c.socket.endpoint.Load()
+			call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: now, Via: c.socket.endpoint.Load()}
+			if len(frame) <= smallFrame { // else it has an array of its own
+				frame = append(call.small[:0], frame...)
+			}
 			call.decode(frame)
 			if ctx != noWait {
 				room = c.waitForRoom(call)

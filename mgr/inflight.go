@@ -127,7 +127,8 @@ func (c *conversation) sayOrWait() {
 		return
 	}
 	c.sending = true
+	batch := c.takeOut()
 	c.mu.Unlock()
-	c.flush(c.own)
+	c.flush(c.own, batch)
 	c.mu.Lock()
 }

@@ -3,6 +3,7 @@ package mgr
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,7 +68,7 @@ func (s *senders) work() {
 			s.ensure()
 		}
 		s.mu.Unlock()
-		c.flush(&w)
+		c.flush(&w, c.toSend())
 		s.mu.Lock()
 		s.searching++
 	}
@@ -88,11 +89,13 @@ func (s *senders) close() {
 type sender struct {
 	frames [][]byte
 	ends   []End
+	serves bool // it is a conversation's own, which ought to read
+	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
 
 	mu    sync.Mutex
 	to    *conversation // whom it waits for; nil: nobody
 	reads bool          // it ought to read from it meanwhile
-	bytes int           // how many to is owed
+	bytes atomic.Int64  // how many to is owed
 	until time.Time     // when something is done about it
 	timer *time.Timer
 	rings time.Time // when timer fires; zero: it does not
@@ -120,7 +123,9 @@ func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
 func (w *sender) watch(c *conversation, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.to, w.reads, w.bytes = c, true, 0
+	w.serves = true
+	w.to, w.reads = c, true
+	w.bytes.Store(0)
 	w.ringBy(until)
 }
 
@@ -128,17 +133,18 @@ func (w *sender) watch(c *conversation, until time.Time) {
 func (w *sender) rest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.serves = false
 	w.to, w.reads = nil, false
 }
 
 // waitFor notes whom the sender delivers to, and how much; nil: to nobody any more.
 func (w *sender) waitFor(c *conversation, bytes int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.bytes = bytes
-	if w.reads { // and the timer is set
+	if w.serves { // watch has set the timer
+		w.bytes.Store(int64(bytes))
 		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.to = c
 	if c != nil {
 		w.ringBy(time.Now().Add(c.patience(bytes)))
@@ -187,13 +193,13 @@ func (w *sender) ring() {
 		c = nil
 	case relieve:
 		w.reads = false
-		w.ringBy(w.until.Add(c.patience(w.bytes) - readsOn))
+		w.ringBy(w.until.Add(c.patience(int(w.bytes.Load())) - readsOn))
 	}
 	w.mu.Unlock()
 	switch {
 	case c == nil:
 	case relieve:
-		c.relieve()
+		c.relieve(w)
 	default:
 		c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", c.conn.Peer().String())
 		_ = c.conn.Close()

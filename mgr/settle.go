@@ -27,21 +27,19 @@ func (c *conversation) settle() (readOn bool) {
 		return true
 	}
 	c.sending = true
+	batch := c.takeOut()
 	c.mu.Unlock()
-	c.flush(own)
+	c.flush(own, batch)
 	// Its peer may have asked already. To read that at once would be unfair to the conns that wait for this
 	// processor, and they make more of it together: on one that 16 clients share, p99 falls from 2.7 to 0.2 ms.
 	runtime.Gosched()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.writing = false
-	return c.own == own
+	return !own.lost
 }
 
 // relieve lets a conversation be read from though its goroutine waits: for the loop, which it then need
 // not, since a sender will send the replies; or for a peer that does not take them, and then another
 // goroutine reads on.
-func (c *conversation) relieve() {
+func (c *conversation) relieve(own *sender) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -54,7 +52,7 @@ func (c *conversation) relieve() {
 		}
 	case c.writing:
 		c.writing = false
-		c.own = nil
+		own.lost = true
 		c.m.talkers.serve(c)
 	}
 }
