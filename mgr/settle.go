@@ -41,18 +41,19 @@ func (c *conversation) settle() (readOn bool) {
 // goroutine reads on.
 func (c *conversation) relieve(own *sender) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	send := c.settling && !c.sending && len(c.out) > 0
 	switch {
 	case c.settling:
 		c.settling = false
+		c.sending = c.sending || send
 		c.changed.Broadcast()
-		if !c.sending && len(c.out) > 0 {
-			c.sending = true
-			go c.m.senders.send(c)
-		}
 	case c.writing:
 		c.writing = false
 		own.lost = true
 		c.m.talkers.serve(c)
+	}
+	c.mu.Unlock()
+	if send {
+		c.m.senders.send(c)
 	}
 }
