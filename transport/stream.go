@@ -13,8 +13,9 @@ import (
 
 // A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
 // Read and Write may overlap; Close unblocks both, and afterwards any error will do. One that has
-// SyscallConn is read and written through it where that is possible, so that waiting needs no buffer, and what
-// does not wait costs less; a type that embeds such a stream and has a Read or a Write of its own must hide it. One that has Wait() is read after that
+// SyscallConn is read through it where that is possible, so that waiting needs no buffer; and written through it,
+// if it is a net.Conn, since that costs less. A type that embeds such a stream and has a Read or, as a net.Conn, a
+// Write of its own must hide it. One that has Wait() is read after that
 // has returned, to the same end: it returns when Read would not wait.
 type ByteStream interface {
 	io.ReadWriteCloser
@@ -91,6 +92,9 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 	s.ctx, s.gone = context.WithCancelCause(context.Background())
 	raw := rawConn(b)
 	s.in.init(b, raw)
+	if _, ok := b.(net.Conn); !ok { // what is read may be another descriptor than what is written
+		raw = nil
+	}
 	s.out.init(b, raw)
 	s.readEnd.set = b.SetReadDeadline
 	s.writeEnd.set = b.SetWriteDeadline
