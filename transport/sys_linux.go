@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// The runtime is not told of these calls, since they cannot block: telling it costs as much as all of the
-// framing does, and wakes its monitor thread each time when the process was idle. (BenchmarkUnix, 1 conn)
+// The runtime is not told of these calls, since they cannot block: telling it wakes its monitor thread each time
+// when the process was idle. One conn alone has 0.7 of the floor when it is told, and 1.0 when not. (BenchmarkUnix)
 
 func sysRead(fd uintptr, p []byte) (int, error) { return raw(syscall.SYS_READ, fd, p) }
 
