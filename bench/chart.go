@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// A chart is lines over a few places, on a logarithmic scale.
+type chart struct {
+	title  string
+	places []string
+	lines  []line
+}
+
+// A line is one contestant: at each place the median and what it went between. NaN: it was not there.
+type line struct {
+	name           string
+	mid, low, high []float64
+}
+
+// charts are the plots that the run has figures for, by their file names.
+func (r *report) charts() map[string]*chart {
+	rates := &chart{title: "commands per second over conns", places: []string{"1", "16", "256"}}
+	memory := &chart{title: "MiB of memory over idle conns"}
+	latency := &chart{title: "latency at 256 conns, µs", places: []string{"p50", "p99", "p99.9"}}
+	for _, part := range idleSteps {
+		memory.places = append(memory.places, strconv.Itoa(int(part*float64(r.idle))))
+	}
+	for _, c := range r.contestants {
+		rates.add(c.name, func(i int) sample { return r.found.figures(rates.places[i], c.name, byRate) })
+		latency.add(c.name, func(i int) sample {
+			return r.found.figures("256", c.name, metric{of: func(x result) float64 { return x.Latency[i] * 1e6 }})
+		})
+		memory.add(c.name, func(i int) sample {
+			return r.found.figures("idle", c.name, metric{of: func(x result) float64 { return x.Memory[i] / (1 << 20) }})
+		})
+	}
+	all := map[string]*chart{"throughput.svg": rates, "latency.svg": latency, "memory.svg": memory}
+	for name, c := range all {
+		if len(c.lines) == 0 {
+			delete(all, name)
+		}
+	}
+	return all
+}
+
+// add adds a line, if there is anything of it.
+func (c *chart) add(name string, at func(place int) sample) {
+	l := line{name: name}
+	for i := range c.places {
+		s := at(i)
+		low, high := s.spread()
+		l.mid, l.low, l.high = append(l.mid, s.median()), append(l.low, low), append(l.high, high)
+	}
+	if slices.ContainsFunc(l.mid, func(f float64) bool { return f > 0 }) {
+		c.lines = append(c.lines, l)
+	}
+}
+
+// Where a chart is in its picture.
+const (
+	chartLeft, chartTop     = 70, 40
+	chartWidth, chartHeight = 520, 420
+)
+
+// svg draws it. Ours are drawn thick and floors dashed; the names stand beside the lines' ends in the order of those.
+func (c *chart) svg() []byte {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, l := range c.lines {
+		for i := range l.mid {
+			if l.low[i] > 0 {
+				low, high = min(low, l.low[i]), max(high, l.high[i])
+			}
+		}
+	}
+	low, high = math.Floor(math.Log10(low)), math.Ceil(math.Log10(high))
+	high = max(high, low+1)
+	y := func(f float64) float64 {
+		return chartTop + chartHeight*(1-(math.Log10(f)-low)/(high-low))
+	}
+	x := func(i int) float64 {
+		return chartLeft + 20 + float64(i)*(chartWidth-40)/float64(max(1, len(c.places)-1))
+	}
+	tall := max(chartTop+chartHeight+40, chartTop+16*len(c.lines)+20)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", chartLeft+chartWidth+250, tall)
+	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="white"/><text x="%d" y="22" font-size="15">%s</text>`+"\n", chartLeft, html.EscapeString(c.title))
+	for e := int(low); e <= int(high); e++ {
+		at := y(math.Pow10(e))
+		fmt.Fprintf(&b, `<path d="M%d %.1fh%d" stroke="#ccc"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", chartLeft, at, chartWidth, chartLeft-6, at+4, tick(e))
+	}
+	for i, place := range c.places {
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(i), chartTop+chartHeight+18, html.EscapeString(place))
+	}
+	for i, l := range c.byEnd() {
+		style := fmt.Sprintf(`stroke="hsl(%d,70%%,40%%)" fill="none" stroke-width="%s"%s`, i*137%360, l.width(), l.dashes())
+		path, step := "", "M"
+		for p, f := range l.mid {
+			if f > 0 {
+				path += fmt.Sprintf("%s%.1f %.1f", step, x(p), y(f))
+				step = "L"
+				fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f" %s/>`+"\n", x(p), y(max(l.low[p], math.Pow10(int(low)))), y(l.high[p]), style)
+			}
+		}
+		at := chartTop + 16*i + 8
+		fmt.Fprintf(&b, `<path d="%s" %s/><path d="M%d %dh20" %s/><text x="%d" y="%d">%s</text>`+"\n", path, style, chartLeft+chartWidth+10, at, style, chartLeft+chartWidth+36, at+4, html.EscapeString(l.name))
+	}
+	b.WriteString("</svg>\n")
+	return b.Bytes()
+}
+
+// byEnd returns the lines from the highest end to the lowest.
+func (c *chart) byEnd() []line {
+	end := func(l line) float64 {
+		for _, f := range slices.Backward(l.mid) {
+			if f > 0 {
+				return f
+			}
+		}
+		return 0
+	}
+	lines := slices.Clone(c.lines)
+	slices.SortStableFunc(lines, func(a, b line) int {
+		switch {
+		case end(a) > end(b):
+			return -1
+		case end(a) < end(b):
+			return 1
+		}
+		return 0
+	})
+	return lines
+}
+
+func (l line) width() string {
+	if len(l.name) > 10 && l.name[:10] == "rudderpost" {
+		return "2.5"
+	}
+	return "1"
+}
+
+func (l line) dashes() string {
+	if len(l.name) > 5 && l.name[:5] == "floor" {
+		return ` stroke-dasharray="5 3"`
+	}
+	return ""
+}
+
+func tick(exponent int) string {
+	switch {
+	case exponent >= 6:
+		return strconv.Itoa(int(math.Pow10(exponent-6))) + "M"
+	case exponent >= 3:
+		return strconv.Itoa(int(math.Pow10(exponent-3))) + "k"
+	}
+	return strconv.FormatFloat(math.Pow10(exponent), 'g', -1, 64)
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// A job is one measurement.
+type job struct {
+	Contestant string
+	Work       work
+	Window     time.Duration
+	Site       site
+	Endpoint   endpoint
+}
+
+// A result is what a measurement found.
+type result struct {
+	Commands float64 // within the window
+	Seconds  float64
+	Latency  [3]float64 // seconds: the median, 99 % and 99.9 %
+	CPU      float64    // seconds of the server's processes, within the window
+	Allocs   float64    // of the server for each command; negative: nobody knows
+	Memory   []float64  // bytes that the server has more, at each of idleSteps
+	Settled  float64    // and at the last after its garbage is gone; negative: nobody knows
+}
+
+func (r result) rate() float64 { return r.Commands / r.Seconds }
+
+// driveHere is the whole of a driving process: it takes a job from stdin and says its result on stdout.
+func driveHere() int {
+	var j job
+	if err := json.NewDecoder(os.Stdin).Decode(&j); err != nil {
+		return complain(err)
+	}
+	r, err := j.do()
+	if err != nil {
+		return complain(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+		return complain(err)
+	}
+	return 0
+}
+
+func (j *job) do() (result, error) {
+	c, err := contestantNamed(j.Contestant)
+	if err != nil {
+		return result{}, err
+	}
+	d := &driver{job: j, protocol: c.wire}
+	if err := d.learn(); err != nil {
+		return result{}, err
+	}
+	if j.Work.Idle {
+		return d.idle()
+	}
+	before := j.Endpoint.memory(false)
+	var r result
+	if d.raw() {
+		r, err = d.driveRaw()
+	} else {
+		r, err = d.driveOwn()
+	}
+	if err != nil {
+		return r, err
+	}
+	if r.Commands == 0 {
+		return r, errors.New("no command was answered in time")
+	}
+	r.Allocs = -1
+	if before != nil {
+		r.Allocs = float64(j.Endpoint.memory(false).Mallocs-before.Mallocs) / float64(d.total)
+	}
+	return r, nil
+}
+
+// A driver does a job.
+type driver struct {
+	*job
+	protocol
+	greeting int    // length of the answer to the prologue
+	reply    int    // length of a reply
+	tail     []byte // how a reply ends
+	total    int    // commands, those of the warm-up too
+}
+
+// quiet is how long a server says nothing when it has said all.
+const quiet = 60 * time.Millisecond
+
+// learn finds out how long replies are, and whether they are what they should be.
+func (d *driver) learn() error {
+	if d.session != nil {
+		return nil
+	}
+	c, err := d.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if d.prologue != nil {
+		answer, err := d.ask(c, d.prologue(&d.Site))
+		if err != nil {
+			return err
+		}
+		d.greeting = len(answer)
+	}
+	answer, err := d.ask(c, d.request(&d.Site, 0))
+	if err != nil {
+		return err
+	}
+	expect := d.expect
+	if expect == "" {
+		expect = "abcdef"
+		if d.Work.Reply > 0 {
+			expect = "xxxxxxxx"
+		}
+	}
+	if !bytes.Contains(answer, []byte(expect)) || len(answer) < d.Work.Reply {
+		return fmt.Errorf("answers %d bytes, %q", len(answer), answer[:min(len(answer), 300)])
+	}
+	d.reply, d.tail = len(answer), bytes.Clone(answer[len(answer)-2:])
+	return nil
+}
+
+// ask returns all that a server says to a message.
+func (d *driver) ask(c stream, message []byte) ([]byte, error) {
+	if _, err := c.Write(message); err != nil {
+		return nil, err
+	}
+	var answer []byte
+	buf := make([]byte, 64<<10)
+	wait := 5 * time.Second
+	for {
+		if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
+			return nil, err
+		}
+		n, err := c.Read(buf)
+		answer = append(answer, buf[:n]...)
+		if len(answer) > d.Work.Reply {
+			wait = quiet
+		}
+		switch {
+		case err == nil:
+		case len(answer) > 0 && (errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded)):
+			return answer, c.SetReadDeadline(time.Time{})
+		default:
+			return nil, fmt.Errorf("no answer to %q: %w", message, err)
+		}
+	}
+}
+
+// connect makes a conn, before its prologue.
+func (d *driver) connect() (stream, error) {
+	if d.dial != nil {
+		return d.dial(&d.Site, d.Endpoint)
+	}
+	return net.Dial(d.Endpoint.Network, d.Endpoint.Address)
+}
+
+// batch is all commands that are in flight on a conn at once.
+func (d *driver) batch() []byte {
+	var batch []byte
+	for i := range d.Work.Depth {
+		batch = append(batch, d.request(&d.Site, i)...)
+	}
+	return batch
+}
+
+// memory is what the server's runtime knows, or nil.
+func (e endpoint) memory(gc bool) *memory {
+	if e.Control == "" {
+		return nil
+	}
+	url := "http://runtime/memory"
+	if gc {
+		url += "?gc=1"
+	}
+	answer, err := e.control().Get(url)
+	if err != nil {
+		return nil
+	}
+	defer answer.Body.Close()
+	var m memory
+	if json.NewDecoder(answer.Body).Decode(&m) != nil {
+		return nil
+	}
+	return &m
+}
+
+// control is a client of the server's runtime.
+func (e endpoint) control() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", e.Control)
+		},
+	}}
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+)
+
+var netRPC = contestant{
+	name: "net/rpc/jsonrpc", floor: "floor-unix-loop",
+	note: "JSON-RPC 1.0 with encoding/json; handlers run beside each other, and nobody is asked who may",
+	start: func(s *site) (endpoint, error) {
+		l, err := listen(s, "unix", nil)
+		if err != nil {
+			return endpoint{}, err
+		}
+		r := rpc.NewServer()
+		if err := r.RegisterName("bench", &echoService{echoOf(s)}); err != nil {
+			return endpoint{}, err
+		}
+		go accept(l, func(c net.Conn) { r.ServeCodec(jsonrpc.NewServerCodec(c)) })
+		return endpointOf(l.Addr()), nil
+	},
+	wire: protocol{request: func(_ *site, i int) []byte {
+		return fmt.Appendf(nil, `{"method":"bench.Echo","params":[{"value":"abcdef"}],"id":%d}`+"\n", 10+i)
+	}},
+}
+
+type echoService struct{ f func(echo) echo }
+
+// Echo is in the form that net/rpc asks for.
+func (e *echoService) Echo(in *echo, out *echo) error {
+	*out = e.f(*in)
+	return nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// driveOwn does a job with goroutines: one for each stream, or one for each command that is in flight in the
+// sessions of a protocol's own client.
+func (d *driver) driveOwn() (result, error) {
+	width, callers := d.Work.Depth, 1
+	if d.session != nil {
+		width, callers = 1, d.Work.Depth
+	}
+	var trips []func() error
+	for range d.Work.Conns {
+		s, err := d.open()
+		if err != nil {
+			return result{}, err
+		}
+		defer s.close()
+		for range callers {
+			trips = append(trips, s.trip)
+		}
+		if d.Work.Each {
+			trips[len(trips)-1] = d.openEach
+			s.close()
+		}
+	}
+	return d.measureOwn(trips, width)
+}
+
+func (d *driver) measureOwn(trips []func() error, width int) (r result, err error) {
+	var (
+		lock     sync.Mutex
+		wg       sync.WaitGroup
+		h        histogram
+		failures []error
+		counted  int
+	)
+	start := time.Now()
+	from := start.Add(d.Window / 5)
+	until := from.Add(d.Window)
+	for _, trip := range trips {
+		wg.Go(func() {
+			var own histogram
+			var err error
+			n, all := 0, 0
+			for now := start; err == nil && now.Before(until); {
+				sent := now
+				err = trip()
+				now = time.Now()
+				all++
+				if sent.After(from) && now.Before(until) {
+					n++
+					own.add(int64(now.Sub(sent)))
+				}
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			h.merge(&own)
+			counted += n * width
+			d.total += all * width
+			if err != nil {
+				failures = append(failures, err)
+			}
+		})
+	}
+	time.Sleep(time.Until(from))
+	began, cpu := time.Now(), cpuTime(d.Endpoint.PIDs)
+	time.Sleep(time.Until(until))
+	r.Seconds, r.CPU = time.Since(began).Seconds(), cpuTime(d.Endpoint.PIDs)-cpu
+	wg.Wait()
+	if len(failures) > 0 {
+		return r, fmt.Errorf("%d of %d clients failed, one of them: %w", len(failures), len(trips), failures[0])
+	}
+	r.Commands, r.Latency = float64(counted), h.quantiles()
+	return r, nil
+}
+
+// open makes a session: the protocol's own, or one that says prepared bytes on a stream.
+func (d *driver) open() (session, error) {
+	if d.session != nil {
+		return d.session(&d.Site, d.Endpoint)
+	}
+	c, err := d.connect()
+	if err != nil {
+		return session{}, err
+	}
+	buf := make([]byte, max(d.greeting, min(d.Work.Depth*d.reply, 64<<10)))
+	if d.prologue != nil {
+		if _, err := c.Write(d.prologue(&d.Site)); err != nil {
+			return session{}, err
+		}
+		if _, err := io.ReadFull(c, buf[:d.greeting]); err != nil {
+			return session{}, err
+		}
+	}
+	batch, whole := d.batch(), d.Work.Depth*d.reply
+	return session{close: func() { _ = c.Close() }, trip: func() error {
+		if _, err := c.Write(batch); err != nil {
+			return err
+		}
+		for got := 0; got < whole; {
+			n, err := c.Read(buf[:min(len(buf), whole-got)])
+			got += n
+			if err != nil && (got < whole || !errors.Is(err, io.EOF)) {
+				return err
+			}
+			if got == whole && n >= 2 && !bytes.HasSuffix(buf[:n], d.tail) {
+				return fmt.Errorf("the replies to a batch end in %q", buf[max(0, n-100):n])
+			}
+		}
+		return nil
+	}}, nil
+}
+
+// openEach gives a command on a conn that is made for it.
+func (d *driver) openEach() error {
+	s, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.trip()
+}
+
+// idle opens conns, gives one command on each, and looks how much more memory the server needs.
+func (d *driver) idle() (result, error) {
+	r := result{Commands: 1, Seconds: 1, Allocs: -1, Settled: -1}
+	if err := d.openEach(); err != nil {
+		return r, err
+	}
+	_ = d.Endpoint.memory(true)
+	before := residents(d.Endpoint.PIDs)
+	opened := 0
+	for _, part := range idleSteps {
+		for ; opened < int(part*float64(d.Work.Conns)); opened++ {
+			s, err := d.open()
+			if err == nil {
+				err = s.trip()
+			}
+			if err != nil {
+				return r, fmt.Errorf("conn %d: %w", opened+1, err)
+			}
+			defer s.close()
+		}
+		r.Memory = append(r.Memory, residents(d.Endpoint.PIDs)-before)
+	}
+	if d.Endpoint.memory(true) != nil {
+		r.Settled = residents(d.Endpoint.PIDs) - before
+	}
+	return r, nil
+}

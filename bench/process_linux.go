@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A server is a process with a contestant in it.
+type server struct {
+	endpoint
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// errMissing says that a contestant's program is not installed.
+var errMissing = errors.New("is not installed")
+
+// startServer starts a process for a contestant. It ends with stop, or when this process does.
+func startServer(name string, s *site, pinned bool) (*server, error) {
+	cmd := again("serve", name)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	if err := startOn(cmd, pinned); err != nil {
+		return nil, err
+	}
+	sv := &server{cmd: cmd, stdin: stdin}
+	if err := json.NewEncoder(stdin).Encode(s); err != nil {
+		sv.stop()
+		return nil, err
+	}
+	if err := json.NewDecoder(stdout).Decode(&sv.endpoint); err != nil {
+		sv.stop()
+		if cmd.ProcessState.ExitCode() == exitMissing {
+			return nil, fmt.Errorf("%s %w", name, errMissing)
+		}
+		return nil, fmt.Errorf("%s did not start: %s", name, bytes.TrimSpace(complaint.Bytes()))
+	}
+	return sv, nil
+}
+
+func (sv *server) stop() {
+	_ = sv.stdin.Close()
+	_ = sv.cmd.Process.Kill()
+	_ = sv.cmd.Wait()
+}
+
+// drive measures in a process of its own.
+func drive(j job) (result, error) {
+	var r result
+	cmd := again("drive")
+	text, err := json.Marshal(j)
+	if err != nil {
+		return r, err
+	}
+	cmd.Stdin = bytes.NewReader(text)
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := startOn(cmd, j.Work.Pinned); err != nil {
+		return r, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return r, fmt.Errorf("%s, %s: %s", j.Contestant, j.Work.Name, bytes.TrimSpace(complaint.Bytes()))
+	}
+	return r, json.Unmarshal(out.Bytes(), &r)
+}
+
+// again is this program, with another part to play.
+func again(arguments ...string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	cmd := exec.Command(self, arguments...)
+	cmd.Env = append(os.Environ(), partVariable+"=1", "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true")
+	return cmd
+}
+
+// startOn starts a process, pinned to one processor or free. A process inherits what its creator's thread has;
+// that it has it from its first instant on is what tells the runtime in it how many processors there are.
+func startOn(cmd *exec.Cmd, pinned bool) error {
+	if !pinned {
+		return cmd.Start()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return err
+	}
+	for cpu := range 1024 {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+			break
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return err
+	}
+	defer func() { _ = unix.SchedSetaffinity(0, &all) }()
+	return cmd.Start()
+}
+
+// A foreign is a program that is not ours: it dies with the process that started it.
+func foreign(name string, arguments ...string) (*exec.Cmd, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		for _, dir := range []string{"/usr/sbin/", "/usr/libexec/"} {
+			if path, err = exec.LookPath(dir + name); err == nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, exec.ErrNotFound)
+	}
+	cmd := exec.Command(path, arguments...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd, nil
+}
+
+// cpuTime is how many seconds processes have computed so far.
+func cpuTime(pids []int) float64 {
+	var sum float64
+	for _, pid := range pids {
+		var t unix.Timespec
+		if err := unix.ClockGettime(int32(^pid<<3|2), &t); err == nil { // the clock of another process: clock_getcpuclockid(3)
+			sum += float64(t.Nano()) / 1e9
+		}
+	}
+	return sum
+}
+
+// residents is how many bytes of processes are in memory.
+func residents(pids []int) float64 {
+	var sum float64
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if err != nil {
+			continue
+		}
+		var size, resident float64
+		_, _ = fmt.Sscan(string(text), &size, &resident)
+		sum += resident * float64(os.Getpagesize())
+	}
+	return sum
+}

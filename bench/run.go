@@ -1,0 +1,220 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+)
+
+// options are what a run was asked for.
+type options struct {
+	contestants, works string
+	rounds, idle       int
+	window             time.Duration
+	out, profiles      string
+	check              bool
+}
+
+// results are what all rounds found. A contestant without a result in a round is not in it.
+type results map[string]map[string][]result // by work, by contestant
+
+// run measures, and writes what it found. The exit code is 2 when a goal was missed.
+func run(o *options) (code int, err error) {
+	who, err := chosen(o)
+	if err != nil {
+		return 1, err
+	}
+	what, err := chosenWorks(o)
+	if err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	r := &runner{options: o, dir: dir, found: results{}, gone: map[string]bool{}}
+	if r.token, err = share(dir); err != nil {
+		return 1, err
+	}
+	about := aboutThisMachine()
+	for round := range o.rounds {
+		r.round(round, who, what)
+	}
+	about.after()
+	rep := &report{options: o, about: about, works: what, contestants: who, found: r.found, problems: r.problems}
+	if err := rep.write(); err != nil {
+		return 1, err
+	}
+	fmt.Println("wrote", filepath.Join(o.out, "report.md"))
+	if o.check && !checkGoals(os.Stdout, r.found) {
+		return 2, nil
+	}
+	return 0, nil
+}
+
+// A runner measures one after another.
+type runner struct {
+	*options
+	dir, token string
+	found      results
+	gone       map[string]bool // contestants that are not installed
+	problems   []string
+	count      int
+}
+
+// round measures each contestant once at each work; at each they come in another order.
+func (r *runner) round(round int, who []contestant, what []work) {
+	for _, w := range what {
+		if w.Idle {
+			w.Conns = r.idle
+		}
+		turns := slices.DeleteFunc(slices.Clone(who), func(c contestant) bool { return !c.does(w) })
+		rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
+		for _, c := range turns {
+			if r.gone[c.name] {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "round %d of %d, %s: %-30s\r", round+1, r.rounds, w.Name, c.name)
+			got, err := r.measure(c, w, round == r.rounds-1)
+			if errors.Is(err, errMissing) {
+				r.gone[c.name] = true
+				r.problems = append(r.problems, err.Error())
+				continue
+			}
+			if err != nil {
+				got.Seconds = 0 // keeps the rounds of contestants side by side
+				r.problems = append(r.problems, fmt.Sprintf("round %d: %v", round+1, err))
+				fmt.Fprintln(os.Stderr, "\n"+err.Error())
+			}
+			if r.found[w.Name] == nil {
+				r.found[w.Name] = map[string][]result{}
+			}
+			r.found[w.Name][c.name] = append(r.found[w.Name][c.name], got)
+		}
+	}
+}
+
+func (r *runner) measure(c contestant, w work, last bool) (result, error) {
+	r.count++
+	s := site{Dir: filepath.Join(r.dir, fmt.Sprint(r.count)), Shared: r.dir, Token: r.token, Reply: w.Reply, Resume: w.Resume}
+	if err := os.Mkdir(s.Dir, 0o700); err != nil {
+		return result{}, err
+	}
+	defer os.RemoveAll(s.Dir)
+	sv, err := startServer(c.name, &s, w.Pinned)
+	if err != nil {
+		return result{}, err
+	}
+	defer sv.stop()
+	if last && r.profiles != "" && sv.Control != "" && !w.Idle {
+		defer r.profile(c, w, sv.endpoint)()
+	}
+	return drive(job{Contestant: c.name, Work: w, Window: r.window, Site: s, Endpoint: sv.endpoint})
+}
+
+// profile takes a CPU profile while the server is driven. What it returns waits for the end of it.
+func (r *runner) profile(c contestant, w work, e endpoint) (wait func()) {
+	done := make(chan error, 1)
+	go func() {
+		seconds := max(1, int(r.window.Seconds()))
+		answer, err := e.control().Get(fmt.Sprintf("http://runtime/debug/pprof/profile?seconds=%d", seconds))
+		if err != nil {
+			done <- err
+			return
+		}
+		defer answer.Body.Close()
+		done <- save(filepath.Join(r.profiles, strings.ReplaceAll(c.name, "/", "-")+"."+w.Name+".pprof"), answer)
+	}()
+	return func() {
+		if err := <-done; err != nil {
+			r.problems = append(r.problems, "profile: "+err.Error())
+		}
+	}
+}
+
+func save(name string, answer *http.Response) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, text, 0o644)
+}
+
+// share makes what all measurements of a run have in common: certificates and a token.
+func share(dir string) (token string, err error) {
+	s := site{Shared: dir}
+	if _, err := tlsconf.Auto(s.pki(), nil); err != nil {
+		return "", err
+	}
+	tokens, err := secrets.OpenTokens(tokenFile(dir))
+	if err != nil {
+		return "", err
+	}
+	return tokens.Mint("bench", "bench", time.Time{})
+}
+
+// chosen returns the contestants that were asked for, and what they are divided by.
+func chosen(o *options) ([]contestant, error) {
+	wanted, err := pick(o.contestants, names(contestants, func(c contestant) string { return c.name }))
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range contestants {
+		if wanted[c.name] && c.floor != "" {
+			wanted[c.floor] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(contestants), func(c contestant) bool { return !wanted[c.name] }), nil
+}
+
+func chosenWorks(o *options) ([]work, error) {
+	wanted, err := pick(o.works, names(works, func(w work) string { return w.Name }))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !wanted[w.Name] }), nil
+}
+
+func names[T any](all []T, name func(T) string) (list []string) {
+	for _, one := range all {
+		list = append(list, name(one))
+	}
+	return list
+}
+
+// pick returns which names match one of the globs.
+func pick(globs string, from []string) (map[string]bool, error) {
+	wanted := map[string]bool{}
+	if globs == "" {
+		globs = "*,*/*,*/*/*"
+	}
+	for glob := range strings.SplitSeq(globs, ",") {
+		before := len(wanted)
+		for _, name := range from {
+			if ok, err := path.Match(glob, name); err != nil {
+				return nil, err
+			} else if ok {
+				wanted[name] = true
+			}
+		}
+		if len(wanted) == before && !strings.Contains(glob, "*") {
+			return nil, fmt.Errorf("nothing is called %q; -list names contestants and works", glob)
+		}
+	}
+	return wanted, nil
+}
