@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // A chart is lines over a few places, on a logarithmic scale.
@@ -98,16 +99,17 @@ func (c *chart) svg() []byte {
 	}
 	for i, l := range c.byEnd() {
 		style := fmt.Sprintf(`stroke="hsl(%d,70%%,40%%)" fill="none" stroke-width="%s"%s`, i*137%360, l.width(), l.dashes())
-		path, step := "", "M"
+		var path strings.Builder
+		step := "M"
 		for p, f := range l.mid {
 			if f > 0 {
-				path += fmt.Sprintf("%s%.1f %.1f", step, x(p), y(f))
+				fmt.Fprintf(&path, "%s%.1f %.1f", step, x(p), y(f))
 				step = "L"
 				fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f" %s/>`+"\n", x(p), y(max(l.low[p], math.Pow10(int(low)))), y(l.high[p]), style)
 			}
 		}
 		at := chartTop + 16*i + 8
-		fmt.Fprintf(&b, `<path d="%s" %s/><path d="M%d %dh20" %s/><text x="%d" y="%d">%s</text>`+"\n", path, style, chartLeft+chartWidth+10, at, style, chartLeft+chartWidth+36, at+4, html.EscapeString(l.name))
+		fmt.Fprintf(&b, `<path d="%s" %s/><path d="M%d %dh20" %s/><text x="%d" y="%d">%s</text>`+"\n", path.String(), style, chartLeft+chartWidth+10, at, style, chartLeft+chartWidth+36, at+4, html.EscapeString(l.name))
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()

@@ -89,7 +89,7 @@ type driver struct {
 	protocol
 	greeting int    // length of the answer to the prologue
 	reply    int    // length of a reply
-	tail     []byte // how a reply ends
+	tail     []byte // its last byte
 	total    int    // commands, those of the warm-up too
 }
 
@@ -127,7 +127,7 @@ func (d *driver) learn() error {
 	if !bytes.Contains(answer, []byte(expect)) || len(answer) < d.Work.Reply {
 		return fmt.Errorf("answers %d bytes, %q", len(answer), answer[:min(len(answer), 300)])
 	}
-	d.reply, d.tail = len(answer), bytes.Clone(answer[len(answer)-2:])
+	d.reply, d.tail = len(answer), bytes.Clone(answer[len(answer)-1:])
 	return nil
 }
 

@@ -29,8 +29,11 @@ var netRPC = contestant{
 
 type echoService struct{ f func(echo) echo }
 
+// Exported is what net/rpc asks the types of arguments to be.
+type Exported echo
+
 // Echo is in the form that net/rpc asks for.
-func (e *echoService) Echo(in *echo, out *echo) error {
-	*out = e.f(*in)
+func (e *echoService) Echo(in, out *Exported) error {
+	*out = Exported(e.f(echo(*in)))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,20 +43,18 @@ func (d *driver) measureOwn(trips []func() error, width int) (r result, err erro
 		failures []error
 		counted  int
 	)
-	start := time.Now()
-	from := start.Add(d.Window / 5)
-	until := from.Add(d.Window)
+	var counting, over atomic.Bool
 	for _, trip := range trips {
 		wg.Go(func() {
 			var own histogram
 			var err error
 			n, all := 0, 0
-			for now := start; err == nil && now.Before(until); {
+			for now := time.Now(); err == nil && !over.Load(); {
 				sent := now
 				err = trip()
 				now = time.Now()
 				all++
-				if sent.After(from) && now.Before(until) {
+				if counting.Load() {
 					n++
 					own.add(int64(now.Sub(sent)))
 				}
@@ -70,10 +69,13 @@ func (d *driver) measureOwn(trips []func() error, width int) (r result, err erro
 			}
 		})
 	}
-	time.Sleep(time.Until(from))
+	time.Sleep(d.Window / 5)
+	counting.Store(true)
 	began, cpu := time.Now(), cpuTime(d.Endpoint.PIDs)
-	time.Sleep(time.Until(until))
+	time.Sleep(d.Window)
+	counting.Store(false)
 	r.Seconds, r.CPU = time.Since(began).Seconds(), cpuTime(d.Endpoint.PIDs)-cpu
+	over.Store(true)
 	wg.Wait()
 	if len(failures) > 0 {
 		return r, fmt.Errorf("%d of %d clients failed, one of them: %w", len(failures), len(trips), failures[0])
@@ -111,7 +113,7 @@ func (d *driver) open() (session, error) {
 			if err != nil && (got < whole || !errors.Is(err, io.EOF)) {
 				return err
 			}
-			if got == whole && n >= 2 && !bytes.HasSuffix(buf[:n], d.tail) {
+			if got == whole && !bytes.HasSuffix(buf[:n], d.tail) {
 				return fmt.Errorf("the replies to a batch end in %q", buf[max(0, n-100):n])
 			}
 		}

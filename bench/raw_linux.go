@@ -162,7 +162,7 @@ func (c *rawClient) receive(conn *rawConn) (done bool, err error) {
 	if conn.got < c.whole {
 		return false, nil
 	}
-	if conn.got > c.whole || (int(n) >= len(c.tail) && !bytes.HasSuffix(c.buf[:n], c.tail)) {
+	if conn.got > c.whole || !bytes.HasSuffix(c.buf[:n], c.tail) {
 		return false, fmt.Errorf("the replies to a batch are %d bytes, not %d: %q", conn.got, c.whole, c.buf[:min(int(n), 300)])
 	}
 	return true, nil

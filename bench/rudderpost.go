@@ -135,7 +135,7 @@ func onTCP(secure bool) func(*site) (transport.Transport, error) {
 
 func onWebSocket(secure bool) func(*site) (transport.Transport, error) {
 	return func(s *site) (t transport.Transport, err error) {
-		ws := &websocket.Transport{Address: "127.0.0.1:0", Idle: time.Hour, Insecure: !secure}
+		ws := &websocket.Transport{Address: "127.0.0.1:0", Idle: time.Hour, Insecure: !secure, MaxConns: 20_000}
 		if secure {
 			if ws.TLS, err = tlsconf.Auto(s.pki(), nil); err != nil {
 				return nil, err
@@ -148,7 +148,7 @@ func onWebSocket(secure bool) func(*site) (transport.Transport, error) {
 
 func onHTTP(secure bool) func(*site) (transport.Transport, error) {
 	return func(s *site) (t transport.Transport, err error) {
-		h := &http.Transport{Address: "127.0.0.1:0", Insecure: !secure}
+		h := &http.Transport{Address: "127.0.0.1:0", Insecure: !secure, MaxConns: 20_000}
 		if secure {
 			if h.TLS, err = tlsconf.Auto(s.pki(), nil); err != nil {
 				return nil, err

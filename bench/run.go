@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,7 +109,7 @@ func (r *runner) round(round int, who []contestant, what []work) {
 
 func (r *runner) measure(c contestant, w work, last bool) (result, error) {
 	r.count++
-	s := site{Dir: filepath.Join(r.dir, fmt.Sprint(r.count)), Shared: r.dir, Token: r.token, Reply: w.Reply, Resume: w.Resume}
+	s := site{Dir: filepath.Join(r.dir, strconv.Itoa(r.count)), Shared: r.dir, Token: r.token, Reply: w.Reply, Resume: w.Resume}
 	if err := os.Mkdir(s.Dir, 0o700); err != nil {
 		return result{}, err
 	}
