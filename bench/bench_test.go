@@ -4,7 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,20 +22,35 @@ func TestMain(m *testing.M) {
 // A tiny round, once through all that a run does: both kinds of clients, and every kind of work.
 func TestSmoke(t *testing.T) {
 	o := &options{
-		contestants: "rudderpost-unix,rudderpost-tls,rudderpost-ws,net/rpc/jsonrpc",
-		works:       "1,deep-16,each-16,idle",
-		rounds:      1, idle: 50, window: 300 * time.Millisecond, out: t.TempDir(), check: true,
+		only:   `^(rudderpost-(unix|ws)@(1|deep-16|each-16|64K-16|mixed|idle)|rudderpost-tls(-resumed)?@each-16|net/rpc/jsonrpc@16|rudderpost-quic-stream@mixed)$`,
+		rounds: 1, idle: 50, window: 100 * time.Millisecond, out: t.TempDir(), check: true,
 	}
-	code, err := run(o)
-	require.NoError(t, err)
-	require.Contains(t, []int{0, 2}, code, "nobody can tell from so little whether a goal is reached")
-	report, err := os.ReadFile(o.out + "/report.md")
-	require.NoError(t, err)
-	require.NotContains(t, string(report), "What went wrong")
-	require.Contains(t, string(report), "| rudderpost-unix | raw | ")
+	report := runFor(t, o)
+	require.Contains(t, report, "| rudderpost-unix | raw | ")
 	for _, name := range []string{"throughput.svg", "memory.svg", "results.json"} {
 		require.FileExists(t, o.out+"/"+name)
 	}
+}
+
+// Every contestant that is installed serves its client.
+func TestContestants(t *testing.T) {
+	report := runFor(t, &options{only: "@(1|each-1)$", rounds: 1, window: 20 * time.Millisecond, out: t.TempDir()})
+	for _, c := range contestants {
+		if !strings.Contains(report, c.name+" is not installed") {
+			require.Contains(t, report, "| "+c.name+" | ")
+		}
+	}
+}
+
+func runFor(t *testing.T, o *options) (report string) {
+	t.Helper()
+	code, err := run(o)
+	require.NoError(t, err)
+	require.Contains(t, []int{0, 2}, code, "nobody can tell from so little whether a goal is reached")
+	text, err := os.ReadFile(o.out + "/report.md")
+	require.NoError(t, err)
+	require.NotRegexp(t, "(?m)^\\* round", string(text), "what went wrong")
+	return string(text)
 }
 
 // Every contestant is divided by one that does whatever it does, with the same kind of client.
@@ -53,19 +68,42 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// Every goal is about what there is, and about what it can do.
+// A run without -only measures all that must hold, on both sides, in all rounds.
 func TestGoals(t *testing.T) {
+	p, err := planFor(&options{rounds: 15, others: 5})
+	require.NoError(t, err)
+	require.True(t, p.sizes)
+	require.Len(t, p.goals, len(goals))
+	rounds := map[string]int{}
+	for _, task := range p.tasks {
+		rounds[task.name()] = task.rounds
+	}
 	for _, g := range goals {
-		i := slices.IndexFunc(works, func(w work) bool { return w.Name == g.work })
-		require.NotEqual(t, -1, i, g.name)
-		for _, name := range []string{g.contestant, g.against} {
-			if name == "" {
-				continue
-			}
-			c, err := contestantNamed(name)
-			require.NoError(t, err)
-			require.True(t, c.does(works[i]), "%s: %s", g.name, name)
+		if g.work == sizeWork {
+			continue
 		}
+		require.Equal(t, 15, rounds[g.contestant+"@"+g.work], g.name)
+		require.True(t, g.against == "" || rounds[g.against+"@"+g.work] == 15, g.name)
+	}
+	require.Equal(t, 5, rounds["net/rpc/jsonrpc@16"])
+}
+
+// A line is missed when even the better end of its interval is on the wrong side.
+func TestJudge(t *testing.T) {
+	found := results{"16": {"a": nil, "b": nil}}
+	for i := range 15 {
+		found["16"]["a"] = append(found["16"]["a"], result{Commands: float64(100 + i), Seconds: 1, Latency: [3]float64{1, 2, 3}})
+		found["16"]["b"] = append(found["16"]["b"], result{Commands: 100, Seconds: 1, Latency: [3]float64{1, 1, 1}})
+	}
+	found["16"]["b"][3].Seconds = 0 // it failed, and its round does not count
+	for _, row := range []struct {
+		metric metric
+		figure float64
+		missed bool
+	}{{byRate, 1, false}, {byRate, 1.1, false}, {byRate, 1.2, true}, {byP99, 2, false}, {byP99, 1.9, true}} {
+		v := goal{work: "16", contestant: "a", metric: row.metric, against: "b", figure: row.figure}.judge(found)
+		require.Equal(t, row.missed, v.missed, "%s %v", row.metric.name, row.figure)
+		require.Len(t, v.sample, 14)
 	}
 }
 

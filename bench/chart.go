@@ -31,7 +31,7 @@ func (r *report) charts() map[string]*chart {
 	for _, part := range idleSteps {
 		memory.places = append(memory.places, strconv.Itoa(int(part*float64(r.idle))))
 	}
-	for _, c := range r.contestants {
+	for _, c := range r.contestants() {
 		rates.add(c.name, func(i int) sample { return r.found.figures(rates.places[i], c.name, byRate) })
 		latency.add(c.name, func(i int) sample {
 			return r.found.figures("256", c.name, metric{of: func(x result) float64 { return x.Latency[i] * 1e6 }})

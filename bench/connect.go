@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"connectrpc.com/connect"
@@ -25,7 +26,7 @@ var connectRPC = contestant{
 		go func() { _ = http.Serve(l, mux) }()
 		return endpointOf(l.Addr()), nil
 	},
-	wire: protocol{request: func(*site, int) []byte {
-		return post("/bench.Bench/Echo", "application/json", "Connect-Protocol-Version: 1\r\n", []byte(`"`+sixty+`"`))
+	wire: protocol{request: func(_ *site, value string, _ int) []byte {
+		return post("/bench.Bench/Echo", "application/json", "Connect-Protocol-Version: 1\r\n", fmt.Appendf(nil, "%q", sixty(value)))
 	}},
 }

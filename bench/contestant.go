@@ -21,26 +21,28 @@ type contestant struct {
 
 	// start makes the server, in a process that is its own, and returns when clients may come. Where
 	// the program that shall be there is not installed, the error is an exec.ErrNotFound.
-	start func(s *site) (endpoint, error)
+	start start
 
 	// wire is what a client says.
 	wire protocol
 
-	// can says which works it can do at all. nil: all of them that are about conns and commands.
+	// can says which works it does. nil: all of them.
 	can func(work) bool
 }
+
+type start = func(s *site) (endpoint, error)
 
 // A protocol is how a client reaches a server and what it says there. Where only request is set, the raw
 // client speaks: one thread on bare sockets.
 type protocol struct {
-	// request is the i-th command of those in flight on a conn, as bytes. All have the same length, and
-	// so have their replies; what a reply's length is, a client finds out.
-	request func(s *site, i int) []byte
+	// request is the i-th command of those in flight on a conn, as bytes, with a value to say. All have the same
+	// length, and so have their replies; what a reply's length is, a client finds out.
+	request func(s *site, value string, i int) []byte
 
 	// prologue is said once on each conn, and answered, before the first command.
 	prologue func(s *site) []byte
 
-	// expect stands in the reply to a short command. Empty: what was asked, "abcdef".
+	// expect stands in the reply to a command. Empty: the value.
 	expect string
 
 	// dial makes a stream of bytes out of a place, where a bare socket is not enough: each conn has a goroutine then.
@@ -58,7 +60,7 @@ type stream interface {
 
 // A session is a connection that commands are given on.
 type session struct {
-	trip  func() error
+	trip  func(k *kind) error
 	close func()
 }
 
@@ -70,7 +72,8 @@ type site struct {
 	Shared string // for what the whole run has: certificates and a token
 	Token  string
 	Reply  int  // bytes in the value of a reply; 0: it is what was asked
-	Resume bool // TLS sessions are resumed
+	Each   bool // commands have no id
+	Mixed  bool // commands are of all kinds
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.Dir, name) }
@@ -86,7 +89,7 @@ type endpoint struct {
 var contestants = slices.Concat(
 	floors,
 	ours,
-	[]contestant{jrpc2Lines, netHTTP, netHTTPTCP, redisEcho, haproxyLevel, grpcGo, ttrpcGo, netRPC, connectRPC, keaSocket, keaAgent, qemuQMP},
+	[]contestant{jrpc2Typed, jrpc2Raw, netHTTP, netHTTPTCP, redisEcho, haproxyLevel, grpcGo, ttrpcGo, netRPC, connectRPC, keaSocket, keaAgent, qemuQMP},
 )
 
 func contestantNamed(name string) (contestant, error) {

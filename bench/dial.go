@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 
 	"github.com/rudderpost/rudderpost/transport/quic"
@@ -35,40 +39,85 @@ func tlsFor(protocol string) func(*site) (*tls.Config, error) {
 	}
 }
 
-// clientTLS is that of a client. The one that resumes sessions has them for all its conns.
-func clientTLS(s *site, protocol string) (*tls.Config, error) {
-	key := s.pki() + " " + protocol
-	if config := clientConfigs[key]; config != nil {
-		return config, nil
+// clientTLS is that of a client, made once in a process, by its first dial, before there are others beside it.
+func clientTLS(s *site, protocol string, resume bool) (*tls.Config, error) {
+	if clientConfig != nil {
+		return clientConfig, nil
 	}
 	config, err := tlsconf.ClientFrom(s.pki(), "").Config("127.0.0.1", protocol)
-	if err != nil {
-		return nil, err
-	}
-	if !s.Resume {
+	if err == nil && !resume {
 		config.ClientSessionCache = nil
 	}
-	clientConfigs[key] = config
-	return config, nil
+	clientConfig = config
+	return config, err
 }
 
-// clientConfigs is filled by the first dial of a process, before there are others beside it.
-var clientConfigs = map[string]*tls.Config{}
+var clientConfig *tls.Config
 
 func dialPlain(_ *site, e endpoint) (stream, error) { return net.Dial(e.Network, e.Address) }
 
+// dialTLS makes conns with full handshakes.
 func dialTLS(protocol string) func(*site, endpoint) (stream, error) {
 	return func(s *site, e endpoint) (stream, error) {
-		config, err := clientTLS(s, protocol)
+		config, err := clientTLS(s, protocol, false)
 		if err != nil {
 			return nil, err
 		}
-		c, err := net.Dial(e.Network, e.Address)
-		if err != nil {
-			return nil, err
-		}
-		return tls.Client(c, config), nil
+		return handshake(e, config)
 	}
+}
+
+// dialResumed makes conns that resume the session of the first. One that does not is an error.
+func dialResumed(s *site, e endpoint) (stream, error) {
+	first := clientConfig == nil
+	config, err := clientTLS(s, lineProtocol, true)
+	if err != nil {
+		return nil, err
+	}
+	c, err := handshake(e, config)
+	if err != nil {
+		return nil, err
+	}
+	if !first && !c.ConnectionState().DidResume {
+		return nil, errors.New("the session was not resumed")
+	}
+	return c, nil
+}
+
+// dialDefault is what a client is that was told only whom to believe.
+func dialDefault(s *site, e endpoint) (stream, error) {
+	if clientConfig == nil {
+		pem, err := os.ReadFile(filepath.Join(s.pki(), tlsconf.CACert))
+		if err != nil {
+			return nil, err
+		}
+		clientConfig = &tls.Config{ServerName: "127.0.0.1", RootCAs: x509.NewCertPool()}
+		clientConfig.RootCAs.AppendCertsFromPEM(pem)
+	}
+	return handshake(e, clientConfig)
+}
+
+// tlsDefault is what a server is that was told only who it is.
+func tlsDefault(s *site) (*tls.Config, error) {
+	ours, err := tlsconf.Auto(s.pki(), nil)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(ours.Cert, ours.Key)
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, err
+}
+
+func handshake(e endpoint, config *tls.Config) (*tls.Conn, error) {
+	c, err := net.Dial(e.Network, e.Address)
+	if err != nil {
+		return nil, err
+	}
+	t := tls.Client(c, config)
+	if err := t.Handshake(); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 // dialQUIC makes a connection with one stream.
@@ -97,26 +146,30 @@ func quicStreams(s *site, e endpoint) (session, error) {
 	if err != nil {
 		return session{}, err
 	}
-	command := jsonCommand(0)
-	return session{close: func() { _ = c.CloseWithError(0, "") }, trip: func() error {
+	return session{close: func() { _ = c.CloseWithError(0, "") }, trip: func(k *kind) error {
 		one, err := c.OpenStreamSync(context.Background())
 		if err != nil {
 			return err
 		}
-		if _, err := one.Write(command); err != nil {
+		if _, err := one.Write(k.batch); err != nil {
 			return err
 		}
 		_ = one.Close()
-		n, err := io.Copy(io.Discard, one)
-		if err == nil && n < int64(max(len(`{"result":0,"arguments":{"value":"abcdef"}}`), s.Reply)) {
-			err = errors.New("the reply is too short")
+		head := make([]byte, 128)
+		n, err := io.ReadFull(one, head)
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return err
+		}
+		rest, err := io.Copy(io.Discard, one)
+		if err == nil && (!bytes.Contains(head[:n], k.expect) || n+int(rest) < s.Reply) {
+			err = fmt.Errorf("answers %d bytes, %q", n+int(rest), head[:n])
 		}
 		return err
 	}}, nil
 }
 
 func connectQUIC(s *site, e endpoint) (*quicgo.Conn, error) {
-	config, err := clientTLS(s, quic.Protocol)
+	config, err := clientTLS(s, quic.Protocol, false)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type result struct {
 	CPU      float64    // seconds of the server's processes, within the window
 	Allocs   float64    // of the server for each command; negative: nobody knows
 	Memory   []float64  // bytes that the server has more, at each of idleSteps
+	Size     float64    // bytes of a program
 	Settled  float64    // and at the last after its garbage is gone; negative: nobody knows
 }
 
@@ -57,13 +58,13 @@ func (j *job) do() (result, error) {
 		return result{}, err
 	}
 	d := &driver{job: j, protocol: c.wire}
+	d.prepare()
 	if err := d.learn(); err != nil {
 		return result{}, err
 	}
 	if j.Work.Idle {
 		return d.idle()
 	}
-	before := j.Endpoint.memory(false)
 	var r result
 	if d.raw() {
 		r, err = d.driveRaw()
@@ -76,21 +77,52 @@ func (j *job) do() (result, error) {
 	if r.Commands == 0 {
 		return r, errors.New("no command was answered in time")
 	}
-	r.Allocs = -1
-	if before != nil {
-		r.Allocs = float64(j.Endpoint.memory(false).Mallocs-before.Mallocs) / float64(d.total)
-	}
 	return r, nil
+}
+
+// allocations is how many the server has made so far; negative: nobody knows.
+func (d *driver) allocations() float64 {
+	if m := d.Endpoint.memory(false); m != nil {
+		return float64(m.Mallocs)
+	}
+	return -1
+}
+
+// allocsEach is how many it made for each command between two moments.
+func allocsEach(before, after float64, commands int) float64 {
+	if before < 0 || commands == 0 {
+		return -1
+	}
+	return (after - before) / float64(commands)
 }
 
 // A driver does a job.
 type driver struct {
 	*job
 	protocol
-	greeting int    // length of the answer to the prologue
-	reply    int    // length of a reply
-	tail     []byte // its last byte
-	total    int    // commands, those of the warm-up too
+	kinds    []kind
+	greeting int // length of the answer to the prologue
+}
+
+// prepare makes what is said.
+func (d *driver) prepare() {
+	for _, value := range d.Work.kinds() {
+		k := kind{value: value, sixty: sixty(value), expect: []byte(value)}
+		switch {
+		case d.expect != "":
+			k.expect = []byte(d.expect)
+		case d.Work.Reply > 0 || value == larger:
+			k.expect = []byte("xxxxxxxx")
+		}
+		depth := d.Work.Depth
+		if d.session != nil {
+			depth = 1 // each that is in flight has a caller of its own
+		}
+		for i := 0; i < depth && d.request != nil; i++ {
+			k.batch = append(k.batch, d.request(&d.Site, value, i)...)
+		}
+		d.kinds = append(d.kinds, k)
+	}
 }
 
 // quiet is how long a server says nothing when it has said all.
@@ -98,9 +130,18 @@ const quiet = 60 * time.Millisecond
 
 // learn finds out how long replies are, and whether they are what they should be.
 func (d *driver) learn() error {
-	if d.session != nil {
-		return nil
+	for i := range d.kinds {
+		if d.session != nil {
+			break
+		}
+		if err := d.learnKind(&d.kinds[i]); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func (d *driver) learnKind(k *kind) error {
 	c, err := d.connect()
 	if err != nil {
 		return err
@@ -113,21 +154,14 @@ func (d *driver) learn() error {
 		}
 		d.greeting = len(answer)
 	}
-	answer, err := d.ask(c, d.request(&d.Site, 0))
+	answer, err := d.ask(c, d.request(&d.Site, k.value, 0))
 	if err != nil {
 		return err
 	}
-	expect := d.expect
-	if expect == "" {
-		expect = "abcdef"
-		if d.Work.Reply > 0 {
-			expect = "xxxxxxxx"
-		}
-	}
-	if !bytes.Contains(answer, []byte(expect)) || len(answer) < d.Work.Reply {
+	if !bytes.Contains(answer, k.expect) || len(answer) < d.Work.Reply {
 		return fmt.Errorf("answers %d bytes, %q", len(answer), answer[:min(len(answer), 300)])
 	}
-	d.reply, d.tail = len(answer), bytes.Clone(answer[len(answer)-1:])
+	k.whole, k.tail = d.Work.Depth*len(answer), bytes.Clone(answer[len(answer)-1:])
 	return nil
 }
 
@@ -164,15 +198,6 @@ func (d *driver) connect() (stream, error) {
 		return d.dial(&d.Site, d.Endpoint)
 	}
 	return net.Dial(d.Endpoint.Network, d.Endpoint.Address)
-}
-
-// batch is all commands that are in flight on a conn at once.
-func (d *driver) batch() []byte {
-	var batch []byte
-	for i := range d.Work.Depth {
-		batch = append(batch, d.request(&d.Site, i)...)
-	}
-	return batch
 }
 
 // memory is what the server's runtime knows, or nil.

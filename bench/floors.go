@@ -7,44 +7,58 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// floors give back the bytes they get and do nothing else: each as plainly as its transport permits, and with
-// a hand-off of each message to one goroutine and back, which is the least that a daemon with a loop can do. Those
-// that end in -own are the same server, driven by a Go client, for contestants that have no other.
-var floors = []contestant{
-	{name: "floor-unix", start: echoLines("unix", false, nil), wire: protocol{request: lineCommand}},
-	{name: "floor-unix-loop", start: echoLines("unix", true, nil), wire: protocol{request: lineCommand}},
-	{name: "floor-unix-loop-own", start: echoLines("unix", true, nil), wire: protocol{request: lineCommand, dial: dialPlain}},
-	{name: "floor-tcp", start: echoLines("tcp", false, nil), wire: protocol{request: lineCommand}},
-	{name: "floor-tcp-loop", start: echoLines("tcp", true, nil), wire: protocol{request: lineCommand}},
-	{name: "floor-tls", can: secure, start: echoLines("tcp", false, tlsFor(lineProtocol)), wire: protocol{request: lineCommand, dial: dialTLS(lineProtocol)}},
-	{name: "floor-tls-loop", can: secure, start: echoLines("tcp", true, tlsFor(lineProtocol)), wire: protocol{request: lineCommand, dial: dialTLS(lineProtocol)}},
-	{name: "floor-ws", start: echoHTTP(echoMessages, false, nil), wire: protocol{request: messageCommand, prologue: upgrade}},
-	{name: "floor-ws-loop", start: echoHTTP(echoMessages, true, nil), wire: protocol{request: messageCommand, prologue: upgrade}},
-	{name: "floor-wss-loop", can: secure, start: echoHTTP(echoMessages, true, tlsFor(webProtocol)), wire: protocol{request: messageCommand, prologue: upgrade, dial: dialTLS(webProtocol)}},
-	{name: "floor-quic-stream-loop", can: secure, start: echoQUIC(echoWhole, true), wire: protocol{session: quicStreams}},
-	{name: "floor-quic-long", can: keepsConns, start: echoQUIC(echoStream, false), wire: protocol{request: lineCommand, dial: dialQUIC}},
-	{name: "floor-quic-long-loop", can: secure, start: echoQUIC(echoStream, true), wire: protocol{request: lineCommand, dial: dialQUIC}},
-	{name: "floor-http-loop", start: echoHTTP(echoBody, true, nil), wire: protocol{request: postCommand}},
-	{name: "floor-https-loop", can: secure, start: echoHTTP(echoBody, true, tlsFor(webProtocol)), wire: protocol{request: postCommand, dial: dialTLS(webProtocol)}},
+// floors give back the bytes they get and do nothing else: each as plainly as its transport permits, and (-loop) with
+// a hand-off of each message to one goroutine and back, which is the least that a daemon with a loop can do. The one
+// that ends in -own is driven by a Go client, for contestants that have no other.
+var floors = slices.Concat(
+	floor2("unix", func(handOff bool) start { return echoLines("unix", handOff, nil) }, protocol{request: lineCommand}),
+	[]contestant{{name: "floor-unix-loop-own", start: echoLines("unix", true, nil), wire: protocol{request: lineCommand, dial: dialPlain}}},
+	floor2("tcp", func(handOff bool) start { return echoLines("tcp", handOff, nil) }, protocol{request: lineCommand}),
+	floor2("tls", func(handOff bool) start { return echoLines("tcp", handOff, tlsFor(lineProtocol)) },
+		protocol{request: lineCommand, dial: dialTLS(lineProtocol)}),
+	[]contestant{{name: "floor-tls-default", can: oneShot, note: "crypto/tls without any configuration on either side: full handshakes, and the client has no certificate",
+		start: echoLines("tcp", false, tlsDefault), wire: protocol{request: lineCommand, dial: dialDefault}}},
+	floor2("ws", func(handOff bool) start { return echoHTTP(echoMessages, handOff, nil) },
+		protocol{request: messageCommand, prologue: upgrade}),
+	floor2("wss", func(handOff bool) start { return echoHTTP(echoMessages, handOff, tlsFor(webProtocol)) },
+		protocol{request: messageCommand, prologue: upgrade, dial: dialTLS(webProtocol)}),
+	floor2("quic-stream", func(handOff bool) start { return echoQUIC(echoWhole, handOff) },
+		protocol{request: jsonCommand, session: quicStreams}),
+	floor2("quic-long", func(handOff bool) start { return echoQUIC(echoStream, handOff) },
+		protocol{request: lineCommand, dial: dialQUIC}),
+	floor2("http", func(handOff bool) start { return echoHTTP(echoBody, handOff, nil) }, protocol{request: postCommand}),
+	floor2("https", func(handOff bool) start { return echoHTTP(echoBody, handOff, tlsFor(webProtocol)) },
+		protocol{request: postCommand, dial: dialTLS(webProtocol)}),
+)
+
+// floor2 is a floor with and without the hand-off.
+func floor2(transport string, server func(handOff bool) start, wire protocol) []contestant {
+	return []contestant{
+		{name: "floor-" + transport, start: server(false), wire: wire},
+		{name: "floor-" + transport + "-loop", start: server(true), wire: wire},
+	}
 }
 
 // A floor is what all conns of a raw server share.
 type floor struct {
 	loop  chan chan struct{} // nil: there is no hand-off
 	large []byte             // what is answered instead of what was asked
+	mixed bool               // to the kinds it belongs to
 }
 
 func newFloor(s *site, handOff bool) *floor {
-	f := &floor{}
-	if s.Reply > 0 {
-		f.large = []byte(strings.Repeat("x", s.Reply) + "\n")
+	f := &floor{mixed: s.Mixed}
+	if s.Reply > 0 || s.Mixed {
+		f.large = []byte(strings.Repeat("x", max(s.Reply, largeReply)) + "\n")
 	}
 	if handOff {
 		f.loop = make(chan chan struct{}, 1024)
@@ -71,13 +85,18 @@ func (f *floor) lane() (pass func()) {
 
 // answer is what is said to a message.
 func (f *floor) answer(message []byte) []byte {
-	if f.large != nil {
+	switch {
+	case f.large == nil:
+		return message
+	case !f.mixed || bytes.Contains(message, []byte(larger)):
 		return f.large
+	case bytes.Contains(message, []byte(slower)):
+		time.Sleep(slowness)
 	}
 	return message
 }
 
-// echoStream is a conn of bytes.
+// echoStream is a conn of bytes. What one read brings may be many messages; in a mix it is one.
 func (f *floor) echoStream(c io.ReadWriteCloser) {
 	defer c.Close()
 	pass := f.lane()
@@ -88,19 +107,19 @@ func (f *floor) echoStream(c io.ReadWriteCloser) {
 			return
 		}
 		pass()
-		if f.large == nil {
-			_, err = c.Write(buf[:n])
+		times := 1
+		if f.large != nil && !f.mixed {
+			times = bytes.Count(buf[:n], []byte("\n"))
 		}
-		for range bytes.Count(buf[:n], []byte("\n")) * min(1, len(f.large)) {
-			_, err = c.Write(f.large)
-		}
-		if err != nil {
-			return
+		for range times {
+			if _, err := c.Write(f.answer(buf[:n])); err != nil {
+				return
+			}
 		}
 	}
 }
 
-func echoLines(network string, handOff bool, secure func(*site) (*tls.Config, error)) func(*site) (endpoint, error) {
+func echoLines(network string, handOff bool, secure func(*site) (*tls.Config, error)) start {
 	return func(s *site) (endpoint, error) {
 		l, err := listen(s, network, secure)
 		if err != nil {
@@ -120,7 +139,7 @@ func echoLines(network string, handOff bool, secure func(*site) (*tls.Config, er
 	}
 }
 
-func echoHTTP(serve func(*floor, http.ResponseWriter, *http.Request), handOff bool, secure func(*site) (*tls.Config, error)) func(*site) (endpoint, error) {
+func echoHTTP(serve func(*floor, http.ResponseWriter, *http.Request), handOff bool, secure func(*site) (*tls.Config, error)) start {
 	return func(s *site) (endpoint, error) {
 		l, err := listen(s, "tcp", secure)
 		if err != nil {
@@ -165,7 +184,7 @@ func echoBody(f *floor, w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-func echoQUIC(serve func(*floor, *quicgo.Stream), handOff bool) func(*site) (endpoint, error) {
+func echoQUIC(serve func(*floor, *quicgo.Stream), handOff bool) start {
 	return func(s *site) (endpoint, error) {
 		config, err := tlsFor(lineProtocol)(s)
 		if err != nil {

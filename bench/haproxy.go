@@ -1,7 +1,7 @@
 package main
 
 var haproxyLevel = contestant{
-	name: "haproxy", floor: "floor-unix-loop", can: small(func(w work) bool { return keepsConns(w) && w.Depth == 1 && !w.Idle }),
+	name: "haproxy", floor: "floor-unix-loop", can: both(fixed, func(w work) bool { return w.Depth == 1 && !w.Idle }),
 	note: "the runtime socket's \"show cli level\", 9 bytes, in C; interactive (\"prompt\"), or it would close behind each command",
 	start: func(s *site) (endpoint, error) {
 		at := endpoint{Network: "unix", Address: s.path("socket")}
@@ -17,7 +17,7 @@ var haproxyLevel = contestant{
 	},
 	wire: protocol{
 		prologue: func(*site) []byte { return []byte("prompt\n") },
-		request:  func(*site, int) []byte { return []byte("show cli level\n") },
+		request:  func(*site, string, int) []byte { return []byte("show cli level\n") },
 		expect:   "admin",
 	},
 }

@@ -8,7 +8,7 @@ import (
 
 var (
 	keaSocket = contestant{
-		name: "kea", floor: "floor-unix-loop", can: small(oneShot),
+		name: "kea", floor: "floor-unix-loop", can: both(fixed, oneShot),
 		note: "Kea's own UNIX socket, version-get, about 250 bytes, in C++; it closes behind each reply, and asks nobody who may",
 		start: func(s *site) (endpoint, error) {
 			kea, err := keaServer(s)
@@ -17,14 +17,14 @@ var (
 			}
 			return startForeign(kea.at, kea)
 		},
-		wire: protocol{request: func(*site, int) []byte { return []byte(`{"command":"version-get"}`) }, expect: `"result": 0`},
+		wire: protocol{request: func(*site, string, int) []byte { return []byte(`{"command":"version-get"}`) }, expect: `"result": 0`},
 	}
 	keaAgent = contestant{
-		name: "kea-ctrl-agent", floor: "floor-http-loop", can: small(func(w work) bool { return keepsConns(w) && w.Depth == 1 && !w.Idle && w.Conns < 100 }),
+		name: "kea-ctrl-agent", floor: "floor-http-loop", can: both(fixed, func(w work) bool { return w.Depth == 1 && w.Conns < 100 }),
 		note:  "Kea's control agent in front of kea-dhcp4, version-get over HTTP; the CPU of both",
 		start: startAgent,
 		wire: protocol{
-			request: func(*site, int) []byte {
+			request: func(*site, string, int) []byte {
 				return post("/", "application/json", "", []byte(`{"command":"version-get","service":["dhcp4"]}`))
 			},
 			expect: `"result": 0`,

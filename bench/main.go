@@ -24,15 +24,15 @@ func main() {
 		os.Exit(part(os.Args[1:]))
 	}
 	var o options
-	flag.StringVar(&o.contestants, "contestants", "", "names or globs with commas between, of `contestants`; their floors come along. Empty: all")
-	flag.StringVar(&o.works, "works", "", "names or globs with commas between, of `works`. Empty: all")
-	flag.IntVar(&o.rounds, "rounds", 6, "how many rounds; fewer than 6 give no interval of 95 %")
-	flag.DurationVar(&o.window, "window", 400*time.Millisecond, "how long each measurement takes, after a warm-up of a fifth of that")
+	flag.StringVar(&o.only, "only", "", "measure only what this `regexp` matches: contestant@work, with its floor, or a line of what must hold, with both its sides")
+	flag.IntVar(&o.rounds, "rounds", 15, "how many rounds; fewer than 6 give no interval of 95 %")
+	flag.IntVar(&o.others, "others", 5, "how many rounds of what no line of what must hold needs, without -only")
+	flag.DurationVar(&o.window, "window", 250*time.Millisecond, "how long each measurement takes, after a warm-up of a fifth of that")
 	flag.IntVar(&o.idle, "idle", 10_000, "how many idle conns")
 	flag.StringVar(&o.out, "o", "results", "`directory` for report.md, the plots and results.json")
-	flag.StringVar(&o.profiles, "profile", "", "`directory` for a CPU profile of each server, in the last round")
-	flag.BoolVar(&o.check, "check", false, "compare with the goals; the exit code is 2 when one is missed")
-	list := flag.Bool("list", false, "name contestants and works")
+	flag.StringVar(&o.profiles, "cpuprofile", "", "`directory` for a CPU profile of each server, in its last round; with a -window of some seconds")
+	flag.BoolVar(&o.check, "check", false, "the exit code is 2 when a line of what must hold is missed")
+	list := flag.Bool("list", false, "name contestants, works and what must hold")
 	flag.Parse()
 	if *list {
 		printList()
@@ -59,9 +59,12 @@ func part(arguments []string) int {
 
 func printList() {
 	for _, w := range works {
-		fmt.Printf("work        %-22s %s\n", w.Name, w.Summary)
+		fmt.Printf("work        %-26s %s\n", w.Name, w.Summary)
 	}
 	for _, c := range contestants {
-		fmt.Printf("contestant  %-22s %s\n", c.name, c.note)
+		fmt.Printf("contestant  %-26s %s\n", c.name, c.note)
+	}
+	for _, g := range goals {
+		fmt.Printf("line        %s\n", g.name)
 	}
 }

@@ -27,7 +27,7 @@ func serveNetHTTP(network string) func(*site) (endpoint, error) {
 					Command   string `json:"command"`
 					Arguments echo   `json:"arguments"`
 				}
-				if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Command != "bench-echo" {
+				if err := json.NewDecoder(r.Body).Decode(&in); err != nil || (in.Command != "bench-echo" && in.Command != "bench-slow") {
 					http.Error(w, "what?", http.StatusBadRequest)
 					return
 				}

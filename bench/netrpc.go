@@ -22,8 +22,8 @@ var netRPC = contestant{
 		go accept(l, func(c net.Conn) { r.ServeCodec(jsonrpc.NewServerCodec(c)) })
 		return endpointOf(l.Addr()), nil
 	},
-	wire: protocol{request: func(_ *site, i int) []byte {
-		return fmt.Appendf(nil, `{"method":"bench.Echo","params":[{"value":"abcdef"}],"id":%d}`+"\n", 10+i)
+	wire: protocol{request: func(_ *site, value string, i int) []byte {
+		return fmt.Appendf(nil, `{"method":"bench.Echo","params":[{"value":%q}],"id":%d}`+"\n", value, 10+i)
 	}},
 }
 

@@ -17,7 +17,7 @@ func (d *driver) driveOwn() (result, error) {
 	if d.session != nil {
 		width, callers = 1, d.Work.Depth
 	}
-	var trips []func() error
+	var trips []func(*kind) error
 	for range d.Work.Conns {
 		s, err := d.open()
 		if err != nil {
@@ -35,7 +35,7 @@ func (d *driver) driveOwn() (result, error) {
 	return d.measureOwn(trips, width)
 }
 
-func (d *driver) measureOwn(trips []func() error, width int) (r result, err error) {
+func (d *driver) measureOwn(trips []func(*kind) error, width int) (r result, err error) {
 	var (
 		lock     sync.Mutex
 		wg       sync.WaitGroup
@@ -44,43 +44,45 @@ func (d *driver) measureOwn(trips []func() error, width int) (r result, err erro
 		counted  int
 	)
 	var counting, over atomic.Bool
-	for _, trip := range trips {
+	for i, trip := range trips {
 		wg.Go(func() {
 			var own histogram
 			var err error
-			n, all := 0, 0
-			for now := time.Now(); err == nil && !over.Load(); {
-				sent := now
-				err = trip()
+			n := 0
+			for all, now := 7*i, time.Now(); err == nil && !over.Load(); all++ {
+				sent, k := now, d.next(all)
+				err = trip(k)
 				now = time.Now()
-				all++
 				if counting.Load() {
 					n++
-					own.add(int64(now.Sub(sent)))
+					if k == &d.kinds[0] {
+						own.add(int64(now.Sub(sent)))
+					}
 				}
 			}
 			lock.Lock()
 			defer lock.Unlock()
 			h.merge(&own)
 			counted += n * width
-			d.total += all * width
 			if err != nil {
 				failures = append(failures, err)
 			}
 		})
 	}
 	time.Sleep(d.Window / 5)
+	allocs := d.allocations()
 	counting.Store(true)
 	began, cpu := time.Now(), cpuTime(d.Endpoint.PIDs)
 	time.Sleep(d.Window)
 	counting.Store(false)
 	r.Seconds, r.CPU = time.Since(began).Seconds(), cpuTime(d.Endpoint.PIDs)-cpu
 	over.Store(true)
+	allocsAfter := d.allocations()
 	wg.Wait()
 	if len(failures) > 0 {
 		return r, fmt.Errorf("%d of %d clients failed, one of them: %w", len(failures), len(trips), failures[0])
 	}
-	r.Commands, r.Latency = float64(counted), h.quantiles()
+	r.Commands, r.Latency, r.Allocs = float64(counted), h.quantiles(), allocsEach(allocs, allocsAfter, counted)
 	return r, nil
 }
 
@@ -93,7 +95,11 @@ func (d *driver) open() (session, error) {
 	if err != nil {
 		return session{}, err
 	}
-	buf := make([]byte, max(d.greeting, min(d.Work.Depth*d.reply, 64<<10)))
+	most := d.greeting
+	for _, k := range d.kinds {
+		most = max(most, min(k.whole, 64<<10))
+	}
+	buf := make([]byte, most)
 	if d.prologue != nil {
 		if _, err := c.Write(d.prologue(&d.Site)); err != nil {
 			return session{}, err
@@ -102,18 +108,17 @@ func (d *driver) open() (session, error) {
 			return session{}, err
 		}
 	}
-	batch, whole := d.batch(), d.Work.Depth*d.reply
-	return session{close: func() { _ = c.Close() }, trip: func() error {
-		if _, err := c.Write(batch); err != nil {
+	return session{close: func() { _ = c.Close() }, trip: func(k *kind) error {
+		if _, err := c.Write(k.batch); err != nil {
 			return err
 		}
-		for got := 0; got < whole; {
-			n, err := c.Read(buf[:min(len(buf), whole-got)])
+		for got := 0; got < k.whole; {
+			n, err := c.Read(buf[:min(len(buf), k.whole-got)])
 			got += n
-			if err != nil && (got < whole || !errors.Is(err, io.EOF)) {
+			if err != nil && (got < k.whole || !errors.Is(err, io.EOF)) {
 				return err
 			}
-			if got == whole && !bytes.HasSuffix(buf[:n], d.tail) {
+			if got == k.whole && !bytes.HasSuffix(buf[:n], k.tail) {
 				return fmt.Errorf("the replies to a batch end in %q", buf[max(0, n-100):n])
 			}
 		}
@@ -122,19 +127,19 @@ func (d *driver) open() (session, error) {
 }
 
 // openEach gives a command on a conn that is made for it.
-func (d *driver) openEach() error {
+func (d *driver) openEach(k *kind) error {
 	s, err := d.open()
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	return s.trip()
+	return s.trip(k)
 }
 
 // idle opens conns, gives one command on each, and looks how much more memory the server needs.
 func (d *driver) idle() (result, error) {
 	r := result{Commands: 1, Seconds: 1, Allocs: -1, Settled: -1}
-	if err := d.openEach(); err != nil {
+	if err := d.openEach(&d.kinds[0]); err != nil {
 		return r, err
 	}
 	_ = d.Endpoint.memory(true)
@@ -144,7 +149,7 @@ func (d *driver) idle() (result, error) {
 		for ; opened < int(part*float64(d.Work.Conns)); opened++ {
 			s, err := d.open()
 			if err == nil {
-				err = s.trip()
+				err = s.trip(&d.kinds[0])
 			}
 			if err != nil {
 				return r, fmt.Errorf("conn %d: %w", opened+1, err)

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 var qemuQMP = contestant{
-	name: "qmp", floor: "floor-unix-loop", can: small(func(w work) bool { return w.Conns == 1 && !w.Each }),
+	name: "qmp", floor: "floor-unix-loop", can: both(fixed, func(w work) bool { return w.Conns == 1 && !w.Each }),
 	note: "QEMU's machine protocol, query-version, about 100 bytes, in C; it has one client at a time",
 	start: func(s *site) (endpoint, error) {
 		at := endpoint{Network: "unix", Address: s.path("socket")}
@@ -16,7 +16,9 @@ var qemuQMP = contestant{
 	},
 	wire: protocol{
 		prologue: func(*site) []byte { return []byte(`{"execute":"qmp_capabilities"}` + "\n") },
-		request:  func(_ *site, i int) []byte { return fmt.Appendf(nil, `{"execute":"query-version","id":%d}`+"\n", 10+i) },
-		expect:   `"qemu"`,
+		request: func(_ *site, _ string, i int) []byte {
+			return fmt.Appendf(nil, `{"execute":"query-version","id":%d}`+"\n", 10+i)
+		},
+		expect: `"qemu"`,
 	},
 }

@@ -1,5 +1,7 @@
 package main
 
+import "math"
+
 // A metric is a figure of a result of which less or more is better.
 type metric struct {
 	name string
@@ -12,7 +14,8 @@ var (
 	byCPU    = metric{name: "server CPU", of: func(r result) float64 { return r.CPU / r.Commands }, less: true}
 	byP99    = metric{name: "p99", of: func(r result) float64 { return r.Latency[1] }, less: true}
 	byMemory = metric{name: "memory", of: result.memory, less: true}
-	byAllocs = metric{name: "allocations", of: func(r result) float64 { return r.Allocs }, less: true}
+	bySize   = metric{name: "size", of: func(r result) float64 { return r.Size }, less: true}
+	byAllocs = metric{name: "allocations", of: func(r result) float64 { return math.Round(10*r.Allocs) / 10 }, less: true} // asking costs some itself
 )
 
 // memory is what all idle conns took.

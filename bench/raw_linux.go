@@ -22,22 +22,22 @@ type rawClient struct {
 	epoll  int
 	to     unix.Sockaddr
 	family int
-	batch  []byte
-	whole  int // bytes of all replies to a batch
 	conns  []rawConn
 	buf    []byte
 }
 
 type rawConn struct {
 	fd   int
-	got  int
+	kind *kind // of what is in flight
+	n    int   // how many there were
+	got  int   // bytes of replies
 	sent int64
 }
 
 // driveRaw does a job with the raw client.
 func (d *driver) driveRaw() (result, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	c := &rawClient{driver: d, batch: d.batch(), whole: d.Work.Depth * d.reply, conns: make([]rawConn, d.Work.Conns), buf: make([]byte, 256<<10)}
+	c := &rawClient{driver: d, conns: make([]rawConn, d.Work.Conns), buf: make([]byte, 256<<10)}
 	var err error
 	if c.family, c.to, err = socketAddress(d.Endpoint); err != nil {
 		return result{}, err
@@ -46,6 +46,7 @@ func (d *driver) driveRaw() (result, error) {
 		return result{}, err
 	}
 	for i := range c.conns {
+		c.conns[i].n = 7 * i // not all of them want the same at once
 		if err := c.open(i); err != nil {
 			return result{}, err
 		}
@@ -64,18 +65,21 @@ func (c *rawClient) measure() (r result, err error) {
 	var h histogram
 	var warm bool
 	var began int64
-	var cpu float64
+	var cpu, allocs float64
 	counted := 0
 	events := make([]unix.EpollEvent, 256)
 	for {
 		n := wait(c.epoll, events)
 		now := int64(time.Since(start))
 		if !warm && now > from {
-			warm, began, cpu = true, now, cpuTime(c.Endpoint.PIDs)
+			allocs = c.allocations()
+			warm, began, cpu = true, int64(time.Since(start)), cpuTime(c.Endpoint.PIDs)
+			until = began + int64(c.Window)
+			continue // what is in flight has waited
 		}
 		if now > until {
 			r.Seconds, r.CPU = float64(now-began)/1e9, cpuTime(c.Endpoint.PIDs)-cpu
-			r.Commands, r.Latency = float64(counted), h.quantiles()
+			r.Commands, r.Latency, r.Allocs = float64(counted), h.quantiles(), allocsEach(allocs, c.allocations(), counted)
 			return r, nil
 		}
 		for i := range n {
@@ -89,10 +93,11 @@ func (c *rawClient) measure() (r result, err error) {
 				continue
 			}
 			now := int64(time.Since(start))
-			c.total += c.Work.Depth
 			if warm {
 				counted += c.Work.Depth
-				h.add(now - conn.sent)
+				if conn.kind == &c.kinds[0] && conn.sent > began {
+					h.add(now - conn.sent)
+				}
 			}
 			conn.got, conn.sent = 0, now
 			if c.Work.Each {
@@ -140,9 +145,12 @@ func (c *rawClient) open(i int) error {
 }
 
 func (c *rawClient) send(conn *rawConn) error {
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(conn.fd), uintptr(unsafe.Pointer(&c.batch[0])), uintptr(len(c.batch)))
-	if errno != 0 || int(n) != len(c.batch) {
-		return fmt.Errorf("%d of %d bytes were sent: %w", int(n), len(c.batch), errno)
+	conn.kind = c.next(conn.n)
+	conn.n++
+	batch := conn.kind.batch
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(conn.fd), uintptr(unsafe.Pointer(&batch[0])), uintptr(len(batch)))
+	if errno != 0 || int(n) != len(batch) {
+		return fmt.Errorf("%d of %d bytes were sent: %w", int(n), len(batch), errno)
 	}
 	return nil
 }
@@ -159,11 +167,11 @@ func (c *rawClient) receive(conn *rawConn) (done bool, err error) {
 		return false, errors.New("the server has hung up")
 	}
 	conn.got += int(n)
-	if conn.got < c.whole {
+	if conn.got < conn.kind.whole {
 		return false, nil
 	}
-	if conn.got > c.whole || !bytes.HasSuffix(c.buf[:n], c.tail) {
-		return false, fmt.Errorf("the replies to a batch are %d bytes, not %d: %q", conn.got, c.whole, c.buf[:min(int(n), 300)])
+	if conn.got > conn.kind.whole || !bytes.HasSuffix(c.buf[:n], conn.kind.tail) {
+		return false, fmt.Errorf("the replies to a batch are %d bytes, not %d: %q", conn.got, conn.kind.whole, c.buf[:min(int(n), 300)])
 	}
 	return true, nil
 }

@@ -3,7 +3,7 @@ package main
 import "fmt"
 
 var redisEcho = contestant{
-	name: "redis", floor: "floor-unix-loop", can: small(keepsConns),
+	name: "redis", floor: "floor-unix-loop", can: fixed,
 	note: "ECHO, in C, without JSON; nobody is asked who may",
 	start: func(s *site) (endpoint, error) {
 		at := endpoint{Network: "unix", Address: s.path("socket")}
@@ -14,7 +14,7 @@ var redisEcho = contestant{
 		}
 		return startForeign(at, program{cmd, at})
 	},
-	wire: protocol{request: func(*site, int) []byte {
-		return fmt.Appendf(nil, "*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(sixty), sixty)
+	wire: protocol{request: func(_ *site, value string, _ int) []byte {
+		return fmt.Appendf(nil, "*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(sixty(value)), sixty(value))
 	}},
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,11 +17,10 @@ import (
 // A report is what a run leaves behind.
 type report struct {
 	*options
-	about       about
-	works       []work
-	contestants []contestant
-	found       results
-	problems    []string
+	plan
+	about    about
+	found    results
+	problems []string
 }
 
 // about is what figures depend on.
@@ -68,10 +69,12 @@ func (r *report) markdown() []byte {
 	b.WriteString("A cell is the median of the rounds (least–greatest). × is the ratio to the floor within a round, its median and in brackets the interval " +
 		"of 95 % (order statistics; the least and the greatest of up to eight rounds, which is 94 % with five). CPU is that of the server's processes. A client that is " +
 		"\"own\" is written in Go and costs more than the raw one: rates of the two are not comparable, ratios to a floor are taken with the same kind.\n")
-	for name := range r.charts() {
+	b.WriteString("\n## What must hold\n\n")
+	reportGoals(&b, r.goals, r.found)
+	for _, name := range slices.Sorted(maps.Keys(r.charts())) {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(name, ".svg"), name)
 	}
-	for _, w := range r.works {
+	for _, w := range works {
 		if len(r.found[w.Name]) == 0 {
 			continue
 		}
@@ -82,14 +85,20 @@ func (r *report) markdown() []byte {
 			r.table(&b, w)
 		}
 	}
-	r.goals(&b)
 	r.notes(&b)
 	return b.Bytes()
 }
 
+// contestants are those that were measured.
+func (r *report) contestants() []contestant {
+	return slices.DeleteFunc(slices.Clone(contestants), func(c contestant) bool {
+		return !slices.ContainsFunc(works, func(w work) bool { return len(r.found[w.Name][c.name]) > 0 })
+	})
+}
+
 func (r *report) table(b *bytes.Buffer, w work) {
 	b.WriteString("| contestant | client | commands/s | × floor | floor | p50 µs | p99 µs | p99.9 µs | server CPU µs | × floor | allocations |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, c := range r.contestants {
+	for _, c := range r.contestants() {
 		rates := r.found.figures(w.Name, c.name, byRate)
 		if len(rates) == 0 {
 			continue
@@ -110,7 +119,7 @@ func (r *report) table(b *bytes.Buffer, w work) {
 
 func (r *report) idleTable(b *bytes.Buffer, w work) {
 	fmt.Fprintf(b, "%d conns, KiB of resident memory for each.\n\n| contestant | as it comes | × floor | floor | without garbage |\n|---|---|---|---|---|\n", r.idle)
-	for _, c := range r.contestants {
+	for _, c := range r.contestants() {
 		all := r.found.figures(w.Name, c.name, byMemory)
 		if len(all) == 0 {
 			continue
@@ -135,16 +144,10 @@ func (r *report) times(w work, c contestant, m metric) string {
 	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", s.median(), low, high)
 }
 
-func (r *report) goals(b *bytes.Buffer) {
-	b.WriteString("\n## Goals\n\n```\n")
-	checkGoals(b, r.found)
-	b.WriteString("```\n")
-}
-
 // notes say what is not comparable, which versions these are, and what went wrong.
 func (r *report) notes(b *bytes.Buffer) {
 	b.WriteString("\n## What is not comparable\n\n")
-	for _, c := range r.contestants {
+	for _, c := range r.contestants() {
 		if c.note != "" {
 			fmt.Fprintf(b, "* %s: %s.\n", c.name, c.note)
 		}

@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
@@ -22,37 +23,46 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-const typedNote = "a policy's roles decide on each call; the arguments are checked and decoded into a struct, and the reply is encoded from one"
+// ours is rudderpost over each of its transports, with a typed handler and an untyped one.
+var ours = slices.Concat(
+	both2("unix", "", onUNIX, nil, protocol{request: lineCommand}),
+	[]contestant{{name: "rudderpost-unix-client", floor: "floor-unix-loop-own", can: callers, note: "rudderpost-unix, driven by package client: " +
+		"arguments are encoded and replies decoded", start: daemon(onUNIX, typed), wire: protocol{session: ourClient}}},
+	[]contestant{{name: "rudderpost-unix-own", floor: "floor-unix-loop-own", note: "rudderpost-unix, driven by a Go client that says prepared bytes",
+		start: daemon(onUNIX, typed), wire: protocol{request: lineCommand, dial: dialPlain}}},
+	both2("tcp", "", onTCP(false), steady, protocol{request: lineCommand}),
+	both2("tls", "", onTCP(true), steady, protocol{request: lineCommand, dial: dialTLS(lineProtocol)}),
+	[]contestant{{name: "rudderpost-tls-resumed", floor: "floor-tls-loop", can: oneShot, note: "rudderpost-tls; all conns resume one session, while the floor's have full handshakes",
+		start: daemon(onTCP(true), typed), wire: protocol{request: lineCommand, dial: dialResumed}}},
+	both2("ws", "", onWebSocket(false), steady, protocol{request: messageCommand, prologue: upgrade}),
+	both2("wss", "", onWebSocket(true), steady, protocol{request: messageCommand, prologue: upgrade, dial: dialTLS(webProtocol)}),
+	both2("quic-stream", "a stream for each command", onQUIC, steady, protocol{request: jsonCommand, session: quicStreams}),
+	both2("quic-long", "all commands of a connection on one stream", onQUIC, steady, protocol{request: lineCommand, dial: dialQUIC}),
+	both2("http", "a token is verified with each command", onHTTP(false), steady, protocol{request: postCommand}),
+	both2("https", "a token is verified with each command", onHTTP(true), steady, protocol{request: postCommand, dial: dialTLS(webProtocol)}),
+)
 
-// ours is rudderpost over each of its transports.
-var ours = []contestant{
-	{name: "rudderpost-unix", floor: "floor-unix-loop", note: typedNote,
-		start: daemon(onUNIX, typed), wire: protocol{request: lineCommand}},
-	{name: "rudderpost-unix-untyped", floor: "floor-unix-loop", note: "the handler takes bytes and gives bytes; all else as in rudderpost-unix",
-		start: daemon(onUNIX, untyped), wire: protocol{request: lineCommand}},
-	{name: "rudderpost-unix-own", floor: "floor-unix-loop-own", note: "rudderpost-unix, driven by a Go client",
-		start: daemon(onUNIX, typed), wire: protocol{request: lineCommand, dial: dialPlain}},
-	{name: "rudderpost-tcp", floor: "floor-tcp-loop", note: typedNote,
-		start: daemon(onTCP(false), typed), wire: protocol{request: lineCommand}},
-	{name: "rudderpost-tls", floor: "floor-tls-loop", note: typedNote, can: secure,
-		start: daemon(onTCP(true), typed), wire: protocol{request: lineCommand, dial: dialTLS(lineProtocol)}},
-	{name: "rudderpost-ws", floor: "floor-ws-loop", note: typedNote,
-		start: daemon(onWebSocket(false), typed), wire: protocol{request: messageCommand, prologue: upgrade}},
-	{name: "rudderpost-wss", floor: "floor-wss-loop", note: typedNote, can: secure,
-		start: daemon(onWebSocket(true), typed), wire: protocol{request: messageCommand, prologue: upgrade, dial: dialTLS(webProtocol)}},
-	{name: "rudderpost-quic-stream", floor: "floor-quic-stream-loop", note: typedNote + "; a stream for each command", can: secure,
-		start: daemon(onQUIC, typed), wire: protocol{session: quicStreams}},
-	{name: "rudderpost-quic-long", floor: "floor-quic-long-loop", note: typedNote + "; all commands of a connection on one stream", can: secure,
-		start: daemon(onQUIC, typed), wire: protocol{request: lineCommand, dial: dialQUIC}},
-	{name: "rudderpost-http", floor: "floor-http-loop", note: typedNote + "; a token is verified with each command",
-		start: daemon(onHTTP(false), typed), wire: protocol{request: postCommand}},
-	{name: "rudderpost-https", floor: "floor-https-loop", note: typedNote + "; a token is verified with each command", can: secure,
-		start: daemon(onHTTP(true), typed), wire: protocol{request: postCommand, dial: dialTLS(webProtocol)}},
+// both2 is rudderpost over one transport, with both kinds of handlers. Both are alike in all but handling, so that the untyped
+// one need not do everything on each.
+func both2(name, note string, place place, can func(work) bool, wire protocol) []contestant {
+	if note != "" {
+		note = "; " + note
+	}
+	untypedCan := func(w work) bool { return !w.Mixed && (can == nil || can(w)) }
+	return []contestant{
+		{name: "rudderpost-" + name, floor: "floor-" + name + "-loop", start: daemon(place, typed), wire: wire,
+			note: "a policy's roles decide on each call; the arguments are checked and decoded into a struct, and the reply is encoded from one" + note},
+		{name: "rudderpost-" + name + "-untyped", floor: "floor-" + name + "-loop", start: daemon(place, untyped), wire: wire, can: untypedCan,
+			note: "the handler takes bytes and gives bytes that were encoded before; all else as in rudderpost-" + name},
+	}
 }
+
+// A place is where a manager listens.
+type place = func(*site) (transport.Transport, error)
 
 // daemon starts a manager at one place. Its limits are the defaults but for those on how much one peer may
 // ask, since one peer is all of the load here.
-func daemon(place func(*site) (transport.Transport, error), command func(*site) (mgr.Command, error)) func(*site) (endpoint, error) {
+func daemon(place place, commands func(*site) ([]mgr.Command, error)) start {
 	return func(s *site) (endpoint, error) {
 		policy, err := access.NewPolicy(access.Options{
 			NoOwner: true,
@@ -71,11 +81,11 @@ func daemon(place func(*site) (transport.Transport, error), command func(*site) 
 			MaxConns: -1, MaxConnsPerPeer: -1, MaxInFlightPerPeer: 8192, MaxQueued: 8192, MaxBuffered: 4 << 30,
 			SlowCommand: 250 * time.Millisecond, // as the daemon has it
 		}})
-		c, err := command(s)
+		all, err := commands(s)
 		if err != nil {
 			return endpoint{}, err
 		}
-		if err := m.Register(c); err != nil {
+		if err := m.Register(all...); err != nil {
 			return endpoint{}, err
 		}
 		t, err := place(s)
@@ -91,36 +101,46 @@ func daemon(place func(*site) (transport.Transport, error), command func(*site) 
 	}
 }
 
-// An echo is what a typed handler takes and gives, here and at the peers.
-type echo struct {
-	Value string `json:"value"`
-}
-
-// echoOf returns the handler of every contestant that has one: it answers what it was asked, or so many bytes.
-func echoOf(s *site) func(echo) echo {
-	if s.Reply == 0 {
-		return func(in echo) echo { return in }
-	}
-	large := strings.Repeat("x", s.Reply)
-	return func(echo) echo { return echo{large} }
-}
-
-func typed(s *site) (mgr.Command, error) {
+// typed has both kinds of commands: what takes its time runs beside the loop.
+func typed(s *site) ([]mgr.Command, error) {
 	f := echoOf(s)
-	return mgr.Func("bench-echo", "Echo.", mgr.Read, func(_ context.Context, in echo) (echo, error) { return f(in), nil }), nil
+	h := func(_ context.Context, in echo) (echo, error) { return f(in), nil }
+	return []mgr.Command{
+		mgr.Func("bench-echo", "Echo.", mgr.Read, h),
+		mgr.Async("bench-slow", "Echo after a while.", mgr.Read, h),
+	}, nil
 }
 
-func untyped(s *site) (mgr.Command, error) {
-	answer, err := wire.Encode(echoOf(s)(echo{"abcdef"}))
-	return mgr.Command{Name: "bench-echo", Summary: "Echo.", Level: mgr.Read,
-		Handler: func(context.Context, *mgr.Call) (wire.Reply, error) { return wire.Reply{Arguments: answer}, nil }}, err
+func untyped(s *site) ([]mgr.Command, error) {
+	answer, err := wire.Encode(echoOf(s)(echo{plain}))
+	return []mgr.Command{{Name: "bench-echo", Summary: "Echo.", Level: mgr.Read,
+		Handler: func(context.Context, *mgr.Call) (wire.Reply, error) { return wire.Reply{Arguments: answer}, nil }}}, err
+}
+
+// ourClient gives commands as a program would that uses rudderpost on both sides.
+func ourClient(s *site, e endpoint) (session, error) {
+	c, err := client.Dial(context.Background(), &unix.Transport{Path: e.Address})
+	if err != nil {
+		return session{}, err
+	}
+	return session{close: func() { _ = c.Close() }, trip: func(k *kind) error {
+		command := "bench-echo"
+		if k.value == slower {
+			command = "bench-slow"
+		}
+		out, err := client.Call[echo](context.Background(), c, command, echo{k.value})
+		if err == nil {
+			err = checkEcho(s, k, out.Value, k.value)
+		}
+		return err
+	}}, nil
 }
 
 func onUNIX(s *site) (transport.Transport, error) {
 	return &unix.Transport{Path: s.path("socket"), Idle: time.Hour}, nil
 }
 
-func onTCP(secure bool) func(*site) (transport.Transport, error) {
+func onTCP(secure bool) place {
 	return func(s *site) (transport.Transport, error) {
 		t := &tcp.Transport{Address: "127.0.0.1:0", Idle: time.Hour}
 		if !secure {
@@ -133,7 +153,7 @@ func onTCP(secure bool) func(*site) (transport.Transport, error) {
 	}
 }
 
-func onWebSocket(secure bool) func(*site) (transport.Transport, error) {
+func onWebSocket(secure bool) place {
 	return func(s *site) (t transport.Transport, err error) {
 		ws := &websocket.Transport{Address: "127.0.0.1:0", Idle: time.Hour, Insecure: !secure, MaxConns: 20_000}
 		if secure {
@@ -146,7 +166,7 @@ func onWebSocket(secure bool) func(*site) (transport.Transport, error) {
 	}
 }
 
-func onHTTP(secure bool) func(*site) (transport.Transport, error) {
+func onHTTP(secure bool) place {
 	return func(s *site) (t transport.Transport, err error) {
 		h := &http.Transport{Address: "127.0.0.1:0", Insecure: !secure, MaxConns: 20_000}
 		if secure {

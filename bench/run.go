@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,11 +19,11 @@ import (
 
 // options are what a run was asked for.
 type options struct {
-	contestants, works string
-	rounds, idle       int
-	window             time.Duration
-	out, profiles      string
-	check              bool
+	only                 string
+	rounds, others, idle int
+	window               time.Duration
+	out, profiles        string
+	check                bool
 }
 
 // results are what all rounds found. A contestant without a result in a round is not in it.
@@ -32,13 +31,12 @@ type results map[string]map[string][]result // by work, by contestant
 
 // run measures, and writes what it found. The exit code is 2 when a goal was missed.
 func run(o *options) (code int, err error) {
-	who, err := chosen(o)
+	p, err := planFor(o)
 	if err != nil {
 		return 1, err
 	}
-	what, err := chosenWorks(o)
-	if err != nil {
-		return 1, err
+	if len(p.tasks) == 0 && !p.sizes {
+		return 1, fmt.Errorf("nothing is called like %q; -list says what is called how", o.only)
 	}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -51,15 +49,21 @@ func run(o *options) (code int, err error) {
 	}
 	about := aboutThisMachine()
 	for round := range o.rounds {
-		r.round(round, who, what)
+		r.round(round, p.tasks)
+	}
+	if p.sizes {
+		if err := r.sizes(); err != nil {
+			r.problems = append(r.problems, err.Error())
+		}
 	}
 	about.after()
-	rep := &report{options: o, about: about, works: what, contestants: who, found: r.found, problems: r.problems}
+	rep := &report{options: o, about: about, plan: p, found: r.found, problems: r.problems}
 	if err := rep.write(); err != nil {
 		return 1, err
 	}
-	fmt.Println("wrote", filepath.Join(o.out, "report.md"))
-	if o.check && !checkGoals(os.Stdout, r.found) {
+	reached := reportGoals(os.Stdout, p.goals, r.found)
+	fmt.Println("\nwrote", filepath.Join(o.out, "report.md"))
+	if o.check && !reached {
 		return 2, nil
 	}
 	return 0, nil
@@ -75,41 +79,45 @@ type runner struct {
 	count      int
 }
 
-// round measures each contestant once at each work; at each they come in another order.
-func (r *runner) round(round int, who []contestant, what []work) {
-	for _, w := range what {
-		if w.Idle {
-			w.Conns = r.idle
-		}
-		turns := slices.DeleteFunc(slices.Clone(who), func(c contestant) bool { return !c.does(w) })
+// round measures each task once: work after work, at each the contestants in another order.
+func (r *runner) round(round int, tasks []task) {
+	for _, w := range works {
+		turns := slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return t.work.Name != w.Name || t.rounds <= round })
 		rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
-		for _, c := range turns {
-			if r.gone[c.name] {
-				continue
+		for _, t := range turns {
+			if !r.gone[t.contestant.name] {
+				r.turn(round, t)
 			}
-			fmt.Fprintf(os.Stderr, "round %d of %d, %s: %-30s\r", round+1, r.rounds, w.Name, c.name)
-			got, err := r.measure(c, w, round == r.rounds-1)
-			if errors.Is(err, errMissing) {
-				r.gone[c.name] = true
-				r.problems = append(r.problems, err.Error())
-				continue
-			}
-			if err != nil {
-				got.Seconds = 0 // keeps the rounds of contestants side by side
-				r.problems = append(r.problems, fmt.Sprintf("round %d: %v", round+1, err))
-				fmt.Fprintln(os.Stderr, "\n"+err.Error())
-			}
-			if r.found[w.Name] == nil {
-				r.found[w.Name] = map[string][]result{}
-			}
-			r.found[w.Name][c.name] = append(r.found[w.Name][c.name], got)
 		}
 	}
 }
 
+func (r *runner) turn(round int, t task) {
+	c, w := t.contestant, t.work
+	if w.Idle {
+		w.Conns = r.idle
+	}
+	fmt.Fprintf(os.Stderr, "round %d of %d: %-40s\r", round+1, r.rounds, t.name())
+	got, err := r.measure(c, w, round == t.rounds-1)
+	if errors.Is(err, errMissing) {
+		r.gone[c.name] = true
+		r.problems = append(r.problems, err.Error())
+		return
+	}
+	if err != nil {
+		got.Seconds = 0 // keeps the rounds of contestants side by side
+		r.problems = append(r.problems, fmt.Sprintf("round %d: %v", round+1, err))
+		fmt.Fprintln(os.Stderr, "\n"+err.Error())
+	}
+	if r.found[w.Name] == nil {
+		r.found[w.Name] = map[string][]result{}
+	}
+	r.found[w.Name][c.name] = append(r.found[w.Name][c.name], got)
+}
+
 func (r *runner) measure(c contestant, w work, last bool) (result, error) {
 	r.count++
-	s := site{Dir: filepath.Join(r.dir, strconv.Itoa(r.count)), Shared: r.dir, Token: r.token, Reply: w.Reply, Resume: w.Resume}
+	s := site{Dir: filepath.Join(r.dir, strconv.Itoa(r.count)), Shared: r.dir, Token: r.token, Reply: w.Reply, Each: w.Each, Mixed: w.Mixed}
 	if err := os.Mkdir(s.Dir, 0o700); err != nil {
 		return result{}, err
 	}
@@ -167,55 +175,4 @@ func share(dir string) (token string, err error) {
 		return "", err
 	}
 	return tokens.Mint("bench", "bench", time.Time{})
-}
-
-// chosen returns the contestants that were asked for, and what they are divided by.
-func chosen(o *options) ([]contestant, error) {
-	wanted, err := pick(o.contestants, names(contestants, func(c contestant) string { return c.name }))
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range contestants {
-		if wanted[c.name] && c.floor != "" {
-			wanted[c.floor] = true
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(contestants), func(c contestant) bool { return !wanted[c.name] }), nil
-}
-
-func chosenWorks(o *options) ([]work, error) {
-	wanted, err := pick(o.works, names(works, func(w work) string { return w.Name }))
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(slices.Clone(works), func(w work) bool { return !wanted[w.Name] }), nil
-}
-
-func names[T any](all []T, name func(T) string) (list []string) {
-	for _, one := range all {
-		list = append(list, name(one))
-	}
-	return list
-}
-
-// pick returns which names match one of the globs.
-func pick(globs string, from []string) (map[string]bool, error) {
-	wanted := map[string]bool{}
-	if globs == "" {
-		globs = "*,*/*,*/*/*"
-	}
-	for glob := range strings.SplitSeq(globs, ",") {
-		before := len(wanted)
-		for _, name := range from {
-			if ok, err := path.Match(glob, name); err != nil {
-				return nil, err
-			} else if ok {
-				wanted[name] = true
-			}
-		}
-		if len(wanted) == before && !strings.Contains(glob, "*") {
-			return nil, fmt.Errorf("nothing is called %q; -list names contestants and works", glob)
-		}
-	}
-	return wanted, nil
 }

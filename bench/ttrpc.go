@@ -38,12 +38,12 @@ var ttrpcGo = contestant{
 			return session{}, err
 		}
 		c := ttrpc.NewClient(conn)
-		return session{close: func() { _ = c.Close() }, trip: func() error {
+		return session{close: func() { _ = c.Close() }, trip: func(k *kind) error {
 			var out wrapperspb.StringValue
-			if err := c.Call(context.Background(), "bench.Bench", "Echo", wrapperspb.String(sixty), &out); err != nil {
+			if err := c.Call(context.Background(), "bench.Bench", "Echo", wrapperspb.String(k.sixty), &out); err != nil {
 				return err
 			}
-			return checkEcho(s, out.GetValue())
+			return checkEcho(s, k, out.GetValue(), k.sixty)
 		}}, nil
 	}},
 }

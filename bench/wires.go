@@ -2,17 +2,25 @@ package main
 
 import "fmt"
 
-// What clients say to those that read JSON, about 60 bytes. Ids have two digits, so that all requests are of one length.
-func jsonCommand(i int) []byte {
-	return fmt.Appendf(nil, `{"command":"bench-echo","arguments":{"value":"abcdef"},"id":%d}`, 10+i)
+// What clients say to those that read JSON, about 60 bytes. Ids have two digits, so that all requests are of one length. A
+// command without an id is the last of its conn.
+func jsonCommand(s *site, value string, i int) []byte {
+	name, id := "bench-echo", fmt.Sprintf(`,"id":%d`, 10+i)
+	if value == slower {
+		name = "bench-slow"
+	}
+	if s.Each {
+		id = ""
+	}
+	return fmt.Appendf(nil, `{"command":%q,"arguments":{"value":%q}%s}`, name, value, id)
 }
 
 // lineCommand is a command on a line.
-func lineCommand(_ *site, i int) []byte { return append(jsonCommand(i), '\n') }
+func lineCommand(s *site, value string, i int) []byte { return append(jsonCommand(s, value, i), '\n') }
 
 // postCommand is a command in a POST, by whoever has the site's token.
-func postCommand(s *site, i int) []byte {
-	return post("/", "application/json", "Authorization: Bearer "+s.Token+"\r\n", jsonCommand(i))
+func postCommand(s *site, value string, i int) []byte {
+	return post("/", "application/json", "Authorization: Bearer "+s.Token+"\r\n", jsonCommand(s, value, i))
 }
 
 func post(path, kind, headers string, body []byte) []byte {
@@ -21,8 +29,8 @@ func post(path, kind, headers string, body []byte) []byte {
 
 // messageCommand is a command in a WebSocket message (RFC 6455). Its mask is zero, which is one like any other
 // to a server.
-func messageCommand(_ *site, i int) []byte {
-	command := jsonCommand(i)
+func messageCommand(s *site, value string, i int) []byte {
+	command := jsonCommand(s, value, i)
 	return append([]byte{0x81, 0x80 | byte(len(command)), 0, 0, 0, 0}, command...)
 }
 

@@ -7,8 +7,8 @@ type work struct {
 	Conns   int
 	Depth   int  // commands in flight on each conn
 	Reply   int  // bytes in a reply's value; 0: what was asked
-	Each    bool // a conn of its own for each command
-	Resume  bool // and its TLS session resumed
+	Each    bool // a conn of its own for each command, which has no id: Kea's way
+	Mixed   bool // now and then a command that is slow, or has a large reply
 	Pinned  bool // clients and server share one processor
 	Idle    bool // conns that have had one command and are silent
 }
@@ -24,9 +24,11 @@ var works = []work{
 	{Name: "deep-256", Summary: "60 B, 16 in flight on each of 256 conns", Conns: 256, Depth: 16},
 	{Name: "each-1", Summary: "a conn for each command, one at a time, one processor", Conns: 1, Depth: 1, Each: true, Pinned: true},
 	{Name: "each-16", Summary: "a conn for each command, 16 at a time", Conns: 16, Depth: 1, Each: true},
-	{Name: "resumed-16", Summary: "the same, with TLS sessions resumed", Conns: 16, Depth: 1, Each: true, Resume: true},
-	{Name: "64K", Summary: "64 KiB replies, 16 conns", Conns: 16, Depth: 1, Reply: 64 << 10},
-	{Name: "1M", Summary: "1 MiB replies, 16 conns", Conns: 16, Depth: 1, Reply: 1 << 20},
+	{Name: "64K-16", Summary: "64 KiB replies, 16 conns", Conns: 16, Depth: 1, Reply: 64 << 10},
+	{Name: "64K-256", Summary: "64 KiB replies, 256 conns", Conns: 256, Depth: 1, Reply: 64 << 10},
+	{Name: "1M-16", Summary: "1 MiB replies, 16 conns", Conns: 16, Depth: 1, Reply: 1 << 20},
+	{Name: "1M-256", Summary: "1 MiB replies, 256 conns", Conns: 256, Depth: 1, Reply: 1 << 20},
+	{Name: "mixed", Summary: "64 conns; 1 % of the commands take 5 ms beside the others, 5 % have a reply of 64 KiB; latency is that of the rest", Conns: 64, Depth: 1, Mixed: true},
 	{Name: "idle", Summary: "conns that have had one command and are silent", Conns: 10_000, Depth: 1, Idle: true},
 }
 
@@ -34,26 +36,23 @@ var works = []work{
 var idleSteps = []float64{0.1, 0.25, 0.5, 1}
 
 // does reports whether a contestant does a work.
-func (c contestant) does(w work) bool {
-	if c.can != nil {
-		return c.can(w)
-	}
-	return keepsConns(w)
-}
+func (c contestant) does(w work) bool { return c.can == nil || c.can(w) }
 
-// keepsConns is for contestants whose conns are bytes over a socket and stay as long as one likes.
-func keepsConns(w work) bool { return !w.Resume }
+// What a contestant can do. Where nothing is said it does everything.
 
-// secure is for those with TLS.
-func secure(work) bool { return true }
-
-// oneShot is for those that close behind each reply.
-func oneShot(w work) bool { return w.Each && !w.Resume }
+// steady is for those whose conns and commands are interesting, and no more.
+func steady(w work) bool { return !w.Each && !w.Idle && !w.Mixed }
 
 // callers is for those with a client of their own, which is not meant to be thrown away.
 func callers(w work) bool { return !w.Each }
 
-// small is for those whose replies are what they are.
-func small(can func(work) bool) func(work) bool {
-	return func(w work) bool { return w.Reply == 0 && can(w) }
+// oneShot is for those that close behind each reply.
+func oneShot(w work) bool { return w.Each }
+
+// fixed is for those whose replies are what they are.
+func fixed(w work) bool { return w.Reply == 0 && !w.Mixed }
+
+// both combines two of them.
+func both(a, b func(work) bool) func(work) bool {
+	return func(w work) bool { return a(w) && b(w) }
 }

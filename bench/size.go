@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// sizeWork is under which the sizes of programs are found. There is nothing to drive, and one look is enough.
+const sizeWork = "size"
+
+// programs are built with as little in them as the linker can.
+var programs = map[string]string{"greeter": "../examples/greeter", "hello": "./hello"}
+
+// sizes finds how large they are.
+func (r *runner) sizes() error {
+	r.found[sizeWork] = map[string][]result{}
+	for name, folder := range programs {
+		path := filepath.Join(r.dir, name)
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
+		cmd.Dir = folder
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w: %s", folder, err, text)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		r.found[sizeWork][name] = []result{{Seconds: 1, Size: float64(info.Size())}}
+	}
+	return nil
+}
