@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +62,9 @@ func (sv *server) stop() {
 	_ = sv.cmd.Wait()
 }
 
+// patience is how long a measurement may take, besides its window. Ten thousand handshakes take a while.
+const patience = 2 * time.Minute
+
 // drive measures in a process of its own.
 func drive(j job) (result, error) {
 	var r result
@@ -75,8 +79,10 @@ func drive(j job) (result, error) {
 	if err := startOn(cmd, j.Work.Pinned); err != nil {
 		return r, err
 	}
+	late := time.AfterFunc(patience+5*j.Window, func() { _ = cmd.Process.Kill() }) // somebody waits for what does not come
+	defer late.Stop()
 	if err := cmd.Wait(); err != nil {
-		return r, fmt.Errorf("%s, %s: %s", j.Contestant, j.Work.Name, bytes.TrimSpace(complaint.Bytes()))
+		return r, fmt.Errorf("%s, %s: %w: %s", j.Contestant, j.Work.Name, err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	return r, json.Unmarshal(out.Bytes(), &r)
 }
