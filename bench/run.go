@@ -130,7 +130,7 @@ func (r *runner) measure(c contestant, w work, last bool) (result, error) {
 	if last && r.profiles != "" && sv.Control != "" && !w.Idle {
 		defer r.profile(c, w, sv.endpoint)()
 	}
-	return drive(job{Contestant: c.name, Work: w, Window: r.window, Site: s, Endpoint: sv.endpoint})
+	return drive(job{Contestant: c.name, Work: w, Window: r.window * time.Duration(max(1, w.Longer)), Site: s, Endpoint: sv.endpoint})
 }
 
 // profile takes a CPU profile while the server is driven. What it returns waits for the end of it.

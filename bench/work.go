@@ -7,6 +7,7 @@ type work struct {
 	Conns   int
 	Depth   int  // commands in flight on each conn
 	Reply   int  // bytes in a reply's value; 0: what was asked
+	Longer  int  // how many windows it takes; 0: one
 	Each    bool // a conn of its own for each command, which has no id: Kea's way
 	Mixed   bool // now and then a command that is slow, or has a large reply
 	Pinned  bool // clients and server share one processor
@@ -27,7 +28,7 @@ var works = []work{
 	{Name: "64K-16", Summary: "64 KiB replies, 16 conns", Conns: 16, Depth: 1, Reply: 64 << 10},
 	{Name: "64K-256", Summary: "64 KiB replies, 256 conns", Conns: 256, Depth: 1, Reply: 64 << 10},
 	{Name: "1M-16", Summary: "1 MiB replies, 16 conns", Conns: 16, Depth: 1, Reply: 1 << 20},
-	{Name: "1M-256", Summary: "1 MiB replies, 256 conns", Conns: 256, Depth: 1, Reply: 1 << 20},
+	{Name: "1M-256", Summary: "1 MiB replies, 256 conns", Conns: 256, Depth: 1, Reply: 1 << 20, Longer: 4},
 	{Name: "mixed", Summary: "64 conns; 1 % of the commands take 5 ms beside the others, 5 % have a reply of 64 KiB; latency is that of the rest", Conns: 64, Depth: 1, Mixed: true},
 	{Name: "idle", Summary: "conns that have had one command and are silent", Conns: 10_000, Depth: 1, Idle: true},
 }
