@@ -23,30 +23,47 @@ type line struct {
 	mid, low, high []float64
 }
 
-// charts are the plots that the run has figures for, by their file names.
+// charts are the plots that the run has figures for, by their file names: of each kind one that has ours and the peers over
+// UNIX sockets, and one that has ours and the floors over each transport. All in one nobody could read.
 func (r *report) charts() map[string]*chart {
-	rates := &chart{title: "commands per second over conns", places: []string{"1", "16", "256"}}
-	memory := &chart{title: "MiB of memory over idle conns"}
-	latency := &chart{title: "latency at 256 conns, µs", places: []string{"p50", "p99", "p99.9"}}
-	for _, part := range idleSteps {
-		memory.places = append(memory.places, strconv.Itoa(int(part*float64(r.idle))))
+	all := map[string]*chart{}
+	for suffix, drawn := range map[string]func(string) bool{"": besidePeers, "-transports": besideFloors} {
+		rates := &chart{title: "commands per second over conns", places: []string{"1", "16", "256"}}
+		memory := &chart{title: "MiB of memory over idle conns"}
+		latency := &chart{title: "latency at 256 conns, µs", places: []string{"p50", "p99", "p99.9"}}
+		for _, part := range idleSteps {
+			memory.places = append(memory.places, strconv.Itoa(int(part*float64(r.idle))))
+		}
+		for _, c := range r.contestants() {
+			if !drawn(c.name) {
+				continue
+			}
+			rates.add(c.name, func(i int) sample { return r.found.figures(rates.places[i], c.name, byRate) })
+			latency.add(c.name, func(i int) sample {
+				return r.found.figures("256", c.name, metric{of: func(x result) float64 { return x.Latency[i] * 1e6 }})
+			})
+			memory.add(c.name, func(i int) sample {
+				return r.found.figures("idle", c.name, metric{of: func(x result) float64 { return x.Memory[i] / (1 << 20) }})
+			})
+		}
+		all["throughput"+suffix+".svg"], all["latency"+suffix+".svg"], all["memory"+suffix+".svg"] = rates, latency, memory
 	}
-	for _, c := range r.contestants() {
-		rates.add(c.name, func(i int) sample { return r.found.figures(rates.places[i], c.name, byRate) })
-		latency.add(c.name, func(i int) sample {
-			return r.found.figures("256", c.name, metric{of: func(x result) float64 { return x.Latency[i] * 1e6 }})
-		})
-		memory.add(c.name, func(i int) sample {
-			return r.found.figures("idle", c.name, metric{of: func(x result) float64 { return x.Memory[i] / (1 << 20) }})
-		})
-	}
-	all := map[string]*chart{"throughput.svg": rates, "latency.svg": latency, "memory.svg": memory}
 	for name, c := range all {
 		if len(c.lines) == 0 {
 			delete(all, name)
 		}
 	}
 	return all
+}
+
+func besidePeers(name string) bool {
+	return strings.Contains(name, "-unix") || !strings.HasPrefix(name, "rudderpost-") && !strings.HasPrefix(name, "floor-")
+}
+
+func besideFloors(name string) bool {
+	kind, transport, _ := strings.Cut(name, "-")
+	transport, loop := strings.CutSuffix(transport, "-loop")
+	return kind == "floor" && loop || kind == "rudderpost" && slices.Contains([]string{"unix", "tcp", "tls", "ws", "wss", "quic-stream", "quic-long", "http", "https"}, transport)
 }
 
 // add adds a line, if there is anything of it.
@@ -78,10 +95,10 @@ func (c *chart) svg() []byte {
 			}
 		}
 	}
-	low, high = math.Floor(math.Log10(low)), math.Ceil(math.Log10(high))
-	high = max(high, low+1)
+	ticks := ticksAround(low, high)
+	low, high = ticks[0], ticks[len(ticks)-1]
 	y := func(f float64) float64 {
-		return chartTop + chartHeight*(1-(math.Log10(f)-low)/(high-low))
+		return chartTop + chartHeight*(1-math.Log10(f/low)/math.Log10(high/low))
 	}
 	x := func(i int) float64 {
 		return chartLeft + 20 + float64(i)*(chartWidth-40)/float64(max(1, len(c.places)-1))
@@ -90,9 +107,8 @@ func (c *chart) svg() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", chartLeft+chartWidth+250, tall)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="white"/><text x="%d" y="22" font-size="15">%s</text>`+"\n", chartLeft, html.EscapeString(c.title))
-	for e := int(low); e <= int(high); e++ {
-		at := y(math.Pow10(e))
-		fmt.Fprintf(&b, `<path d="M%d %.1fh%d" stroke="#ccc"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", chartLeft, at, chartWidth, chartLeft-6, at+4, tick(e))
+	for _, tick := range ticks {
+		fmt.Fprintf(&b, `<path d="M%d %.1fh%d" stroke="#ccc"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", chartLeft, y(tick), chartWidth, chartLeft-6, y(tick)+4, tickName(tick))
 	}
 	for i, place := range c.places {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(i), chartTop+chartHeight+18, html.EscapeString(place))
@@ -105,7 +121,7 @@ func (c *chart) svg() []byte {
 			if f > 0 {
 				fmt.Fprintf(&path, "%s%.1f %.1f", step, x(p), y(f))
 				step = "L"
-				fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f" %s/>`+"\n", x(p), y(max(l.low[p], math.Pow10(int(low)))), y(l.high[p]), style)
+				fmt.Fprintf(&b, `<path d="M%.1f %.1fV%.1f" %s/>`+"\n", x(p), y(max(l.low[p], low)), y(l.high[p]), style)
 			}
 		}
 		at := chartTop + 16*i + 8
@@ -152,12 +168,27 @@ func (l line) dashes() string {
 	return ""
 }
 
-func tick(exponent int) string {
-	switch {
-	case exponent >= 6:
-		return strconv.Itoa(int(math.Pow10(exponent-6))) + "M"
-	case exponent >= 3:
-		return strconv.Itoa(int(math.Pow10(exponent-3))) + "k"
+// ticksAround returns 1, 2 or 5 times powers of ten, from the last below low to the first above high.
+func ticksAround(low, high float64) (ticks []float64) {
+	for power := math.Pow10(int(math.Floor(math.Log10(low)))); ; power *= 10 {
+		for _, f := range []float64{1, 2, 5} {
+			if f*power <= low {
+				ticks = ticks[:0]
+			}
+			ticks = append(ticks, f*power)
+			if f*power > high {
+				return ticks
+			}
+		}
 	}
-	return strconv.FormatFloat(math.Pow10(exponent), 'g', -1, 64)
+}
+
+func tickName(f float64) string {
+	switch {
+	case f >= 1e6:
+		return fmt.Sprintf("%.3gM", f/1e6)
+	case f >= 1e3:
+		return fmt.Sprintf("%.3gk", f/1e3)
+	}
+	return fmt.Sprintf("%.3g", f)
 }

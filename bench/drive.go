@@ -96,6 +96,9 @@ func allocsEach(before, after float64, commands int) float64 {
 	return (after - before) / float64(commands)
 }
 
+// overtime is how long a measurement goes on beyond its window when nothing was answered yet.
+const overtime = 20 * time.Second
+
 // A driver does a job.
 type driver struct {
 	*job

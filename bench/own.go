@@ -43,7 +43,7 @@ func (d *driver) measureOwn(trips []func(*kind) error, width int) (r result, err
 		failures []error
 		counted  int
 	)
-	var counting, over atomic.Bool
+	var counting, answered, over atomic.Bool
 	for i, trip := range trips {
 		wg.Go(func() {
 			var own histogram
@@ -54,7 +54,9 @@ func (d *driver) measureOwn(trips []func(*kind) error, width int) (r result, err
 				err = trip(k)
 				now = time.Now()
 				if counting.Load() {
-					n++
+					if n++; n == 1 {
+						answered.Store(true)
+					}
 					if k == &d.kinds[0] {
 						own.add(int64(now.Sub(sent)))
 					}
@@ -74,6 +76,9 @@ func (d *driver) measureOwn(trips []func(*kind) error, width int) (r result, err
 	counting.Store(true)
 	began, cpu := time.Now(), cpuTime(d.Endpoint.PIDs)
 	time.Sleep(d.Window)
+	for i := 0; !answered.Load() && i < int(overtime/time.Millisecond); i++ {
+		time.Sleep(time.Millisecond)
+	}
 	counting.Store(false)
 	r.Seconds, r.CPU = time.Since(began).Seconds(), cpuTime(d.Endpoint.PIDs)-cpu
 	over.Store(true)

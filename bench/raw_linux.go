@@ -77,7 +77,7 @@ func (c *rawClient) measure() (r result, err error) {
 			until = began + int64(c.Window)
 			continue // what is in flight has waited
 		}
-		if now > until {
+		if now > until && (counted > 0 || now > until+int64(overtime)) {
 			r.Seconds, r.CPU = float64(now-began)/1e9, cpuTime(c.Endpoint.PIDs)-cpu
 			r.Commands, r.Latency, r.Allocs = float64(counted), h.quantiles(), allocsEach(allocs, c.allocations(), counted)
 			return r, nil
