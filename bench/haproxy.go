@@ -6,7 +6,7 @@ var haproxyLevel = contestant{
 	start: func(s *site) (endpoint, error) {
 		at := endpoint{Network: "unix", Address: s.path("socket")}
 		config := s.path("haproxy.cfg")
-		if err := writeConfig(config, "global\n  stats socket %s level admin\n  stats maxconn 2000\n  stats timeout 1h\n  maxconn 4000\ndefaults\n  timeout connect 1h\n  timeout client 1h\n  timeout server 1h\nfrontend none\n  bind abns@rudderpost-bench\n", at.Address); err != nil {
+		if err := writeConfig(config, "global\n  stats socket %s level admin\n  stats maxconn 2000\n  stats timeout 1h\n  maxconn 4000\ndefaults\n  timeout connect 1h\n  timeout client 1h\n  timeout server 1h\nfrontend none\n  bind %s\n", at.Address, s.path("none")); err != nil {
 			return endpoint{}, err
 		}
 		cmd, err := foreign("haproxy", "-db", "-f", config)
