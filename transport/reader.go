@@ -25,8 +25,8 @@ type chunk [32 << 10]byte
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
-// A sip is what a stream waits with that has to be given a buffer first, as TLS does: many wait, and
-// most of what comes is small.
+// A sip is what a read is given where nothing has come yet: most of what comes is small, and many wait
+// with it where a stream has to be given a buffer first, as with TLS.
 type sip [4 << 10]byte
 
 var sips = sync.Pool{New: func() any { return new(sip) }}
@@ -91,7 +91,7 @@ func (r *reader) room() {
 	have := len(r.data)
 	switch {
 	case cap(r.data)-have >= minRead:
-	case have == 0 && r.raw == nil && r.wait == nil && r.array == 0:
+	case have == 0 && r.array == 0:
 		r.sip = sips.Get().(*sip)
 		r.data, r.array = r.sip[:0], len(sip{})
 	case have <= len(chunk{})-minRead && r.chunk == nil:
