@@ -80,7 +80,7 @@ func BenchmarkAppendReply(b *testing.B) {
 	for _, test := range []struct {
 		name      string
 		arguments any
-	}{{"Raw", raw}, {"struct", usualReply}, {"64KiB", large}} {
+	}{{"Raw", raw}, {"struct", usualReply}, {"64KiB", large}, {"string", strings.Repeat("x", 64<<10)}} {
 		b.Run(test.name, func(b *testing.B) {
 			dst, err := wire.AppendReply(nil, wire.Reply{Arguments: test.arguments})
 			require.NoError(b, err)

@@ -61,8 +61,8 @@ func (s socket) Close() error {
 	if raw, err := s.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) {
 			_ = syscall.Shutdown(int(fd), syscall.SHUT_RD)
-			var waste [4 << 10]byte
-			for range 256 {
+			var waste [1 << 10]byte // small, for the stack's sake: mostly there is nothing
+			for range 1024 {
 				n, err := syscall.Read(int(fd), waste[:])
 				if n <= 0 && err != syscall.EINTR {
 					return
