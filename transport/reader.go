@@ -120,7 +120,7 @@ func (r *reader) consume(n int) {
 // shrink is for waiting: a few bytes of an unfinished frame keep neither a chunk nor the array that
 // the frame before them needed.
 func (r *reader) shrink() {
-	if r.array < len(chunk{}) || len(r.data) > r.array/4 {
+	if len(r.data) > 0 && (r.array < len(chunk{}) || len(r.data) > r.array/4) {
 		return
 	}
 	var kept []byte

@@ -31,16 +31,16 @@ func sockets(t testing.TB) (a, b net.Conn) {
 	return conns[0], conns[1]
 }
 
-// waitOnce lets s wait for bytes that do not come, until it has really waited and so given back its
-// buffer: a context may end before that.
-func waitOnce(t testing.TB, s *Stream) {
+// waitOnce lets s wait for bytes that do not come behind n of a frame, until it has really waited and so
+// given back its buffer: a context may end before that.
+func waitOnce(t testing.TB, s *Stream, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		_, err := s.Receive(ctx, nil)
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		if s.in.array < len(chunk{}) && len(s.in.data) > 0 {
+		if s.in.array < len(sip{}) && len(s.in.data) == n {
 			return
 		}
 		require.True(t, time.Now().Before(deadline), "a conn that waits keeps %d bytes", cap(s.in.data))
@@ -54,11 +54,13 @@ func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	a, b := sockets(t)
 	s := NewStream(b, StreamConfig{})
 	defer func() { _ = s.Close() }()
+	waitOnce(t, s, 0)
+	require.Nil(t, s.in.sip)
 	_, err := a.Write([]byte("{}" + half))
 	require.NoError(t, err)
 	_, err = s.Receive(t.Context(), nil)
 	require.NoError(t, err)
-	waitOnce(t, s)
+	waitOnce(t, s, len(half))
 	require.LessOrEqual(t, cap(s.in.data), 32)
 	_, err = a.Write([]byte(`ion"}`))
 	require.NoError(t, err)
@@ -67,6 +69,8 @@ func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	require.Equal(t, half+`ion"}`, string(frame))
 	require.Zero(t, cap(s.in.data))
 	require.Nil(t, s.in.chunk)
+	waitOnce(t, s, 0) // it is idle again
+	require.Nil(t, s.in.sip)
 }
 
 // A long frame needs a large array. What comes behind it must not keep that alive.
@@ -77,7 +81,7 @@ func TestLongFrameIsNotKept(t *testing.T) {
 	go func() { _, _ = a.Write([]byte(`["` + strings.Repeat("x", 4<<20) + `"]` + half)) }()
 	_, err := s.Receive(t.Context(), nil)
 	require.NoError(t, err)
-	waitOnce(t, s)
+	waitOnce(t, s, len(half))
 	require.LessOrEqual(t, cap(s.in.data), 32)
 }
 
@@ -105,7 +109,7 @@ func heldPerConn(t testing.TB, count int) float64 {
 	for i, s := range streams {
 		_, err := peers[i].Write([]byte(half))
 		require.NoError(t, err)
-		waitOnce(t, s)
+		waitOnce(t, s, len(half))
 	}
 	held := float64(heap()-before) / float64(count)
 	for i, s := range streams {
