@@ -60,7 +60,7 @@ func TestAHookOfMyOwn(t *testing.T) {
 	reply = give(t, at, "mine", "{}")
 	require.Equal(t, wire.CodeShuttingDown, reply.Code)
 	require.Contains(t, reply.Text, "the hook 'mine' ended while it ran 'mine': it ended with exit status 3")
-	require.Contains(t, hooks(), "it ended with exit status 3")
+	eventually(t, func() bool { return strings.Contains(hooks(), "it ended with exit status 3") }, "hook-list does not say why")
 	eventually(t, func() bool { return strings.Contains(d.err.String(), "a hook has ended") }, "the log does not say so")
 
 	write("import time\n    time.sleep(60)")

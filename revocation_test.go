@@ -27,6 +27,12 @@ func (r *register) Authorize(call *mgr.Call) error {
 	return nil
 }
 
+func (r *register) latest() []transport.Credential {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.creds
+}
+
 // What a certificate proves on any way with TLS can be revoked while the conn is open, and nothing else is.
 func TestCertificatesCanBeRevokedOnEveryWay(t *testing.T) {
 	w := waystest.New(t)
@@ -47,10 +53,11 @@ func TestCertificatesCanBeRevokedOnEveryWay(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, reply.Err())
 
-			require.Len(t, seen.creds, 2)
-			require.Equal(t, "cert:"+way.Name+".example", seen.creds[0].Subject())
+			creds := seen.latest()
+			require.Len(t, creds, 2)
+			require.Equal(t, "cert:"+way.Name+".example", creds[0].Subject())
 			revoked := func() (all []bool) {
-				for _, cred := range seen.creds {
+				for _, cred := range creds {
 					all = append(all, cred.(transport.Revocable).Revoked())
 				}
 				return all
