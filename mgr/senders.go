@@ -89,7 +89,7 @@ func (s *senders) close() {
 type sender struct {
 	frames [][]byte
 	ends   []End
-	serves bool // it is a conversation's own, which ought to read
+	timed  bool // watch has timed its next delivery
 	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
 
 	mu    sync.Mutex
@@ -123,7 +123,7 @@ func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
 func (w *sender) watch(c *conversation, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.serves = true
+	w.timed = true
 	w.to, w.reads = c, true
 	w.bytes.Store(0)
 	w.ringBy(until)
@@ -133,18 +133,24 @@ func (w *sender) watch(c *conversation, until time.Time) {
 func (w *sender) rest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.serves = false
+	w.timed = false
 	w.to, w.reads = nil, false
 }
 
-// waitFor notes whom the sender delivers to, and how much; nil: to nobody any more.
+// waitFor notes whom the sender delivers to, and how much; nil: to nobody any more. Each delivery has its own
+// time, but for those of who ought to read: until it is relieved it has what watch gave it, and the first
+// costs no lock.
 func (w *sender) waitFor(c *conversation, bytes int) {
-	if w.serves { // watch has set the timer
-		w.bytes.Store(int64(bytes))
+	w.bytes.Store(int64(bytes))
+	if w.timed {
+		w.timed = c != nil
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.reads {
+		return
+	}
 	w.to = c
 	if c != nil {
 		w.ringBy(time.Now().Add(c.patience(bytes)))

@@ -1,6 +1,7 @@
 package mgr_test
 
 import (
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -53,6 +54,26 @@ func TestPeerThatReadsSlowly(t *testing.T) {
 			require.NoError(t, err)
 			got += n
 			time.Sleep(900 * time.Millisecond)
+		}
+	})
+}
+
+// TestPeerThatReadsSteadily: WriteTimeout is for each delivery, however long they go on one behind the other:
+// a peer that asks for more while it reads is never done, and keeps its conn.
+func TestPeerThatReadsSteadily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: time.Second}}, blob)
+		c := d.dial()
+		defer c.leave()
+		const all = 100
+		go func() {
+			for id := range all {
+				c.say(fmt.Sprintf(`{"command":"blob","arguments":{"bytes":40000},"id":%d}`, id))
+			}
+		}()
+		for range all {
+			time.Sleep(500 * time.Millisecond)
+			require.Zero(t, c.hear().Result)
 		}
 	})
 }
