@@ -7,7 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	_ "net/http/pprof" // a profile of the server, for -profile
+	_ "net/http/pprof" // a profile of the server, for -cpuprofile
 	"os"
 	"os/exec"
 	"runtime"

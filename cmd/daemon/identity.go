@@ -29,11 +29,16 @@ type identity struct {
 
 // identify reads, or makes at a first start, what the configuration says about identities. What is open
 // of the identity before, which may be nil, stays so where the new one has it too.
-func identify(c *Config, before *identity, log *slog.Logger) (*identity, error) {
+func identify(c *Config, before *identity, log *slog.Logger) (_ *identity, err error) {
 	if before == nil {
 		before = &identity{}
 	}
 	id := &identity{access: c.access(), files: c.Auth}
+	defer func() {
+		if err != nil {
+			id.forgetFirst()
+		}
+	}()
 	if err := id.openSecrets(c, before, log); err != nil {
 		return nil, err
 	}
@@ -45,8 +50,10 @@ func identify(c *Config, before *identity, log *slog.Logger) (*identity, error) 
 			id.access.Principals = append(id.access.Principals, p)
 		}
 	}
-	_, err := access.NewPolicy(id.access)
-	return id, err
+	if _, err := access.NewPolicy(id.access); err != nil {
+		return nil, err
+	}
+	return id, nil
 }
 
 // openSecrets opens the files of passwords and tokens. Where there was no tokens-file, a first token
@@ -90,13 +97,13 @@ func (id *identity) mintFirst(tokens *secrets.Tokens, path string) error {
 	if err != nil {
 		return fmt.Errorf("the first token: %w", err)
 	}
+	id.first = path
 	_ = os.Remove(path) // of an earlier start
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("the first token: %w", err)
 	}
 	_, err = f.WriteString(secret + "\n")
-	id.first = path
 	return errors.Join(err, f.Close())
 }
 

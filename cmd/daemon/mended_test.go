@@ -251,6 +251,25 @@ func TestFailedChangeMintsNoToken(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, "tokens"))
 	require.NotContains(t, p.out.String(), "metrics for Prometheus", "they were not to be had for long")
 	require.NoError(t, os.Remove(fail))
+
+	// Nor one that cannot be written down, or whose configuration fails in the same step.
+	for _, inTheWay := range []string{"first.token", "pki"} {
+		obstacle := filepath.Join(dir, "run", inTheWay, "thing")
+		require.NoError(t, os.MkdirAll(obstacle, 0o700))
+		if inTheWay == "pki" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "run", "pki", "ca.pem"), []byte("nonsense"), 0o600))
+		}
+		config := "state-dir = \"run\"\n" + oneSocket + "[[listen]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\npki = \"auto\"\n[auth]\ntokens-file = \"tokens\"\n"
+		before, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+		require.NoError(t, err)
+		writeConfig(t, dir, config)
+		reply := p.give("config-reload", "")
+		require.Equal(t, wire.CodeError, reply.Code, reply.Text)
+		require.NoFileExists(t, filepath.Join(dir, "tokens"), reply.Text)
+		require.NoFileExists(t, filepath.Join(dir, "run", "first.token"), reply.Text)
+		writeConfig(t, dir, string(before))
+		require.NoError(t, os.RemoveAll(filepath.Dir(obstacle)))
+	}
 	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
 	require.FileExists(t, filepath.Join(dir, "run", "first.token"))
 	eventually(t, func() bool { return strings.Contains(p.out.String(), "a first token") }, "nobody is told")
