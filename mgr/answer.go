@@ -111,15 +111,25 @@ var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; th
 // flush sends a batch that was taken, frame → bytes, and what came to wait meanwhile, until nothing does.
 func (c *conversation) flush(w *sender, batch []*answer) {
 	for batch != nil {
-		w.recordEnds(c.m, batch)
-		sent := w.deliver(c, batch)
-		for _, a := range batch {
-			c.m.tell(a)
-			a.release()
+		if len(w.frames) == 0 { // else a part has been sent
+			w.recordEnds(c.m, batch)
+			w.gather(batch)
 		}
-		clear(batch)
-		batch = c.unsent(batch, sent)
+		w.deliver(c)
+		batch = c.delivered(batch)
 	}
+}
+
+// delivered tells of the end of calls whose replies have been sent, and returns what came to wait meanwhile.
+func (c *conversation) delivered(batch []*answer) []*answer {
+	bytes := 0
+	for _, a := range batch {
+		bytes += len(a.frame)
+		c.m.tell(a)
+		a.release()
+	}
+	clear(batch)
+	return c.unsent(batch, bytes)
 }
 
 // unsent takes what waits to be sent, and gives back the array of what was sent before, so many

@@ -121,10 +121,10 @@ func (m *CommandMgr) cancel(ctx context.Context, in cancelIn) (Result[None], err
 	if found == nil || found == call {
 		return none, nil
 	}
-	if found.cancel != nil {
-		found.cancel(errCancelled)
+	if found.ending != nil {
+		found.ending.cancel(errCancelled)
 	}
-	if !found.drop(&wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}, false) && found.cancel == nil {
+	if !found.drop(&wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}, false) && found.ending == nil {
 		return Result[None]{Code: wire.CodeConflict, Text: "it is running on the loop and cannot be cancelled any more"}, nil
 	}
 	return Result[None]{Text: "Cancelled."}, nil

@@ -21,35 +21,37 @@ type Call struct {
 	Received  time.Time      // when
 	Via       *Endpoint      // through which way in, with its Name; nil: the daemon itself asks (Process)
 
+	// Record is what a Recorder's Begin notes for its End.
+	Record uint64
+
 	// Listing says that the question is only whether there are arguments with which the caller may
 	// run the command, as for list-commands; an Authorizer then leaves the arguments alone.
 	Listing bool
 
-	// Record is what a Recorder's Begin notes for its End.
-	Record uint64
-
+	onLoop  bool
+	entered bool // it has a place among those in flight
+	awaited bool // serve may wait for its answer
+	state   atomic.Uint32
 	id      wire.ID
 	bad     *wire.Error // why it is no request
-	timeout time.Duration
 	target  *registered
 	input   any // the decoded arguments, for Func's handler
 	manager *CommandMgr
-	ctx     context.Context
-	cancel  context.CancelCauseFunc // nil where nothing but the conn's end can end ctx
-	patient *time.Timer             // the caller's patience
-	state   atomic.Uint32
-	onLoop  bool
-	size    int  // bytes of the frame
-	entered bool // it has a place among those in flight
-	awaited bool // serve may wait for its answer
+	parent  context.Context // whose end is the call's
+	ending  *ending         // nil where nothing else can end it
+	size    int             // bytes of the frame
 	answer  answerer
-	hold    hold // of the loop, if it runs there
-	plain   callContext
-	small   [smallFrame]byte // the frame, when it is short
+	hold    hold     // of the loop, if it runs there
+	small   [48]byte // the arguments, when they are short
 }
 
-// smallFrame is the length of a frame that costs no allocation of its own.
-const smallFrame = 96
+// An ending is how a call can end before its conn does.
+type ending struct {
+	timeout time.Duration // the caller's patience; 0: endless
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	patient *time.Timer // rings when it is at its end; nil: it is endless
+}
 
 // An answerer is where a call's reply goes.
 type answerer interface {
@@ -80,17 +82,26 @@ func (c *Call) LogValue() slog.Value {
 
 type callKey struct{}
 
-// A callContext is the context of a call: its conn's, and it knows the call.
-type callContext struct {
-	context.Context
-	call *Call
-}
+// A callContext is a call as a context: its parent, that knows the call.
+type callContext Call
+
+func (c *callContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+func (c *callContext) Done() <-chan struct{}       { return c.parent.Done() }
+func (c *callContext) Err() error                  { return c.parent.Err() }
 
 func (c *callContext) Value(key any) any {
 	if key == (callKey{}) {
-		return c.call
+		return (*Call)(c)
 	}
-	return c.Context.Value(key)
+	return c.parent.Value(key)
+}
+
+// context is the call's.
+func (c *Call) context() context.Context {
+	if c.ending != nil {
+		return c.ending.ctx
+	}
+	return (*callContext)(c)
 }
 
 var (
@@ -98,23 +109,33 @@ var (
 	errImpatient = errors.New("it took longer than the caller would wait")
 )
 
+// patience makes the call end after that.
+func (c *Call) patience(timeout time.Duration) {
+	if timeout > 0 {
+		c.ending = &ending{timeout: timeout}
+	}
+}
+
 // bind gives the call its context. One that can be ended by itself costs more, so only those get one
 // that have a deadline or run beside the loop.
 func (c *Call) bind(parent context.Context) {
-	c.plain = callContext{parent, c}
-	c.ctx = &c.plain
-	if c.timeout > 0 || c.target.Async {
-		c.ctx, c.cancel = context.WithCancelCause(c.ctx)
+	c.parent = parent
+	if c.target.Async && c.ending == nil {
+		c.ending = &ending{}
 	}
-	if c.timeout > 0 {
-		c.patient = time.AfterFunc(c.timeout, c.expire)
+	if c.ending == nil {
+		return
+	}
+	c.ending.ctx, c.ending.cancel = context.WithCancelCause((*callContext)(c))
+	if c.ending.timeout > 0 {
+		c.ending.patient = time.AfterFunc(c.ending.timeout, c.expire)
 	}
 }
 
 // expire answers a call that its caller no longer waits for.
 func (c *Call) expire() {
 	c.drop(wire.Errorf(wire.CodeTimeout, "", "'%s' took longer than the %s its caller would wait", wire.Shorten(c.Name), time.Since(c.Received).Round(time.Millisecond)), true)
-	c.cancel(errImpatient) // after the answer: the handler has no better one
+	c.ending.cancel(errImpatient) // after the answer: the handler has no better one
 }
 
 // drop answers a call without its handler: one that waits, or, if abandon is set, one that runs too.
@@ -142,7 +163,7 @@ func (c *Call) refuse(why *wire.Error) {
 
 // dropIfLeft drops a call whose caller has left.
 func (c *Call) dropIfLeft() {
-	if !c.id.IsZero() && c.ctx.Err() != nil {
+	if !c.id.IsZero() && c.parent.Err() != nil {
 		c.drop(errLeft, false)
 	}
 }
@@ -173,10 +194,11 @@ func (c *Call) work() {
 
 // release ends the call's context.
 func (c *Call) release() {
-	if c.patient != nil {
-		c.patient.Stop()
+	if c.ending == nil || c.ending.cancel == nil {
+		return
 	}
-	if c.cancel != nil {
-		c.cancel(context.Canceled)
+	if c.ending.patient != nil {
+		c.ending.patient.Stop()
 	}
+	c.ending.cancel(context.Canceled)
 }

@@ -23,13 +23,10 @@ type conversation struct {
 	conn   transport.Conn
 	peer   *peer
 	socket *Socket
-	own    *sender // of the goroutine that serves
+	own    *speaker // of the goroutine that serves, while it takes a turn
 
-	opened int64            // when, in nanoseconds of the epoch
-	batch  []*Call          // what serve is about to hand to the loop
-	heard  time.Time        // when that arrived
-	ended  bool             // serve has heard the last request
-	small  [smallFrame]byte // where a frame is received; of a short one its call has a copy
+	opened int64 // when, in nanoseconds of the epoch
+	ended  bool  // the last request has been heard
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
@@ -47,60 +44,83 @@ type conversation struct {
 	writing  bool      // it does so
 	full     bool      // serve waits for room
 	closing  bool      // serve sends the last words itself
+	one      struct {  // the first arrays of calls, out and spare, since most conns have one call at a time
+		call       [1]*Call
+		out, spare [1]*answer
+	}
 }
 
-// serve is the life of a conversation: the picture in the package comment, read downwards.
-func (c *conversation) serve(own *sender) {
-	c.own, own.lost = own, false
-	for !c.ended {
-		for call := range c.requests() { // bytes → frame → request
-			if bad := c.admit(call); bad != nil { // authorization, check, limits
-				call.refuse(bad)
-				continue
-			}
-			c.batch = append(c.batch, call)
-		}
-		c.submit()       // record → queue → loop → handler → reply, which comes back in answered
-		if !c.settle() { // reply → frame → bytes
-			return
+// serve is the life of a conversation, or the part of it that one goroutine has. It reports whether the peer has
+// fallen silent, and another may have the rest.
+func (c *conversation) serve() (quiet bool) {
+	for !c.ended && !quiet {
+		if quiet = c.listen(); !c.deliver() {
+			return false
 		}
 	}
-	c.close()
+	if !quiet {
+		c.close()
+	}
+	c.giveBack()
+	return quiet
+}
+
+// listen waits for frames and takes a turn when some have come: again and again, where the conn can have that, until
+// something must be waited for, or the peer has been quiet for a while.
+func (c *conversation) listen() (quiet bool) {
+	if conn, ok := c.conn.(transport.Hearer); ok {
+		return conn.Hear(c.m.receiving, c.turn)
+	}
+	own := c.speaker()
+	frame, err := c.conn.Receive(c.m.receiving, own.scratch[:0])
+	own.keep(frame)
+	c.turn(frame, err)
+	return false
+}
+
+// turn is the picture in the package comment, read downwards. It reports whether all of it has been done, and the
+// next may come.
+func (c *conversation) turn(frame []byte, err error) (goOn bool) {
+	for call := range c.requests(frame, err) { // bytes → frame → request
+		if bad := c.admit(call); bad != nil { // authorization, check, limits
+			call.refuse(bad)
+			continue
+		}
+		c.own.batch = append(c.own.batch, call)
+	}
+	c.submit()        // record → queue → loop → handler → reply, which comes back in answered
+	goOn = c.settle() // reply → frame → bytes
+	if goOn {
+		c.giveBack()
+	}
+	return goOn
 }
 
 // requests returns the requests that have arrived, at least one and as many as there is room for,
-// each as a call. It waits for the first only: those that came together are handed to the loop
-// together. The first is received before there is room for it, so that a cancel is heard, and a
-// departure noticed, while the window is full.
-func (c *conversation) requests() iter.Seq[*Call] {
+// each as a call. Those that came together are handed to the loop together. The first is received before there is
+// room for it, so that a cancel is heard, and a departure noticed, while the window is full.
+func (c *conversation) requests(frame []byte, err error) iter.Seq[*Call] {
 	return func(yield func(*Call) bool) {
-		ctx := c.m.receiving
-		var now time.Time
-		for room := 1; room > 0; room-- {
-			frame, err := c.conn.Receive(ctx, c.small[:0])
+		own := c.speaker()
+		own.heard = time.Now()
+		for room := 0; ; room-- {
 			if err != nil {
-				if ctx != noWait || err != errNoWait { //nolint:errorlint // nothing wraps it, and this is the hot path
+				if err != errNoWait { //nolint:errorlint // nothing wraps it, and this is the hot path
 					c.sayNoMore(err)
 				}
 				return
 			}
-			if now.IsZero() {
-				now = time.Now()
-				c.heard = now
-			}
-			call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: now, Via: c.socket.endpoint.Load()}
-			if len(frame) <= smallFrame { // else it has an array of its own
-				frame = append(call.small[:0], frame...)
-			}
+			call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: own.heard, Via: c.socket.endpoint.Load()}
 			call.decode(frame)
-			if ctx != noWait {
+			if room == 0 {
 				room = c.waitForRoom(call)
 			}
 			c.ended = call.id.IsZero()
-			if !yield(call) || c.ended {
+			if !yield(call) || c.ended || room == 1 {
 				return
 			}
-			ctx = noWait
+			frame, err = c.conn.Receive(noWait, own.scratch[:0])
+			own.keep(frame)
 		}
 	}
 }
@@ -122,11 +142,18 @@ var closedChannel = func() chan struct{} {
 
 var errNoWait = errors.New("nothing more has arrived")
 
-// decode makes a request of a frame, and a call of that.
+// decode makes a request of a frame, and a call of that. What of the frame the call needs it has a copy of.
 func (c *Call) decode(frame []byte) {
 	c.size = len(frame)
 	request, bad := wire.Decoder{Name: c.manager.name}.Decode(frame)
-	c.id, c.Name, c.Arguments, c.bad = request.ID, request.Command, request.Arguments, bad
+	c.id, c.Name, c.bad = request.ID, request.Command, bad
+	switch n := len(request.Arguments); {
+	case request.Arguments == nil:
+	case n <= len(c.small):
+		c.Arguments = append(c.small[:0:n], request.Arguments...)
+	default:
+		c.Arguments = slices.Clone(request.Arguments)
+	}
 	if bad != nil {
 		return
 	}
@@ -134,7 +161,7 @@ func (c *Call) decode(frame []byte) {
 	if c.target != c.manager.unknown {
 		c.Command = &c.target.Command
 	}
-	c.timeout = request.Timeout
+	c.patience(request.Timeout)
 }
 
 // admit decides whether a call may go on, and decodes its arguments. A call that it admits has its
@@ -187,7 +214,7 @@ func (c *conversation) enter(call *Call) *wire.Error {
 
 // submit hands the batch to where its commands run, once what may change something is on record.
 func (c *conversation) submit() {
-	batch := c.batch
+	batch := c.own.batch
 	if bad := c.m.begin(batch); bad != nil {
 		batch = slices.DeleteFunc(batch, func(call *Call) bool {
 			if call.changes() {
@@ -200,8 +227,8 @@ func (c *conversation) submit() {
 	for _, call := range rejected {
 		call.refuse(why)
 	}
-	clear(c.batch)
-	c.batch = c.batch[:0]
+	clear(c.own.batch)
+	c.own.batch = c.own.batch[:0]
 }
 
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.

@@ -70,7 +70,7 @@ func (c *conversation) hold(n int) {
 // not work for nobody. What the peer says meanwhile is not heard.
 func (c *conversation) watch() {
 	for call := c.cancellable(); call != nil; call = c.cancellable() {
-		if _, err := c.conn.Receive(call.ctx, nil); err != nil && call.ctx.Err() == nil {
+		if _, err := c.conn.Receive(call.ending.ctx, nil); err != nil && call.ending.ctx.Err() == nil {
 			return
 		}
 	}
@@ -81,7 +81,7 @@ func (c *conversation) cancellable() *Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, call := range c.calls {
-		if call.cancel != nil && call.ctx.Err() == nil {
+		if call.ending != nil && call.ending.ctx.Err() == nil {
 			return call
 		}
 	}
@@ -129,6 +129,6 @@ func (c *conversation) sayOrWait() {
 	c.sending = true
 	batch := c.takeOut()
 	c.mu.Unlock()
-	c.flush(c.own, batch)
+	c.flush(&c.speaker().sender, batch)
 	c.mu.Lock()
 }

@@ -55,8 +55,7 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 			return wire.Reply{}, errors.New("the command '" + call.Name + "' is critical, and a handler on the loop cannot wait until it may run; make its own command critical")
 		}
 		call.onLoop = true
-		call.plain = callContext{ctx, call}
-		call.ctx = &call.plain
+		call.parent = ctx
 		return m.invoke(call), nil
 	}
 	if ctx.Err() != nil {
@@ -66,7 +65,7 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 		m.recordPart(call, bad.Code, false)
 		return wire.Failure(bad), nil
 	}
-	call.timeout = r.Timeout
+	call.patience(r.Timeout)
 	call.bind(ctx)
 	m.mu.Lock()
 	m.calls++

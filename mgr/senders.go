@@ -101,22 +101,33 @@ type sender struct {
 	rings time.Time // when timer fires; zero: it does not
 }
 
-// deliver sends a batch of one conversation, and returns how many bytes that were. When it fails the
-// conn's context ends, which ends the conversation.
-func (w *sender) deliver(c *conversation, batch []*answer) (bytes int) {
+// gather takes the frames of a batch.
+func (w *sender) gather(batch []*answer) {
 	w.frames = w.frames[:0]
 	for _, a := range batch {
 		w.frames = append(w.frames, a.frame)
-		bytes += len(a.frame)
+	}
+}
+
+// deliver sends the frames. When it fails the conn's context ends, which ends the conversation.
+func (w *sender) deliver(c *conversation) {
+	bytes := 0
+	for _, frame := range w.frames {
+		bytes += len(frame)
 	}
 	w.waitFor(c, bytes)
 	if err := c.conn.Send(c.m.background, w.frames...); err != nil {
-		c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
-		_ = c.conn.Close()
+		w.cannotDeliver(c, err)
 	}
 	w.waitFor(nil, 0)
 	clear(w.frames)
-	return bytes
+	w.frames = w.frames[:0]
+}
+
+// cannotDeliver ends a conn that takes no replies.
+func (w *sender) cannotDeliver(c *conversation, err error) {
+	c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
+	_ = c.conn.Close()
 }
 
 // watch notes that the sender ought to read from a conversation, and is kept from it until it rests.

@@ -3,15 +3,17 @@ package mgr
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // talkers are the goroutines that serve conversations. A few of those whose conversations have ended
 // wait for the next: where a conn is one request, as over HTTP, a fresh stack for each would cost more
 // than the command.
 type talkers struct {
-	next chan *conversation
-	idle atomic.Int32
-	all  sync.WaitGroup
+	next     chan *conversation
+	idle     atomic.Int32
+	all      sync.WaitGroup
+	speakers sync.Pool // one for each manager: their timers must not leave its time, where that is virtual
 }
 
 // mostIdle is how many of them wait.
@@ -22,16 +24,19 @@ func (t *talkers) serve(c *conversation) {
 	select {
 	case t.next <- c:
 	default:
-		t.all.Go(func() { t.work(c) })
+		t.serveQuiet(c)
 	}
 }
 
+// serveQuiet has a conversation served by a goroutine whose stack is small, since nobody has decoded a request on it.
+func (t *talkers) serveQuiet(c *conversation) { t.all.Go(func() { t.work(c) }) }
+
 // work serves conversations, the first one and those that come, until the manager listens to nobody.
 func (t *talkers) work(c *conversation) {
-	var own sender
-	defer own.stop()
 	for c != nil {
-		c.serve(&own)
+		if c.serve() {
+			t.serveQuiet(c)
+		}
 		c = t.another(c.m)
 	}
 }
@@ -47,5 +52,44 @@ func (t *talkers) another(m *CommandMgr) *conversation {
 		return c
 	case <-m.receiving.Done():
 		return nil
+	}
+}
+
+// A speaker is what a goroutine needs to serve a conversation that has something to say.
+type speaker struct {
+	sender
+	heard   time.Time // when what it serves arrived
+	batch   []*Call   // what it is about to hand to the loop
+	owed    []*answer // what it has taken to send, and not sent
+	scratch []byte    // where frames are received
+}
+
+// maxKeptFrame is the largest buffer for a frame that is kept for another.
+const maxKeptFrame = 4 << 10
+
+// keep keeps the buffer of a frame that is needed no longer than until the next is received.
+func (own *speaker) keep(frame []byte) {
+	if cap(frame) <= maxKeptFrame {
+		own.scratch = frame[:0]
+	}
+}
+
+// speaker returns what the conversation's goroutine has for itself.
+func (c *conversation) speaker() *speaker {
+	if c.own == nil {
+		own, _ := c.m.talkers.speakers.Get().(*speaker)
+		if own == nil {
+			own = new(speaker)
+		}
+		c.own = own
+	}
+	return c.own
+}
+
+// giveBack keeps it for another conversation.
+func (c *conversation) giveBack() {
+	if c.own != nil {
+		c.m.talkers.speakers.Put(c.own)
+		c.own = nil
 	}
 }

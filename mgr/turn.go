@@ -175,9 +175,10 @@ func (m *CommandMgr) invoke(call *Call) (reply wire.Reply) {
 	if call.target.gone.Load() {
 		return wire.Failure(unsupported(call.Name))
 	}
-	reply, err := (*call.target.handler.Load())(call.ctx, call)
+	ctx := call.context()
+	reply, err := (*call.target.handler.Load())(ctx, call)
 	if err != nil {
-		return wire.Failure(m.explain(call.ctx, err))
+		return wire.Failure(m.explain(ctx, err))
 	}
 	if reply.Code != wire.CodeSuccess && reply.Text == "" { // Kea: no failure without a text
 		reply.Text = reply.Code.String()

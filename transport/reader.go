@@ -18,6 +18,7 @@ type reader struct {
 	raw    syscall.RawConn // set where the stream can be read without waiting
 	try    func(fd uintptr) bool
 	err    error // what try found
+	all    bool  // it took all that there was
 }
 
 // A chunk is what one read may bring: Kea reads as much.
@@ -74,6 +75,7 @@ func (r *reader) tryRead(fd uintptr) (done bool) {
 	n, err := readRaw(fd, r.data[len(r.data):cap(r.data)])
 	if n > 0 {
 		r.data = r.data[:len(r.data)+n]
+		r.all = len(r.data) < cap(r.data)
 	}
 	if err == syscall.EAGAIN { //nolint:errorlint // readRaw wraps nothing, and this is the hot path
 		r.shrink()

@@ -26,10 +26,7 @@ func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
 		return context.Cause(ctx)
 	}
 	s.writeEnd.follow(ctx)
-	total := len(frames)
-	for _, frame := range frames {
-		total += len(frame)
-	}
+	total := total(frames)
 	n, err := s.write(frames, total)
 	if err == nil {
 		return nil
@@ -50,11 +47,7 @@ func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
 func (s *Stream) write(frames [][]byte, total int) (int64, error) {
 	if total <= maxCopied {
 		buf := sendBuffers.Get().(*[]byte)
-		lines := (*buf)[:0]
-		for _, frame := range frames {
-			lines = append(lines, frame...)
-			lines = append(lines, '\n')
-		}
+		lines := appendLines((*buf)[:0], frames)
 		n, err := s.out.Write(lines)
 		*buf = lines
 		sendBuffers.Put(buf)
@@ -65,4 +58,21 @@ func (s *Stream) write(frames [][]byte, total int) (int64, error) {
 		lines = append(lines, frame, newline)
 	}
 	return lines.WriteTo(s.bytes)
+}
+
+// total is how long frames are as lines.
+func total(frames [][]byte) int {
+	n := len(frames)
+	for _, frame := range frames {
+		n += len(frame)
+	}
+	return n
+}
+
+func appendLines(dst []byte, frames [][]byte) []byte {
+	for _, frame := range frames {
+		dst = append(dst, frame...)
+		dst = append(dst, '\n')
+	}
+	return dst
 }

@@ -62,8 +62,10 @@ type Stream struct {
 	gone   context.CancelCauseFunc
 	closed atomic.Bool
 
-	// What only Receive touches.
+	// What only Receive and Hear touch.
 	in       reader
+	taken    int       // how long the frame is that was returned last and has not been consumed, with what stood before it
+	hearing  hearing
 	scan     scanner
 	skipped  int       // white space and comments forgotten before the current frame
 	received bool      // a first whole frame has been received
@@ -72,7 +74,7 @@ type Stream struct {
 	ended    error     // why nothing more can be received
 	readEnd  ender
 
-	// What only Send touches.
+	// What only Send and TrySend touch.
 	out      writer
 	writeEnd ender
 }
@@ -125,33 +127,62 @@ func (s *Stream) Peer() Peer { return s.cfg.Peer }
 
 // Receive implements Conn.
 func (s *Stream) Receive(ctx context.Context, dst []byte) ([]byte, error) {
-	for s.ended == nil && !s.closed.Load() {
-		end, bad := s.scan.scan(s.in.data)
-		switch {
-		case bad != nil:
-			bad.Offset += s.skipped
-			return dst, s.end(bad)
-		case s.scan.depth > 0 && len(s.in.data)-s.scan.start > s.cfg.MaxFrame,
-			end-s.scan.start > s.cfg.MaxFrame:
-			return dst, s.end(&FrameError{Reason: TooLarge, Limit: s.cfg.MaxFrame})
-		case end > 0:
-			dst = append(dst, s.in.data[s.scan.start:end]...)
-			s.consume(end)
+	for {
+		frame, err := s.cut()
+		if frame != nil {
+			dst = append(dst, frame...)
+			s.consume()
 			return dst, nil
 		}
-		s.forget()
-		if err := s.read(ctx); err != nil {
+		if err == nil {
+			err = s.read(ctx)
+		}
+		if err != nil {
 			return dst, err
 		}
 	}
+}
+
+// cut returns a frame that has been read whole, as it lies in the buffer until the next call, or nil. The error
+// says why there will be none.
+func (s *Stream) cut() (frame []byte, err error) {
+	s.consume()
 	if s.closed.Load() {
-		return dst, net.ErrClosed
+		return nil, net.ErrClosed
 	}
-	return dst, s.ended
+	if s.ended != nil {
+		return nil, s.ended
+	}
+	end, bad := s.scan.scan(s.in.data)
+	switch {
+	case bad != nil:
+		bad.Offset += s.skipped
+		return nil, s.end(bad)
+	case s.scan.depth > 0 && len(s.in.data)-s.scan.start > s.cfg.MaxFrame,
+		end-s.scan.start > s.cfg.MaxFrame:
+		return nil, s.end(&FrameError{Reason: TooLarge, Limit: s.cfg.MaxFrame})
+	case end > 0:
+		s.taken = end
+		return s.in.data[s.scan.start:end], nil
+	}
+	s.forget()
+	return nil, nil
 }
 
 // read waits for more bytes, within the limits of time.
 func (s *Stream) read(ctx context.Context) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	err := s.in.read()
+	if err == nil {
+		return nil
+	}
+	return s.unreadable(ctx, err)
+}
+
+// prepare sets the read deadline.
+func (s *Stream) prepare(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -168,10 +199,11 @@ func (s *Stream) read(ctx context.Context) error {
 	if ctx.Err() != nil { // its deadline may have been overwritten
 		return context.Cause(ctx)
 	}
-	err := s.in.read()
-	if err == nil {
-		return nil
-	}
+	return nil
+}
+
+// unreadable makes an error of Receive of what a read said.
+func (s *Stream) unreadable(ctx context.Context, err error) error {
 	if s.closed.Load() {
 		return net.ErrClosed
 	}
@@ -226,6 +258,11 @@ func (s *Stream) limit() error {
 	return s.bytes.SetReadDeadline(want)
 }
 
+// limited reports whether what the peer says next is limited in time.
+func (s *Stream) limited() bool {
+	return !s.received && s.cfg.Idle > 0 || s.scan.depth > 0 && s.cfg.FrameTimeout > 0
+}
+
 // end remembers why nothing more can be received.
 func (s *Stream) end(err error) error {
 	s.ended = err
@@ -233,8 +270,13 @@ func (s *Stream) end(err error) error {
 	return err
 }
 
-// consume drops a frame that ends at end.
-func (s *Stream) consume(end int) {
+// consume drops the frame that cut returned, if that has not been done.
+func (s *Stream) consume() {
+	if s.taken == 0 {
+		return
+	}
+	end := s.taken
+	s.taken = 0
 	s.received = true
 	s.began = time.Time{}
 	s.skipped = 0
@@ -263,8 +305,11 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.gone(net.ErrClosed)
-	err := s.bytes.Close()
-	s.readEnd.forget()
-	s.writeEnd.forget()
-	return err
+	defer s.writeEnd.forget()
+	defer s.readEnd.forget()
+	if s.hearing.inside.Load() { // a descriptor's Close waits for who uses it
+		go func() { _ = s.bytes.Close() }()
+		return nil
+	}
+	return s.bytes.Close()
 }

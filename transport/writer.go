@@ -36,17 +36,23 @@ func (w *writer) Write(p []byte) (int, error) {
 
 // tryWrite writes what the descriptor takes.
 func (w *writer) tryWrite(fd uintptr) (done bool) {
-	for len(w.left) > 0 {
-		n, err := writeRaw(fd, w.left)
-		if err != nil {
-			w.err = err
-			if err == syscall.EAGAIN { //nolint:errorlint // writeRaw wraps nothing, and this is the hot path
-				w.err = nil
-				return false
-			}
-			return true
+	n, err := tryWrite(fd, w.left)
+	w.left = w.left[n:]
+	w.err = err
+	return err != nil || len(w.left) == 0
+}
+
+// tryWrite writes to a descriptor as much as it takes, and says how much that was.
+func tryWrite(fd uintptr, p []byte) (n int, err error) {
+	for n < len(p) {
+		m, err := writeRaw(fd, p[n:])
+		n += m
+		if err == syscall.EAGAIN { //nolint:errorlint // writeRaw wraps nothing, and this is the hot path
+			return n, nil
 		}
-		w.left = w.left[n:]
+		if err != nil {
+			return n, err
+		}
 	}
-	return true
+	return n, nil
 }
