@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -167,25 +168,40 @@ func (c *Client) cancel(id wire.ID) {
 // receive hands out replies until there are no more.
 func (c *Client) receive() {
 	defer close(c.done)
-	for {
-		frame, err := c.conn.Receive(context.Background(), nil)
-		var reply wire.Reply
-		if err == nil {
-			reply, err = wire.DecodeReply(frame)
+	var last error
+	heard := func(frame []byte, err error) (goOn bool) {
+		if last = err; err == nil {
+			last = c.answer(frame)
 		}
-		if err == nil && reply.ID.IsZero() { // the daemon's last word
-			if err = reply.Err(); err == nil {
-				err = errors.New("the daemon sent a reply without an id")
-			}
-		}
-		if err != nil {
-			c.end(err)
-			return
-		}
-		if waiting := c.leave(reply.ID); waiting != nil {
-			waiting <- reply
+		return last == nil
+	}
+	if conn, ok := c.conn.(transport.Hearer); ok {
+		for last == nil {
+			conn.Hear(context.Background(), func(frame []byte, err error) bool { return heard(slices.Clone(frame), err) })
 		}
 	}
+	for last == nil {
+		heard(c.conn.Receive(context.Background(), nil))
+	}
+	c.end(last)
+}
+
+// answer gives a reply to whoever waits for it. The error says why there will be no others.
+func (c *Client) answer(frame []byte) error {
+	reply, err := wire.DecodeReply(frame)
+	if err != nil {
+		return err
+	}
+	if reply.ID.IsZero() { // the daemon's last word
+		if err = reply.Err(); err == nil {
+			err = errors.New("the daemon sent a reply without an id")
+		}
+		return err
+	}
+	if waiting := c.leave(reply.ID); waiting != nil {
+		waiting <- reply
+	}
+	return nil
 }
 
 // end notes why nothing is received any more.

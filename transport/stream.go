@@ -64,7 +64,7 @@ type Stream struct {
 
 	// What only Receive and Hear touch.
 	in       reader
-	taken    int       // how long the frame is that was returned last and has not been consumed, with what stood before it
+	taken    int // how long the frame is that was returned last and has not been consumed, with what stood before it
 	hearing  hearing
 	scan     scanner
 	skipped  int       // white space and comments forgotten before the current frame
