@@ -14,6 +14,8 @@ import (
 // An answer is an encoded reply on its way, and what the log will say about it.
 type answer struct {
 	frame []byte
+	body  []byte // what follows it, if the reply is sent in parts: it belongs to the handler
+	tail  string // what follows that
 	call  *Call
 	code  wire.Code
 	took  time.Duration
@@ -24,11 +26,13 @@ var answers = sync.Pool{New: func() any { return new(answer) }}
 // maxKept is the largest buffer for a reply that is kept for another.
 const maxKept = 2 << 20
 
+func (a *answer) size() int { return len(a.frame) + len(a.body) + len(a.tail) }
+
 func (a *answer) release() {
 	if cap(a.frame) > maxKept {
 		a.frame = nil
 	}
-	a.call = nil
+	a.call, a.body, a.tail = nil, nil, ""
 	answers.Put(a)
 }
 
@@ -37,15 +41,15 @@ func (a *answer) release() {
 func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	a := answers.Get().(*answer)
 	reply.ID, reply.More = call.id, false // what a handler returns is the last reply
-	a.frame, a.code = c.m.encode(a.frame[:0], call, reply)
 	a.call = call
+	c.m.encode(a, reply)
 	if c.m.isHeard() {
 		a.took = time.Since(call.Received)
 	}
 
 	c.mu.Lock()
 	c.answers++
-	c.hold(len(a.frame))
+	c.hold(a.size())
 	if call.entered {
 		c.hold(-call.size)
 		c.owed--
@@ -79,16 +83,24 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	}
 }
 
-// encode appends a reply to dst. What cannot be encoded is a defect of the handler: the caller is
+// minBody is how long arguments that are encoded already must be for their reply to be sent in parts.
+const minBody = 16 << 10
+
+// encode encodes a reply. What cannot be encoded is a defect of the handler: the caller is
 // told of result 500, the log why.
-func (m *CommandMgr) encode(dst []byte, call *Call, reply wire.Reply) (frame []byte, code wire.Code) {
-	frame, err := appendReply(dst, reply)
-	if err == nil {
-		return frame, reply.Code
+func (m *CommandMgr) encode(a *answer, reply wire.Reply) {
+	a.code = reply.Code
+	if raw, ok := reply.Arguments.(wire.Raw); ok && raw.Len() >= minBody {
+		a.frame, a.body, a.tail = wire.AppendParts(a.frame[:0], reply)
+		return
 	}
-	m.logError("a reply cannot be encoded", "call", call, "error", err)
-	frame, _ = wire.AppendReply(dst, withID(wire.Failure(errInternal), reply.ID))
-	return frame, wire.CodeInternal
+	var err error
+	if a.frame, err = appendReply(a.frame[:0], reply); err == nil {
+		return
+	}
+	m.logError("a reply cannot be encoded", "call", a.call, "error", err)
+	a.frame, _ = wire.AppendReply(a.frame[:0], withID(wire.Failure(errInternal), reply.ID))
+	a.code = wire.CodeInternal
 }
 
 func withID(reply wire.Reply, id wire.ID) wire.Reply {
@@ -111,11 +123,10 @@ var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; th
 // flush sends a batch that was taken, frame → bytes, and what came to wait meanwhile, until nothing does.
 func (c *conversation) flush(w *sender, batch []*answer) {
 	for batch != nil {
-		if len(w.frames) == 0 { // else a part has been sent
+		if len(w.frames) == 0 { // else some of it has been sent
 			w.recordEnds(c.m, batch)
-			w.gather(batch)
 		}
-		w.deliver(c)
+		w.deliver(c, batch)
 		batch = c.delivered(batch)
 	}
 }
@@ -124,7 +135,7 @@ func (c *conversation) flush(w *sender, batch []*answer) {
 func (c *conversation) delivered(batch []*answer) []*answer {
 	bytes := 0
 	for _, a := range batch {
-		bytes += len(a.frame)
+		bytes += a.size()
 		c.m.tell(a)
 		a.release()
 	}
@@ -175,7 +186,7 @@ func (m *CommandMgr) tell(a *answer) {
 	if m.opts.Observer != nil {
 		m.opts.Observer.CallDone(Outcome{
 			Peer: call.Peer, Command: call.Name, Known: call.Command != nil, Code: a.code,
-			Duration: a.took, BytesIn: call.size, BytesOut: len(a.frame),
+			Duration: a.took, BytesIn: call.size, BytesOut: a.size(),
 		})
 	}
 	level := slog.LevelInfo

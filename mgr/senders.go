@@ -1,10 +1,13 @@
 package mgr
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
 )
 
 // senders is a pool of goroutines that send what conversations owe. A conn that waits for its peer
@@ -87,7 +90,7 @@ func (s *senders) close() {
 
 // A sender delivers frames, and does not wait for ever for those who do not take them.
 type sender struct {
-	frames [][]byte
+	frames [][]byte // that are about to be sent, or are left of what was
 	ends   []End
 	timed  bool // watch has timed its next delivery
 	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
@@ -101,25 +104,57 @@ type sender struct {
 	rings time.Time // when timer fires; zero: it does not
 }
 
-// gather takes the frames of a batch.
-func (w *sender) gather(batch []*answer) {
+// gather takes the frames of the answers before the first that is in parts, and returns the others.
+func (w *sender) gather(batch []*answer) (rest []*answer) {
 	w.frames = w.frames[:0]
-	for _, a := range batch {
+	for i, a := range batch {
+		if a.body != nil {
+			return batch[i:]
+		}
 		w.frames = append(w.frames, a.frame)
 	}
+	return nil
 }
 
-// deliver sends the frames. When it fails the conn's context ends, which ends the conversation.
-func (w *sender) deliver(c *conversation) {
+// deliver sends the replies of a batch, or what is left of one. When that fails the conn's context ends, which
+// ends the conversation.
+func (w *sender) deliver(c *conversation, batch []*answer) {
 	bytes := 0
-	for _, frame := range w.frames {
-		bytes += len(frame)
+	for _, a := range batch {
+		bytes += a.size()
 	}
 	w.waitFor(c, bytes)
-	if err := c.conn.Send(c.m.background, w.frames...); err != nil {
+	if err := w.send(c.m.background, c.conn, batch); err != nil {
 		w.cannotDeliver(c, err)
 	}
 	w.waitFor(nil, 0)
+	w.forget()
+}
+
+// send sends replies together, but for those in parts, which are long.
+func (w *sender) send(ctx context.Context, conn transport.Conn, batch []*answer) error {
+	if len(w.frames) > 0 {
+		return conn.Send(ctx, w.frames...)
+	}
+	for len(batch) > 0 {
+		a, rest := batch[0], w.gather(batch)
+		var err error
+		if a.body != nil {
+			rest = rest[1:]
+			err = transport.SendParts(ctx, conn, a.frame, a.body, a.tail)
+		} else {
+			err = conn.Send(ctx, w.frames...)
+		}
+		if err != nil {
+			return err
+		}
+		batch = rest
+	}
+	return nil
+}
+
+// forget lets go of the frames.
+func (w *sender) forget() {
 	clear(w.frames)
 	w.frames = w.frames[:0]
 }

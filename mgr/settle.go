@@ -44,7 +44,10 @@ func (own *speaker) tryDeliver(c *conversation, batch []*answer) bool {
 	if !ok || c.m.opts.Recorder != nil {
 		return false
 	}
-	own.gather(batch)
+	if own.gather(batch) != nil {
+		own.forget()
+		return false
+	}
 	left, err := conn.TrySend(own.frames...)
 	if err != nil {
 		own.cannotDeliver(c, err)
@@ -53,8 +56,7 @@ func (own *speaker) tryDeliver(c *conversation, batch []*answer) bool {
 		own.frames = left
 		return false
 	}
-	clear(own.frames)
-	own.frames = own.frames[:0]
+	own.forget()
 	return true
 }
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -14,8 +15,38 @@ var sendBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); retur
 
 var newline = []byte{'\n'}
 
+// A PartSender is a Conn that can send a long frame from where its parts lie. A Stream is one.
+type PartSender interface {
+	Conn
+
+	// SendParts is Send for one frame in three parts.
+	SendParts(ctx context.Context, head, body []byte, tail string) error
+}
+
+// SendParts sends one frame in three parts on any conn: from where they lie if it is a PartSender.
+func SendParts(ctx context.Context, conn Conn, head, body []byte, tail string) error {
+	if conn, ok := conn.(PartSender); ok {
+		return conn.SendParts(ctx, head, body, tail)
+	}
+	return conn.Send(ctx, slices.Concat(head, body, []byte(tail)))
+}
+
+// SendParts implements PartSender.
+func (s *Stream) SendParts(ctx context.Context, head, body []byte, tail string) error {
+	return s.send(ctx, len(head)+len(body)+len(tail)+1, func() (int64, error) {
+		parts := net.Buffers{head, body, append([]byte(tail), '\n')}
+		return parts.WriteTo(s.bytes)
+	})
+}
+
 // Send implements Conn.
 func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
+	total := total(frames)
+	return s.send(ctx, total, func() (int64, error) { return s.write(frames, total) })
+}
+
+// send sends so many bytes.
+func (s *Stream) send(ctx context.Context, total int, write func() (int64, error)) error {
 	if s.closed.Load() {
 		return net.ErrClosed
 	}
@@ -26,8 +57,7 @@ func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
 		return context.Cause(ctx)
 	}
 	s.writeEnd.follow(ctx)
-	total := total(frames)
-	n, err := s.write(frames, total)
+	n, err := write()
 	if err == nil {
 		return nil
 	}

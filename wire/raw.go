@@ -45,12 +45,17 @@ func Encode(v any) (Raw, error) {
 // String returns the JSON text.
 func (r Raw) String() string { return string(r.text()) }
 
+// Len is the length of the JSON text in bytes.
+func (r Raw) Len() int { return len(r.text()) }
+
 // MarshalJSON implements json.Marshaler, so that a Raw may be part of a Go value.
 func (r Raw) MarshalJSON() ([]byte, error) { return r.text(), nil }
 
+var null = []byte("null")
+
 func (r Raw) text() []byte {
 	if r.b == nil {
-		return []byte("null")
+		return null
 	}
 	return *r.b
 }

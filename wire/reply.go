@@ -49,6 +49,30 @@ func (r Reply) Decode(into any) error {
 // client's.
 func AppendReply(dst []byte, r Reply) ([]byte, error) {
 	start := len(dst)
+	dst = appendHead(dst, r)
+	if r.hasArguments() {
+		var err error
+		if dst, err = appendArguments(dst, r.Arguments); err != nil {
+			return dst[:start], err
+		}
+	}
+	return append(dst, r.tail()...), nil
+}
+
+// AppendParts is AppendReply for who can send a frame in parts and has arguments that are a Raw: these are the
+// second part, where they lie, and not to be changed.
+func AppendParts(dst []byte, r Reply) (head, arguments []byte, tail string) {
+	raw, _ := r.Arguments.(Raw)
+	return appendHead(dst, r), raw.text(), r.tail()
+}
+
+func (r Reply) hasArguments() bool {
+	v, ok := r.Arguments.(Value)
+	return r.Arguments != nil && (!ok || v != nil)
+}
+
+// appendHead appends what stands before the arguments.
+func appendHead(dst []byte, r Reply) []byte {
 	dst = append(dst, '{')
 	if !r.ID.IsZero() {
 		dst = append(dst, `"id":`...)
@@ -61,17 +85,18 @@ func AppendReply(dst []byte, r Reply) ([]byte, error) {
 		dst = append(dst, `,"text":`...)
 		dst = appendString(dst, r.Text)
 	}
-	if v, ok := r.Arguments.(Value); r.Arguments != nil && (!ok || v != nil) {
+	if r.hasArguments() {
 		dst = append(dst, `,"arguments":`...)
-		var err error
-		if dst, err = appendArguments(dst, r.Arguments); err != nil {
-			return dst[:start], err
-		}
 	}
+	return dst
+}
+
+// tail is what stands behind them.
+func (r Reply) tail() string {
 	if r.More {
-		dst = append(dst, `,"more":true`...)
+		return `,"more":true}`
 	}
-	return append(dst, '}'), nil
+	return "}"
 }
 
 // scratch holds a value between its encoding and its second look.
