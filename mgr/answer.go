@@ -123,9 +123,7 @@ var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; th
 // flush sends a batch that was taken, frame → bytes, and what came to wait meanwhile, until nothing does.
 func (c *conversation) flush(w *sender, batch []*answer) {
 	for batch != nil {
-		if len(w.frames) == 0 { // else some of it has been sent
-			w.recordEnds(c.m, batch)
-		}
+		w.recordEnds(c.m, batch)
 		w.deliver(c, batch)
 		batch = c.delivered(batch)
 	}

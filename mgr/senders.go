@@ -90,7 +90,7 @@ func (s *senders) close() {
 
 // A sender delivers frames, and does not wait for ever for those who do not take them.
 type sender struct {
-	frames [][]byte // that are about to be sent, or are left of what was
+	frames [][]byte
 	ends   []End
 	timed  bool // watch has timed its next delivery
 	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
@@ -104,27 +104,42 @@ type sender struct {
 	rings time.Time // when timer fires; zero: it does not
 }
 
-// gather takes the frames of the answers before the first that is in parts, and returns the others.
-func (w *sender) gather(batch []*answer) (rest []*answer) {
+// next returns the frames of the answers that can be sent together, and the answers behind those. There are none when
+// the first is in parts, and rest begins with it.
+func (w *sender) next(batch []*answer) (frames [][]byte, rest []*answer) {
 	w.frames = w.frames[:0]
 	for i, a := range batch {
 		if a.body != nil {
-			return batch[i:]
+			return w.frames, batch[i:]
 		}
 		w.frames = append(w.frames, a.frame)
 	}
-	return nil
+	return w.frames, nil
 }
 
-// deliver sends the replies of a batch, or what is left of one. When that fails the conn's context ends, which
-// ends the conversation.
+// deliver sends replies. When that fails the conn's context ends, which ends the conversation.
 func (w *sender) deliver(c *conversation, batch []*answer) {
+	w.during(c, batch, func() error { return w.send(c.m.background, c.conn, batch) })
+}
+
+// deliverRest sends what trySend has left of a batch.
+func (w *sender) deliverRest(c *conversation, batch, rest []*answer) {
+	w.during(c, batch, func() error {
+		if err := c.conn.Send(c.m.background); err != nil {
+			return err
+		}
+		return w.send(c.m.background, c.conn, rest)
+	})
+}
+
+// during sends with an eye on the time.
+func (w *sender) during(c *conversation, batch []*answer, send func() error) {
 	bytes := 0
 	for _, a := range batch {
 		bytes += a.size()
 	}
 	w.waitFor(c, bytes)
-	if err := w.send(c.m.background, c.conn, batch); err != nil {
+	if err := send(); err != nil {
 		w.cannotDeliver(c, err)
 	}
 	w.waitFor(nil, 0)
@@ -132,25 +147,33 @@ func (w *sender) deliver(c *conversation, batch []*answer) {
 }
 
 // send sends replies together, but for those in parts, which are long.
-func (w *sender) send(ctx context.Context, conn transport.Conn, batch []*answer) error {
-	if len(w.frames) > 0 {
-		return conn.Send(ctx, w.frames...)
-	}
-	for len(batch) > 0 {
-		a, rest := batch[0], w.gather(batch)
-		var err error
-		if a.body != nil {
-			rest = rest[1:]
-			err = transport.SendParts(ctx, conn, a.frame, a.body, a.tail)
+func (w *sender) send(ctx context.Context, conn transport.Conn, batch []*answer) (err error) {
+	for len(batch) > 0 && err == nil {
+		frames, rest := w.next(batch)
+		if len(frames) > 0 {
+			err = conn.Send(ctx, frames...)
 		} else {
-			err = conn.Send(ctx, w.frames...)
-		}
-		if err != nil {
-			return err
+			err = transport.SendParts(ctx, conn, rest[0].frame, rest[0].body, rest[0].tail)
+			rest = rest[1:]
 		}
 		batch = rest
 	}
-	return nil
+	return err
+}
+
+// trySend is send without waiting. It returns those that have not been given to the conn.
+func (w *sender) trySend(conn transport.Hearer, batch []*answer) (rest []*answer, sent bool, err error) {
+	for sent = true; len(batch) > 0 && sent && err == nil; {
+		frames, rest := w.next(batch)
+		if len(frames) > 0 {
+			sent, err = conn.TrySend(frames...)
+		} else {
+			sent, err = conn.TrySendParts(rest[0].frame, rest[0].body, rest[0].tail)
+			rest = rest[1:]
+		}
+		batch = rest
+	}
+	return batch, sent, err
 }
 
 // forget lets go of the frames.
@@ -165,7 +188,7 @@ func (w *sender) cannotDeliver(c *conversation, err error) {
 	_ = c.conn.Close()
 }
 
-// watch notes that the sender ought to read from a conversation, and is kept from it until it rests.
+// watch notes that the sender ought to read from a conversation, and is kept from it until ease.
 func (w *sender) watch(c *conversation, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,8 +198,8 @@ func (w *sender) watch(c *conversation, until time.Time) {
 	w.ringBy(until)
 }
 
-// rest ends what watch began.
-func (w *sender) rest() {
+// ease ends what watch began.
+func (w *sender) ease() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timed = false

@@ -61,6 +61,8 @@ type speaker struct {
 	heard   time.Time // when what it serves arrived
 	batch   []*Call   // what it is about to hand to the loop
 	owed    []*answer // what it has taken to send, and not sent
+	tried   bool      // some of that has been given to the conn
+	rest    []*answer // and this not
 	scratch []byte    // where frames are received
 }
 

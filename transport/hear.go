@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -24,10 +25,13 @@ type Hearer interface {
 	// that a peer hung up right behind what it said; at most 30 ms.
 	Hear(ctx context.Context, heard func(frame []byte, err error) (goOn bool)) (quiet bool)
 
-	// TrySend is Send for heard, while which nobody else can receive and which therefore had better not wait. It
-	// returns what it has not sent, to be given to Send when heard has returned: the frames that are left, and
-	// what is left of one.
-	TrySend(frames ...[]byte) (left [][]byte, err error)
+	// TrySend is Send for heard, while which nobody else can receive, so that it had better not wait. It reports
+	// whether everything has been sent. If not, and there is no error, Send will first send what is left, also when
+	// it is given no frame; until then the frames belong to the conn.
+	TrySend(frames ...[]byte) (sent bool, err error)
+
+	// TrySendParts is the same for one frame in three parts.
+	TrySendParts(head, body []byte, tail string) (sent bool, err error)
 }
 
 // quietAfter is what Hear takes for a moment.
@@ -57,23 +61,26 @@ func (s *Stream) Hear(ctx context.Context, heard func(frame []byte, err error) (
 	}
 	h := &s.hearing
 	if h.try == nil {
-		h.try = s.tryHear
+		h.try, h.timed = s.tryHear, -1
 	}
-	h.ctx, h.heard, h.over, h.err, h.timed, h.drained = ctx, heard, false, nil, -1, false
+	h.ctx, h.heard, h.over, h.err, h.drained = ctx, heard, false, nil, false
 	for s.hearHeld() {
-		err := s.prepare(ctx)
+		var err error
+		if h.timed < 0 {
+			err = s.prepare(ctx)
+		}
 		if err == nil {
 			err = s.in.raw.Read(h.try)
 			if h.over {
 				return false
 			}
 			if h.timed >= 0 && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !s.closed.Load() {
-				if h.timed == h.turns {
+				quiet, h.timed = h.timed == h.turns, -1
+				if quiet {
 					h.used = false
 					return true
 				}
-				h.timed = -1 // it has spoken since: look whether it is still there
-				continue
+				continue // it has spoken since: look whether it is still there
 			}
 			if err == nil {
 				err = h.err
@@ -176,37 +183,48 @@ func (s *Stream) rest() error {
 }
 
 // TrySend implements Hearer.
-func (s *Stream) TrySend(frames ...[]byte) (left [][]byte, err error) {
-	switch {
-	case s.closed.Load():
-		return nil, net.ErrClosed
-	case s.ctx.Err() != nil:
-		return nil, context.Cause(s.ctx)
-	case !s.hearing.inside.Load(), s.out.raw == nil, total(frames) > maxCopied:
-		return frames, nil
+func (s *Stream) TrySend(frames ...[]byte) (sent bool, err error) {
+	if err := s.cannotSend(); err != nil {
+		return false, err
+	}
+	if !s.mayTry() || total(frames) > maxCopied {
+		return s.tryPieces(pieces(frames))
 	}
 	buf := sendBuffers.Get().(*[]byte)
 	lines := appendLines((*buf)[:0], frames)
 	n, err := tryWrite(s.hearing.fd, lines)
+	if sent = n == len(lines); !sent && err == nil {
+		s.left = net.Buffers{slices.Clone(lines[n:])}
+	}
 	*buf = lines
 	sendBuffers.Put(buf)
 	if err != nil {
 		s.gone(err)
-		return nil, err
 	}
-	return unsent(frames, n), nil
+	return sent, err
 }
 
-// unsent returns what of frames, as lines, is not among the first n bytes.
-func unsent(frames [][]byte, n int) [][]byte {
-	for n > 0 {
-		if line := len(frames[0]) + 1; n >= line {
-			n -= line
-			frames = frames[1:]
-			continue
-		}
-		frames[0] = frames[0][n:]
-		break
+// TrySendParts implements Hearer.
+func (s *Stream) TrySendParts(head, body []byte, tail string) (sent bool, err error) {
+	if err := s.cannotSend(); err != nil {
+		return false, err
 	}
-	return frames
+	return s.tryPieces(net.Buffers{head, body, append([]byte(tail), '\n')})
+}
+
+// mayTry reports whether the descriptor may be written to.
+func (s *Stream) mayTry() bool {
+	return s.hearing.inside.Load() && s.out.raw != nil && len(s.left) == 0
+}
+
+// tryPieces writes what the descriptor takes, and keeps the rest for Send.
+func (s *Stream) tryPieces(pieces net.Buffers) (sent bool, err error) {
+	if s.mayTry() {
+		if pieces, err = tryWriteAll(s.hearing.fd, pieces); err != nil {
+			s.gone(err)
+			return false, err
+		}
+	}
+	s.left = append(s.left, pieces...)
+	return len(s.left) == 0, nil
 }

@@ -38,3 +38,17 @@ func writeRaw(fd uintptr, p []byte) (int, error) {
 		return n, nil
 	}
 }
+
+// writeAllRaw is writeRaw for several pieces.
+func writeAllRaw(fd uintptr, pieces [][]byte) (int, error) {
+	for {
+		n, err := sysWritev(fd, pieces)
+		switch {
+		case err == syscall.EINTR: //nolint:errorlint // nothing wraps it
+			continue
+		case err != nil:
+			return 0, err
+		}
+		return n, nil
+	}
+}

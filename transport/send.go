@@ -33,31 +33,67 @@ func SendParts(ctx context.Context, conn Conn, head, body []byte, tail string) e
 
 // SendParts implements PartSender.
 func (s *Stream) SendParts(ctx context.Context, head, body []byte, tail string) error {
-	return s.send(ctx, len(head)+len(body)+len(tail)+1, func() (int64, error) {
-		parts := net.Buffers{head, body, append([]byte(tail), '\n')}
-		return parts.WriteTo(s.bytes)
-	})
+	return s.sendPieces(ctx, net.Buffers{head, body, append([]byte(tail), '\n')})
 }
 
 // Send implements Conn.
 func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
-	total := total(frames)
-	return s.send(ctx, total, func() (int64, error) { return s.write(frames, total) })
+	if len(s.left) > 0 || total(frames) > maxCopied {
+		return s.sendPieces(ctx, pieces(frames))
+	}
+	if err := s.beginSend(ctx); err != nil {
+		return err
+	}
+	buf := sendBuffers.Get().(*[]byte)
+	lines := appendLines((*buf)[:0], frames)
+	n, err := s.out.Write(lines)
+	missing := len(lines) - n
+	*buf = lines
+	sendBuffers.Put(buf)
+	return s.endSend(ctx, missing, err)
 }
 
-// send sends so many bytes.
-func (s *Stream) send(ctx context.Context, total int, write func() (int64, error)) error {
+// sendPieces sends what TrySend has left, and pieces behind it.
+func (s *Stream) sendPieces(ctx context.Context, pieces net.Buffers) error {
+	if err := s.beginSend(ctx); err != nil {
+		return err
+	}
+	if len(s.left) > 0 {
+		pieces = append(s.left, pieces...)
+		s.left = nil
+	}
+	_, err := pieces.WriteTo(s.bytes)
+	missing := 0
+	for _, piece := range pieces {
+		missing += len(piece)
+	}
+	return s.endSend(ctx, missing, err)
+}
+
+// cannotSend says why nothing can be sent any more.
+func (s *Stream) cannotSend() error {
 	if s.closed.Load() {
 		return net.ErrClosed
 	}
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
+	return nil
+}
+
+func (s *Stream) beginSend(ctx context.Context) error {
+	if err := s.cannotSend(); err != nil {
+		return err
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	s.writeEnd.follow(ctx)
-	n, err := write()
+	return nil
+}
+
+// endSend makes an error of Send of what a write said that left so many bytes.
+func (s *Stream) endSend(ctx context.Context, missing int, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -68,26 +104,10 @@ func (s *Stream) send(ctx context.Context, total int, write func() (int64, error
 		err = context.Cause(ctx)
 	}
 	s.gone(err) // part of a frame may have gone out
-	if n == int64(total)-1 {
+	if missing == 1 {
 		return nil // all but the last line feed: the peer has the frame, and may have left with it
 	}
 	return err
-}
-
-func (s *Stream) write(frames [][]byte, total int) (int64, error) {
-	if total <= maxCopied {
-		buf := sendBuffers.Get().(*[]byte)
-		lines := appendLines((*buf)[:0], frames)
-		n, err := s.out.Write(lines)
-		*buf = lines
-		sendBuffers.Put(buf)
-		return int64(n), err
-	}
-	lines := make(net.Buffers, 0, 2*len(frames))
-	for _, frame := range frames {
-		lines = append(lines, frame, newline)
-	}
-	return lines.WriteTo(s.bytes)
 }
 
 // total is how long frames are as lines.
@@ -99,10 +119,20 @@ func total(frames [][]byte) int {
 	return n
 }
 
+// appendLines appends frames as lines.
 func appendLines(dst []byte, frames [][]byte) []byte {
 	for _, frame := range frames {
 		dst = append(dst, frame...)
 		dst = append(dst, '\n')
 	}
 	return dst
+}
+
+// pieces are frames as lines, where they lie.
+func pieces(frames [][]byte) net.Buffers {
+	pieces := make(net.Buffers, 0, 2*len(frames))
+	for _, frame := range frames {
+		pieces = append(pieces, frame, newline)
+	}
+	return pieces
 }

@@ -76,6 +76,7 @@ type Stream struct {
 
 	// What only Send and TrySend touch.
 	out      writer
+	left     net.Buffers // what TrySend has not sent
 	writeEnd ender
 }
 
@@ -189,6 +190,7 @@ func (s *Stream) prepare(ctx context.Context) error {
 	if s.readEnd.follow(ctx) {
 		s.deadline = time.Time{}
 	}
+	s.hearing.timed = -1
 	// A net.Pipe that the peer has closed takes no deadline; reading from it says so.
 	if err := s.limit(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 		if s.closed.Load() {

@@ -22,3 +22,23 @@ func raw(call, fd uintptr, p []byte) (int, error) {
 	}
 	return int(n), nil
 }
+
+// maxPieces is how many pieces the kernel takes at once.
+const maxPieces = 1024
+
+func sysWritev(fd uintptr, pieces [][]byte) (int, error) {
+	var few [8]syscall.Iovec
+	vector := few[:0]
+	for _, piece := range pieces[:min(len(pieces), maxPieces)] {
+		if len(piece) > 0 {
+			v := syscall.Iovec{Base: unsafe.SliceData(piece)}
+			v.SetLen(len(piece))
+			vector = append(vector, v)
+		}
+	}
+	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(vector))), uintptr(len(vector)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}

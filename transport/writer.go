@@ -1,6 +1,9 @@
 package transport
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
 // A writer writes to a byte stream, where it can without telling the runtime that it may block: it asks
 // the descriptor, and waits only when that takes no more.
@@ -37,22 +40,42 @@ func (w *writer) Write(p []byte) (int, error) {
 // tryWrite writes what the descriptor takes.
 func (w *writer) tryWrite(fd uintptr) (done bool) {
 	n, err := tryWrite(fd, w.left)
-	w.left = w.left[n:]
-	w.err = err
+	w.left, w.err = w.left[n:], err
 	return err != nil || len(w.left) == 0
 }
 
-// tryWrite writes to a descriptor as much as it takes, and says how much that was.
+// tryWrite writes to a descriptor as much as it takes, and returns how much that was.
 func tryWrite(fd uintptr, p []byte) (n int, err error) {
 	for n < len(p) {
 		m, err := writeRaw(fd, p[n:])
-		n += m
-		if err == syscall.EAGAIN { //nolint:errorlint // writeRaw wraps nothing, and this is the hot path
+		if err == syscall.EAGAIN { //nolint:errorlint // nothing wraps it, and this is the hot path
 			return n, nil
 		}
 		if err != nil {
 			return n, err
 		}
+		n += m
 	}
 	return n, nil
+}
+
+// tryWriteAll writes pieces to a descriptor as much as it takes, and returns what is left of them.
+func tryWriteAll(fd uintptr, pieces net.Buffers) (left net.Buffers, err error) {
+	for len(pieces) > 0 {
+		n, err := writeAllRaw(fd, pieces)
+		if err == syscall.EAGAIN { //nolint:errorlint // nothing wraps it
+			return pieces, nil
+		}
+		if err != nil {
+			return pieces, err
+		}
+		for len(pieces) > 0 && n >= len(pieces[0]) {
+			n -= len(pieces[0])
+			pieces = pieces[1:]
+		}
+		if len(pieces) > 0 {
+			pieces[0] = pieces[0][n:]
+		}
+	}
+	return nil, nil
 }
