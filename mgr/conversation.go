@@ -145,7 +145,7 @@ var errNoWait = errors.New("nothing more has arrived")
 // decode makes a request of a frame, and a call of that. What of the frame the call needs it has a copy of.
 func (c *Call) decode(frame []byte) {
 	c.size = len(frame)
-	request, bad := wire.Decoder{Name: c.manager.name}.Decode(frame)
+	request, bad := wire.Decoder{Name: c.find}.Decode(frame)
 	c.id, c.Name, c.bad = request.ID, request.Command, bad
 	switch n := len(request.Arguments); {
 	case request.Arguments == nil:
@@ -157,11 +157,22 @@ func (c *Call) decode(frame []byte) {
 	if bad != nil {
 		return
 	}
-	c.target = c.manager.lookup(c.Name)
+	if c.target == nil || c.target.Name != c.Name {
+		c.target = c.manager.lookup(c.Name)
+	}
 	if c.target != c.manager.unknown {
 		c.Command = &c.target.Command
 	}
 	c.patience(request.Timeout)
+}
+
+// find returns a command's name, without making a new string of it if there is such a command, which it notes.
+func (c *Call) find(name []byte) string {
+	if target, ok := (*c.manager.table.Load())[string(name)]; ok {
+		c.target = target
+		return target.Name
+	}
+	return string(name)
 }
 
 // admit decides whether a call may go on, and decodes its arguments. A call that it admits has its

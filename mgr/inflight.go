@@ -44,14 +44,16 @@ func (c *conversation) finished(call *Call) {
 
 // leave gives a call's place to another. c.mu is held.
 func (c *conversation) leave(call *Call) {
-	i := slices.Index(c.calls, call)
+	i := slices.Index(c.calls, call) // most often the first
 	if i < 0 {
 		return
 	}
 	if c.full {
 		c.changed.Broadcast()
 	}
-	c.calls = slices.Delete(c.calls, i, i+1)
+	last := len(c.calls) - 1
+	c.calls[i], c.calls[last] = c.calls[last], nil
+	c.calls = c.calls[:last]
 	c.peer.leave()
 }
 

@@ -87,14 +87,6 @@ func (m *CommandMgr) lookup(name string) *registered {
 	return m.unknown
 }
 
-// name returns a command's name without making a new string of it, if there is such a command.
-func (m *CommandMgr) name(name []byte) string {
-	if cmd, ok := (*m.table.Load())[string(name)]; ok {
-		return cmd.Name
-	}
-	return string(name)
-}
-
 // unsupported answers calls of commands that do not exist.
 func unsupported(name string) error {
 	return wire.Errorf(wire.CodeUnsupported, "", "'%s' command not supported.", wire.Shorten(name))

@@ -41,6 +41,9 @@ type Decoder struct {
 
 // Decode does what DecodeRequest says.
 func (d Decoder) Decode(frame []byte) (Request, *Error) {
+	if r, ok := d.usual(frame); ok {
+		return r, nil
+	}
 	p := parser{b: frame, names: requestNames}
 	bad := p.whole()
 	r := Request{Arguments: p.members[memberArguments]}

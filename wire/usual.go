@@ -1,0 +1,96 @@
+package wire
+
+// usual reads a request that looks as programs write them: without escapes or white space, but for one space behind
+// a colon or a comma, and with no members but those that nearly all have. What it does not know it leaves to the
+// parser, which also says what is wrong. A request of 60 bytes takes half the time (BenchmarkDecodeRequest).
+func (d Decoder) usual(b []byte) (r Request, ok bool) {
+	if len(b) == 0 || b[0] != '{' {
+		return r, false
+	}
+	named := false
+	for i := 1; ; {
+		key, next := plainString(b, i)
+		if next == 0 || next == len(b) || b[next] != ':' {
+			return r, false
+		}
+		i = next + 1
+		if i < len(b) && b[i] == ' ' {
+			i++
+		}
+		switch {
+		case string(key) == "command" && !named:
+			var name []byte
+			if name, next = plainString(b, i); next == 0 {
+				return r, false
+			}
+			named = true
+			if d.Name != nil {
+				r.Command = d.Name(name)
+			} else {
+				r.Command = string(name)
+			}
+		case string(key) == "arguments" && r.Arguments == nil:
+			p := parser{b: b, i: i, depth: 1}
+			var keys [4]span
+			if p.value(keys[:0]) != nil {
+				return r, false
+			}
+			next = p.i
+			r.Arguments = b[i:next:next]
+		case string(key) == "id" && r.ID.IsZero():
+			if r.ID, next = plainID(b, i); next == 0 {
+				return r, false
+			}
+		default:
+			return r, false
+		}
+		if i = next; i == len(b) {
+			return r, false
+		}
+		switch c := b[i]; {
+		case c == '}':
+			return r, named && i+1 == len(b)
+		case c != ',':
+			return r, false
+		}
+		if i++; i < len(b) && b[i] == ' ' {
+			i++
+		}
+	}
+}
+
+// plainString returns the inside of the string that starts at i, and where it ends: 0 if it is not plain.
+func plainString(b []byte, i int) (inside []byte, next int) {
+	if i >= len(b) || b[i] != '"' {
+		return nil, 0
+	}
+	i++
+	end := i
+	for end < len(b) && plainByte[b[end]] {
+		end++
+	}
+	if end == len(b) || b[end] != '"' {
+		return nil, 0
+	}
+	return b[i:end], end + 1
+}
+
+// plainID returns the ID that starts at i, and where it ends: 0 if it is not plain.
+func plainID(b []byte, i int) (id ID, next int) {
+	if text, next := plainString(b, i); next > 0 {
+		if len(text) > maxIDLength {
+			return ID{}, 0
+		}
+		return StringID(string(text)), next
+	}
+	const surelyExact = 15
+	n := digits(b[min(i, len(b)):])
+	if n == 0 || n > surelyExact || n > 1 && b[i] == '0' || i+n < len(b) && numberByte[b[i+n]] {
+		return ID{}, 0
+	}
+	v := int64(0)
+	for _, c := range b[i : i+n] {
+		v = 10*v + int64(c-'0')
+	}
+	return IntID(v), i + n
+}
