@@ -242,8 +242,12 @@ func TestLargeMapInLinearTime(t *testing.T) {
 		}
 		return best
 	}
-	small, large := took(10_000), took(100_000)
-	require.Less(t, large, 40*small)
+	for range 5 { // a machine that is busy with something else distorts it
+		if small, large := took(10_000), took(100_000); large < 40*small {
+			return
+		}
+	}
+	t.Fatal("ten times as many members take forty times as long")
 }
 
 // 99 levels may have members, a 100th may not: Kea's rule.

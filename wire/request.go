@@ -40,11 +40,19 @@ type Decoder struct {
 }
 
 // Decode does what DecodeRequest says.
-func (d Decoder) Decode(frame []byte) (Request, *Error) {
-	if r, ok := d.usual(frame); ok {
-		return r, nil
+func (d Decoder) Decode(frame []byte) (r Request, bad *Error) {
+	if !d.usual(&r, frame) {
+		r, bad = d.unusual(frame)
 	}
-	p := parser{b: frame, names: requestNames}
+	return r, bad
+}
+
+// unusual reads any request. It needs so much stack that it is not inlined.
+//
+//go:noinline
+func (d Decoder) unusual(frame []byte) (Request, *Error) {
+	var members [maxMembers]Value
+	p := parser{b: frame, names: requestNames, members: members[:]}
 	bad := p.whole()
 	r := Request{Arguments: p.members[memberArguments]}
 	id, ok := p.members[memberID], true

@@ -87,7 +87,8 @@ func (v Value) Has(names ...string) bool {
 	if len(names) > maxMembers {
 		return v.Has(names[:maxMembers]...) && v.Has(names[maxMembers:]...)
 	}
-	p := parser{b: v, names: names}
+	var members [maxMembers]Value
+	p := parser{b: v, names: names, members: members[:]}
 	if p.whole() != nil || v[p.outer] != '{' {
 		return false
 	}
