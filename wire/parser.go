@@ -17,10 +17,10 @@ type parser struct {
 	i     int
 	depth int
 
-	outer   int      // where the outermost value starts
-	names   []string // the members of the outermost map to remember
-	members []Value  // where each of names was found
-	unknown []byte   // the first other key in byte order
+	outer   int               // where the outermost value starts
+	names   []string          // the members of the outermost map to remember
+	members [maxMembers]Value // where each of names was found
+	unknown []byte            // the first other key in byte order
 }
 
 // maxMembers is how many members of the outermost map can be remembered.

@@ -136,8 +136,7 @@ var replyNames = []string{"result", "text", "arguments", "id", "more"}
 // DecodeReply reads a frame that a daemon sent, ours or Kea. Members that it does not know are
 // ignored. What it returns refers to the frame's bytes.
 func DecodeReply(frame []byte) (Reply, error) {
-	var members [maxMembers]Value
-	p := parser{b: frame, names: replyNames, members: members[:]}
+	p := parser{b: frame, names: replyNames}
 	if bad := p.whole(); bad != nil {
 		return Reply{}, fmt.Errorf("the reply is no JSON: %w", bad)
 	}

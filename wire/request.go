@@ -51,8 +51,7 @@ func (d Decoder) Decode(frame []byte) (r Request, bad *Error) {
 //
 //go:noinline
 func (d Decoder) unusual(frame []byte) (Request, *Error) {
-	var members [maxMembers]Value
-	p := parser{b: frame, names: requestNames, members: members[:]}
+	p := parser{b: frame, names: requestNames}
 	bad := p.whole()
 	r := Request{Arguments: p.members[memberArguments]}
 	id, ok := p.members[memberID], true

@@ -87,8 +87,7 @@ func (v Value) Has(names ...string) bool {
 	if len(names) > maxMembers {
 		return v.Has(names[:maxMembers]...) && v.Has(names[maxMembers:]...)
 	}
-	var members [maxMembers]Value
-	p := parser{b: v, names: names, members: members[:]}
+	p := parser{b: v, names: names}
 	if p.whole() != nil || v[p.outer] != '{' {
 		return false
 	}
