@@ -60,32 +60,31 @@ func (a *Authenticator) Authenticate(ctx context.Context, claim transport.Claim)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	place := origin(claim.From)
-	cred, err := a.verify(ctx, place, claim)
+	cred, err := a.verify(ctx, claim)
 	if err != nil {
 		return nil, err
 	}
 	return []transport.Credential{cred}, nil
 }
 
-func (a *Authenticator) verify(ctx context.Context, place netip.Addr, claim transport.Claim) (transport.Credential, error) {
+func (a *Authenticator) verify(ctx context.Context, claim transport.Claim) (transport.Credential, error) {
 	switch {
 	case claim.Token != "" && claim.User == "" && a.Tokens != nil:
-		return a.verifyToken(place, claim.Token)
+		return a.verifyToken(claim)
 	case claim.Token == "" && claim.User != "" && a.Users != nil:
-		return a.verifyPassword(ctx, place, claim.User, claim.Password)
+		return a.verifyPassword(ctx, origin(claim.From), claim.User, claim.Password)
 	}
-	return nil, a.sources.judge(place, transport.ErrWrongCredentials)
+	return nil, a.sources.judge(origin(claim.From), transport.ErrWrongCredentials)
 }
 
 // verifyToken costs next to nothing, so that nobody waits for it. A place that must wait learns
 // nothing of a token, unless it is one that cannot be guessed, and right.
-func (a *Authenticator) verifyToken(place netip.Addr, token string) (transport.Credential, error) {
-	cred, err := a.Tokens.verify(token)
-	if err == nil && isLong(token) {
+func (a *Authenticator) verifyToken(claim transport.Claim) (transport.Credential, error) {
+	cred, err := a.Tokens.verify(claim.Token)
+	if err == nil && isLong(claim.Token) {
 		return cred, nil
 	}
-	if err := a.sources.judge(place, err); err != nil {
+	if err := a.sources.judge(origin(claim.From), err); err != nil {
 		return nil, err
 	}
 	return cred, nil
@@ -93,7 +92,8 @@ func (a *Authenticator) verifyToken(place netip.Addr, token string) (transport.C
 
 // verify looks a token up.
 func (t *Tokens) verify(token string) (transport.Credential, error) {
-	sum := sha256.Sum256([]byte(token))
+	var text [128]byte // on the stack, and longer than those that Mint makes
+	sum := sha256.Sum256(append(text[:0], token...))
 	id, _ := idOf(token)
 	r := t.file.current().byKey[id]
 	if r == nil {

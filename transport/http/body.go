@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/web"
 )
 
 // maxHeld is the longest reply that waits for the next one to come, and the largest buffer that is
@@ -22,9 +25,12 @@ var bodies = sync.Pool{New: func() any { return new([]byte) }}
 // *http.MaxBytesError.
 func (l *listener) receive(out *response, dst []byte) ([]byte, error) {
 	limits := l.limits()
-	limit := int64(limits.MaxFrame)
-	if out.r.ContentLength > limit {
+	limit, length := int64(limits.MaxFrame), out.r.ContentLength
+	switch {
+	case length > limit:
 		return dst, &http.MaxBytesError{Limit: limit}
+	case 0 < length && length <= web.MaxShort && web.Short(out.r, limits.Idle, limits.FrameTimeout):
+		return short(out.r.Body, slices.Grow(dst, int(length))[:length])
 	}
 	now := time.Now()
 	b := &body{
@@ -46,6 +52,22 @@ func (l *listener) receive(out *response, dst []byte) ([]byte, error) {
 		return dst, err
 	}
 	return frame, out.SetReadDeadline(time.Time{}) // net/http listens for the client while we work
+}
+
+// short reads a body into an array of its length. It is here as a whole before anybody looks at it.
+func short(body io.Reader, all []byte) ([]byte, error) {
+	_, err := io.ReadFull(body, all)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return all, &transport.FrameError{Reason: transport.TimedOut}
+	}
+	if err != nil {
+		return all, err
+	}
+	frame, err := transport.OneFrame(all)
+	if err != nil {
+		return all, notEmpty(err)
+	}
+	return append(all[:0], frame...), nil
 }
 
 var (

@@ -143,7 +143,6 @@ func (s *replies) end(taken bool) error {
 	if err == nil {
 		err = s.out.Flush()
 	}
-	_ = s.out.SetWriteDeadline(time.Time{})
 	return err
 }
 

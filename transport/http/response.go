@@ -12,7 +12,7 @@ import (
 
 // A response is what goes back to the client of one request.
 type response struct {
-	*http.ResponseController
+	http.ResponseController
 	w        http.ResponseWriter
 	r        *http.Request
 	patience time.Duration // with a client that does not send what it has announced
@@ -36,7 +36,8 @@ func (o *response) head(status int) {
 // writeTimeout is how long a client may take to read a response that is not sent by Send.
 const writeTimeout = 10 * time.Second
 
-// whole writes a response that is nothing but text, and sends it.
+// whole writes a response that is nothing but text, and sends it. Nobody writes after it: its deadline is left
+// to net/http, which takes it back when the handler has returned.
 func (o *response) whole(status int, text []byte) error {
 	h := o.w.Header()
 	h["Content-Type"] = typeJSON
@@ -47,7 +48,6 @@ func (o *response) whole(status int, text []byte) error {
 	if err == nil {
 		err = o.Flush()
 	}
-	_ = o.SetWriteDeadline(time.Time{})
 	return err
 }
 
