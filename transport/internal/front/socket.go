@@ -12,9 +12,9 @@ import (
 )
 
 // A socket is a TCP connection that is read and written as transport.Stream does with its own: through its descriptor,
-// without telling the runtime that this may block, which it does not. Underneath TLS and HTTP it saves 15 to 30 % of the
-// server's CPU with 16 conns (bench: tls, ws and wss), 10 % of a round trip with one (BenchmarkSocket), and
-// nothing where the process is never idle.
+// without telling the runtime that this may block, which it does not. Under TLS that is 1.5 times the rate with one conn, 8 to
+// 18 % less of the server's CPU with 16 (bench: tls, 1 and 16; BenchmarkSocket), and nothing where the process is
+// never idle.
 type socket struct {
 	net.Conn // a *net.TCPConn
 	in, out  half
