@@ -3,6 +3,8 @@ package transport
 import (
 	"sync"
 	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/rawio"
 )
 
 // A reader reads a byte stream into a buffer that exists only while there is something in it: an
@@ -72,12 +74,12 @@ func (r *reader) read() error {
 // tryRead reads what is there. It runs when the descriptor can be read, and also when nobody knows.
 func (r *reader) tryRead(fd uintptr) (done bool) {
 	r.room()
-	n, err := readRaw(fd, r.data[len(r.data):cap(r.data)])
+	n, err := rawio.Read(fd, r.data[len(r.data):cap(r.data)])
 	if n > 0 {
 		r.data = r.data[:len(r.data)+n]
 		r.all = len(r.data) < cap(r.data)
 	}
-	if err == syscall.EAGAIN { //nolint:errorlint // readRaw wraps nothing, and this is the hot path
+	if err == syscall.EAGAIN { //nolint:errorlint // nothing wraps it, and this is the hot path
 		r.shrink()
 		return false
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/rudderpost/rudderpost/internal/rawio"
 )
 
 // A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
@@ -107,7 +109,7 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 // rawConn returns the descriptor of a stream, or nil where there is none that can be used as it is.
 func rawConn(b ByteStream) syscall.RawConn {
 	sc, ok := b.(syscall.Conn)
-	if !ok || !canRaw {
+	if !ok || !rawio.Can {
 		return nil
 	}
 	raw, err := sc.SyscallConn()

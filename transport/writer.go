@@ -3,6 +3,8 @@ package transport
 import (
 	"net"
 	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/rawio"
 )
 
 // A writer writes to a byte stream, where it can without telling the runtime that it may block: it asks
@@ -47,7 +49,7 @@ func (w *writer) tryWrite(fd uintptr) (done bool) {
 // tryWrite writes to a descriptor as much as it takes, and returns how much that was.
 func tryWrite(fd uintptr, p []byte) (n int, err error) {
 	for n < len(p) {
-		m, err := writeRaw(fd, p[n:])
+		m, err := rawio.Write(fd, p[n:])
 		if err == syscall.EAGAIN { //nolint:errorlint // nothing wraps it, and this is the hot path
 			return n, nil
 		}
@@ -62,7 +64,7 @@ func tryWrite(fd uintptr, p []byte) (n int, err error) {
 // tryWriteAll writes pieces to a descriptor as much as it takes, and returns what is left of them.
 func tryWriteAll(fd uintptr, pieces net.Buffers) (left net.Buffers, err error) {
 	for len(pieces) > 0 {
-		n, err := writeAllRaw(fd, pieces)
+		n, err := rawio.Writev(fd, pieces)
 		if err == syscall.EAGAIN { //nolint:errorlint // nothing wraps it
 			return pieces, nil
 		}

@@ -30,6 +30,7 @@ type Client struct {
 
 	once     sync.Once
 	sessions tls.ClientSessionCache
+	known    memory // of daemons' certificates
 }
 
 // Config returns a configuration for conns to host, a name or an address without a port. protos are the
@@ -57,9 +58,10 @@ func (c *Client) Config(host string, protos ...string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	daemon.known, daemon.scope = &c.known, scope.String()
 	config.VerifyConnection = daemon.verify
 	c.once.Do(func() { c.sessions = tls.NewLRUClientSessionCache(0) })
-	config.ClientSessionCache = sessions{c.sessions, scope.String()}
+	config.ClientSessionCache = sessions{c.sessions, daemon.scope}
 	return config, nil
 }
 
@@ -129,6 +131,8 @@ type daemon struct {
 	name  string         // which name or address the certificate must have
 	roots *x509.CertPool // nil: the system's
 	lists *revocations   // nil: nothing is revoked
+	known *memory
+	scope string // what the roots are called there
 }
 
 // verify implements tls.Config.VerifyConnection.
@@ -148,7 +152,7 @@ func (d *daemon) check(certs []*x509.Certificate, seen Fingerprint) error {
 		}
 		return nil
 	}
-	chains, err := verify(certs, d.roots, x509.ExtKeyUsageServerAuth)
+	chains, err := d.known.verify(d.scope, certs, d.roots, x509.ExtKeyUsageServerAuth)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type generation struct {
 	pair  tls.Certificate
 	roots *x509.CertPool // nil: no client is asked
 	lists *revocations   // nil: nothing is revoked
+	known memory         // of clients' certificates
 
 	stamps []stamp // of the files; they belong to whoever reads them
 }

@@ -40,7 +40,7 @@ func (g *generation) believes(certs []*x509.Certificate) (until time.Time) {
 	if g == nil || g.roots == nil { // nobody vouches for clients; without roots they would be the system's
 		return time.Time{}
 	}
-	chains, err := verify(certs, g.roots, x509.ExtKeyUsageClientAuth)
+	chains, err := g.verify(certs)
 	if err != nil || g.checkClient(certs[0], chains) != nil {
 		return time.Time{}
 	}

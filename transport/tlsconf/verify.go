@@ -17,11 +17,18 @@ func (g *generation) verifyClient(state tls.ConnectionState) error {
 	chains := state.VerifiedChains
 	if state.DidResume {
 		var err error
-		if chains, err = verify(state.PeerCertificates, g.roots, x509.ExtKeyUsageClientAuth); err != nil {
+		if chains, err = g.verify(state.PeerCertificates); err != nil {
 			return fmt.Errorf("resumed session: %w", err)
 		}
+	} else if len(chains) > 0 {
+		g.known.add(keyOf("", state.PeerCertificates), chains)
 	}
 	return g.checkClient(state.PeerCertificates[0], chains)
+}
+
+// verify returns the chains of a client's certificates.
+func (g *generation) verify(certs []*x509.Certificate) ([][]*x509.Certificate, error) {
+	return g.known.verify("", certs, g.roots, x509.ExtKeyUsageClientAuth)
 }
 
 // checkClient looks at a certificate that has been verified.

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"net"
@@ -15,11 +16,13 @@ import (
 
 // A conn is a WebSocket. Gorilla's reader dies with its first timeout, so that no Receive can take
 // part in it and leave again: a goroutine of the conn's own reads, and Receive takes from its inbox.
-// It hears pongs and a close frame even while nobody receives.
+// It hears pongs and a close frame even while nobody receives. But it rests while Receive finds, in front of
+// gorilla, what it can read itself (turn).
 type conn struct {
 	ws    *gorilla.Conn
 	line  *line
 	cfg   config
+	turn  *turn
 	inbox *inbox
 
 	ctx    context.Context
@@ -82,10 +85,11 @@ var writeBuffers sync.Pool // gorilla's
 
 var _ transport.Conn = (*conn)(nil)
 
-// newConn makes a conn of a WebSocket that speaks through a line.
-func newConn(ws *gorilla.Conn, l *line, cfg config) *conn {
-	c := &conn{ws: ws, line: l, cfg: cfg, inbox: newInbox(), said: make(chan struct{})}
+// newConn makes a conn of a WebSocket that speaks through a line. Gorilla reads from in; nil: it has a buffer of its own.
+func newConn(ws *gorilla.Conn, l *line, in *bufio.Reader, cfg config) *conn {
+	c := &conn{ws: ws, line: l, cfg: cfg, turn: newTurn(in), inbox: newInbox(), said: make(chan struct{})}
 	c.ctx, c.gone = context.WithCancelCause(context.Background())
+	context.AfterFunc(c.ctx, l.interrupt)
 	c.bye.Store(&c.cfg.bye)
 	l.idle, l.frame = cfg.idle, cfg.frame
 	ws.SetPingHandler(func(data string) error { c.pong(data); return nil })
@@ -104,7 +108,14 @@ func (c *conn) Peer() transport.Peer { return c.cfg.peer }
 // Receive implements transport.Conn.
 func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	for !c.closed.Load() {
+		mine := c.turn.tryTake()
 		got, ok, err := c.inbox.take(dst)
+		if mine {
+			if !ok && err == nil {
+				got, ok = c.direct(ctx, dst)
+			}
+			c.turn.give()
+		}
 		switch {
 		case ok:
 			return got, nil
@@ -116,10 +127,16 @@ func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 		case ctx.Err() != nil:
 			return dst, context.Cause(ctx)
 		}
+		if mine {
+			notify(c.turn.asked) // to read what is not for us
+		} else if !c.turn.wait() {
+			continue
+		}
 		select {
 		case <-c.inbox.filled:
 		case <-ctx.Done():
 		}
+		c.turn.waits.Store(false)
 	}
 	return dst, net.ErrClosed
 }

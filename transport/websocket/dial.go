@@ -89,7 +89,7 @@ func (t *Transport) dial(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	_ = raw.SetDeadline(noDeadline)
-	return newConn(ws, l, t.dialed(transport.Peer{
+	return newConn(ws, l, nil, t.dialed(transport.Peer{
 		Transport: kind(raw.TLS != nil),
 		Session:   raw.Session,
 		Addr:      raw.RemoteAddr(),

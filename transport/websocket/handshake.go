@@ -115,7 +115,6 @@ func (s *handshake) identify() ([]transport.Credential, *web.RefusedError) {
 func (s *handshake) open(creds []transport.Credential, leave func()) (c *conn, no *web.RefusedError) {
 	upgrader := gorilla.Upgrader{
 		HandshakeTimeout: handshakeTimeout,
-		ReadBufferSize:   readBuffer,
 		WriteBufferSize:  writeBuffer,
 		WriteBufferPool:  &writeBuffers,
 		CheckOrigin:      func(*http.Request) bool { return true }, // it has been
@@ -136,13 +135,14 @@ func (s *handshake) open(creds []transport.Credential, leave func()) (c *conn, n
 		Addr:      web.Addr(s.r),
 		Creds:     creds,
 	}
-	return newConn(ws, hijacker.line, s.t.accepted(peer, leave)), nil
+	return newConn(ws, hijacker.line, hijacker.in, s.t.accepted(peer, leave)), nil
 }
 
 // A hijacker gives gorilla a line to speak through.
 type hijacker struct {
 	http.ResponseWriter
 	line *line
+	in   *bufio.Reader // that gorilla reads from
 }
 
 // Hijack implements http.Hijacker.
@@ -152,5 +152,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.line = &line{Conn: c}
-	return h.line, rw, nil
+	if rw.Reader.Buffered() > 0 { // gorilla refuses it
+		return h.line, rw, nil
+	}
+	h.in = bufio.NewReaderSize(h.line, readBuffer)
+	return h.line, bufio.NewReadWriter(h.in, rw.Writer), nil
 }

@@ -106,6 +106,13 @@ func (b *inbox) take(dst []byte) (got []byte, ok bool, err error) {
 	return dst, true, nil
 }
 
+// isEmpty reports whether all has been taken.
+func (b *inbox) isEmpty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.next == len(b.frames)
+}
+
 // isFull reports whether what arrives has to wait.
 func (b *inbox) isFull() bool {
 	b.mu.Lock()

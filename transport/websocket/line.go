@@ -22,16 +22,19 @@ type line struct {
 	idle, frame time.Duration // how long a first message, and any message, may take; 0: for ever
 	heard       atomic.Bool   // something has come since somebody asked
 
-	// What only the reading goroutine touches.
+	// What only whoever has the turn to read touches.
 	received  bool      // a first message was whole
 	inMessage bool      // one has begun and is not whole
 	began     time.Time // when that was found not to be here as a whole; zero: it was not
 	deadline  time.Time // what the read deadline is set to
 	timedOut  bool      // waiting has ended by it
 	failed    bool      // the connection is broken
+	end       error     // why nothing more comes
 
-	reading sync.Mutex
-	closing bool // the read deadline is close's
+	reading sync.Mutex // guards the read deadline
+	closing time.Time  // what it is, once the conn closes
+	open    bool       // whoever waits for bytes may be interrupted
+	cut     bool       // and was: the deadline is over
 
 	writing sync.Mutex
 	held    []byte // what is held back; nil: nothing is
@@ -39,6 +42,9 @@ type line struct {
 
 // Read implements net.Conn.
 func (l *line) Read(p []byte) (int, error) {
+	if l.end != nil {
+		return 0, l.end
+	}
 	if err := l.limit(); err != nil {
 		l.failed = true
 		return 0, err
@@ -50,6 +56,9 @@ func (l *line) Read(p []byte) (int, error) {
 	if err != nil {
 		l.timedOut = errors.Is(err, os.ErrDeadlineExceeded)
 		l.failed = !l.timedOut && !errors.Is(err, io.EOF)
+		if !l.isCut() {
+			l.end = err
+		}
 	}
 	return n, err
 }
@@ -74,10 +83,50 @@ func (l *line) limit() error {
 	l.deadline = want
 	l.reading.Lock()
 	defer l.reading.Unlock()
-	if l.closing {
+	if !l.closing.IsZero() || l.cut {
 		return nil
 	}
 	return l.SetReadDeadline(want)
+}
+
+// canInterrupt lets a Read be interrupted, until cannotInterrupt.
+func (l *line) canInterrupt() {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	l.open = true
+}
+
+// cannotInterrupt brings back the deadline that an interruption has replaced.
+func (l *line) cannotInterrupt() {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	l.open = false
+	if !l.cut {
+		return
+	}
+	l.cut, l.timedOut = false, false
+	if l.closing.IsZero() {
+		_ = l.SetReadDeadline(l.deadline)
+	} else {
+		_ = l.SetReadDeadline(l.closing)
+	}
+}
+
+// isCut reports whether a Read has been interrupted.
+func (l *line) isCut() bool {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	return l.cut
+}
+
+// interrupt ends a Read that can be interrupted. Nothing is lost by it.
+func (l *line) interrupt() {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	if l.open {
+		l.cut = true
+		_ = l.SetReadDeadline(past)
+	}
 }
 
 // begin notes that a message has begun.
@@ -92,8 +141,10 @@ func (l *line) whole() {
 func (l *line) closeSoon(d time.Duration) {
 	l.reading.Lock()
 	defer l.reading.Unlock()
-	l.closing = true
-	_ = l.SetReadDeadline(time.Now().Add(d))
+	l.closing = time.Now().Add(d)
+	if !l.cut {
+		_ = l.SetReadDeadline(l.closing)
+	}
 }
 
 // SetWriteDeadline implements net.Conn. Before each message gorilla sets what nobody has asked it to,

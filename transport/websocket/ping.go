@@ -58,7 +58,7 @@ func (c *conn) beat() {
 	unanswered := !c.asked.IsZero()
 	if unanswered && c.cfg.pongUntil > 0 && now.Sub(c.asked) >= c.cfg.pongUntil {
 		c.gone(fmt.Errorf("the peer has not answered for %s, not even a ping", now.Sub(c.asked).Round(time.Second)))
-		_ = c.line.SetReadDeadline(past)
+		c.line.closeSoon(0)
 		return
 	}
 	if now.Sub(c.pinged) >= c.cfg.pingEvery {

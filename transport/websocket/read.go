@@ -17,6 +17,7 @@ import (
 func (c *conn) read() {
 	defer c.cfg.over()
 	defer func() { _ = c.line.Close() }()
+	defer c.turn.end()
 	c.inbox.finish(c.fill())
 	<-c.ctx.Done()
 	if c.closed.Load() {
@@ -48,6 +49,7 @@ func (c *conn) fill() error {
 		if err := c.inbox.put(c.ctx, arrived{frame, buf}); err != nil {
 			return err
 		}
+		c.rest()
 	}
 }
 

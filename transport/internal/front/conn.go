@@ -13,7 +13,7 @@ import (
 
 // A Conn is a connection whose handshake is done.
 type Conn struct {
-	net.Conn                        // a *tls.Conn or a *net.TCPConn
+	net.Conn                        // a *tls.Conn, or TCP
 	Session  string                 // unique in this process
 	Creds    []transport.Credential // what its certificate proves
 	TLS      *tls.ConnectionState   // nil: no TLS
@@ -40,12 +40,13 @@ const (
 // NewConn makes a Conn of one whose handshake is done: a *tls.Conn over TCP, or TCP itself.
 func NewConn(c net.Conn, kind string) *Conn {
 	conn := &Conn{Conn: c, Session: transport.NewSession(kind)}
-	switch c := c.(type) {
-	case *tls.Conn:
-		conn.tcp, _ = c.NetConn().(*net.TCPConn)
-	case *net.TCPConn:
-		conn.tcp = c
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
 	}
+	if s, ok := c.(*socket); ok {
+		c = s.Conn
+	}
+	conn.tcp, _ = c.(*net.TCPConn)
 	return conn
 }
 

@@ -113,7 +113,7 @@ func (l *Listener) accept() {
 			}
 		}
 		if l.tls == nil {
-			l.hand(NewConn(c, l.cfg.Transport))
+			l.hand(NewConn(newSocket(c), l.cfg.Transport))
 			continue
 		}
 		l.running.Go(func() { l.greet(c) })
@@ -125,7 +125,7 @@ func (l *Listener) greet(tcp net.Conn) {
 	place := l.waiting.Place(func() { _ = tcp.Close() })
 	place.Enter()
 	_ = tcp.SetDeadline(time.Now().Add(l.cfg.Timeout))
-	secure := tls.Server(tcp, l.tls)
+	secure := tls.Server(newSocket(tcp), l.tls)
 	err := secure.HandshakeContext(context.Background())
 	switch {
 	case !place.Leave():

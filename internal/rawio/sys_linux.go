@@ -1,6 +1,6 @@
 //go:build linux && !race
 
-package transport
+package rawio
 
 import (
 	"syscall"

@@ -1,6 +1,6 @@
 //go:build unix && (!linux || race)
 
-package transport
+package rawio
 
 import "syscall"
 
