@@ -156,6 +156,7 @@ func TestRecorderFails(t *testing.T) {
 		b.mu.Unlock()
 		require.Equal(t, 503, d.ask(`{"command":"count"}`).Result)
 		require.Equal(t, 0, d.ask(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)
+		synctest.Wait() // the log is written by another goroutine
 		require.Contains(t, d.log.String(), "the pen broke")
 		require.Zero(t, s.count)
 	})

@@ -1,6 +1,7 @@
 package mgr
 
 import (
+	"errors"
 	"runtime"
 	"time"
 
@@ -46,7 +47,10 @@ func (own *speaker) tryDeliver(c *conversation, batch []*answer) bool {
 	}
 	rest, sent, err := own.trySend(conn, batch)
 	own.forget()
-	if err != nil {
+	switch {
+	case err == errors.ErrUnsupported: //nolint:errorlint // nothing wraps it, and this is the hot path
+		return false
+	case err != nil:
 		own.cannotDeliver(c, err)
 		return true
 	}

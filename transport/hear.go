@@ -27,7 +27,8 @@ type Hearer interface {
 
 	// TrySend is Send for heard, while which nobody else can receive, so that it had better not wait. It reports
 	// whether everything has been sent. If not, and there is no error, Send will first send what is left, also when
-	// it is given no frame; until then the frames belong to the conn.
+	// it is given no frame; until then the frames belong to the conn. The error is errors.ErrUnsupported, and nothing
+	// has happened, where only Send can send: because nobody hears, or the conn has no descriptor.
 	TrySend(frames ...[]byte) (sent bool, err error)
 
 	// TrySendParts is the same for one frame in three parts.
@@ -184,10 +185,10 @@ func (s *Stream) rest() error {
 
 // TrySend implements Hearer.
 func (s *Stream) TrySend(frames ...[]byte) (sent bool, err error) {
-	if err := s.cannotSend(); err != nil {
+	if err := s.cannotTry(); err != nil {
 		return false, err
 	}
-	if !s.mayTry() || total(frames) > maxCopied {
+	if total(frames) > maxCopied {
 		return s.tryPieces(pieces(frames))
 	}
 	buf := sendBuffers.Get().(*[]byte)
@@ -206,25 +207,27 @@ func (s *Stream) TrySend(frames ...[]byte) (sent bool, err error) {
 
 // TrySendParts implements Hearer.
 func (s *Stream) TrySendParts(head, body []byte, tail string) (sent bool, err error) {
-	if err := s.cannotSend(); err != nil {
+	if err := s.cannotTry(); err != nil {
 		return false, err
 	}
 	return s.tryPieces(net.Buffers{head, body, append([]byte(tail), '\n')})
 }
 
-// mayTry reports whether the descriptor may be written to.
-func (s *Stream) mayTry() bool {
-	return s.hearing.inside.Load() && s.out.raw != nil && len(s.left) == 0
+// cannotTry says why nothing can be sent now.
+func (s *Stream) cannotTry() error {
+	if err := s.cannotSend(); err != nil {
+		return err
+	}
+	if !s.hearing.inside.Load() || s.in.raw == nil || s.out.raw == nil || len(s.left) > 0 {
+		return errors.ErrUnsupported
+	}
+	return nil
 }
 
 // tryPieces writes what the descriptor takes, and keeps the rest for Send.
 func (s *Stream) tryPieces(pieces net.Buffers) (sent bool, err error) {
-	if s.mayTry() {
-		if pieces, err = tryWriteAll(s.hearing.fd, pieces); err != nil {
-			s.gone(err)
-			return false, err
-		}
+	if s.left, err = tryWriteAll(s.hearing.fd, pieces); err != nil {
+		s.gone(err)
 	}
-	s.left = append(s.left, pieces...)
-	return len(s.left) == 0, nil
+	return len(s.left) == 0, err
 }

@@ -249,35 +249,65 @@ func TestCloseWhileSomebodyHears(t *testing.T) {
 
 // What the peer does not take is sent with the next Send, and nothing of it twice or never.
 func TestTrySend(t *testing.T) {
+	peer, b := sockets(t)
+	s := NewStream(b, StreamConfig{})
+	var want bytes.Buffer
+	body := []byte(strings.Repeat("0123456789", 30_000))
+	h := hear(t, s, t.Context(), func(string) bool {
+		for i := 0; ; i++ {
+			frame := fmt.Appendf(nil, `["a frame",%d]`, i)
+			fmt.Fprintf(&want, "%s\n%s\n", frame, frame)
+			sent, err := s.TrySend(frame, frame)
+			require.NoError(t, err)
+			if !sent {
+				return false
+			}
+			fmt.Fprintf(&want, "[%s]\n", body)
+			sent, err = s.TrySendParts([]byte("["), body, "]")
+			require.NoError(t, err)
+			if !sent {
+				return false
+			}
+		}
+	})
+	say(t, peer, "[]")
+	require.False(t, <-h.quiet)
+	got := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(peer)
+		got <- string(all)
+	}()
+	require.NoError(t, s.Send(t.Context()))
+	require.NoError(t, s.Send(t.Context(), []byte("[1]")))
+	require.NoError(t, s.SendParts(t.Context(), []byte("["), body, "]"))
+	require.NoError(t, s.Close())
+	require.Equal(t, want.String()+"[1]\n["+string(body)+"]\n", <-got)
+}
+
+// Who does not hear, or has no descriptor, can only Send.
+func TestTrySendWhereOneCannotTry(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
-			var want bytes.Buffer
-			body := []byte(strings.Repeat("0123456789", 30_000))
+			_, err := s.TrySend([]byte("[1]"))
+			require.Equal(t, errors.ErrUnsupported, err)
+			if name == "descriptor" {
+				return
+			}
 			h := hear(t, s, t.Context(), func(string) bool {
-				for i := 0; ; i++ {
-					frame := fmt.Appendf(nil, `["a frame",%d]`, i)
-					fmt.Fprintf(&want, "%s\n%s\n[%s]\n", frame, frame, body)
-					sent, err := s.TrySend(frame, frame)
-					require.NoError(t, err)
-					if sentToo, err := s.TrySendParts([]byte("["), body, "]"); err != nil || !sent || !sentToo {
-						require.NoError(t, err)
-						return false
-					}
-				}
+				_, err := s.TrySend([]byte("[2]"))
+				require.Equal(t, errors.ErrUnsupported, err)
+				_, err = s.TrySendParts([]byte("["), []byte("3"), "]")
+				require.Equal(t, errors.ErrUnsupported, err)
+				return false
 			})
 			say(t, peer, "[]")
 			require.False(t, <-h.quiet)
-			got := make(chan string)
-			go func() {
-				all, _ := io.ReadAll(peer)
-				got <- string(all)
-			}()
-			require.NoError(t, s.Send(t.Context()))
-			require.NoError(t, s.Send(t.Context(), []byte("[1]")))
-			require.NoError(t, s.SendParts(t.Context(), []byte("["), body, "]"))
-			require.NoError(t, s.Close())
-			require.Equal(t, want.String()+"[1]\n["+string(body)+"]\n", <-got)
+			go func() { _ = s.Send(t.Context(), []byte("[4]")) }()
+			answer := make([]byte, 100)
+			n, err := peer.Read(answer)
+			require.NoError(t, err)
+			require.Equal(t, "[4]\n", string(answer[:n]))
 		})
 	}
 }
