@@ -25,8 +25,9 @@ type conversation struct {
 	socket *Socket
 	own    *speaker // of the goroutine that serves, while it takes a turn
 
-	opened int64 // when, in nanoseconds of the epoch
-	ended  bool  // the last request has been heard
+	opened int64                                     // when, in nanoseconds of the epoch
+	heard  func(frame []byte, err error) (goOn bool) // turn
+	ended  bool                                      // the last request has been heard
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
@@ -69,7 +70,7 @@ func (c *conversation) serve() (quiet bool) {
 // something must be waited for, or the peer has been quiet for a while.
 func (c *conversation) listen() (quiet bool) {
 	if conn, ok := c.conn.(transport.Hearer); ok {
-		return conn.Hear(c.m.receiving, c.turn)
+		return conn.Hear(c.m.receiving, c.heard)
 	}
 	own := c.speaker()
 	frame, err := c.conn.Receive(c.m.receiving, own.scratch[:0])
