@@ -61,6 +61,7 @@ var groups = []group{
 	}},
 	{func(c Config) bool { return !c.OneShot }, []test{
 		{"Pipelining", pipelining},
+		{"Hear", hear},
 		{"ManyFramesInOneSend", manyFrames},
 		{"SendOfNothing", sendNothing},
 		{"Load", load},
