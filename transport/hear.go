@@ -126,6 +126,10 @@ func (s *Stream) hearAll() (done bool) {
 		// A peer that has asked twice will most likely ask again: it is not looked for what it has not said, since
 		// the descriptor will tell. That it hung up may have been told together with its last words.
 		skip := h.drained && s.scan.depth == 0
+		if !skip && h.ctx.Err() != nil { // else who never stops talking would be heard for ever
+			h.err = os.ErrDeadlineExceeded
+			return true
+		}
 		if skip || !s.in.tryRead(h.fd) {
 			h.drained = false
 			h.err = s.rest()

@@ -139,6 +139,33 @@ func TestHearEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Who never stops talking is heard no longer than the others.
+func TestHearEndsWhileItsPeerTalks(t *testing.T) {
+	peer, s := streams(t)["descriptor"]()
+	go func() {
+		for {
+			if _, err := io.WriteString(peer, strings.Repeat("[]", 8<<10)); err != nil {
+				return
+			}
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	over := errors.New("over")
+	n := 0
+	s.Hear(ctx, func(frame []byte, err error) bool {
+		switch n++; {
+		case n == 100_000:
+			cancel(over)
+		case err != nil:
+			require.ErrorIs(t, err, over)
+		case n > 200_000:
+			t.Error("it is still heard")
+			return false
+		}
+		return true
+	})
+}
+
 // The rest of what came with the first frame heard receives itself.
 func TestHearAndReceive(t *testing.T) {
 	for name, stream := range streams(t) {
