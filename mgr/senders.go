@@ -93,6 +93,7 @@ type sender struct {
 	frames [][]byte
 	ends   []End
 	timed  bool // watch has timed its next delivery
+	last   bool // what it delivers next is all that the conversation has to say
 	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
 
 	mu    sync.Mutex
@@ -141,6 +142,8 @@ func (w *sender) during(c *conversation, batch []*answer, send func() error) {
 	w.waitFor(c, bytes)
 	if err := send(); err != nil {
 		w.cannotDeliver(c, err)
+	} else if w.last { // at once: so over QUIC its end is in the same packet
+		_ = c.conn.Close()
 	}
 	w.waitFor(nil, 0)
 	w.forget()

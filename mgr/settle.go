@@ -69,6 +69,7 @@ func (c *conversation) deliver() (readOn bool) {
 	own.owed = nil
 	c.mu.Lock()
 	c.writing = true
+	own.last = c.ended && c.owed == 0 && len(c.out) == 0
 	c.mu.Unlock()
 	own.watch(c, own.heard.Add(readsOn))
 	if own.tried {
@@ -77,6 +78,7 @@ func (c *conversation) deliver() (readOn bool) {
 		batch = c.delivered(batch)
 	}
 	c.flush(&own.sender, batch)
+	own.last = false
 	own.ease()
 	if own.lost { // what c has, another has now
 		own.lost = false
