@@ -6,7 +6,7 @@
 //	bytes ◄─ frame ◄──────────── reply, reply, … reply ◄──────────────┘
 //	└─ transport/* ─┘ └─ wire ─┘ └─────────────── mgr ───────────┘└ yours ┘
 //
-// The function (*conversation).serve is that picture.
+// The function (*conversation).turn is that picture.
 //
 // A command is a value. [Func] makes one of a Go function that runs on the daemon's loop, one at a
 // time with everything else that the loop runs; [Async] makes one that runs beside the loop and

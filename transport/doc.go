@@ -5,8 +5,10 @@
 // for each conversation; a [Dialer] reaches the same place from the other side. A Conn moves
 // frames, each one JSON object or array, and knows who its [Peer] is. It never looks inside a frame.
 //
-// That is all: ten methods, nothing optional, no registry. A transport of your own is a value in a
-// package of your own, proven by [github.com/rudderpost/rudderpost/transport/transporttest].
+// That is all that anybody needs: ten methods, no registry. A transport of your own is a value in a
+// package of your own, proven by [github.com/rudderpost/rudderpost/transport/transporttest]. A Conn may do two things
+// more for those who ask it, as an [io.Writer] may be an [io.ReaderFrom]: call who answers where it reads, a [Hearer],
+// and send a long frame from where its parts lie, a [PartSender]. Each saves something, and changes nothing else.
 //
 // Whatever moves bytes (a socket, a QUIC stream, a serial line) becomes a Conn through [NewStream],
 // which finds where each frame ends, blanks comments, and keeps the limits.
