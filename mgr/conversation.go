@@ -43,6 +43,7 @@ type conversation struct {
 	awaited  int       // calls that serve waits for before it reads on
 	settling bool      // serve will send what is in out, when nothing is awaited any more
 	writing  bool      // it does so
+	by       *sender   // who does that, or did last
 	full     bool      // serve waits for room
 	closing  bool      // serve sends the last words itself
 	one      struct {  // the first arrays of calls, out and spare, since most conns have one call at a time

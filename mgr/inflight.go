@@ -18,7 +18,7 @@ func (c *conversation) waitForRoom(call *Call) int {
 			most++
 		}
 		if c.full = len(c.calls) >= most || len(c.out) >= most; !c.full {
-			c.settling = !c.sending && c.awaited == 0
+			c.settling, c.by = !c.sending && c.awaited == 0, &c.own.sender
 			return most - len(c.calls)
 		}
 		c.changed.Wait()

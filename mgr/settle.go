@@ -68,7 +68,7 @@ func (c *conversation) deliver() (readOn bool) {
 	batch := own.owed
 	own.owed = nil
 	c.mu.Lock()
-	c.writing = true
+	c.writing, c.by = true, &own.sender
 	own.last = c.ended && c.owed == 0 && len(c.out) == 0
 	c.mu.Unlock()
 	own.watch(c, own.heard.Add(readsOn))
@@ -98,8 +98,9 @@ func (c *conversation) deliver() (readOn bool) {
 // goroutine reads on.
 func (c *conversation) relieve(own *sender) {
 	c.mu.Lock()
-	send := c.settling && !c.sending && len(c.out) > 0
+	send := c.by == own && c.settling && !c.sending && len(c.out) > 0
 	switch {
+	case c.by != own: // it has done its turn meanwhile, and may belong to another conversation
 	case c.settling:
 		c.settling = false
 		c.sending = c.sending || send
