@@ -40,7 +40,7 @@ func hearAndEcho(p *place, h transport.Hearer) (ended error) {
 				return false
 			}
 			f = bytes.Clone(f) // what is left of it belongs to the conn
-			sent, err := false, error(nil)
+			var sent bool
 			if len(f) > 1000 {
 				sent, err = h.TrySendParts(f[:9], f[9:len(f)-1], string(f[len(f)-1:]))
 			} else {

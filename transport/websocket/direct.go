@@ -40,7 +40,8 @@ func (c *conn) direct(ctx context.Context, dst []byte) (got []byte, ok bool) {
 		return dst, false
 	}
 	had := len(dst)
-	got = append(dst, message[start:]...)
+	got = dst
+	got = append(got, message[start:]...)
 	for i := range got[had:] {
 		got[had+i] ^= message[start-4+i&3]
 	}

@@ -82,7 +82,7 @@ func TestAnyMessageBehindAnyOther(t *testing.T) {
 func TestGivenUpInAMessage(t *testing.T) {
 	c, peer := begin(t, daemon())
 	whole := frame(fin|text, `{"value":"`+strings.Repeat("x", 200)+`"}`)
-	for cut := range len(whole) {
+	for cut := range whole {
 		ctx, cancel := context.WithCancel(t.Context())
 		peer.say(whole[:cut])
 		go cancel()

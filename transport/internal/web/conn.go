@@ -65,7 +65,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, nil
 		}
 	case c.idle > 0:
-		_ = c.Conn.SetReadDeadline(earlier(time.Now().Add(c.idle), c.until))
+		_ = c.SetReadDeadline(earlier(time.Now().Add(c.idle), c.until))
 	}
 	n, err := c.Conn.Read(p)
 	phase := c.phase.Load()
