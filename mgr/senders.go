@@ -271,7 +271,7 @@ func (w *sender) ring() {
 		c = nil
 	case relieve:
 		w.reads = false
-		w.ringBy(w.until.Add(c.patience(int(w.bytes.Load())) - readsOn))
+		w.ringBy(time.Now().Add(c.patience(int(w.bytes.Load())) - readsOn)) // not of until, which may be long past
 	}
 	w.mu.Unlock()
 	switch {

@@ -77,3 +77,24 @@ func TestPeerThatReadsSteadily(t *testing.T) {
 		}
 	})
 }
+
+// Who decides takes longer than a peer may to read: the peer gets its reply all the same, since the time in which it
+// has to read that begins when there is one.
+func TestDecidingTakesLongerThanReadingMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := sleeper(time.Second)
+		d := start(t, &mgr.Options{Authorizer: slow, Limits: mgr.Limits{WriteTimeout: 400 * time.Millisecond}}, newShip().commands()...)
+		for range 50 {
+			require.Zero(t, d.ask(`{"command":"count"}`).Result)
+		}
+		require.NotContains(t, d.log.String(), "does not read")
+	})
+}
+
+// A sleeper allows everything after a while.
+type sleeper time.Duration
+
+func (s sleeper) Authorize(*mgr.Call) error {
+	time.Sleep(time.Duration(s))
+	return nil
+}
