@@ -26,7 +26,7 @@ type conversation struct {
 	own    *speaker // of the goroutine that serves, while it takes a turn
 
 	opened int64                                     // when, in nanoseconds of the epoch
-	heard  func(frame []byte, err error) (goOn bool) // turn
+	hear   func(frame []byte, err error) (goOn bool) // turn, bound once and not for each Hear
 	ended  bool                                      // the last request has been heard
 
 	mu       sync.Mutex
@@ -71,7 +71,7 @@ func (c *conversation) serve() (quiet bool) {
 // something must be waited for, or the peer has been quiet for a while.
 func (c *conversation) listen() (quiet bool) {
 	if conn, ok := c.conn.(transport.Hearer); ok {
-		return conn.Hear(c.m.receiving, c.heard)
+		return conn.Hear(c.m.receiving, c.hear)
 	}
 	own := c.speaker()
 	frame, err := c.conn.Receive(c.m.receiving, own.scratch[:0])

@@ -78,7 +78,7 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	s.conns++
 	c := &conversation{m: m, conn: conn, peer: p, socket: s, opened: time.Now().UnixNano()}
 	c.changed.L = &c.mu
-	c.heard = c.turn
+	c.hear = c.turn
 	c.calls, c.out, c.spare = c.one.call[:0], c.one.out[:0], c.one.spare[:0]
 	m.speaking[c] = struct{}{}
 	m.watchRevocable(conn.Peer())

@@ -11,8 +11,8 @@ import (
 )
 
 // A Hearer is a Conn that calls who answers its frames where it reads them. That saves the system call that
-// only learns that there is nothing more to read yet, and with it up to a sixth of what a command costs.
-// A Stream is one.
+// only learns that there is nothing more to read yet, and with it an eighth of the time of an echo
+// (BenchmarkConverse). A Stream is one.
 type Hearer interface {
 	Conn
 
@@ -222,7 +222,7 @@ func (s *Stream) cannotTry() error {
 	if err := s.cannotSend(); err != nil {
 		return err
 	}
-	if !s.hearing.inside.Load() || s.in.raw == nil || s.out.raw == nil || len(s.left) > 0 {
+	if !s.hearing.inside.Load() || s.out.raw == nil || len(s.left) > 0 {
 		return errors.ErrUnsupported
 	}
 	return nil

@@ -94,12 +94,3 @@ func BenchmarkAppendReply(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkHas(b *testing.B) {
-	v := wire.Value(`{"address":"192.0.2.1","port":8080,"tags":["a"]}`)
-	for b.Loop() {
-		if !v.Has("address", "tags") {
-			b.Fatal("it has")
-		}
-	}
-}

@@ -84,16 +84,8 @@ func (v Value) kind() kind {
 
 // Has reports whether v is a map that has all the given members.
 func (v Value) Has(names ...string) bool {
-	if has, usual := v.hasUsual(names); usual {
-		return has
-	}
-	return v.has(names)
-}
-
-// has is Has for any value.
-func (v Value) has(names []string) bool {
 	if len(names) > maxMembers {
-		return v.has(names[:maxMembers]) && v.has(names[maxMembers:])
+		return v.Has(names[:maxMembers]...) && v.Has(names[maxMembers:]...)
 	}
 	p := parser{b: v, names: names}
 	if p.whole() != nil || v[p.outer] != '{' {
