@@ -27,6 +27,7 @@ type conversation struct {
 
 	opened int64                                     // when, in nanoseconds of the epoch
 	hear   func(frame []byte, err error) (goOn bool) // turn, bound once and not for each Hear
+	wake   func()                                    // has it served again
 	ended  bool                                      // the last request has been heard
 
 	mu       sync.Mutex

@@ -79,6 +79,7 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	c := &conversation{m: m, conn: conn, peer: p, socket: s, opened: time.Now().UnixNano()}
 	c.changed.L = &c.mu
 	c.hear = c.turn
+	c.wake = func() { m.talkers.serve(c) }
 	c.calls, c.out, c.spare = c.one.call[:0], c.one.out[:0], c.one.spare[:0]
 	m.speaking[c] = struct{}{}
 	m.watchRevocable(conn.Peer())

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
 )
 
 // talkers are the goroutines that serve conversations. A few of those whose conversations have ended
@@ -13,7 +15,9 @@ type talkers struct {
 	next     chan *conversation
 	idle     atomic.Int32
 	all      sync.WaitGroup
-	speakers sync.Pool // one for each manager: their timers must not leave its time, where that is virtual
+	once     sync.Once
+	watch    *transport.Watch // where the quiet ones wait; nil: nowhere
+	speakers sync.Pool        // one for each manager: their timers must not leave its time, where that is virtual
 }
 
 // mostIdle is how many of them wait.
@@ -31,11 +35,32 @@ func (t *talkers) serve(c *conversation) {
 // serveQuiet has a conversation served by a goroutine whose stack is small, since nobody has decoded a request on it.
 func (t *talkers) serveQuiet(c *conversation) { t.all.Go(func() { t.work(c) }) }
 
+// rest has a conversation wait whose peer is quiet: with all others of that kind, or else on a goroutine of its own.
+func (t *talkers) rest(c *conversation) {
+	if w := t.watchOf(c.m); w == nil || !w.Add(c.conn, c.wake) {
+		t.serveQuiet(c)
+	}
+}
+
+// watchOf returns where the quiet conns of a manager wait; nil: there is no such place.
+func (t *talkers) watchOf(m *CommandMgr) *transport.Watch {
+	t.once.Do(func() {
+		watch, err := transport.NewWatch()
+		if err != nil {
+			m.log.Debug("each quiet conn has a goroutine", "why", err)
+			return
+		}
+		t.watch = watch
+		t.all.Go(func() { watch.Run(m.receiving) })
+	})
+	return t.watch
+}
+
 // work serves conversations, the first one and those that come, until the manager listens to nobody.
 func (t *talkers) work(c *conversation) {
 	for c != nil {
 		if c.serve() {
-			t.serveQuiet(c)
+			t.rest(c)
 		}
 		c = t.another(c.m)
 	}

@@ -20,8 +20,8 @@ type Hearer interface {
 	// or receives another, or with the error for which none will come, and goes on while heard returns true. More
 	// frames that have come already heard may receive itself, with a context that has ended.
 	//
-	// It also returns, and says so, when the peer has been quiet for a moment: who hears many conns may wait for
-	// the quiet ones with a smaller stack than one that has been used. Until then it may take so long to notice
+	// It also returns, and says so, when the peer has been quiet for a moment: who hears many conns may have
+	// the quiet ones watched (Watch), or wait with a smaller stack than one that has been used. Until then it may take so long to notice
 	// that a peer hung up right behind what it said; at most 30 ms.
 	Hear(ctx context.Context, heard func(frame []byte, err error) (goOn bool)) (quiet bool)
 

@@ -76,6 +76,9 @@ type Stream struct {
 	ended    error     // why nothing more can be received
 	readEnd  ender
 
+	watch atomic.Pointer[Watch] // which has watched it; nil: none
+	post  int                   // where; its lock guards it
+
 	// What only Send and TrySend touch.
 	out      writer
 	left     net.Buffers // what TrySend has not sent
@@ -312,8 +315,8 @@ func (s *Stream) Close() error {
 	defer s.writeEnd.forget()
 	defer s.readEnd.forget()
 	if s.hearing.inside.Load() { // a descriptor's Close waits for who uses it
-		go func() { _ = s.bytes.Close() }()
+		go func() { _ = s.closeBytes() }()
 		return nil
 	}
-	return s.bytes.Close()
+	return s.closeBytes()
 }

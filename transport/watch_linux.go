@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"os"
+	"syscall"
+)
+
+// newSet makes an epoll set.
+func newSet() (*os.File, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime waits for it
+		_ = syscall.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "epoll"), nil
+}
+
+// arm has the kernel tell once of what comes to a descriptor, or has come. The set may know it from before.
+func (w *Watch) arm(fd, number int, known bool) (bad error) {
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: int32(number)}
+	err := w.raw.Control(func(set uintptr) {
+		bad = syscall.ENOENT
+		if known {
+			bad = syscall.EpollCtl(int(set), syscall.EPOLL_CTL_MOD, fd, &event)
+		}
+		if bad == syscall.ENOENT {
+			bad = syscall.EpollCtl(int(set), syscall.EPOLL_CTL_ADD, fd, &event)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return bad
+}
+
+// wakeReady wakes who is at the posts that the kernel names. The set is announced again when it names more.
+func (w *Watch) wakeReady(set uintptr) (done bool) {
+	var events [128]syscall.EpollEvent
+	for {
+		n, err := syscall.EpollWait(int(set), events[:], 0)
+		for i := range max(n, 0) {
+			w.wakeAt(int(events[i].Fd))
+		}
+		if n < len(events) && err != syscall.EINTR {
+			return false
+		}
+	}
+}

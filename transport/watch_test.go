@@ -1,0 +1,215 @@
+//go:build linux
+
+package transport
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// watching returns a Watch that runs until the test or end ends it.
+func watching(t *testing.T) (w *Watch, end func()) {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	w, err := NewWatch()
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	end = func() {
+		cancel()
+		running.Wait()
+	}
+	t.Cleanup(func() {
+		end()
+		require.Len(t, w.free, len(w.posts), "somebody is still watched")
+		goleak.VerifyNone(t, leaks)
+	})
+	return w, end
+}
+
+// watched returns a stream that is watched, its peer, and what tells that somebody was woken.
+func watched(t *testing.T, w *Watch) (peer net.Conn, s *Stream, woken chan struct{}) {
+	t.Helper()
+	peer, b := sockets(t)
+	s = NewStream(b, StreamConfig{})
+	t.Cleanup(func() { _ = s.Close() })
+	woken = make(chan struct{}, 10)
+	watch(t, w, s, woken)
+	return peer, s, woken
+}
+
+func watch(t *testing.T, w *Watch, s *Stream, woken chan struct{}) {
+	t.Helper()
+	require.True(t, w.Add(s, func() { woken <- struct{}{} }))
+}
+
+func wantWoken(t *testing.T, woken chan struct{}) {
+	t.Helper()
+	select {
+	case <-woken:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody is woken")
+	}
+}
+
+func receive(t *testing.T, s *Stream) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	frame, err := s.Receive(ctx, nil)
+	require.NoError(t, err)
+	return string(frame)
+}
+
+func TestWatchWakesWhoHasBeenSpokenTo(t *testing.T) {
+	w, _ := watching(t)
+	peer, s, woken := watched(t, w)
+	_, _, other := watched(t, w)
+	for _, frame := range []string{"[1]", "[2]", "[3]"} {
+		require.Empty(t, woken)
+		say(t, peer, frame)
+		wantWoken(t, woken)
+		require.Equal(t, frame, receive(t, s))
+		watch(t, w, s, woken)
+	}
+	say(t, peer, "[4][5]")
+	wantWoken(t, woken)
+	require.Equal(t, "[4]", receive(t, s))
+	require.False(t, w.Add(s, func() { t.Error("nobody said so") }), "there is more to receive")
+	require.Equal(t, "[5]", receive(t, s))
+	say(t, peer, "[6]") // while nobody watches
+	watch(t, w, s, woken)
+	wantWoken(t, woken)
+	require.Equal(t, "[6]", receive(t, s))
+	require.Empty(t, woken)
+	require.Empty(t, other)
+}
+
+func TestWatchWakesWhosePeerHangsUp(t *testing.T) {
+	w, _ := watching(t)
+	peer, s, woken := watched(t, w)
+	require.NoError(t, peer.(*net.UnixConn).CloseWrite())
+	wantWoken(t, woken)
+	_, err := s.Receive(t.Context(), nil)
+	require.ErrorIs(t, err, io.EOF)
+	peer, _, woken = watched(t, w)
+	require.NoError(t, peer.Close())
+	wantWoken(t, woken)
+}
+
+// The kernel says nothing when a descriptor is closed here, and gives its number to another.
+func TestWatchWakesWhoIsClosed(t *testing.T) {
+	w, _ := watching(t)
+	for range 100 {
+		_, s, woken := watched(t, w)
+		require.NoError(t, s.Close())
+		require.Len(t, woken, 1)
+		_, err := s.Receive(t.Context(), nil)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.False(t, w.Add(s, func() { woken <- struct{}{} }))
+		require.Len(t, woken, 1)
+	}
+	peer, s, woken := watched(t, w)
+	say(t, peer, "[1]")
+	wantWoken(t, woken)
+	require.Equal(t, "[1]", receive(t, s))
+}
+
+func TestWatchEnds(t *testing.T) {
+	w, end := watching(t)
+	var all []chan struct{}
+	var streams []*Stream
+	for range 3 {
+		_, s, woken := watched(t, w)
+		all, streams = append(all, woken), append(streams, s)
+	}
+	end()
+	for i, woken := range all {
+		require.Len(t, woken, 1)
+		require.False(t, w.Add(streams[i], func() { woken <- struct{}{} }), "nobody would wake it")
+		require.NoError(t, streams[i].Close())
+		require.Len(t, woken, 1)
+	}
+	_, b := sockets(t)
+	s := NewStream(b, StreamConfig{})
+	require.False(t, w.Add(s, func() {}), "it has never been watched")
+	require.NoError(t, s.Close())
+}
+
+// More wake at once than the kernel names at once.
+func TestWatchWakesMany(t *testing.T) {
+	w, _ := watching(t)
+	const many = 500
+	var peers []net.Conn
+	var woken atomic.Int32
+	all := make(chan struct{})
+	for range many {
+		peer, b := sockets(t)
+		s := NewStream(b, StreamConfig{})
+		t.Cleanup(func() { _ = s.Close() })
+		require.True(t, w.Add(s, func() {
+			if woken.Add(1) == many {
+				close(all)
+			}
+		}))
+		peers = append(peers, peer)
+	}
+	for _, peer := range peers {
+		say(t, peer, "[1]")
+	}
+	wantWoken(t, all)
+}
+
+func TestWatchNeedsADescriptor(t *testing.T) {
+	w, _ := watching(t)
+	peer, b := net.Pipe()
+	s := NewStream(b, StreamConfig{})
+	require.False(t, w.Add(s, func() {}))
+	require.NoError(t, s.Close())
+	require.NoError(t, peer.Close())
+}
+
+// Whoever wakes a stream, its peer, who closes it or the end of the Watch, it is woken once.
+func TestWatchWakesOnce(t *testing.T) {
+	for range 200 {
+		w, err := NewWatch()
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		var all sync.WaitGroup
+		all.Go(func() { w.Run(ctx) })
+		peer, b := sockets(t)
+		s := NewStream(b, StreamConfig{})
+		var woken atomic.Int32
+		begin := make(chan struct{})
+		all.Go(func() {
+			<-begin
+			if !w.Add(s, func() { woken.Add(1) }) {
+				woken.Add(1)
+			}
+		})
+		all.Go(func() {
+			<-begin
+			_, _ = io.WriteString(peer, "[1]")
+		})
+		all.Go(func() {
+			<-begin
+			_ = s.Close()
+		})
+		all.Go(func() {
+			<-begin
+			cancel()
+		})
+		close(begin)
+		all.Wait()
+		require.EqualValues(t, 1, woken.Load())
+	}
+}
