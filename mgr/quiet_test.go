@@ -22,14 +22,13 @@ import (
 const mostTalkers = 64 + 16
 
 // quietClients starts a daemon with clients over a socket that have had a command each, and are quiet so long already
-// that no goroutine waits for them.
+// that nobody hears them.
 func quietClients(t *testing.T, n int) (*daemon, []*talker) {
 	t.Helper()
 	d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 2 * n, MaxConnsPerPeer: 2 * n}})
 	path := filepath.Join(t.TempDir(), "socket")
 	_, err := d.Open(t.Context(), &unix.Transport{Path: path})
 	require.NoError(t, err)
-	before := runtime.NumGoroutine()
 	var clients []*talker
 	for range n {
 		conn, err := net.Dial("unix", path)
@@ -39,9 +38,14 @@ func quietClients(t *testing.T, n int) (*daemon, []*talker) {
 		clients = append(clients, c)
 		c.greet()
 	}
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() < before+mostTalkers }, 10*time.Second, 5*time.Millisecond,
-		"each quiet conn has a goroutine")
+	wantHearing(t, 0)
 	return d, clients
+}
+
+// wantHearing waits until so many goroutines hear a conn.
+func wantHearing(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Count(stacks(), "(*Stream).Hear(") == n }, 10*time.Second, 5*time.Millisecond)
 }
 
 // greet gives a command, and waits for its reply.
@@ -52,7 +56,9 @@ func (c *talker) greet() {
 }
 
 func TestQuietConnsHaveNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
 	d, clients := quietClients(t, 400)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() < before+mostTalkers }, 10*time.Second, 5*time.Millisecond)
 	for range 3 {
 		for _, c := range clients {
 			c.say(`{"command":"whoami","id":1}`)
@@ -62,6 +68,21 @@ func TestQuietConnsHaveNoGoroutine(t *testing.T) {
 		}
 	}
 	require.Len(t, d.Sessions(), len(clients))
+}
+
+// Neither what is no command nor half of one keeps a goroutine, or loses the rest.
+func TestQuietConnSaysLittle(t *testing.T) {
+	_, clients := quietClients(t, 2)
+	a, b := clients[0], clients[1]
+	for range 3 {
+		a.say(" \n# nothing\n")
+		b.say(`{"command":`)
+		wantHearing(t, 1) // b has begun a command, and its time is limited
+		b.say(`"whoami","id":1}`)
+		require.Zero(t, b.hear().Result)
+		a.greet()
+		wantHearing(t, 0)
+	}
 }
 
 func TestQuietConnEnds(t *testing.T) {
@@ -95,7 +116,7 @@ func TestQuietConnIsAnswered(t *testing.T) {
 	a, b := clients[0], clients[1]
 	a.say(`{"command":"slow","id":"a"}`)
 	b.say(`{"command":"slow","id":"b"}`)
-	require.Eventually(t, func() bool { return strings.Count(stacks(), "(*Stream).Hear") == 0 }, 10*time.Second, 5*time.Millisecond)
+	wantHearing(t, 0)
 	b.say(`{"command":"cancel","arguments":{"id":"b"},"id":2}`)
 	replies := b.hearAll(2)
 	require.Equal(t, "cancelled", replies["b"].Text)
@@ -106,6 +127,6 @@ func TestQuietConnIsAnswered(t *testing.T) {
 
 // stacks returns those of all goroutines.
 func stacks() string {
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, 4<<20)
 	return string(buf[:runtime.Stack(buf, true)])
 }

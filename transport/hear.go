@@ -20,9 +20,9 @@ type Hearer interface {
 	// or receives another, or with the error for which none will come, and goes on while heard returns true. More
 	// frames that have come already heard may receive itself, with a context that has ended.
 	//
-	// It also returns, and says so, when the peer has been quiet for a moment: who hears many conns may have
-	// the quiet ones watched (Watch), or wait with a smaller stack than one that has been used. Until then it may take so long to notice
-	// that a peer hung up right behind what it said; at most 30 ms.
+	// It also returns, and says so, when the peer has been quiet for a moment: who hears many conns may have the
+	// quiet ones watched (Watch), or wait with a smaller stack than one that has been used. Until then it may take
+	// so long to notice that a peer hung up right behind what it said; at most 30 ms.
 	Hear(ctx context.Context, heard func(frame []byte, err error) (goOn bool)) (quiet bool)
 
 	// TrySend is Send for heard, while which nobody else can receive, so that it had better not wait. It reports
@@ -50,7 +50,7 @@ type hearing struct {
 
 	turns   int  // how often heard was given a frame
 	drained bool // the last read took all that had come
-	used    bool // heard was called since the peer was quiet last
+	used    bool // something has come since the peer was quiet last
 	timed   int  // turns when the read deadline was set to the end of a moment; -1: it is not
 }
 
@@ -138,6 +138,7 @@ func (s *Stream) hearAll() (done bool) {
 		if h.err = s.in.err; h.err != nil {
 			return true
 		}
+		h.used = true // also by what is no frame: who is woken by that is quiet again
 		h.drained = shortIsAll && s.in.all && h.turns > 0
 	}
 	return true
