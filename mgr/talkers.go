@@ -15,9 +15,10 @@ type talkers struct {
 	next     chan *conversation
 	idle     atomic.Int32
 	all      sync.WaitGroup
-	once     sync.Once
-	watch    *transport.Watch // where the quiet ones wait; nil: nowhere
-	speakers sync.Pool        // one for each manager: their timers must not leave its time, where that is virtual
+	speakers sync.Pool // one for each manager: their timers must not leave its time, where that is virtual
+
+	mu    sync.Mutex
+	watch *transport.Watch // where the quiet ones wait; nil: nowhere yet
 }
 
 // mostIdle is how many of them wait.
@@ -42,17 +43,19 @@ func (t *talkers) rest(c *conversation) {
 	}
 }
 
-// watchOf returns where the quiet conns of a manager wait; nil: there is no such place.
+// watchOf returns where the quiet conns of a manager wait; nil: there is no such place, or not now, for want of a
+// descriptor.
 func (t *talkers) watchOf(m *CommandMgr) *transport.Watch {
-	t.once.Do(func() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.watch == nil {
 		watch, err := transport.NewWatch()
 		if err != nil {
-			m.log.Debug("each quiet conn has a goroutine", "why", err)
-			return
+			return nil
 		}
 		t.watch = watch
 		t.all.Go(func() { watch.Run(m.receiving) })
-	})
+	}
 	return t.watch
 }
 
