@@ -58,6 +58,8 @@ func (w *Watch) Add(conn Conn, wake func()) bool {
 	return ok && watchable.beWatched(w, wake)
 }
 
+// beWatched is Add. What it asks for first nobody else touches; once the descriptor is armed the stream belongs
+// to whoever is woken.
 func (s *Stream) beWatched(w *Watch, wake func()) bool {
 	s.consume()
 	if s.in.raw == nil || len(s.in.data) > 0 {
@@ -65,7 +67,7 @@ func (s *Stream) beWatched(w *Watch, wake func()) bool {
 	}
 	s.readEnd.follow(context.Background()) // w does it for all
 	known := s.watch.Swap(w) == w
-	number, ok := w.post(s, wake)
+	number, ok := w.take(s, wake)
 	if !ok {
 		return false
 	}
@@ -77,8 +79,8 @@ func (s *Stream) beWatched(w *Watch, wake func()) bool {
 	return w.relieve(s) == nil // who closed it has woken somebody
 }
 
-// post gives a stream a post.
-func (w *Watch) post(s *Stream, wake func()) (number int, ok bool) {
+// take has a stream take a post.
+func (w *Watch) take(s *Stream, wake func()) (number int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
