@@ -139,7 +139,7 @@ func (v *target) refused(t *testing.T, reply wire.Reply, err error, word string,
 	t.Helper()
 	if !v.OneShot {
 		require.NoError(t, err)
-		require.JSONEq(t, `{"error":{"code":"`+word+`"}}`, arguments(t, reply))
+		require.ErrorIs(t, reply.Err(), &wire.Error{Code: wire.CodeError, Word: word})
 		return
 	}
 	var refused *http.StatusError
@@ -163,7 +163,7 @@ func (v *target) tooDeep(t *testing.T) {
 	for _, n := range []int{101, 10_000, 500_000} {
 		reply, err := v.give(t, v.addr, `{"command":"size","arguments":`+strings.Repeat("[", n-1)+strings.Repeat("]", n-1)+`}`)
 		require.NoError(t, err)
-		require.JSONEq(t, `{"error":{"code":"too-deep"}}`, arguments(t, reply))
+		require.ErrorIs(t, reply.Err(), &wire.Error{Code: wire.CodeError, Word: "too-deep"})
 	}
 	v.good(t)
 }

@@ -123,7 +123,7 @@ func (v *victim) longRequests(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, wire.CodeError, reply.Code)
 		require.Equal(t, "the command is longer than the 16777216 bytes that are allowed (max-frame)", reply.Text)
-		require.JSONEq(t, `{"error":{"code":"too-large"}}`, arguments(t, reply))
+		require.ErrorIs(t, reply.Err(), &wire.Error{Code: wire.CodeError, Word: "too-large"})
 	}
 	v.good(t)
 }
@@ -147,7 +147,7 @@ func (v *victim) nesting(t *testing.T) {
 		reply := ask(t, v.path, nest(n))
 		require.Equal(t, wire.CodeError, reply.Code)
 		require.Equal(t, "fromJSON elements nested too deeply in <wire>:0:130", reply.Text)
-		require.JSONEq(t, `{"error":{"code":"too-deep"}}`, arguments(t, reply))
+		require.ErrorIs(t, reply.Err(), &wire.Error{Code: wire.CodeError, Word: "too-deep"})
 	}
 	// A hundredth level may be there, but not have members.
 	reply := ask(t, v.path, `{"command":"size","arguments":`+strings.Repeat("[", 99)+"1"+strings.Repeat("]", 99)+`}`)

@@ -230,7 +230,7 @@ func (b *bench) testRaw(t *testing.T, network string) {
 	require.NoError(t, err)
 	answer, err := io.ReadAll(conn)
 	require.NoError(t, err)
-	require.Equal(t, `{"result":1,"text":"invalid first character P","arguments":{"error":{"code":"bad-frame"}}}`+"\n", string(answer))
+	require.Equal(t, `{"result":1,"text":"invalid first character P","error":{"code":"bad-frame"}}`+"\n", string(answer))
 }
 
 // A page whose name was made to lead to the daemon is of the same origin, for the browser.

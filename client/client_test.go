@@ -115,7 +115,7 @@ func TestDaemonGoesAway(t *testing.T) {
 func TestLastWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for word, want := range map[string]string{
-			`{"result":503,"text":"going down","arguments":{"error":{"code":"shutting-down"}}}`: "going down",
+			`{"result":503,"text":"going down","error":{"code":"shutting-down"}}`: "going down",
 			`{"result":0}`:               "the daemon sent a reply without an id",
 			`{"result":3,"text":"none"}`: "the daemon sent a reply without an id",
 			`{"text":"no result"}`:       "the reply has no integer 'result'",

@@ -28,7 +28,6 @@ func (l *life) callBack(s *said) error {
 		reply, err := l.c.manager.ProcessEncoded(p.ctx, wire.Request{Command: s.Command, Arguments: s.Arguments})
 		if err != nil {
 			reply = wire.Failure(&wire.Error{Code: wire.CodeCancelled, Text: err.Error()})
-			reply.Arguments, _ = wire.Encode(reply.Arguments)
 		}
 		l.say(replyFrame(s, reply))
 		l.mu.Lock()
@@ -43,9 +42,7 @@ func (l *life) refuse(s *said, why *wire.Error) error {
 	if l.owed >= maxBacks || l.lines.take() > 0 {
 		return errors.New("it floods the daemon with calls that are refused")
 	}
-	reply := wire.Failure(why)
-	reply.Arguments, _ = wire.Encode(reply.Arguments)
-	frame := replyFrame(s, reply)
+	frame := replyFrame(s, wire.Failure(why))
 	l.owed++
 	l.aside(func() {
 		l.say(frame)
@@ -56,8 +53,9 @@ func (l *life) refuse(s *said, why *wire.Error) error {
 	return nil
 }
 
+// replyFrame makes the reply to a call back. The reply's arguments, or the data of its error, are a wire.Raw or nil.
 func replyFrame(s *said, reply wire.Reply) []byte {
-	frame, _ := encode(answer{*s.Call, reply.Code, reply.Text, reply.Arguments}) // which are a Raw
+	frame, _ := encode(answer{*s.Call, reply.Code, reply.Text, reply.Arguments, reply.Error})
 	return frame
 }
 

@@ -76,7 +76,7 @@ def do(call, what, n=0):
     print("printed")
     log("logged", "warn")
     if what == "fail":
-        raise Failed("no luck", 4)
+        raise Failed("no luck", 4, {"code": "lost", "data": [1]})
     if what == "raise":
         raise ValueError("a value")
     if what == "unwritable":
@@ -139,6 +139,9 @@ rp_run
 				require.Contains(t, r.Text, want.Text)
 			}
 			require.Equal(t, `"the secret"`, text(ask(t, c, "try", `{"what":"secret"}`)))
+			if name == "try.py" { // the shell's library chooses result and text only
+				require.Equal(t, &wire.Error{Code: 4, Word: "lost", Text: "no luck", Data: wire.Value(`[1]`)}, ask(t, c, "try", `{"what":"fail"}`).Err())
+			}
 			r := ask(t, d.as("monitor"), "try", `{"what":"secret"}`)
 			require.Equal(t, wire.CodeForbidden, r.Code)
 			require.Equal(t, "not for a monitor", r.Text)

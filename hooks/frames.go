@@ -50,10 +50,18 @@ type (
 
 	// An answer is the reply to a call back.
 	answer struct {
-		Call      wire.ID   `json:"call"`
-		Result    wire.Code `json:"result"`
-		Text      string    `json:"text,omitempty"`
-		Arguments any       `json:"arguments,omitzero"`
+		Call      wire.ID     `json:"call"`
+		Result    wire.Code   `json:"result"`
+		Text      string      `json:"text,omitempty"`
+		Arguments any         `json:"arguments,omitzero"`
+		Error     *wire.Error `json:"error,omitzero"`
+	}
+
+	// A failure is the member `error` of a failed reply from a process.
+	failure struct {
+		Code   string       `json:"code"`
+		Fields []wire.Field `json:"fields"`
+		Data   wire.Value   `json:"data"`
 	}
 
 	// A said is any frame from a process.
@@ -64,6 +72,7 @@ type (
 		Result    *wire.Code    `json:"result"`
 		Text      string        `json:"text"`
 		Arguments wire.Value    `json:"arguments"`
+		Error     *failure      `json:"error"`
 		Call      *wire.ID      `json:"call"`
 		For       int64         `json:"for"`
 		Command   string        `json:"command"`

@@ -166,7 +166,7 @@ func TestBackOff(t *testing.T) {
 		require.True(t, s.RetryAt.After(time.Now()))
 		r := d.ask("act", "")
 		require.Equal(t, wire.CodeShuttingDown, r.Code)
-		require.Equal(t, `{"error":{"code":"hook-down"}}`, text(r))
+		require.ErrorIs(t, r.Err(), &wire.Error{Code: wire.CodeShuttingDown, Word: "hook-down"})
 		require.Contains(t, r.Text, "the hook 'actor' has ended, and is started again at ")
 
 		time.Sleep(4 * time.Minute)

@@ -70,20 +70,11 @@ func (l *life) settle(id int64, s *said) error {
 		return fmt.Errorf("it answered the call %d, which it does not have", id)
 	}
 	l.forget(id, p)
-	reply := wire.Reply{Code: *s.Result, Text: s.Text}
-	if reply.Code < 0 {
-		p.deliver(wire.Reply{}, badReply(l.c.cfg.Name, "a result below 0"))
-		return nil
+	reply, err := s.reply()
+	if err != nil {
+		err = badReply(l.c.cfg.Name, err.Error())
 	}
-	if s.Arguments != nil {
-		raw, err := wire.ParseRaw(s.Arguments)
-		if err != nil {
-			p.deliver(wire.Reply{}, badReply(l.c.cfg.Name, err.Error()))
-			return nil
-		}
-		reply.Arguments = raw
-	}
-	p.deliver(reply, nil)
+	p.deliver(reply, err)
 	return nil
 }
 

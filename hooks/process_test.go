@@ -63,6 +63,7 @@ func TestSchemasOfAProcess(t *testing.T) {
 	require.True(t, contains(text(r), `"owner":"sum"`, `"access":"read"`, `"minimum":1`, `"returns":{"type":"integer"}`, `"examples":["{\"n\":1}"]`), text(r))
 
 	require.Equal(t, wire.Code(1234), d.ask("result", `1234`).Code)
+	require.Nil(t, d.ask("result", `1234`).Arguments)
 	require.Equal(t, "result-1234", d.ask("result", `1234`).Text)
 	r = d.ask("result", `-1`)
 	require.Equal(t, wire.CodeInternal, r.Code)
@@ -76,14 +77,14 @@ func TestConfusedDeputy(t *testing.T) {
 	require.NoError(t, d.load(process(t, "back", "back"), process(t, "other", "back-for-another")))
 	admin, monitor := d.as("admin"), d.as("monitor")
 	require.JSONEq(t, `{"result":0,"arguments":"the secret"}`, text(ask(t, admin, "back", `"secret-get"`)))
-	require.JSONEq(t, `{"result":403,"text":"not for a monitor","arguments":{"error":{"code":"forbidden"}}}`,
+	require.JSONEq(t, `{"result":403,"text":"not for a monitor","error":{"code":"forbidden"}}`,
 		text(ask(t, monitor, "back", `"secret-get"`)))
 	require.JSONEq(t, `{"result":0,"arguments":"alive"}`, text(ask(t, monitor, "back", `"status-get"`)))
-	require.JSONEq(t, `{"result":2,"text":"'no-such' command not supported.","arguments":{"error":{"code":"unsupported"}}}`,
+	require.JSONEq(t, `{"result":2,"text":"'no-such' command not supported.","error":{"code":"unsupported"}}`,
 		text(ask(t, monitor, "back", `"no-such"`)))
 	require.JSONEq(t, `[
-		{"call":1,"result":403,"text":"there is no call 99 that anybody waits for, and a hook has no rights but its caller's","arguments":{"error":{"code":"forbidden"}}},
-		{"call":2,"result":403,"text":"there is no call 0 that anybody waits for, and a hook has no rights but its caller's","arguments":{"error":{"code":"forbidden"}}}
+		{"call":1,"result":403,"text":"there is no call 99 that anybody waits for, and a hook has no rights but its caller's","error":{"code":"forbidden"}},
+		{"call":2,"result":403,"text":"there is no call 0 that anybody waits for, and a hook has no rights but its caller's","error":{"code":"forbidden"}}
 	]`, text(ask(t, admin, "other", "")))
 }
 

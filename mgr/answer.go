@@ -90,7 +90,7 @@ const minBody = 16 << 10
 // told of result 500, the log why.
 func (m *CommandMgr) encode(a *answer, reply wire.Reply) {
 	a.code = reply.Code
-	if raw, ok := reply.Arguments.(wire.Raw); ok && raw.Len() >= minBody {
+	if raw, ok := reply.Arguments.(wire.Raw); ok && raw.Len() >= minBody && !reply.Code.Failed() {
 		a.frame, a.body, a.tail = wire.AppendParts(a.frame[:0], reply)
 		return
 	}

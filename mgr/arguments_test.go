@@ -159,7 +159,7 @@ func TestArguments(t *testing.T) {
 
 // problems returns pointer and text of each problem that a reply tells.
 func problems(r reply) (list []string) {
-	details := r.Arguments.(map[string]any)["error"].(map[string]any)
+	details := r.Error.(map[string]any)
 	fields, _ := details["fields"].([]any)
 	for _, f := range fields {
 		field := f.(map[string]any)

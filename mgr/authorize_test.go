@@ -198,7 +198,7 @@ func TestWhatAnAuthorizerSays(t *testing.T) {
 			require.Equal(t, "not at night", r.Text)
 			require.Equal(t, []string{"/name: is asleep"}, problems(r))
 		}
-		require.Equal(t, reply{ID: 1.0, Result: 403, Text: "no", Arguments: details("forbidden")}, ask(errors.New("no")))
+		require.Equal(t, reply{ID: 1.0, Result: 403, Text: "no", Error: details("forbidden")}, ask(errors.New("no")))
 		require.Equal(t, 2.0, ask(nil).Arguments, "the conn is still open, and asked again for every command")
 
 		l.decide = func(*mgr.Call) error { panic("canary") }

@@ -37,6 +37,9 @@ func (l Level) String() string {
 // A Handler answers one call. Everything typed is built on it. The context ends when the caller no
 // longer waits, and knows the call. An error becomes a failed reply: *wire.Error as it says, any
 // other result 1 with the error's text. A panic becomes result 500, and its text stays in the log.
+//
+// Every result but 0 and 3 is a failure, and the reply of a failure has no arguments. What a handler returns as
+// arguments with such a result becomes `error.data` of the reply, beside `error.code`, the stable word for programs.
 type Handler func(ctx context.Context, call *Call) (wire.Reply, error)
 
 // A Command is what a daemon can be asked to do: a value in a table. Func and Async make typed ones;
@@ -83,7 +86,8 @@ type Command struct {
 // None is the In of commands without arguments and the Out of commands that return nothing.
 type None = struct{}
 
-// Result is an Out that chooses the result and the text as well as the arguments.
+// Result is an Out that chooses the result and the text as well as the arguments. With a Code that is a failure
+// (wire.Code.Failed) the arguments become the data of the reply's error; see Handler.
 type Result[T any] struct {
 	Code      wire.Code
 	Text      string

@@ -153,11 +153,11 @@ func TestCriticalRefused(t *testing.T) {
 		want reply
 	}{
 		{"veto", errors.New("a transfer is under way"),
-			reply{ID: 1.0, Result: 4, Text: "'refit' cannot run: 'engine' does not pause now: a transfer is under way", Arguments: details("vetoed")}},
+			reply{ID: 1.0, Result: 4, Text: "'refit' cannot run: 'engine' does not pause now: a transfer is under way", Error: details("vetoed")}},
 		{"veto in words of its own", wire.Errorf(1234, "at-sea", "come back in port"),
-			reply{ID: 1.0, Result: 1234, Text: "come back in port", Arguments: details("at-sea")}},
+			reply{ID: 1.0, Result: 1234, Text: "come back in port", Error: details("at-sea")}},
 		{"too slow", nil,
-			reply{ID: 1.0, Result: 503, Text: "'refit' did not run, since 'engine' did not pause within 5s; try again later", Arguments: details("not-paused")}},
+			reply{ID: 1.0, Result: 503, Text: "'refit' did not run, since 'engine' did not pause within 5s; try again later", Error: details("not-paused")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sail(t, mgr.Limits{}, func(t *testing.T, v *vessel, _ *daemon, c *talker) {

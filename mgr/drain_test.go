@@ -66,7 +66,7 @@ func TestDrainTakesNoMore(t *testing.T) {
 		replies := c.hearAll(4)
 		require.Equal(t, 1.0, replies[2.0].Arguments)
 		for _, id := range []any{3.0, 4.0} {
-			require.Equal(t, reply{ID: id, Result: 503, Text: "the daemon is shutting down and takes no more commands", Arguments: details("shutting-down")}, replies[id])
+			require.Equal(t, reply{ID: id, Result: 503, Text: "the daemon is shutting down and takes no more commands", Error: details("shutting-down")}, replies[id])
 		}
 		c.eof()
 	})

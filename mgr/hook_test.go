@@ -84,11 +84,11 @@ func TestHookKinds(t *testing.T) {
 		for command, want := range map[string]reply{
 			"after":   {Text: "after", Arguments: "handler"},
 			"instead": {Text: "not the handler"},
-			"refused": {Result: 4, Text: "the hook is against it", Arguments: details("conflict")},
+			"refused": {Result: 4, Text: "the hook is against it", Error: details("conflict")},
 			"mine":    {Arguments: true},
 			"unknown": {Result: 3, Text: "was: 'unknown' command not supported."},
 			// The hook sees neither, so it does not change them.
-			"scuttle": {Result: 403, Text: "nobody may scuttle", Arguments: details("forbidden")},
+			"scuttle": {Result: 403, Text: "nobody may scuttle", Error: details("forbidden")},
 			"hold1":   {Result: 3, Text: "was: 'hold1' command not supported."},
 		} {
 			require.Equal(t, want, d.ask(`{"command":"`+command+`"}`), command)
@@ -105,10 +105,8 @@ func TestHookKinds(t *testing.T) {
 	})
 }
 
-// details are the arguments of a failed command's reply.
-func details(code string) map[string]any {
-	return map[string]any{"error": map[string]any{"code": code}}
-}
+// details is the error of a failed command's reply.
+func details(code string) map[string]any { return map[string]any{"code": code} }
 
 func TestHookRemovedWhileItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -49,7 +49,7 @@ func TestMaxQueued(t *testing.T) {
 		c.say(`{"command":"hold","id":0}`)
 		synctest.Wait()
 		c.say(`{"command":"count","id":1}{"command":"count","id":2}{"command":"count","id":3}{"command":"count","id":4}`)
-		want := reply{ID: 4.0, Result: 429, Text: "3 commands are waiting; try again later", Arguments: details("too-many")}
+		want := reply{ID: 4.0, Result: 429, Text: "3 commands are waiting; try again later", Error: details("too-many")}
 		require.Equal(t, want, c.hear())
 		want.ID = nil
 		require.Equal(t, want, d.ask(`{"command":"count"}`))
@@ -169,7 +169,7 @@ func TestMaxRate(t *testing.T) {
 
 func TestMaxConns(t *testing.T) {
 	refused := func(text string) reply {
-		return reply{Result: 503, Text: text, Arguments: details("too-many-conns")}
+		return reply{Result: 503, Text: text, Error: details("too-many-conns")}
 	}
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 5}}, newShip().commands()...)

@@ -194,7 +194,7 @@ func TestPanicIsForTheLog(t *testing.T) {
 		)...)
 		for _, request := range []string{`"on"`, `"beside"`, `"reply"`, `"arguments","arguments":{"E":1}`, `"infinite"`} {
 			r := d.ask(`{"command":` + request + `}`)
-			require.Equal(t, reply{Result: 500, Text: "internal error; the daemon's log says more", Arguments: details("internal")}, r, request)
+			require.Equal(t, reply{Result: 500, Text: "internal error; the daemon's log says more", Error: details("internal")}, r, request)
 		}
 		require.Equal(t, 1.0, d.ask(`{"command":"count"}`).Arguments)
 		require.NoError(t, d.end())

@@ -169,7 +169,7 @@ func TestProcessEncoded(t *testing.T) {
 		require.Equal(t, wire.CodeInternal, r.Code)
 		r, err = d.ProcessEncoded(t.Context(), wire.Request{Command: "no-such"})
 		require.NoError(t, err)
-		require.Equal(t, `{"error":{"code":"unsupported"}}`, r.Arguments.(wire.Raw).String())
+		require.Equal(t, wire.Failure(wire.Errorf(wire.CodeUnsupported, "", "'no-such' command not supported.")), r)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err = d.ProcessEncoded(ctx, wire.Request{Command: "state"})

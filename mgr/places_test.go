@@ -59,7 +59,7 @@ func TestMaxInFlightPerPeer(t *testing.T) {
 			c := ann.dial()
 			for i := range 2 {
 				c.say(fmt.Sprintf(`{"command":"greet","arguments":{"name":"Ann"},"id":%d}`, i))
-				require.Equal(t, reply{ID: float64(i), Result: 429, Text: "user:ann has 3 commands in flight, as many as one peer may; wait for replies", Arguments: details("too-many")}, c.hear())
+				require.Equal(t, reply{ID: float64(i), Result: 429, Text: "user:ann has 3 commands in flight, as many as one peer may; wait for replies", Error: details("too-many")}, c.hear())
 			}
 			require.Zero(t, bob.ask(`{"command":"greet","arguments":{"name":"Bob"}}`).Result)
 			conns[0].say(`{"command":"cancel","arguments":{"id":1},"id":2}`) // it needs a place as others do

@@ -17,14 +17,14 @@ import (
 // waits for it. The error is ctx's cause, or says why the command cannot run from here; a command
 // that fails is no error, its Reply says so. A critical command is run at once only inside the section.
 //
-// What the Reply has as arguments is what the handler returned, and may belong to the loop: beside the loop
-// ProcessEncoded is the safe form.
+// The Reply's arguments, or the data of its error, are what the handler returned, and may belong to the loop: beside
+// the loop ProcessEncoded is the safe form.
 func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	return m.process(ctx, r, &processing{m: m, reply: make(chan wire.Reply, 1)})
 }
 
-// ProcessEncoded is Process for whoever passes the reply on: what it has as arguments is a wire.Raw, or
-// nil, that was encoded where the reply was made, and so cannot race with the state it describes.
+// ProcessEncoded is Process for a caller that passes the reply on. The reply's arguments and the data of its error are
+// a wire.Raw or nil. They were encoded where the reply was made, and so cannot race with the state they describe.
 func (m *CommandMgr) ProcessEncoded(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	p := &processing{m: m, reply: make(chan wire.Reply, 1), encode: true}
 	reply, err := m.process(ctx, r, p)
@@ -151,28 +151,34 @@ func (p *processing) finished(*Call) {
 	p.m.quiet.Broadcast()
 }
 
-// encoded returns a reply with its arguments encoded.
+// encoded returns a reply with its arguments, or the data of its error, encoded.
 func (m *CommandMgr) encoded(reply wire.Reply) (encoded wire.Reply) {
 	defer func() {
 		if v := recover(); v != nil {
 			m.logError("a reply cannot be encoded", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			encoded = m.encoded(wire.Failure(errInternal))
+			encoded = wire.Failure(errInternal)
 		}
 	}()
-	switch v := reply.Arguments.(type) {
+	value := &reply.Arguments
+	if reply.Error != nil {
+		failure := *reply.Error // the handler's own may belong to the loop
+		reply.Error = &failure
+		value = &failure.Data
+	}
+	switch v := (*value).(type) {
 	case nil, wire.Raw:
 		return reply
 	case wire.Value:
 		if v == nil {
-			reply.Arguments = nil
+			*value = nil
 			return reply
 		}
 	}
-	raw, err := wire.Encode(reply.Arguments)
+	raw, err := wire.Encode(*value)
 	if err != nil {
 		m.logError("a reply cannot be encoded", "error", err)
-		return m.encoded(wire.Failure(errInternal))
+		return wire.Failure(errInternal)
 	}
-	reply.Arguments = raw
+	*value = raw
 	return reply
 }

@@ -134,7 +134,7 @@ func TestRecorderFails(t *testing.T) {
 		b := &book{full: errors.New("audit.jsonl: no space left on device")}
 		s := newShip()
 		d := start(t, &mgr.Options{Recorder: b, Authorizer: captain{}}, s.commands()...)
-		refused := reply{Result: 503, Text: "audit.jsonl: no space left on device", Arguments: details("not-recorded")}
+		refused := reply{Result: 503, Text: "audit.jsonl: no space left on device", Error: details("not-recorded")}
 		require.Equal(t, refused, d.ask(`{"command":"count"}`))
 		require.Equal(t, refused, d.ask(`{"command":"park"}`))
 		require.Equal(t, 0, d.ask(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)

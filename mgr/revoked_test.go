@@ -41,7 +41,7 @@ func TestRevokedCredentialsCloseTheirConns(t *testing.T) {
 
 		taken.Store(true)
 		quick.say(`{"command":"greet","arguments":{"name":"Ann"},"id":2}{"command":"greet","arguments":{"name":"Ann"},"id":3}`)
-		require.Equal(t, reply{ID: 2.0, Result: 401, Text: "your credentials are no longer good: revoked, changed or expired; the conn closes", Arguments: details("revoked")}, quick.hear())
+		require.Equal(t, reply{ID: 2.0, Result: 401, Text: "your credentials are no longer good: revoked, changed or expired; the conn closes", Error: details("revoked")}, quick.hear())
 		quick.eof()
 		synctest.Wait()
 		require.Len(t, d.Sessions(), 3)

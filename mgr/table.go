@@ -24,7 +24,8 @@ type registered struct {
 type table map[string]*registered
 
 // Register adds commands: all of them, or, when one cannot be registered, none. The error names each
-// that is at fault. Names are taken once (Kea's rule).
+// that is at fault. Names are taken once (Kea's rule). Every result but 0 and 3 is a failure, and the reply of a failure
+// has no arguments: what the command's handler returns as arguments then becomes the data of the reply's error (Handler).
 func (m *CommandMgr) Register(commands ...Command) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

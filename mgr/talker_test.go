@@ -33,6 +33,7 @@ type reply struct {
 	Result    int    `json:"result"`
 	Text      string `json:"text"`
 	Arguments any    `json:"arguments"`
+	Error     any    `json:"error"`
 	More      bool   `json:"more"`
 }
 

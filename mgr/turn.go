@@ -177,12 +177,15 @@ func (m *CommandMgr) invoke(call *Call) (reply wire.Reply) {
 	}
 	ctx := call.context()
 	reply, err := (*call.target.handler.Load())(ctx, call)
-	if err != nil {
+	switch {
+	case err != nil:
 		return wire.Failure(m.explain(ctx, err))
-	}
-	if reply.Code != wire.CodeSuccess && reply.Text == "" { // Kea: no failure without a text
+	case reply.Code.Failed():
+		return wire.Failure(reply.Err())
+	case reply.Code != wire.CodeSuccess && reply.Text == "": // Kea: only a success needs no text
 		reply.Text = reply.Code.String()
 	}
+	reply.Error = nil
 	return reply
 }
 

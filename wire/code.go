@@ -46,3 +46,6 @@ func (c Code) String() string {
 	}
 	return "result-" + strconv.Itoa(int(c))
 }
+
+// Failed reports whether the code is that of a failure: it is neither CodeSuccess nor CodeEmpty.
+func (c Code) Failed() bool { return c != CodeSuccess && c != CodeEmpty }

@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
-// An Error is a failed command as its caller sees it. A handler returns one to choose the result
-// and the words; any other error becomes result 1 with its text.
+// An Error is the failure of a command: its reply's result, text and member `error`. A handler returns an Error to
+// choose them; any other error becomes result 1 with its text.
 type Error struct {
-	Code   Code    // the reply's result; 0 is taken for CodeError
+	Code   Code    // the reply's result; 0 counts as CodeError. CodeEmpty is no failure: its reply has no member `error`
 	Word   string  // a stable word for programs, "bad-arguments"; "": the code's own
 	Text   string  // for people: what, where, and what to do next
-	Fields []Field // the arguments at fault, if it was them
+	Fields []Field // the arguments at fault, if any are
+	Data   any     // for programs, encoded like Reply.Arguments; nil, or a nil Value: none. Decoded: a Value
 }
 
 // A Field is one argument at fault.
@@ -42,35 +45,97 @@ func Errorf(code Code, word, format string, args ...any) *Error {
 	return &Error{Code: code, Word: word, Text: fmt.Sprintf(format, args...)}
 }
 
-// errorArguments is what a failed command's reply has as arguments.
-type errorArguments struct {
-	Error errorDetails `json:"error"`
+// MarshalJSON returns the member `error` of the failure's reply: code, fields and data. Code and Text are members of
+// the reply itself.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	member := errorMember[any]{Code: e.word(), Fields: e.Fields}
+	if isGiven(e.Data) {
+		member.Data = e.Data
+	}
+	return json.Marshal(member, json.Deterministic(true), allowInvalidUTF8)
 }
 
-type errorDetails struct {
+// errorMember is the member `error` of a reply.
+type errorMember[T any] struct {
 	Code   string  `json:"code"`
 	Fields []Field `json:"fields,omitempty"`
+	Data   T       `json:"data,omitzero"`
 }
 
-// Failure returns the reply that tells err: its own code and words when it is, or wraps, an *Error,
-// otherwise result 1 and its text.
+// decodeError reads the member `error` of the reply r. A member that is no map with a code, as a daemon that is not
+// ours may send it, counts as none.
+func decodeError(r Reply, text Value) *Error {
+	var member errorMember[Value]
+	if json.Unmarshal(text, &member) != nil {
+		return nil
+	}
+	e := &Error{Code: r.Code, Word: member.Code, Text: r.Text, Fields: member.Fields}
+	if member.Data != nil {
+		e.Data = member.Data
+	}
+	return e
+}
+
+// appendError appends the member `error` of the failed reply r. It fails when its data cannot be written for Kea's
+// clients.
+func appendError(dst []byte, r Reply) ([]byte, error) {
+	var e Error
+	if r.Error != nil {
+		e = *r.Error
+	}
+	if e.Word == "" {
+		e.Word = r.Code.String()
+	}
+	dst = append(dst, `,"error":{"code":`...)
+	dst = appendString(dst, e.Word)
+	for i, field := range e.Fields {
+		dst = append(dst, separators[min(i, 1)]...)
+		dst = append(dst, `{"pointer":`...)
+		dst = appendString(dst, field.Pointer)
+		dst = append(dst, `,"text":`...)
+		dst = appendString(dst, field.Text)
+		dst = append(dst, '}')
+	}
+	if len(e.Fields) > 0 {
+		dst = append(dst, ']')
+	}
+	if data := r.errorData(); isGiven(data) {
+		var err error
+		dst = append(dst, `,"data":`...)
+		start := len(dst)
+		if dst, err = appendArguments(dst, data); err != nil {
+			return dst, err
+		}
+		if isDeeper(dst[start:], maxReplyDepth-1) { // the map `error` is around it
+			return dst, fmt.Errorf("the error's data is nested more than %d levels deep, which Kea's clients cannot read", maxReplyDepth-1)
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// separators stand before the first field and before another.
+var separators = [...]string{`,"fields":[`, ","}
+
+// Failure returns the reply for err: the code, word, text, fields and data of an *Error that err is or wraps, otherwise
+// result 1 with the text of err. The reply of a failure has no arguments. Failure(r.Err()) is the failed reply r with what it has as
+// arguments moved to the error's data.
 func Failure(err error) Reply {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		e = &Error{Code: CodeError, Text: err.Error()}
+	var e Error
+	if own, ok := errors.AsType[*Error](err); ok {
+		e = *own
+	} else {
+		e.Text = err.Error()
 	}
-	if e.Code == CodeSuccess { // forgotten; a failure is no success
-		failed := *e
-		failed.Code = CodeError
-		e = &failed
+	if e.Code == CodeSuccess { // the code was forgotten
+		e.Code = CodeError
 	}
-	text := e.Text
-	if text == "" { // Kea: no failure without a text
-		text = e.word()
+	e.Word = e.word()
+	if e.Text == "" { // Kea: no failure without a text
+		e.Text = e.Word
 	}
-	return Reply{
-		Code:      e.Code,
-		Text:      strings.ToValidUTF8(text, "\ufffd"),
-		Arguments: errorArguments{errorDetails{e.word(), e.Fields}},
+	e.Text = strings.ToValidUTF8(e.Text, "\ufffd")
+	if e.Code == CodeEmpty {
+		return Reply{Code: e.Code, Text: e.Text, Arguments: e.Data}
 	}
+	return Reply{Code: e.Code, Text: e.Text, Error: &e}
 }

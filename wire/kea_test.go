@@ -285,7 +285,7 @@ func FuzzReply(f *testing.F) {
 			r.Arguments = v
 			requireSame(t, r)
 		}
-		failure := wire.Failure(fmt.Errorf("wrapped: %w", &wire.Error{Code: r.Code, Word: word, Text: text, Fields: []wire.Field{{Pointer: word, Text: text}}}))
+		failure := wire.Failure(fmt.Errorf("wrapped: %w", &wire.Error{Code: r.Code, Word: word, Text: text, Fields: []wire.Field{{Pointer: word, Text: text}}, Data: wire.Value(arguments)}))
 		require.NotEqual(t, wire.CodeSuccess, failure.Code)
 		requireSame(t, failure)
 	})
@@ -311,8 +311,19 @@ func requireSame(t *testing.T, r wire.Reply) {
 	require.Equal(t, readable(r.Text), got.Text)
 	require.Equal(t, r.ID, got.ID)
 	require.Equal(t, r.More, got.More)
+	value := kea["arguments"]
+	if r.Code.Failed() {
+		require.NotContains(t, kea, "arguments")
+		require.Nil(t, got.Arguments)
+		require.NotEmpty(t, got.Err().(*wire.Error).Word)
+		failure := kea["error"].(map[string]any)
+		value, got.Arguments = failure["data"], got.Err().(*wire.Error).Data
+	} else {
+		require.NotContains(t, kea, "error")
+		require.NoError(t, got.Err())
+	}
 	if s, ok := r.Arguments.(string); ok {
-		require.Equal(t, readable(s), kea["arguments"])
+		require.Equal(t, readable(s), value)
 	}
 	if x, ok := r.Arguments.(float64); ok {
 		var back float64

@@ -64,6 +64,24 @@ func (r Raw) text() []byte {
 // and two are around the arguments, the reply and HTTP's list.
 const maxReplyDepth = 97
 
+// isDeeper reports whether well-formed JSON is nested more than most levels deep.
+func isDeeper(text []byte, most int) bool {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i += stringLength(text[i:]) - 1
+		case '{', '[':
+			if depth++; depth > most {
+				return true
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // Whether appendCompact refuses what Kea's clients cannot read.
 const (
 	forKea   = true

@@ -10,28 +10,45 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Reply is one answer to a request.
+// A Reply is one answer to a request. A reply whose Code.Failed() is a failure. AppendReply writes a failure without
+// arguments and with the member `error`; what the Reply has as Arguments is then in the error's data.
 type Reply struct {
 	ID        ID     // the request's
 	Code      Code   // its result
 	Text      string // for people; required unless Code is CodeSuccess
 	Arguments any    // what is to be encoded: a Raw, a Value, or any Go value; nil, or a nil Value: nothing. Decoded: a Value
+	Error     *Error // of a failure: its word, fields and data, while the Reply's own Code and Text count; nil: those of Code
 	More      bool   // another reply to the same request follows
 }
 
-// Err returns a reply that is no success as an *Error, and nil for CodeSuccess and CodeEmpty.
+// Err returns a failed reply as an *Error, and nil for another. Arguments that came with a failure (Kea's programs
+// send such replies) are the error's data, unless it has data of its own.
 func (r Reply) Err() error {
-	if r.Code == CodeSuccess || r.Code == CodeEmpty {
+	if !r.Code.Failed() {
 		return nil
 	}
 	e := &Error{Code: r.Code, Text: r.Text}
-	if v, ok := r.Arguments.(Value); ok {
-		var details errorArguments
-		if json.Unmarshal(v, &details) == nil {
-			e.Word, e.Fields = details.Error.Code, details.Error.Fields
-		}
+	if r.Error != nil {
+		e.Word, e.Fields = r.Error.Word, r.Error.Fields
+	}
+	if data := r.errorData(); isGiven(data) {
+		e.Data = data
 	}
 	return e
+}
+
+// errorData returns the data of a failed reply's error.
+func (r Reply) errorData() any {
+	if r.Error != nil && isGiven(r.Error.Data) {
+		return r.Error.Data
+	}
+	return r.Arguments
+}
+
+// isGiven reports whether there is a value to encode.
+func isGiven(v any) bool {
+	value, ok := v.(Value)
+	return v != nil && (!ok || value != nil)
 }
 
 // Decode reads the arguments of a reply that was decoded into what into points at. Keys that the
@@ -45,33 +62,34 @@ func (r Reply) Decode(into any) error {
 }
 
 // AppendReply appends r as a compact frame that every client of Kea can read. It fails, and returns
-// dst as it was, when the arguments cannot be written so; the error is then the daemon's, not the
-// client's.
+// dst as it was, when the arguments, or the data of its error, cannot be written so; the error is then the daemon's,
+// not the client's.
 func AppendReply(dst []byte, r Reply) ([]byte, error) {
 	start := len(dst)
 	dst = appendHead(dst, r)
-	if r.hasArguments() {
-		var err error
-		if dst, err = appendArguments(dst, r.Arguments); err != nil {
-			return dst[:start], err
-		}
+	var err error
+	switch {
+	case r.Code.Failed():
+		dst, err = appendError(dst, r)
+	case r.hasArguments():
+		dst, err = appendArguments(dst, r.Arguments)
+	}
+	if err != nil {
+		return dst[:start], err
 	}
 	return append(dst, r.tail()...), nil
 }
 
-// AppendParts is AppendReply for who can send a frame in parts and has arguments that are a Raw: these are the
-// second part, where they lie, and not to be changed.
+// AppendParts is AppendReply for a caller that can send a frame in parts, and for the reply of a success whose
+// arguments are a Raw: these are the second part, where they lie, and not to be changed.
 func AppendParts(dst []byte, r Reply) (head, arguments []byte, tail string) {
 	raw, _ := r.Arguments.(Raw)
 	return appendHead(dst, r), raw.text(), r.tail()
 }
 
-func (r Reply) hasArguments() bool {
-	v, ok := r.Arguments.(Value)
-	return r.Arguments != nil && (!ok || v != nil)
-}
+func (r Reply) hasArguments() bool { return isGiven(r.Arguments) && !r.Code.Failed() }
 
-// appendHead appends what stands before the arguments.
+// appendHead appends what stands before the arguments, or before the error.
 func appendHead(dst []byte, r Reply) []byte {
 	dst = append(dst, '{')
 	if !r.ID.IsZero() {
@@ -131,7 +149,7 @@ func appendArguments(dst []byte, v any) ([]byte, error) {
 }
 
 // The members of a reply.
-var replyNames = []string{"result", "text", "arguments", "id", "more"}
+var replyNames = []string{"result", "text", "arguments", "id", "more", "error"}
 
 // DecodeReply reads a frame that a daemon sent, ours or Kea. Members that it does not know are
 // ignored. What it returns refers to the frame's bytes.
@@ -154,6 +172,9 @@ func DecodeReply(frame []byte) (Reply, error) {
 	}
 	if id != nil {
 		r.ID, _ = parseID(id)
+	}
+	if failure := p.members[5]; failure != nil && r.Code.Failed() {
+		r.Error = decodeError(r, failure)
 	}
 	return r, nil
 }

@@ -107,8 +107,9 @@ func TestAppendReply(t *testing.T) {
 	}{
 		{`{"result":0}`, wire.Reply{}},
 		{`{"result":0}`, wire.Reply{Arguments: wire.Value(nil)}}, // that was not there
-		{`{"result":-7,"text":"a"}`, wire.Reply{Code: -7, Text: "a"}},
-		{`{"id":7,"result":1000,"text":"a","arguments":null,"more":true}`, wire.Reply{ID: wire.IntID(7), Code: 1000, Text: "a", Arguments: wire.Raw{}, More: true}},
+		{`{"result":-7,"text":"a","error":{"code":"result--7"}}`, wire.Reply{Code: -7, Text: "a"}},
+		{`{"id":7,"result":1000,"text":"a","error":{"code":"result-1000","data":null},"more":true}`, wire.Reply{ID: wire.IntID(7), Code: 1000, Text: "a", Arguments: wire.Raw{}, More: true}},
+		{`{"id":7,"result":0,"text":"a","arguments":null,"more":true}`, wire.Reply{ID: wire.IntID(7), Text: "a", Arguments: wire.Raw{}, More: true}},
 		{`{"id":0,"result":0}`, wire.Reply{ID: wire.IntID(0)}},
 		{`{"id":"","result":0}`, wire.Reply{ID: wire.StringID("")}},
 		{`{"id":"\"\u0001é","result":0}`, wire.Reply{ID: wire.StringID("\"\x01é")}},
@@ -239,7 +240,7 @@ func TestDecodeReply(t *testing.T) {
 // What AppendReply writes DecodeReply reads.
 func TestReplyRoundTrip(t *testing.T) {
 	for _, test := range goodArguments {
-		want := wire.Reply{ID: wire.StringID("x"), Code: 4, Text: "a\u2028", Arguments: test.v, More: true}
+		want := wire.Reply{ID: wire.StringID("x"), Code: wire.CodeEmpty, Text: "a\u2028", Arguments: test.v, More: true}
 		frame, err := wire.AppendReply(nil, want)
 		require.NoError(t, err)
 		want.Arguments = value(test.want)
@@ -247,6 +248,65 @@ func TestReplyRoundTrip(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
+}
+
+// TestFailedReplyHasNoArguments: what it has as arguments is the data of its error, and a reader finds it there.
+func TestFailedReplyHasNoArguments(t *testing.T) {
+	for _, test := range goodArguments {
+		failed := wire.Reply{Code: wire.CodeConflict, Text: "a", Arguments: test.v}
+		got, err := wire.AppendReply([]byte("dst"), failed)
+		if strings.HasPrefix(test.want, nest("[", 97, "", "")) || strings.HasPrefix(test.want, nest(`{"a":`, 97, "", "")) {
+			require.ErrorContains(t, err, "the error's data is nested more than 96 levels deep")
+			require.Equal(t, "dst", string(got))
+			continue
+		}
+		require.NoError(t, err, test.want)
+		require.Equal(t, `dst{"result":4,"text":"a","error":{"code":"conflict","data":`+test.want+`}}`, string(got))
+		requireReadable(t, got[3:])
+		again, err := wire.AppendReply(nil, wire.Failure(failed.Err()))
+		require.NoError(t, err)
+		require.Equal(t, string(got[3:]), string(again))
+
+		reply, err := wire.DecodeReply(got[3:])
+		require.NoError(t, err)
+		require.Nil(t, reply.Arguments)
+		require.Equal(t, &wire.Error{Code: 4, Word: "conflict", Text: "a", Data: value(test.want)}, reply.Err())
+	}
+	both := wire.Reply{Code: 5, Text: "a", Arguments: 1, Error: &wire.Error{Code: 7, Word: "b", Text: "c", Data: 2}}
+	got, err := wire.AppendReply(nil, both)
+	require.NoError(t, err)
+	require.Equal(t, `{"result":5,"text":"a","error":{"code":"b","data":2}}`, string(got))
+	require.Equal(t, &wire.Error{Code: 5, Word: "b", Text: "a", Data: 2}, both.Err())
+}
+
+// TestSuccessHasNoError: results 0 and 3 are no failures.
+func TestSuccessHasNoError(t *testing.T) {
+	for _, code := range []wire.Code{wire.CodeSuccess, wire.CodeEmpty} {
+		reply := wire.Reply{Code: code, Arguments: 1, Error: &wire.Error{Word: "left-over"}}
+		require.NoError(t, reply.Err())
+		got, err := wire.AppendReply(nil, reply)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf(`{"result":%d,"arguments":1}`, code), string(got))
+		reply, err = wire.DecodeReply(fmt.Appendf(nil, `{"result":%d,"error":{"code":"a"}}`, code))
+		require.NoError(t, err)
+		require.Equal(t, wire.Reply{Code: code}, reply)
+	}
+	require.Equal(t, wire.Reply{Code: 3, Text: "none"}, wire.Failure(wire.Errorf(wire.CodeEmpty, "", "none")))
+	require.Equal(t, wire.Reply{Code: 3, Text: "none", Arguments: 1}, wire.Failure(&wire.Error{Code: 3, Text: "none", Data: 1}))
+}
+
+func TestErrorMarshalsAsTheMemberError(t *testing.T) {
+	for want, e := range map[string]*wire.Error{
+		`{"code":"conflict"}`: {Code: 4, Text: "a", Data: wire.Value(nil)},
+		`{"code":"in-use","fields":[{"pointer":"/a","text":"b"}],"data":[1e999]}`: {
+			Code: 4, Word: "in-use", Fields: []wire.Field{{Pointer: "/a", Text: "b"}}, Data: value(` [ 1e999 ] `)},
+	} {
+		got, err := e.MarshalJSON()
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+	_, err := (&wire.Error{Data: make(chan int)}).MarshalJSON()
+	require.Error(t, err)
 }
 
 func TestReplyDecode(t *testing.T) {
@@ -268,13 +328,18 @@ func TestFailure(t *testing.T) {
 		frame string
 		want  *wire.Error
 	}{
-		{full, `{"result":4,"text":"it is in use","arguments":{"error":{"code":"in-use","fields":[{"pointer":"/a","text":"this one"}]}}}`, full},
-		{fmt.Errorf("wrapped: %w", full), `{"result":4,"text":"it is in use","arguments":{"error":{"code":"in-use","fields":[{"pointer":"/a","text":"this one"}]}}}`, full},
-		{errors.New("boom"), `{"result":1,"text":"boom","arguments":{"error":{"code":"failed"}}}`, &wire.Error{Code: 1, Word: "failed", Text: "boom"}},
-		{errors.New(""), `{"result":1,"text":"failed","arguments":{"error":{"code":"failed"}}}`, &wire.Error{Code: 1, Word: "failed", Text: "failed"}},
-		{errors.New("a\xffb"), `{"result":1,"text":"a` + "\ufffd" + `b","arguments":{"error":{"code":"failed"}}}`, &wire.Error{Code: 1, Word: "failed", Text: "a\ufffdb"}},
-		{&wire.Error{Code: 1234}, `{"result":1234,"text":"result-1234","arguments":{"error":{"code":"result-1234"}}}`, &wire.Error{Code: 1234, Word: "result-1234", Text: "result-1234"}},
-		{&wire.Error{Text: "a code was forgotten"}, `{"result":1,"text":"a code was forgotten","arguments":{"error":{"code":"failed"}}}`, &wire.Error{Code: 1, Word: "failed", Text: "a code was forgotten"}},
+		{full, `{"result":4,"text":"it is in use","error":{"code":"in-use","fields":[{"pointer":"/a","text":"this one"}]}}`, full},
+		{fmt.Errorf("wrapped: %w", full), `{"result":4,"text":"it is in use","error":{"code":"in-use","fields":[{"pointer":"/a","text":"this one"}]}}`, full},
+		{errors.New("boom"), `{"result":1,"text":"boom","error":{"code":"failed"}}`, &wire.Error{Code: 1, Word: "failed", Text: "boom"}},
+		{errors.New(""), `{"result":1,"text":"failed","error":{"code":"failed"}}`, &wire.Error{Code: 1, Word: "failed", Text: "failed"}},
+		{errors.New("a\xffb"), `{"result":1,"text":"a` + "\ufffd" + `b","error":{"code":"failed"}}`, &wire.Error{Code: 1, Word: "failed", Text: "a\ufffdb"}},
+		{&wire.Error{Code: 1234}, `{"result":1234,"text":"result-1234","error":{"code":"result-1234"}}`, &wire.Error{Code: 1234, Word: "result-1234", Text: "result-1234"}},
+		{&wire.Error{Code: 1, Fields: []wire.Field{{Text: "a\xff\"b"}, {Pointer: "/c"}}, Data: value(`{"a":["\u20ac"]}`)},
+			`{"result":1,"text":"failed","error":{"code":"failed","fields":[{"pointer":"","text":"a` + "\ufffd" + `\"b"},{"pointer":"/c","text":""}],"data":{"a":["€"]}}}`,
+			&wire.Error{Code: 1, Word: "failed", Text: "failed", Fields: []wire.Field{{Text: "a\ufffd\"b"}, {Pointer: "/c"}}, Data: value(`{"a":["€"]}`)}},
+		{&wire.Error{Code: 1, Data: value("null")}, `{"result":1,"text":"failed","error":{"code":"failed","data":null}}`, &wire.Error{Code: 1, Word: "failed", Text: "failed", Data: value("null")}},
+		{&wire.Error{Code: 1, Data: wire.Value(nil)}, `{"result":1,"text":"failed","error":{"code":"failed"}}`, &wire.Error{Code: 1, Word: "failed", Text: "failed"}},
+		{&wire.Error{Text: "a code was forgotten"}, `{"result":1,"text":"a code was forgotten","error":{"code":"failed"}}`, &wire.Error{Code: 1, Word: "failed", Text: "a code was forgotten"}},
 	} {
 		frame, err := wire.AppendReply(nil, wire.Failure(test.err))
 		require.NoError(t, err)
@@ -291,7 +356,21 @@ func TestReplyErr(t *testing.T) {
 	require.NoError(t, wire.Reply{Text: "done"}.Err())
 	require.NoError(t, wire.Reply{Code: wire.CodeEmpty, Text: "nothing found"}.Err())
 	require.Equal(t, &wire.Error{Code: 2, Text: "no"}, wire.Reply{Code: 2, Text: "no"}.Err())
-	require.Equal(t, &wire.Error{Code: 2, Text: "no"}, wire.Reply{Code: 2, Text: "no", Arguments: value(`[1]`)}.Err(), "arguments of another kind")
+	require.Equal(t, &wire.Error{Code: 2, Text: "no", Data: value(`[1]`)}, wire.Reply{Code: 2, Text: "no", Arguments: value(`[1]`)}.Err())
+	for frame, want := range map[string]*wire.Error{
+		`{"result":2,"text":"no","arguments":{"a":1}}`:                            {Code: 2, Text: "no", Data: value(`{"a":1}`)}, // Kea's
+		`{"result":2,"text":"no","error":{"code":"a","newer":1}}`:                 {Code: 2, Text: "no", Word: "a"},
+		`{"result":2,"text":"no","error":{"code":"a","data":null}}`:               {Code: 2, Text: "no", Word: "a", Data: value("null")},
+		`{"result":2,"text":"no","error":{"code":"a","data":1},"arguments":[2]}`:  {Code: 2, Text: "no", Word: "a", Data: value("1")},
+		`{"result":2,"text":"no","error":"a"}`:                                    {Code: 2, Text: "no"},
+		`{"result":2,"text":"no","error":{"code":7}}`:                             {Code: 2, Text: "no"},
+		`{"result":2,"error":null}`:                                               {Code: 2},
+		`{"error":{"code":"in-use","fields":[{"pointer":"/a"}]}, "result": 1234}`: {Code: 1234, Word: "in-use", Fields: []wire.Field{{Pointer: "/a"}}},
+	} {
+		reply, err := wire.DecodeReply([]byte(frame))
+		require.NoError(t, err, frame)
+		require.Equal(t, want, reply.Err(), frame)
+	}
 }
 
 func compact(t *testing.T, v wire.Value) wire.Value {

@@ -43,7 +43,7 @@ func TestClumsySettings(t *testing.T) {
 		"no listen":        {`{"Rudderpost":{}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
 		"listen empty":     {`{"Rudderpost":{"listen":[]}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
 		"listen null":      {`{"Rudderpost":{"listen":null}}`, wire.CodeError, "'Rudderpost/listen' parameter expected to be a list."},
-		"a null listener":  {`{"Rudderpost":{"listen":[null]}}`, wire.CodeForbidden, "'listen/0' cannot be set over the channel"},
+		"a null listener":  {`{"Rudderpost":{"listen":[null]}}`, wire.CodeError, "'listen/0' cannot be set over the channel"},
 		"port in use":      {with(`{"transport":"tcp","pki":"auto","address":"` + taken.Addr().String() + `"}`), wire.CodeError, "listen 2 (tcp): listen tcp " + taken.Addr().String() + ": bind: address already in use"},
 		"port twice":       {with(`{"transport":"tcp","pki":"auto","address":"` + kept + `"},{"transport":"http","pki":"auto","address":"` + kept + `"}`), wire.CodeError, "listen 3: TCP address " + kept + " is that of listen 2"},
 		"not this machine": {with(`{"transport":"tcp","pki":"auto","address":"192.0.2.1:7443"}`), wire.CodeError, "listen 2 (tcp): listen tcp 192.0.2.1:7443: "},
@@ -56,8 +56,8 @@ func TestClumsySettings(t *testing.T) {
 		"if-hash empty":    {both(`"if-hash":""`), wire.CodeError, "'if-hash' parameter is empty; give the hash that config-get returns, or leave it out"},
 		"if-hash old":      {both(`"if-hash":"` + strings.Repeat("0", 64) + `"`), wire.CodeConflict, "get it again"},
 		"force a string":   {both(`"force":"true"`), wire.CodeError, "'force' parameter expected to be a boolean."},
-		"a guessed secret": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"a","exec":["` + filepath.Join(dir, "hook-a") + `"],"secrets":{"one":"***","two":"guess"},"timeout":"30s","max-output":"1MiB"}]}}`, wire.CodeForbidden, "'hook' cannot be set over the channel"},
-		"a hook of theirs": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"b","exec":["/bin/sh"]}]}}`, wire.CodeForbidden, "'hook' cannot be set over the channel"},
+		"a guessed secret": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"a","exec":["` + filepath.Join(dir, "hook-a") + `"],"secrets":{"one":"***","two":"guess"},"timeout":"30s","max-output":"1MiB"}]}}`, wire.CodeError, "'hook' cannot be set over the channel"},
+		"a hook of theirs": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"b","exec":["/bin/sh"]}]}}`, wire.CodeError, "'hook' cannot be set over the channel"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reply := p.give("config-set", c.arguments)

@@ -232,3 +232,6 @@ func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
+
+// errNotSettable is what config-set and config-test return where they would change what only the file may change.
+var errNotSettable = &wire.Error{Code: wire.CodeError, Word: "not-settable"}

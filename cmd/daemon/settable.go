@@ -47,7 +47,7 @@ func keepFrozenFields(from, to reflect.Value) {
 // thaw refuses a configuration in which something that is frozen has changed. A secret that is hidden is
 // the one that is there.
 func thaw(running, next *Config) error {
-	bad := &wire.Error{Code: wire.CodeForbidden, Word: "not-settable"}
+	bad := &wire.Error{Code: wire.CodeError, Word: "not-settable"}
 	refuse := func(pointer string) {
 		bad.Fields = append(bad.Fields, wire.Field{
 			Pointer: "/" + section + pointer,

@@ -10,28 +10,34 @@ import (
 
 	"github.com/rudderpost/rudderpost/wire"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// show prints a reply: as JSON with indentation, or raw, on one line. Its arguments are shown as they
-// came, since Kea may send numbers that we may not.
+// A shownReply is a reply as show prints it: with the members that came. Arguments and the error's data are as the
+// daemon wrote them, since Kea's daemons may send numbers that wire.AppendReply refuses.
+type shownReply struct {
+	ID        wire.ID     `json:"id,omitzero"`
+	Result    wire.Code   `json:"result"`
+	Text      string      `json:"text,omitempty"`
+	Arguments any         `json:"arguments,omitzero"`
+	Error     *wire.Error `json:"error,omitzero"`
+	More      bool        `json:"more,omitzero"`
+}
+
+// show prints a reply: as JSON with indentation, or raw, on one line.
 func show(stdout io.Writer, reply wire.Reply, raw bool) error {
-	arguments, _ := reply.Arguments.(wire.Value)
-	reply.Arguments = nil
-	text, err := wire.AppendReply(nil, reply)
+	text, err := json.Marshal(shownReply{reply.ID, reply.Code, reply.Text, reply.Arguments, reply.Error, reply.More})
 	if err != nil {
 		return err
-	}
-	if arguments != nil {
-		text = fmt.Appendf(text[:len(text)-1], `,"arguments":%s}`, arguments)
 	}
 	return printJSON(stdout, text, raw)
 }
 
 // showArguments prints the arguments of a reply, if it has any, and nothing else: they can be given to the
-// next command. What they are if the command has failed is nothing to go on with.
+// next command. The reply of a failed command has none; showArguments prints it whole to stderr.
 func showArguments(stdout, stderr io.Writer, reply wire.Reply, raw bool) error {
-	if code := reply.Code; code != wire.CodeSuccess && code != wire.CodeEmpty {
+	if reply.Code.Failed() {
 		return show(stderr, reply, raw)
 	}
 	arguments, _ := reply.Arguments.(wire.Value)

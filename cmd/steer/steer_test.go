@@ -256,7 +256,7 @@ func TestOutput(t *testing.T) {
 	require.Equal(t, told{out: "{\"a\":[1,2]}\n"}, steer(t, only.out, "-ar", "-s", socket, "echo", "-"))
 	require.Equal(t, told{}, steer(t, "", "-a", "-s", socket, "echo"))
 	require.Equal(t, told{}, steer(t, "", "-a", "-s", socket, "fail", "result=0", "text=fine"))
-	require.Equal(t, told{err: "{\"result\":1,\"text\":\"bad\"}\n", status: 1}, steer(t, "", "-ar", "-s", socket, "fail", "result=1", "text=bad"))
+	require.Equal(t, told{err: "{\"result\":1,\"text\":\"bad\",\"error\":{\"code\":\"failed\"}}\n", status: 1}, steer(t, "", "-ar", "-s", socket, "fail", "result=1", "text=bad"))
 
 	// Several arguments at fault are listed, each on a line; raw output is for programs.
 	got := steer(t, "", "-s", socket, "fail", "text=7", "reslut=1")
@@ -274,12 +274,13 @@ func TestOutputIsHarmless(t *testing.T) {
 	}
 	for _, raw := range []string{"-r", "--raw=false"} {
 		for _, text := range hostile {
-			quoted, err := json.Marshal(map[string]any{"result": 1, "text": text, "arguments": map[string]any{
-				text: []string{text},
-				"error": map[string]any{"code": text, "fields": []map[string]string{
-					{"pointer": "/" + text, "text": text}, {"pointer": text, "text": text},
-				}},
-			}})
+			quoted, err := json.Marshal(map[string]any{
+				"result": 1, "text": text, "arguments": map[string]any{text: []string{text}},
+				"error": map[string]any{
+					"code": text, "data": map[string]any{text: []string{text}},
+					"fields": []map[string]string{{"pointer": "/" + text, "text": text}, {"pointer": text, "text": text}},
+				},
+			})
 			require.NoError(t, err)
 			for _, reply := range []string{string(quoted), unescaped(string(quoted))} {
 				got := steer(t, "", raw, "-s", kea(t, reply), "echo")
@@ -290,6 +291,7 @@ func TestOutputIsHarmless(t *testing.T) {
 				var back map[string]any
 				require.NoError(t, json.Unmarshal([]byte(got.out), &back))
 				require.Equal(t, text, back["text"])
+				require.Equal(t, map[string]any{text: []any{text}}, back["error"].(map[string]any)["data"])
 			}
 		}
 	}

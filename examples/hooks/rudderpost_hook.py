@@ -9,8 +9,8 @@
     run()
 
 A command's function gets the call and the arguments by name. What it returns are the reply's arguments; None: there are
-none. Failed(text, result) is a failure that it chooses, any other exception one with result 1. stdout belongs to the
-protocol: print() goes to stderr, and so to the daemon's log. One call runs after the other. docs/hooks.md is the protocol.
+none. Failed(text, result) is a failure that it chooses, any other exception one with result 1; Failed has an error too,
+a map with code, fields and data. stdout belongs to the protocol: print() goes to stderr, and so to the daemon's log. One call runs after the other. docs/hooks.md is the protocol.
 """
 
 import collections
@@ -31,9 +31,9 @@ name = ""  # what the configuration calls it
 class Failed(Exception):
     """A failed command, or a command of the daemon's that failed."""
 
-    def __init__(self, text, result=1, arguments=None):
+    def __init__(self, text, result=1, error=None):
         super().__init__(text)
-        self.result, self.arguments = result, arguments
+        self.result, self.error = result, error
 
 
 class Call:
@@ -60,7 +60,7 @@ class Call:
             elif answer["result"] in (0, 3):
                 return answer.get("arguments")
             else:
-                raise Failed(answer.get("text", ""), answer["result"], answer.get("arguments"))
+                raise Failed(answer.get("text", ""), answer["result"], answer.get("error"))
 
 
 def command(name, summary, access, arguments=None, returns=None, examples=None):
@@ -113,8 +113,8 @@ def _answer(frame):
             reply["arguments"] = result
     except Failed as e:
         reply.update(result=e.result, text=str(e))
-        if e.arguments is not None:
-            reply["arguments"] = e.arguments
+        if e.error is not None:
+            reply["error"] = e.error
     except Exception as e:
         traceback.print_exc()
         reply.update(result=1, text=str(e) or repr(e))
