@@ -315,9 +315,9 @@ func requireSame(t *testing.T, r wire.Reply) {
 	if r.Code.Failed() {
 		require.NotContains(t, kea, "arguments")
 		require.Nil(t, got.Arguments)
-		require.NotEmpty(t, got.Err().(*wire.Error).Word)
+		require.NotEmpty(t, got.Error.Word)
 		failure := kea["error"].(map[string]any)
-		value, got.Arguments = failure["data"], got.Err().(*wire.Error).Data
+		value, got.Arguments = failure["data"], got.Error.Data
 	} else {
 		require.NotContains(t, kea, "error")
 		require.NoError(t, got.Err())
