@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"net/netip"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -19,35 +18,45 @@ import (
 // to slow down. An unknown user costs a hash as a known one does. A password that was right is not
 // hashed again for a minute, unless the user's line has changed, or others were tried too often.
 //
-// A token costs one SHA-256, and waits for nobody. One that is right is let in whatever its place has
-// done, if it has as many random bytes as those that Mint makes: nobody guesses that.
+// A token costs one SHA-256, and does not wait. A right token is accepted in spite of every limit, if it has
+// as many random bytes as those that Mint makes: it cannot be guessed.
 //
-// A place, which is an IPv4 address, an IPv6 network of 64 bits, or all that have neither together,
-// may be wrong five times within a minute. Then its other claims are refused, right or wrong, for one
-// second, after the next wrong one for two, and so on up to a minute; when it has not been wrong for a
-// minute after that, all is forgotten. What is right does not shorten this, or whoever shares the place
-// with an honest user, or has a user of their own, could guess on. A token that was right but has
-// expired is no guess, and refused like one that is wrong.
+// Other claims are limited for each client address: an IPv4 address, an IPv6 network of 64 bits, or all
+// clients without an IP address together. After five failed claims within 5 minutes the address is paused
+// for one second, after the next failed claim for two, and so on up to a minute; when no claim failed for 5
+// minutes after a pause, the pauses are forgotten. A claim that succeeds does not shorten a pause. While an
+// address is paused, its claims are refused with *SlowDownError, right or wrong, except for
 //
-// No more passwords from a place are in doubt at a time than may be wrong. 256 claims wait for that,
-// and any more are told to slow down.
+//   - names that failed fewer than three times within the last hour: a guesser does not lock out the other
+//     users of its address. When four names without a recent success have failed, only names with a recent
+//     success keep this exception (eight of them at most);
+//   - a password, or a short token, that was right at the same address within the last hour. After four
+//     wrong secrets for the name during pauses this exception ends for an hour;
+//   - a secret that failed before is refused with ErrWrongCredentials. It is not verified again and not
+//     counted, so a client that repeats an old password does not pause its address.
+//
+// A claim that cannot be right, such as one with a password that is not UTF-8, and a token that was right but
+// has expired, are refused and not counted.
+//
+// No more claims of an address are verified at a time than may fail. 256 claims wait, and more are refused
+// with *SlowDownError.
 //
 // The zero value refuses everything. Set the fields before the first claim, and do not copy it then.
 type Authenticator struct {
 	Users  *Users  // nil: no passwords
 	Tokens *Tokens // nil: no tokens
 
-	once    sync.Once
-	gate    *gate
-	sources *sources
-	recent  *recent
-	nobody  *userRecord // whom an unknown user is taken for, where the file has none to go by
+	once     sync.Once
+	gate     *gate
+	throttle *throttle
+	recent   *recent
+	nobody   *userRecord // whom an unknown user is taken for, where the file has none to go by
 }
 
 var _ transport.Authenticator = (*Authenticator)(nil)
 
 func (a *Authenticator) init() {
-	a.gate, a.sources, a.recent = newGate(), newSources(), newRecent()
+	a.gate, a.throttle, a.recent = newGate(), newThrottle(), newRecent()
 	a.nobody = newUserRecord("", "", dummyHash())
 }
 
@@ -72,19 +81,25 @@ func (a *Authenticator) verify(ctx context.Context, claim transport.Claim) (tran
 	case claim.Token != "" && claim.User == "" && a.Tokens != nil:
 		return a.verifyToken(claim)
 	case claim.Token == "" && claim.User != "" && a.Users != nil:
-		return a.verifyPassword(ctx, origin(claim.From), claim.User, claim.Password)
+		return a.verifyPassword(ctx, claim)
 	}
-	return nil, a.sources.judge(origin(claim.From), transport.ErrWrongCredentials)
+	return nil, transport.ErrWrongCredentials // it cannot be right, so it is no guess
 }
 
-// verifyToken costs next to nothing, so that nobody waits for it. A place that must wait learns
-// nothing of a token, unless it is one that cannot be guessed, and right.
+// verifyToken verifies a token. The limits of its address do not apply to a right one that cannot be guessed.
 func (a *Authenticator) verifyToken(claim transport.Claim) (transport.Credential, error) {
 	cred, err := a.Tokens.verify(claim.Token)
 	if err == nil && isLong(claim.Token) {
 		return cred, nil
 	}
-	if err := a.sources.judge(origin(claim.From), err); err != nil {
+	id, ok := idOf(claim.Token)
+	if !ok {
+		id = "" // all tokens without an id count as one
+	}
+	err = a.throttle.check(attempt{
+		addr: sourceAddr(claim.From), name: a.recent.digest("token", id), secret: a.recent.digest("token", claim.Token),
+	}, err)
+	if err != nil {
 		return nil, err
 	}
 	return cred, nil
@@ -113,22 +128,26 @@ func (t *Tokens) verify(token string) (transport.Credential, error) {
 // noToken is what an unknown token is compared with.
 var noToken tokenRecord
 
-// verifyPassword does the same for a user who exists and for one who does not. What was right a moment
-// ago passes at first sight, but no sooner than another claim would be looked at: passwords can be guessed.
-func (a *Authenticator) verifyPassword(ctx context.Context, place netip.Addr, name, password string) (transport.Credential, error) {
+// verifyPassword verifies a password, with the same steps for a user that exists and for one that does not.
+// A password that was right a moment ago passes without a hash, but not before another claim would be
+// verified: passwords can be guessed.
+func (a *Authenticator) verifyPassword(ctx context.Context, claim transport.Claim) (transport.Credential, error) {
+	name, password := claim.User, claim.Password
 	if len(password) > MaxPassword || len(name) > MaxPassword || !utf8.ValidString(password) {
-		return nil, a.sources.judge(place, transport.ErrWrongCredentials) // nobody's, whoever it is
+		return nil, transport.ErrWrongCredentials // it cannot be right, so it is no guess
 	}
 	l := login{name: name, password: password}
 	l.user, l.known = a.lookUp(name)
-	l.mac = a.recent.mac(l.user, password)
-	from, err := a.sources.enter(ctx, place, func() bool { return a.recent.has(name, l.mac) })
+	l.mac = a.recent.digest("password", name, l.user.user.Name, l.user.hash, password)
+	k, err := a.throttle.enter(ctx, attempt{
+		addr: sourceAddr(claim.From), name: a.recent.digest("user", name), secret: l.mac,
+	}, func() bool { return a.recent.has(name, l.mac) })
 	if err != nil {
 		return nil, err
 	}
-	if from != nil {
+	if k != nil {
 		err = a.hash(ctx, l)
-		a.sources.leave(from, errors.Is(err, transport.ErrWrongCredentials))
+		a.throttle.leave(k, err)
 	}
 	if err != nil {
 		return nil, err
@@ -143,7 +162,7 @@ type login struct {
 	name, password string
 	user           *userRecord // whose hash is made
 	known          bool        // that is the one of the name
-	mac            [sha256.Size]byte
+	mac            digest
 }
 
 // hash waits for its turn, and compares the password with the user's hash.

@@ -11,8 +11,8 @@
 //	# ID ROLE EXPIRES SHA-256
 //	ci monitor 2027-01-01T00:00:00Z 9f86d081884c7d659a2feaa0c55ad015…
 //
-// [Authenticator] verifies a [transport.Claim] against both. What a claim costs it bounds, and
-// whoever guesses it slows down.
+// [Authenticator] verifies a [transport.Claim] against both. It bounds the cost of claims, and slows down
+// guessers.
 //
 // What a role allows is not said here: see package access.
 package secrets

@@ -11,12 +11,12 @@ import (
 
 // Limits, for tests that go to them.
 const (
-	MaxSize    = maxSize
-	MaxQueued  = maxQueued
-	MaxSources = maxSources
-	MaxWaiting = maxWaiting
-	MaxRecent  = maxRecent
-	MaxMisses  = maxMisses
+	MaxSize      = maxSize
+	MaxQueued    = maxQueued
+	MaxAddresses = maxAddresses
+	MaxWaiting   = maxWaiting
+	MaxRecent    = maxRecent
+	MaxMisses    = maxMisses
 )
 
 // FakeHashes makes a hash take that long and cost nothing, until the test ends. It returns how many
@@ -40,11 +40,11 @@ func FakeHashes(t testing.TB, takes time.Duration) (made, most *atomic.Int64) {
 }
 
 // Origin is what a client counts as when it guesses.
-func Origin(from net.Addr) netip.Addr { return origin(from) }
+func Origin(from net.Addr) netip.Addr { return sourceAddr(from) }
 
-// Remembered is how many sources and how many right passwords are remembered.
-func (a *Authenticator) Remembered() (sources, recent int) {
-	return len(a.sources.known), len(a.recent.byName)
+// Remembered is how many addresses and how many right passwords are remembered.
+func (a *Authenticator) Remembered() (addresses, recent int) {
+	return len(a.throttle.records), len(a.recent.byName)
 }
 
 // RewriteUsers and RewriteTokens read the text of a file and write every record of it anew.
@@ -62,4 +62,27 @@ func rewrite[R record](f format[R], text string) (as, again string, err error) {
 		l.put(r)
 	}
 	return as, l.text(), nil
+}
+
+// Misses returns how many wrong secrets were compared with verified ones during pauses.
+func (a *Authenticator) Misses() (misses int) {
+	if a.throttle == nil {
+		return 0
+	}
+	for _, e := range a.throttle.records {
+		for _, n := range e.Value.(*addressRecord).names {
+			misses += n.misses
+		}
+	}
+	return misses
+}
+
+// RecordSize returns how many names and how many wrong secrets the record of an address holds.
+func (a *Authenticator) RecordSize(ip string) (names, wrong int) {
+	e, ok := a.throttle.records[netip.MustParseAddr(ip)]
+	if !ok {
+		return 0, 0
+	}
+	r := e.Value.(*addressRecord)
+	return len(r.names), len(r.wrong)
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
+	"io"
 	"sync"
 	"time"
 )
@@ -32,8 +34,11 @@ type recent struct {
 	byName map[string]proven // the last one of each user
 }
 
+// A digest is a MAC that recent made.
+type digest = [sha256.Size]byte
+
 type proven struct {
-	mac    [sha256.Size]byte
+	mac    digest
 	until  time.Time
 	misses int
 }
@@ -44,18 +49,20 @@ func newRecent() *recent {
 	return r
 }
 
-// mac stands for a password that is compared with a user's hash.
-func (r *recent) mac(u *userRecord, password string) (mac [sha256.Size]byte) {
+// digest returns a MAC over the parts, each with its length.
+func (r *recent) digest(parts ...string) (mac digest) {
 	h := hmac.New(sha256.New, r.key[:])
-	for _, part := range []string{u.user.Name, u.hash, password} { // no zero byte in the first two
-		_, _ = h.Write(append([]byte(part), 0))
+	var length [8]byte
+	for _, part := range parts {
+		_, _ = h.Write(binary.BigEndian.AppendUint64(length[:0], uint64(len(part))))
+		_, _ = io.WriteString(h, part)
 	}
 	h.Sum(mac[:0])
 	return mac
 }
 
 // has reports whether that was right a moment ago.
-func (r *recent) has(name string, mac [sha256.Size]byte) bool {
+func (r *recent) has(name string, mac digest) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, known := r.byName[name]
@@ -71,7 +78,7 @@ func (r *recent) has(name string, mac [sha256.Size]byte) bool {
 }
 
 // add remembers that it was right.
-func (r *recent) add(name string, mac [sha256.Size]byte) {
+func (r *recent) add(name string, mac digest) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
