@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -26,10 +28,31 @@ import (
 // The test program is the daemon too, when this is in its environment.
 const beDaemon = "RUDDERPOST_TEST_BE_DAEMON"
 
+// With the path of a socket in beClient, the test program gives config-reload there and prints the reply.
+const beClient = "RUDDERPOST_TEST_BE_CLIENT"
+
+func beTheClient(path string) {
+	request := wire.Request{Command: "config-reload"}
+	if arguments := os.Getenv(beClient + "_ARGUMENTS"); arguments != "" {
+		request.Arguments = wire.Value(arguments)
+	}
+	reply, err := client.Do(context.Background(), &unix.Transport{Path: path}, request)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	text, _ := wire.AppendReply(nil, reply)
+	fmt.Println(string(text))
+	os.Exit(0)
+}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(beDaemon) != "" {
 		failpoint, sharedfile.Step = failAsTold, failAsTold
 		main()
+	}
+	if path := os.Getenv(beClient); path != "" {
+		beTheClient(path)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -235,3 +258,9 @@ func exists(path string) bool {
 
 // errNotSettable is what config-set and config-test return where they would change what only the file may change.
 var errNotSettable = &wire.Error{Code: wire.CodeError, Word: "not-settable"}
+
+// freePort returns an address that no other test of this machine has.
+func freePort(t *testing.T) string {
+	t.Helper()
+	return testkit.Port(t)
+}

@@ -87,15 +87,6 @@ func activate(t *testing.T, dir, network, first string, args ...string) *process
 	return p
 }
 
-// freePort returns an address that nobody listens at just now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // QUIC takes a datagram socket. (systemd-socket-activate opens either streams or datagrams.)
 func TestPassedDatagramSocket(t *testing.T) {
 	dir := shortDir(t)
