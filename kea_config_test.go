@@ -86,7 +86,7 @@ insecure = true
 			require.Equal(t, wire.CodeConflict, reply.Code, reply.Text)
 			reply = give("config-set", `"Rudderpost": {"limits": {"max-queued": 0}}`)
 			require.Equal(t, wire.CodeError, reply.Code)
-			require.Contains(t, reply.Text, "limits.max-queued: must be above 0")
+			require.Contains(t, reply.Text, "limits.max-queued: must be at least 4")
 			reply = give("config-set", `"Dhcp4": {}`)
 			require.Equal(t, wire.CodeError, reply.Code)
 			require.Equal(t, "Missing mandatory 'Rudderpost' parameter.", reply.Text)

@@ -92,8 +92,10 @@ func tooManyConns(text string) *wire.Error {
 
 // room is how many conns a listener has for a peer and all others: the last place is kept for the
 // owner, who so always gets in to put things right.
-func (m *CommandMgr) room(peer transport.Peer) int {
-	most := m.limits.Load().MaxConns
+func (m *CommandMgr) room(peer transport.Peer) int { return roomFor(m.limits.Load().MaxConns, peer) }
+
+// roomFor is room with another limit.
+func roomFor(most int, peer transport.Peer) int {
 	if most == 1 || isOwner(peer) {
 		return most
 	}

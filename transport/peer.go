@@ -14,6 +14,14 @@ type Peer struct {
 	Session   string       // the connection underneath, unique in this process
 	Addr      net.Addr     // where the peer is; nil where that means nothing
 	Creds     []Credential // proven, never merely claimed; the strongest first
+	Target    *Target      // how the peer addressed the daemon; nil: the transport has no names
+}
+
+// A Target is how a peer addressed the daemon. The peer chose these names, so they prove nothing about the peer. They
+// tell which names of the daemon its clients depend on.
+type Target struct {
+	Host   string // HTTP's Host header, with its port if the client sent one; the server name (SNI) of TLS and QUIC
+	Origin string // HTTP's Origin header, which browsers send for pages; empty: none
 }
 
 // A Credential is one proven fact about a peer. Its concrete type belongs to the transport that

@@ -190,22 +190,30 @@ func (c *Config) complete() error {
 	return errors.Join(errs...)
 }
 
-// check refuses what would make the daemon unreachable.
+// check refuses limits that leave no room for a client to give a command. Each limit has a least value.
 func (l Limits) check() error {
 	var errs []error
-	for _, positive := range []struct {
+	for _, limit := range []struct {
 		key   string
 		value int64
+		least int64
+		show  func(int64) string
 	}{
-		{"max-frame", int64(l.MaxFrame)}, {"max-in-flight", int64(l.MaxInFlight)},
-		{"max-in-flight-per-peer", int64(l.MaxInFlightPerPeer)}, {"max-queued", int64(l.MaxQueued)}, {"max-buffered", int64(l.MaxBuffered)},
-		{"max-conns", int64(l.MaxConns)}, {"max-conns-per-peer", int64(l.MaxConnsPerPeer)},
-		{"idle-timeout", int64(l.IdleTimeout)}, {"frame-timeout", int64(l.FrameTimeout)},
-		{"write-timeout", int64(l.WriteTimeout)}, {"drain-timeout", int64(l.DrainTimeout)},
-		{"critical-timeout", int64(l.CriticalTimeout)},
+		{"max-frame", int64(l.MaxFrame), 1 << 10, asSize},
+		{"max-in-flight", int64(l.MaxInFlight), 1, asCount},
+		{"max-in-flight-per-peer", int64(l.MaxInFlightPerPeer), 4, asCount}, // a command that waits does not keep out its cancel
+		{"max-queued", int64(l.MaxQueued), 4, asCount},
+		{"max-buffered", int64(l.MaxBuffered), 256 << 10, asSize}, // one conn may hold a quarter
+		{"max-conns", int64(l.MaxConns), 2, asCount},              // one of them is the owner's
+		{"max-conns-per-peer", int64(l.MaxConnsPerPeer), 2, asCount},
+		{"idle-timeout", int64(l.IdleTimeout), int64(time.Second), asDuration},
+		{"frame-timeout", int64(l.FrameTimeout), int64(time.Second), asDuration},
+		{"write-timeout", int64(l.WriteTimeout), int64(time.Second), asDuration},
+		{"drain-timeout", int64(l.DrainTimeout), int64(100 * time.Millisecond), asDuration},
+		{"critical-timeout", int64(l.CriticalTimeout), int64(10 * time.Millisecond), asDuration}, // config-set is critical
 	} {
-		if positive.value <= 0 {
-			errs = append(errs, fmt.Errorf("limits.%s: must be above 0", positive.key))
+		if limit.value < limit.least {
+			errs = append(errs, fmt.Errorf("limits.%s: must be at least %s", limit.key, limit.show(limit.least)))
 		}
 	}
 	if l.MaxRate < 0 {
@@ -214,11 +222,12 @@ func (l Limits) check() error {
 	if l.SlowCommand < 0 {
 		errs = append(errs, errors.New("limits.slow-command: must be 0s (nobody looks) or above"))
 	}
-	if l.MaxFrame > 0 && l.MaxFrame < 1024 {
-		errs = append(errs, errors.New("limits.max-frame: must be at least 1KiB"))
-	}
 	return errors.Join(errs...)
 }
+
+func asSize(n int64) string     { return Size(n).String() }
+func asCount(n int64) string    { return strconv.FormatInt(n, 10) }
+func asDuration(n int64) string { return time.Duration(n).String() }
 
 // principals returns who has which role because the file says so.
 func (c *Config) principals() []access.Principal {

@@ -316,7 +316,7 @@ func TestLogLevel(t *testing.T) {
 
 // The limits of the file are those of the daemon.
 func TestLimits(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket+"[limits]\nmax-frame = \"1KiB\"\nidle-timeout = \"100ms\"\nmax-rate = 3\n")
+	p := startIn(t, shortDir(t), oneSocket+"[limits]\nmax-frame = \"1KiB\"\nidle-timeout = \"1s\"\nmax-rate = 3\n")
 	require.Contains(t, p.say(`{"command":"version-get","arguments":"`+strings.Repeat("x", 1024)+`"}`),
 		"the command is longer than the 1024 bytes that are allowed (max-frame)")
 	require.Contains(t, p.say(""), "Connection over control channel timed out")

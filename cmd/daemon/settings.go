@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/schema"
 	"github.com/rudderpost/rudderpost/mgr/std"
@@ -134,7 +133,7 @@ func (s *settings) change(ctx context.Context, how std.Change, read func() (*Con
 		return "", err
 	}
 	if !how.Force {
-		err = c.leavesAWayIn(ctx)
+		err = c.checkLockOut(ctx)
 	}
 	if err == nil {
 		err = mgr.OnLoop(ctx, c.commit)
@@ -147,29 +146,6 @@ func (s *settings) change(ctx context.Context, how std.Change, read func() (*Con
 	c.say(s.d.stdout, s.d.log)
 	s.d.reloaded()
 	return c.next.hash, nil
-}
-
-// leavesAWayIn refuses a change after which its maker could make no other: the last of a daemon's friends
-// should not shut the door behind himself by mistake.
-func (c *change) leavesAWayIn(ctx context.Context) error {
-	call, ok := mgr.CallOf(ctx)
-	if !ok || call.Via == nil { // a signal: who can send one can edit the file
-		return nil
-	}
-	policy, err := access.NewPolicy(c.next.id.access)
-	if err != nil {
-		return err
-	}
-	for _, l := range c.next.Listen {
-		if l.kind() != call.Peer.Transport {
-			continue
-		}
-		again := &mgr.Call{Name: call.Name, Command: call.Command, Peer: call.Peer, Via: &mgr.Endpoint{MaxAccess: l.ceiling()}, Listing: true}
-		if again.TooHigh() == nil && policy.Authorize(again) == nil {
-			return nil
-		}
-	}
-	return wire.Errorf(wire.CodeConflict, "locked-out", "%s could not change the configuration again over %s after that; say force to do it all the same", call.Peer, call.Peer.Transport)
 }
 
 // kind is what peers of a listener have as their transport.

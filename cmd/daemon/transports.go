@@ -20,10 +20,10 @@ import (
 )
 
 // transport makes what a [[listen]] describes, at a TCP socket that is open already.
-func (c *change) transport(l *Listen, socket *gatedListener) (transport.Transport, error) {
+func (c *change) transport(l *Listen, w *way) (transport.Transport, error) {
 	var listener net.Listener
-	if socket != nil {
-		listener = socket
+	if w.gated != nil {
+		listener = w.gated
 	}
 	var auth transport.Authenticator // without files none, so that nobody is asked for what nobody can have
 	if c.next.id.auth != nil {
@@ -32,7 +32,7 @@ func (c *change) transport(l *Listen, socket *gatedListener) (transport.Transpor
 	var err error
 	var (
 		maxConns = c.next.Limits.MaxConns
-		secure   = c.next.id.tls(l, c.d.log)
+		secure   = w.tls
 		refused  = c.d.door.refused
 	)
 	switch l.Transport {

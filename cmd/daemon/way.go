@@ -14,6 +14,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
 // A way is an open way in.
@@ -23,6 +24,8 @@ type way struct {
 	made   string           // what it was made of: with another one it is another
 	tcp    *net.TCPListener // the socket, for the next listener at this place; nil: it is none of TCP
 	gated  *gatedListener   // what its transport has of the socket
+	tls    *tlsconf.Server  // nil: no TLS
+	shared bool             // the kernel's socket was open before, for the listener in whose place it is
 	url    string
 
 	earlier []earlier // whose place it has taken; on the loop
@@ -143,6 +146,7 @@ func (c *change) listen(ctx context.Context, l *Listen, made string, tcp *net.TC
 	switch {
 	case l.Transport == "unix" || l.Transport == "quic":
 	case tcp != nil:
+		w.shared = true
 		w.tcp, err = duplicate(tcp)
 	case l.Socket != "":
 		w.tcp, err = passedTCP(c.d.passed, l.Socket)
@@ -159,7 +163,8 @@ func (c *change) listen(ctx context.Context, l *Listen, made string, tcp *net.TC
 		w.close()
 		return nil, err
 	}
-	t, err := c.transport(l, w.gated)
+	w.tls = c.next.id.tls(l, c.d.log)
+	t, err := c.transport(l, w)
 	if err == nil {
 		w.Socket, err = c.d.manager.Listen(ctx, &mgr.Endpoint{Transport: t, MaxAccess: l.ceiling()})
 	}
@@ -246,6 +251,9 @@ type gatedListener struct {
 	retired atomic.Bool
 	closed  chan struct{}
 	shut    func()
+
+	mu    sync.Mutex
+	early []net.Conn // accepted by probe before open; Accept returns them first
 }
 
 func newGatedListener(l *net.TCPListener) *gatedListener {
@@ -264,6 +272,14 @@ func (g *gatedListener) retire() {
 // Accept implements net.Listener.
 func (g *gatedListener) Accept() (net.Conn, error) {
 	<-g.opened
+	g.mu.Lock()
+	if n := len(g.early); n > 0 {
+		c := g.early[0]
+		g.early = g.early[1:]
+		g.mu.Unlock()
+		return c, nil
+	}
+	g.mu.Unlock()
 	c, err := g.TCPListener.Accept()
 	if err != nil && g.retired.Load() {
 		<-g.closed
@@ -278,6 +294,12 @@ func (g *gatedListener) Close() error {
 		err = nil
 	}
 	g.shut()
+	g.mu.Lock()
+	for _, c := range g.early {
+		_ = c.Close()
+	}
+	g.early = nil
+	g.mu.Unlock()
 	g.open()
 	return err
 }

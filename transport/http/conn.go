@@ -17,9 +17,10 @@ import (
 // response meanwhile, one at a time: a Close that finds a Send under way cuts it off and leaves the
 // rest to it.
 type conn struct {
-	peer transport.Peer
-	ctx  context.Context
-	gone context.CancelCauseFunc
+	peer   transport.Peer
+	target transport.Target // peer.Target points here
+	ctx    context.Context
+	gone   context.CancelCauseFunc
 
 	mu     sync.Mutex
 	frame  []byte // the body; nil: it was received

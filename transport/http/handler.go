@@ -42,6 +42,8 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 	c := newConn(out, frame, transport.Peer{
 		Transport: l.kind, Session: web.Session(r), Addr: web.Addr(r), Creds: creds,
 	})
+	c.target = transport.Target{Host: r.Host, Origin: r.Header.Get("Origin")}
+	c.peer.Target = &c.target
 	if !l.offer(c) {
 		_ = c.Close() // which answers 503, since nobody has received anything
 	}

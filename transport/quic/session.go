@@ -35,6 +35,9 @@ func (l *listener) newSession(conn *quicgo.Conn) *session {
 		Addr:      conn.RemoteAddr(),
 		Creds:     l.tls.Creds(conn.ConnectionState().TLS),
 	}}
+	if name := conn.ConnectionState().TLS.ServerName; name != "" {
+		s.peer.Target = &transport.Target{Host: name}
+	}
 	if len(s.peer.Creds) == 0 {
 		l.gate.refused(s.peer.Addr, transport.ErrNoCredentials)
 		_ = conn.CloseWithError(connNobody, transport.ErrNoCredentials.Error())

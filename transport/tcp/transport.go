@@ -115,7 +115,11 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 		}
 		if len(c.Creds) > 0 {
 			limits := l.t.limits()
-			return l.t.conn(c, transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}), nil
+			cfg := transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}
+			if c.TLS != nil && c.TLS.ServerName != "" {
+				cfg.Peer.Target = &transport.Target{Host: c.TLS.ServerName}
+			}
+			return l.t.conn(c, cfg), nil
 		}
 		if l.t.OnRefused != nil {
 			l.t.OnRefused(transport.Refusal{Transport: "tls", Addr: c.RemoteAddr(), Err: transport.ErrNoCredentials})
@@ -130,6 +134,7 @@ func (t *Transport) conn(c *front.Conn, cfg transport.StreamConfig) *transport.S
 		Session:   c.Session,
 		Addr:      c.RemoteAddr(),
 		Creds:     c.Creds,
+		Target:    cfg.Peer.Target,
 	}
 	if c.TLS == nil {
 		return transport.NewStream(front.Socket{Conn: c}, cfg)

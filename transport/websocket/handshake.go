@@ -134,6 +134,7 @@ func (s *handshake) open(creds []transport.Credential, leave func()) (c *conn, n
 		Session:   web.Session(s.r),
 		Addr:      web.Addr(s.r),
 		Creds:     creds,
+		Target:    &transport.Target{Host: s.r.Host, Origin: s.r.Header.Get("Origin")},
 	}
 	return newConn(ws, hijacker.line, hijacker.in, s.t.accepted(peer, leave)), nil
 }

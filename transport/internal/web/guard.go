@@ -15,6 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/rudderpost/rudderpost/internal/webhost"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
@@ -57,39 +58,15 @@ func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err e
 // lead here (DNS rebinding) carries that name. Addresses cannot be made to lead anywhere, and the
 // names of the local host nowhere else.
 func (g *Guard) CheckHost(r *http.Request) *RefusedError {
-	host := withoutPort(r.Host)
-	switch {
-	case r.Host == "" && !r.ProtoAtLeast(1, 1): // no browser says that
+	if r.Host == "" && !r.ProtoAtLeast(1, 1) || webhost.Allowed(r.Host, g.AllowHosts, cameByLoopback(r)) { // browsers send HTTP/1.1
 		return nil
-	case isAddress(host), strings.EqualFold(host, "localhost") && cameByLoopback(r):
-		return nil
-	}
-	for _, allowed := range g.AllowHosts {
-		if strings.EqualFold(r.Host, allowed) || strings.EqualFold(host, allowed) {
-			return nil
-		}
 	}
 	return g.Refuse(r, http.StatusForbidden, fmt.Errorf("the host %q is none of ours; if it is, add it to allow-hosts", r.Host))
-}
-
-func isAddress(host string) bool {
-	_, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
-	return err == nil
 }
 
 func cameByLoopback(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	return ok && local.IP.IsLoopback()
-}
-
-func withoutPort(s string) string {
-	if strings.IndexByte(s, ':') < 0 { // to find that out by an error costs as much as the rest
-		return s
-	}
-	if host, _, err := net.SplitHostPort(s); err == nil {
-		return host
-	}
-	return s
 }
 
 // CheckOrigin refuses pages that are not on the list. What is no page says no origin; but one that
