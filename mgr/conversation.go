@@ -22,6 +22,7 @@ type conversation struct {
 	m      *CommandMgr
 	conn   transport.Conn
 	peer   *peer
+	owner  bool // it is the owner's
 	socket *Socket
 	own    *speaker // of the goroutine that serves, while it takes a turn
 
@@ -203,12 +204,12 @@ func (c *conversation) admit(call *Call) *wire.Error {
 
 // enter gives a call a place among those in flight.
 func (c *conversation) enter(call *Call) *wire.Error {
-	most := c.m.limits.Load().MaxBuffered
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if full := c.m.full(c.peer, c.owner && c.buffered+int64(call.size) <= ownersOwn, nil); full != nil {
+		return errFull(full, call.Peer)
+	}
 	switch {
-	case c.m.buffered.Load() > most, c.buffered > most/4:
-		return wire.Errorf(wire.CodeTooMany, "", "too many bytes are waiting; read replies and try again")
 	case !call.id.IsZero() && c.find(call.id) != nil:
 		return wire.Errorf(wire.CodeConflict, "id-in-use", "the id %s is in use; wait for its reply or take another", call.id)
 	}

@@ -64,7 +64,7 @@ func (c *conversation) hold(n int) {
 	c.buffered += int64(n)
 	if d := c.buffered - c.told; d > page || d < -page || c.buffered == 0 && d != 0 {
 		c.told = c.buffered
-		c.m.buffered.Add(d)
+		c.m.addBuffered(c.peer, d)
 	}
 }
 

@@ -62,46 +62,46 @@ func TestMaxQueued(t *testing.T) {
 	})
 }
 
-func TestMaxBuffered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
-		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxBuffered: 400 << 10}}, append(s.commands(), blob)...)
-		pad := func(id int) string {
-			return fmt.Sprintf(`{"command":"blob","arguments":{"pad":"%s"},"id":%d}`, strings.Repeat("x", 60<<10), id)
-		}
-		hold := d.dial()
-		defer hold.leave()
-		hold.say(`{"command":"hold","id":1}`)
-		synctest.Wait()
-		var many []*talker
-		for range 3 { // each with more than its quarter
-			c := d.dial()
-			defer c.leave()
-			c.say(pad(1))
-			c.say(pad(2))
-			synctest.Wait()
-			c.say(pad(3))
-			r := c.hear()
-			require.Equal(t, 3.0, r.ID)
-			require.Equal(t, 429, r.Result, r.Text)
-			require.Equal(t, "too many bytes are waiting; read replies and try again", r.Text)
-			many = append(many, c)
-		}
-		last := d.dial()
-		defer last.leave()
-		last.say(pad(1))
-		synctest.Wait()
-		require.Equal(t, 429, d.ask(`{"command":"count"}`).Result, "all together")
-		s.release <- struct{}{}
-		require.Zero(t, hold.hear().Result)
-		require.Zero(t, last.hear().Result)
-		for _, c := range many {
-			require.Zero(t, c.hear().Result)
-			require.Zero(t, c.hear().Result)
-			c.say(pad(4))
-			require.Zero(t, c.hear().Result)
-		}
-	})
+// While a peer holds more than its share, or all together more than the total, a request that has been read is
+// answered 429, and its conn stays open.
+func TestRequestBeyondMaxBufferedIsAnswered429(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits mgr.Limits
+		want   string
+	}{
+		"share": {mgr.Limits{MaxBufferedPerPeer: 30 << 10}, "ann has as many bytes of requests and replies in the daemon as one peer may (max-buffered-per-peer): 30720; " +
+			"read replies, send less at a time, or try again later"},
+		"total": {mgr.Limits{MaxBuffered: 30 << 10, MaxBufferedPerPeer: -1}, "all peers together have as many bytes of requests and replies in the daemon as they may (max-buffered): 30720; " +
+			"read replies, send less at a time, or try again later"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShip()
+				_, p, _ := startMany(t, test.limits, append(s.commands(), blob)...)
+				pad := func(id int) string {
+					return fmt.Sprintf(`{"command":"blob","arguments":{"pad":"%s"},"id":%d}`, strings.Repeat("x", 3000), id)
+				}
+				first, second := p.dial(t, "ann"), p.dial(t, "ann")
+				defer first.leave()
+				defer second.leave()
+				first.say(`{"command":"hold","id":0}`)
+				synctest.Wait()
+				for id := range 15 { // of at most 16 in flight
+					first.say(pad(id + 1))
+				}
+				synctest.Wait()
+				second.say(pad(1))
+				r := second.hear()
+				require.Equal(t, 429, r.Result)
+				require.Equal(t, test.want, r.Text)
+				require.Equal(t, map[string]any{"error": map[string]any{"code": "too-many-bytes"}}, r.Arguments)
+				s.release <- struct{}{}
+				first.hearAll(16)
+				second.say(pad(2))
+				require.Zero(t, second.hear().Result)
+			})
+		})
+	}
 }
 
 // TestRepliesThatNobodyReads: a client that asks and does not read is not read from either, whatever

@@ -52,9 +52,15 @@ type Limits struct {
 	// MaxQueued is how many calls wait for the loop; one more is answered 429. 4096.
 	MaxQueued int
 
-	// MaxBuffered is how many bytes of requests and replies are held for all conns; while more are,
-	// requests are answered 429. One conn has at most a quarter. 256 MiB.
+	// MaxBuffered is how many bytes peers may make the daemon hold, all together: of requests that are not
+	// read to their end, of requests in flight, and of replies that are not sent. While more are held
+	// requests are answered 429; one that would grow beyond the limit is answered 429, and its conn closes. Each conn of
+	// the owner may hold 64 KiB in any case. 256 MiB.
 	MaxBuffered int64
+
+	// MaxBufferedPerPeer is the share of one peer in that, over all its conns. A peer that may run no command
+	// has 64 KiB. A quarter of MaxBuffered.
+	MaxBufferedPerPeer int64
 
 	// MaxRate is how many calls per second one peer may make, with as many at once; more are
 	// answered 429. None unless set.
@@ -115,6 +121,7 @@ func (l *Limits) fill() {
 	limit(&l.MaxInFlightPerPeer, 1024, unlimited)
 	limit(&l.MaxQueued, 4096, unlimited)
 	limit(&l.MaxBuffered, 256<<20, 1<<62)
+	limit(&l.MaxBufferedPerPeer, l.MaxBuffered/4, 1<<62)
 	limit(&l.MaxRate, 0, 0)
 	limit(&l.SlowCommand, 0, 0)
 	limit(&l.WriteTimeout, 10*time.Second, 1<<62)

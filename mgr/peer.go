@@ -15,8 +15,11 @@ import (
 type peer struct {
 	m     *CommandMgr
 	name  string
-	conns int // m.mu guards it
 	calls atomic.Int64
+
+	conns    int          // m.mu guards it
+	accounts int          // that are open; m.mu guards it
+	buffered atomic.Int64 // bytes that it makes the daemon hold
 
 	tokens float64 // m.mu guards the rate's two
 	filled time.Time
@@ -58,8 +61,9 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	defer m.mu.Unlock()
 	p := m.peers[name]
 	if p == nil {
-		p = &peer{m: m, name: name, tokens: float64(m.limits.Load().MaxRate), filled: time.Now()}
+		p = m.newPeer(name)
 	}
+	defer m.forgetUnused(p)
 	switch {
 	case s.conns >= m.room(conn.Peer()):
 		return nil, tooManyConns("this listener has as many conns as it may; close some, or try again later")
@@ -70,13 +74,9 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	case m.receiving.Err() != nil:
 		return nil, errShuttingDown
 	}
-	if len(m.peers) >= m.sweepAt {
-		m.forgetIdle()
-	}
-	m.peers[name] = p
 	p.conns++
 	s.conns++
-	c := &conversation{m: m, conn: conn, peer: p, socket: s, opened: time.Now().UnixNano()}
+	c := &conversation{m: m, conn: conn, peer: p, owner: isOwner(conn.Peer()), socket: s, opened: time.Now().UnixNano()}
 	c.changed.L = &c.mu
 	c.hear = c.turn
 	c.wake = func() { m.talkers.serve(c) }
@@ -84,6 +84,23 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	m.speaking[c] = struct{}{}
 	m.watchRevocable(conn.Peer())
 	return c, nil
+}
+
+// newPeer returns a peer that the manager knows from now on. m.mu is held.
+func (m *CommandMgr) newPeer(name string) *peer {
+	if len(m.peers) >= m.sweepAt {
+		m.forgetIdle()
+	}
+	p := &peer{m: m, name: name, tokens: float64(m.limits.Load().MaxRate), filled: time.Now()}
+	m.peers[name] = p
+	return p
+}
+
+// forgetUnused forgets a peer that has neither a conn nor an account, unless its rate must be known. m.mu is held.
+func (m *CommandMgr) forgetUnused(p *peer) {
+	if p.conns == 0 && p.accounts == 0 && m.limits.Load().MaxRate <= 0 {
+		delete(m.peers, p.name)
+	}
 }
 
 func tooManyConns(text string) *wire.Error {
@@ -118,7 +135,7 @@ const firstSweep = 1024
 // are not forgotten at once, or connecting anew would fill it. m.mu is held.
 func (m *CommandMgr) forgetIdle() {
 	for name, p := range m.peers {
-		if p.conns == 0 && time.Since(p.filled) >= time.Second {
+		if p.conns == 0 && p.accounts == 0 && time.Since(p.filled) >= time.Second {
 			delete(m.peers, name)
 		}
 	}
@@ -134,8 +151,7 @@ func (m *CommandMgr) leave(c *conversation) {
 	defer m.mu.Unlock()
 	delete(m.speaking, c)
 	c.socket.conns--
-	if c.peer.conns--; c.peer.conns == 0 && m.limits.Load().MaxRate <= 0 {
-		delete(m.peers, c.peer.name)
-	}
+	c.peer.conns--
+	m.forgetUnused(c.peer)
 	m.quiet.Broadcast()
 }

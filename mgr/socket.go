@@ -47,11 +47,13 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Socket
 	if err := endpoint.check(); err != nil {
 		return nil, err
 	}
-	listener, err := t.Listen(ctx)
+	s := &Socket{m: m, closed: make(chan struct{})}
+	s.endpoint.Store(endpoint)
+	listener, err := t.Listen(transport.WithMemory(ctx, socketMemory{s}))
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{m: m, listener: listener, closed: make(chan struct{})}
+	s.listener = listener
 	named := *endpoint
 	if named.Name == "" {
 		named.Name = listener.Addr().String()

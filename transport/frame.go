@@ -23,6 +23,7 @@ const (
 	TimedOut                       // silence, or a frame that took too long to become whole
 	BadEncoding                    // the wire's own encoding is broken
 	CutOff                         // the peer said its last word inside a frame
+	OverBudget                     // the daemon would hold more bytes than a limit of its manager allows
 )
 
 // A FrameError reports bytes that cannot become a frame. Receiving ends with it, sending does not,
@@ -32,7 +33,10 @@ type FrameError struct {
 	Byte      byte // BadFirstByte: the byte; BadComment: the one after the slash
 	Offset    int  // bytes of the conn's current frame, and of white space and comments before it, that came before
 	Discarded int  // bytes of an unfinished frame that are lost, comments not counted
-	Limit     int  // TooLarge: how many bytes are allowed
+	Limit     int  // TooLarge, OverBudget: how many bytes are allowed
+
+	// LimitName is for OverBudget: the limit in the daemon's words, and its key where it has one.
+	LimitName string
 }
 
 // Error describes the defect for a log.
@@ -48,6 +52,8 @@ func (e *FrameError) Error() string {
 		return fmt.Sprintf("timed out with %d bytes of an unfinished frame", e.Discarded)
 	case BadEncoding:
 		return fmt.Sprintf("bad encoding (offset %d)", e.Offset)
+	case OverBudget:
+		return fmt.Sprintf("more than %d bytes would be held: %s", e.Limit, e.LimitName)
 	case CutOff:
 		return fmt.Sprintf("the peer stopped after %d bytes of a frame", e.Discarded)
 	}

@@ -14,6 +14,9 @@ type reader struct {
 	chunk *chunk // the array behind data, when it comes from the pool
 	sip   *sip   // the same
 	array int    // the length of the array behind data
+	most  int    // how long data need become at most
+
+	held MemoryUse // what of it is booked: what is kept while the peer is waited for, and each array that is not pooled
 
 	stream ByteStream
 	wait   func()          // set where the stream can be waited for without reading
@@ -37,8 +40,8 @@ var sips = sync.Pool{New: func() any { return new(sip) }}
 // minRead is the least room that a read is given.
 const minRead = 4 << 10
 
-func (r *reader) init(b ByteStream, raw syscall.RawConn) {
-	r.stream = b
+func (r *reader) init(b ByteStream, raw syscall.RawConn, most int) {
+	r.stream, r.most = b, most
 	if w, ok := b.(interface{ Wait() }); ok {
 		r.wait = w.Wait
 	}
@@ -61,7 +64,12 @@ func (r *reader) read() error {
 	} else if r.array > len(chunk{}) {
 		r.shrink()
 	}
-	r.room()
+	if err := r.bookKept(); err != nil {
+		return err
+	}
+	if err := r.room(); err != nil {
+		return err
+	}
 	n, err := r.stream.Read(r.data[len(r.data):cap(r.data)])
 	r.data = r.data[:len(r.data)+n]
 	if n > 0 {
@@ -73,7 +81,9 @@ func (r *reader) read() error {
 
 // tryRead reads what is there. It runs when the descriptor can be read, and also when nobody knows.
 func (r *reader) tryRead(fd uintptr) (done bool) {
-	r.room()
+	if r.err = r.room(); r.err != nil {
+		return true
+	}
 	n, err := rawio.Read(fd, r.data[len(r.data):cap(r.data)])
 	if n > 0 {
 		r.data = r.data[:len(r.data)+n]
@@ -81,7 +91,8 @@ func (r *reader) tryRead(fd uintptr) (done bool) {
 	}
 	if err == syscall.EAGAIN { //nolint:errorlint // nothing wraps it, and this is the hot path
 		r.shrink()
-		return false
+		r.err = r.bookKept()
+		return r.err != nil
 	}
 	if err != nil {
 		r.shrink()
@@ -90,8 +101,17 @@ func (r *reader) tryRead(fd uintptr) (done bool) {
 	return true
 }
 
-// room makes room behind data.
-func (r *reader) room() {
+// bookKept books what is kept while the peer is waited for: nothing, between frames.
+func (r *reader) bookKept() error {
+	kept := 0
+	if len(r.data) > 0 {
+		kept = r.array
+	}
+	return r.held.Set(kept)
+}
+
+// room makes room behind data. The error is that of the account.
+func (r *reader) room() error {
 	have := len(r.data)
 	switch {
 	case cap(r.data)-have >= minRead:
@@ -107,10 +127,28 @@ func (r *reader) room() {
 		copy(r.chunk[:], r.data)
 		r.data = r.chunk[:have]
 	default:
-		grown := append(make([]byte, 0, 2*max(have, len(chunk{}))), r.data...)
-		r.release()
-		r.data, r.array = grown, cap(grown)
+		return r.grow()
 	}
+	return nil
+}
+
+// grow copies data into an array of twice its length. Until that is done both arrays are held, and booked. Near
+// a limit of the account the new array is only a quarter longer.
+func (r *reader) grow() error {
+	have := len(r.data)
+	double := min(2*max(have, len(chunk{})), max(r.most, have)+2*minRead)
+	err := r.held.Set(r.array + double)
+	if err != nil {
+		double = have + max(have/4, 2*minRead)
+		err = r.held.Set(r.array + double)
+	}
+	if err != nil {
+		return err
+	}
+	grown := append(make([]byte, 0, double), r.data...)
+	r.release()
+	r.data, r.array = grown, cap(grown)
+	return r.held.Set(r.array)
 }
 
 // consume drops the first n bytes of data.
@@ -118,7 +156,19 @@ func (r *reader) consume(n int) {
 	r.data = r.data[n:]
 	if len(r.data) == 0 {
 		r.release()
+		_ = r.held.Set(0)
 	}
+}
+
+// handOver returns the bytes of data from start to end, where data ends, as the caller's own, with their array, and has nothing any more. They
+// stay booked until the next read waits. It returns nil where the array is pooled.
+func (r *reader) handOver(start, end int) []byte {
+	if r.chunk != nil || r.sip != nil || end != len(r.data) {
+		return nil
+	}
+	frame := r.data[start:end:end]
+	r.data, r.array = nil, 0
+	return frame
 }
 
 // shrink is for waiting: a few bytes of an unfinished frame keep neither a chunk nor the array that

@@ -42,6 +42,10 @@ type StreamConfig struct {
 	// Negative: for ever.
 	FrameTimeout time.Duration
 
+	// Memory is where the conn books what it holds of frames that are not whole: MemoryOf the context of
+	// Listen. nil: it books nothing.
+	Memory Memory
+
 	// Gone tells, when the peer has said its last word, whether it cannot hear us either. A stream
 	// whose peers are to be found gone must, in Close, stop hearing before it says its last word.
 	// nil: it can, until a write fails.
@@ -99,7 +103,8 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 	s := &Stream{bytes: b, cfg: cfg}
 	s.ctx, s.gone = context.WithCancelCause(context.Background())
 	raw := rawConn(b)
-	s.in.init(b, raw)
+	s.in.init(b, raw, cfg.MaxFrame)
+	s.in.held.Init(cfg.Memory, &s.cfg.Peer)
 	if _, ok := b.(net.Conn); !ok { // what is read may be another descriptor than what is written
 		raw = nil
 	}
@@ -136,9 +141,7 @@ func (s *Stream) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
 		frame, err := s.cut()
 		if frame != nil {
-			dst = append(dst, frame...)
-			s.consume()
-			return dst, nil
+			return s.give(dst, frame)
 		}
 		if err == nil {
 			err = s.read(ctx)
@@ -147,6 +150,20 @@ func (s *Stream) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 			return dst, err
 		}
 	}
+}
+
+// give appends the frame that cut returned to dst. A long one is not copied: the caller gets the array that it
+// lies in.
+func (s *Stream) give(dst, frame []byte) ([]byte, error) {
+	if len(dst) == 0 && cap(dst) < len(frame) {
+		if own := s.in.handOver(s.scan.start, s.taken); own != nil {
+			s.begin()
+			return own, nil
+		}
+	}
+	dst = append(dst, frame...)
+	s.consume()
+	return dst, nil
 }
 
 // cut returns a frame that has been read whole, as it lies in the buffer until the next call, or nil. The error
@@ -223,6 +240,10 @@ func (s *Stream) unreadable(ctx context.Context, err error) error {
 // fail ends receiving for the reason that a read gave.
 func (s *Stream) fail(err error) error {
 	unfinished := s.scan.unfinished(len(s.in.data))
+	if bad, ok := errors.AsType[*FrameError](err); ok { // of the account
+		bad.Discarded = unfinished
+		return s.end(bad)
+	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return s.end(&FrameError{Reason: TimedOut, Discarded: unfinished})
@@ -274,6 +295,7 @@ func (s *Stream) limited() bool {
 func (s *Stream) end(err error) error {
 	s.ended = err
 	s.in.release()
+	_ = s.in.held.Set(0)
 	return err
 }
 
@@ -283,12 +305,17 @@ func (s *Stream) consume() {
 		return
 	}
 	end := s.taken
+	s.begin()
+	s.in.consume(end)
+}
+
+// begin is for the frame behind the one that was taken.
+func (s *Stream) begin() {
 	s.taken = 0
 	s.received = true
 	s.began = time.Time{}
 	s.skipped = 0
 	s.scan = scanner{}
-	s.in.consume(end)
 }
 
 // forget drops white space and comments that stand before a frame, so that they cannot pile up. Of
@@ -312,6 +339,7 @@ func (s *Stream) Close() error {
 		return nil
 	}
 	s.gone(net.ErrClosed)
+	defer s.in.held.Close()
 	defer s.writeEnd.forget()
 	defer s.readEnd.forget()
 	if s.hearing.inside.Load() { // a descriptor's Close waits for who uses it

@@ -13,17 +13,19 @@ import (
 const backlog = 128
 
 type listener struct {
-	place *Transport
-	queue chan *Conn
-	done  chan struct{} // closed by Close
-	once  sync.Once
+	place  *Transport
+	memory transport.Memory
+	queue  chan *Conn
+	done   chan struct{} // closed by Close
+	once   sync.Once
 }
 
-func newListener(place *Transport) *listener {
+func newListener(ctx context.Context, place *Transport) *listener {
 	return &listener{
-		place: place,
-		queue: make(chan *Conn, backlog),
-		done:  make(chan struct{}),
+		place:  place,
+		memory: transport.MemoryOf(ctx),
+		queue:  make(chan *Conn, backlog),
+		done:   make(chan struct{}),
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	if t.listener != nil {
 		return nil, failed("listen", syscall.EADDRINUSE)
 	}
-	t.listener = newListener(t)
+	t.listener = newListener(ctx, t)
 	return t.listener, nil
 }
 
@@ -96,6 +96,7 @@ func (t *Transport) dial(ctx context.Context) (*End, string, error) {
 			MaxFrame:     t.MaxFrame,
 			Idle:         t.Idle,
 			FrameTimeout: t.FrameTimeout,
+			Memory:       l.memory,
 			Gone:         there.Gone,
 		}),
 		end: there,

@@ -59,6 +59,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		tls:      t.TLS,
 		gate:     g,
 		limits:   t.limits,
+		memory:   transport.MemoryOf(ctx),
 		accepted: make(chan transport.Conn),
 		closed:   make(chan struct{}),
 		freed:    make(chan struct{}),
@@ -98,6 +99,7 @@ type listener struct {
 	tls        *tlsconf.Server // says what a client has proven
 	gate       *gate
 	limits     func() transport.FrameLimits
+	memory     transport.Memory
 
 	accepted chan transport.Conn
 	closed   chan struct{}

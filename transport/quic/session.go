@@ -73,7 +73,7 @@ func (s *session) run() {
 			continue
 		}
 		limits := s.l.limits()
-		c := b.conn(b, transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}, s.peer)
+		c := b.conn(b, transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout, Memory: s.l.memory}, s.peer)
 		select {
 		case s.l.accepted <- c:
 		case <-s.l.closed:

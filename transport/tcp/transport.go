@@ -88,7 +88,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{Listener: l, t: t}, nil
+	return &listener{Listener: l, t: t, memory: transport.MemoryOf(ctx)}, nil
 }
 
 func (t *Transport) kind(secure bool) string {
@@ -100,7 +100,8 @@ func (t *Transport) kind(secure bool) string {
 
 type listener struct {
 	*front.Listener
-	t *Transport
+	t      *Transport
+	memory transport.Memory
 }
 
 // Accept implements transport.Listener.
@@ -115,7 +116,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 		}
 		if len(c.Creds) > 0 {
 			limits := l.t.limits()
-			cfg := transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}
+			cfg := transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout, Memory: l.memory}
 			if c.TLS != nil && c.TLS.ServerName != "" {
 				cfg.Peer.Target = &transport.Target{Host: c.TLS.ServerName}
 			}

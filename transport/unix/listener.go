@@ -20,15 +20,16 @@ type listener struct {
 	limits func() transport.FrameLimits
 	claim  *claim // nil: the socket file is not ours
 	group  uint32 // of the socket file
+	memory transport.Memory
 
 	turn   chan struct{} // holds one value while an Accept waits: the socket has one deadline
 	closed chan struct{}
 	close  func() error
 }
 
-func newListener(sock *net.UnixListener, addr net.Addr, limits func() transport.FrameLimits, c *claim, group uint32) *listener {
+func newListener(ctx context.Context, sock *net.UnixListener, addr net.Addr, limits func() transport.FrameLimits, c *claim, group uint32) *listener {
 	l := &listener{
-		sock: sock, addr: addr, limits: limits, claim: c, group: group,
+		sock: sock, addr: addr, limits: limits, claim: c, group: group, memory: transport.MemoryOf(ctx),
 		turn: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	l.close = sync.OnceValue(l.shut)
@@ -129,5 +130,5 @@ func (l *listener) Addr() net.Addr { return l.addr }
 
 func (l *listener) config() transport.StreamConfig {
 	limits := l.limits()
-	return transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout}
+	return transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout, Memory: l.memory}
 }

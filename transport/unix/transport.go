@@ -68,7 +68,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newListener(sock, sock.Addr(), t.limits, nil, groupAt(sock.Addr())), nil
+		return newListener(ctx, sock, sock.Addr(), t.limits, nil, groupAt(sock.Addr())), nil
 	}
 	path, err := cleanPath(t.Path)
 	if err != nil {
@@ -86,7 +86,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.release())
 	}
-	return newListener(sock, t.addr(), t.limits, c, groupOf(c.file)), nil
+	return newListener(ctx, sock, t.addr(), t.limits, c, groupOf(c.file)), nil
 }
 
 // Dial connects to the daemon that listens at Path.

@@ -1,0 +1,172 @@
+package mgr
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// What peers make the daemon hold is counted twice: for all together (CommandMgr.buffered, at most MaxBuffered),
+// and for each peer (peer.buffered, at most its share). Transports book the bytes of frames that are not whole,
+// in accounts; conversations count requests in flight and replies that are not sent, in whole pages (hold).
+
+const (
+	// smallShare is what all conns of a peer hold together that the policy allows nothing.
+	smallShare = 64 << 10
+
+	// ownersOwn is what each conn of the owner may hold though all shares are full, so that the owner can put things
+	// right. It is part of the amount for each conn that PROTOCOL.md states.
+	ownersOwn = 64 << 10
+)
+
+// A socketMemory is transport.Memory for the conns of a socket.
+type socketMemory struct{ socket *Socket }
+
+// OpenAccount implements transport.Memory.
+func (s socketMemory) OpenAccount(peer transport.Peer) transport.MemoryAccount {
+	return &account{socket: s.socket, owner: isOwner(peer), peer: peer, of: s.socket.m.peerFor(peer)}
+}
+
+// peerFor returns what the manager knows of a peer, and keeps it until releasePeer.
+func (m *CommandMgr) peerFor(of transport.Peer) *peer {
+	name := of.String()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.peers[name]
+	if p == nil {
+		p = m.newPeer(name)
+	}
+	p.accounts++
+	return p
+}
+
+func (m *CommandMgr) releasePeer(p *peer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.accounts--
+	m.forgetUnused(p)
+}
+
+// An account is what a conn of a peer has booked for frames that are not whole.
+type account struct {
+	socket *Socket
+	peer   transport.Peer
+	owner  bool
+	of     *peer
+
+	mu     sync.Mutex
+	booked int64
+	closed bool
+}
+
+// Reserve implements transport.MemoryAccount.
+func (a *account) Reserve(n int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
+	m := a.socket.m
+	m.addBuffered(a.of, int64(n))
+	if full := m.full(a.of, a.owner && a.booked+int64(n) <= ownersOwn, func() bool { return a.socket.allowsNothing(a.peer) }); full != nil {
+		m.addBuffered(a.of, int64(-n))
+		return &transport.FrameError{Reason: transport.OverBudget, Limit: int(full.bytes), LimitName: full.name(a.peer)}
+	}
+	a.booked += int64(n)
+	return nil
+}
+
+// Release implements transport.MemoryAccount.
+func (a *account) Release(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.booked -= int64(n)
+	a.socket.m.addBuffered(a.of, int64(-n))
+}
+
+// Close implements transport.MemoryAccount.
+func (a *account) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.closed = true
+	a.socket.m.addBuffered(a.of, -a.booked)
+	a.socket.m.releasePeer(a.of)
+}
+
+// addBuffered counts n more bytes that a peer makes the daemon hold; n may be negative.
+func (m *CommandMgr) addBuffered(p *peer, n int64) {
+	p.buffered.Add(n)
+	m.buffered.Add(n)
+}
+
+// A fullLimit is a limit on held bytes that is exceeded.
+type fullLimit struct {
+	kind  fullKind
+	bytes int64
+}
+
+type fullKind uint8
+
+const (
+	totalFull  fullKind = iota // MaxBuffered
+	shareFull                  // MaxBufferedPerPeer
+	nobodyFull                 // smallShare
+)
+
+// name says which limit it is.
+func (f *fullLimit) name(peer transport.Peer) string {
+	switch f.kind {
+	case totalFull:
+		return "all peers together have as many bytes of requests and replies in the daemon as they may (max-buffered)"
+	case shareFull:
+		return fmt.Sprintf("%s has as many bytes of requests and replies in the daemon as one peer may (max-buffered-per-peer)", peer)
+	}
+	return fmt.Sprintf("%s may run no command, and has as many bytes in the daemon as such a peer may", peer)
+}
+
+// full returns the limit that is exceeded by what is held now; nil: none. A small demand of the owner's is granted in
+// any case. nothing is asked only for a peer that holds more than a peer may that may do nothing; nil: this one may do
+// something.
+func (m *CommandMgr) full(p *peer, granted bool, nothing func() bool) *fullLimit {
+	if granted {
+		return nil
+	}
+	limits := m.limits.Load()
+	held := p.buffered.Load()
+	switch {
+	case held > limits.MaxBufferedPerPeer:
+		return &fullLimit{shareFull, limits.MaxBufferedPerPeer}
+	case held > smallShare && nothing != nil && nothing():
+		return &fullLimit{nobodyFull, smallShare}
+	case m.buffered.Load() > limits.MaxBuffered:
+		return &fullLimit{totalFull, limits.MaxBuffered}
+	}
+	return nil
+}
+
+// errFull is the answer to a request for which there is no room.
+func errFull(f *fullLimit, peer transport.Peer) *wire.Error {
+	return wire.Errorf(wire.CodeTooMany, "too-many-bytes", "%s: %d; read replies, send less at a time, or try again later", f.name(peer), f.bytes)
+}
+
+// allowsNothing reports whether there is no command that a peer may run here, with whatever arguments. It asks the
+// Authorizer as list-commands does, each time anew, since the policy may change.
+func (s *Socket) allowsNothing(peer transport.Peer) bool {
+	call := &Call{Peer: peer, Via: s.endpoint.Load(), Received: time.Now(), Listing: true, manager: s.m}
+	for name, cmd := range *s.m.table.Load() {
+		call.Name, call.Command, call.target = name, &cmd.Command, cmd
+		if s.m.authorize(call) == nil {
+			return false
+		}
+	}
+	return true
+}

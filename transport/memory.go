@@ -1,0 +1,101 @@
+package transport
+
+import (
+	"context"
+	"sync"
+)
+
+// Memory counts the bytes that peers make a daemon hold before a frame is whole. The command manager
+// implements it and passes it to Listen with WithMemory. A transport opens an account for each conn, or for
+// each connection under several conns, and books what it is about to allocate for received bytes. What a
+// transport holds for a connection whatever the peer sends need not be booked: it is part of the amount per
+// conn that PROTOCOL.md states. All methods may be called from any goroutine.
+type Memory interface {
+	// OpenAccount opens an account of a peer. Nothing is booked in it.
+	OpenAccount(peer Peer) MemoryAccount
+}
+
+// A MemoryAccount is what one conn or connection of a peer has booked. Its methods do not block.
+type MemoryAccount interface {
+	// Reserve books n bytes more, before they are allocated. When they do not fit into a limit it books
+	// nothing, and the error is a *FrameError with the reason OverBudget, which names the limit.
+	Reserve(n int) error
+
+	// Release returns n of the bytes that were booked.
+	Release(n int)
+
+	// Close returns all bytes that are booked. After it Reserve books nothing and returns nil.
+	Close()
+}
+
+type memoryKey struct{}
+
+// WithMemory returns a context for Listen that passes m to the transport, also through a Transport that
+// wraps it.
+func WithMemory(ctx context.Context, m Memory) context.Context {
+	return context.WithValue(ctx, memoryKey{}, m)
+}
+
+// MemoryOf returns what WithMemory put into the context of Listen. Without it the result is nil: the transport
+// then books nothing.
+func MemoryOf(ctx context.Context) Memory {
+	m, _ := ctx.Value(memoryKey{}).(Memory)
+	return m
+}
+
+// A MemoryUse is what one conn holds, as a number that rises and falls. It opens an account with the first
+// byte, so that a conn that never waits within a frame has none. Set is for one goroutine at a time; Close may
+// be called from any goroutine, at any time.
+type MemoryUse struct {
+	memory Memory
+	peer   *Peer
+	booked int // only Set touches it
+
+	mu      sync.Mutex
+	account MemoryAccount
+	closed  bool
+}
+
+// Init says where to book and for whom. With a nil Memory nothing is booked.
+func (u *MemoryUse) Init(m Memory, peer *Peer) { u.memory, u.peer = m, peer }
+
+// Booked returns what Set has booked last.
+func (u *MemoryUse) Booked() int { return u.booked }
+
+// Set books n bytes in all, instead of what was booked before. To lower the number always succeeds. The error
+// is that of Reserve, and what was booked before stays.
+func (u *MemoryUse) Set(n int) error {
+	if u.memory == nil || n == u.booked {
+		return nil
+	}
+	return u.change(n)
+}
+
+func (u *MemoryUse) change(n int) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return nil
+	}
+	if u.account == nil {
+		u.account = u.memory.OpenAccount(*u.peer)
+	}
+	if n < u.booked {
+		u.account.Release(u.booked - n)
+	} else if err := u.account.Reserve(n - u.booked); err != nil {
+		return err
+	}
+	u.booked = n
+	return nil
+}
+
+// Close returns all that is booked. Set books nothing after it.
+func (u *MemoryUse) Close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	if u.account != nil {
+		u.account.Close()
+		u.account = nil
+	}
+}
