@@ -60,6 +60,7 @@ type Limits struct {
 	MaxInFlightPerPeer int      `toml:"max-in-flight-per-peer" json:"max-in-flight-per-peer" wire:"set"`
 	MaxQueued          int      `toml:"max-queued" json:"max-queued" wire:"set"`
 	MaxBuffered        Size     `toml:"max-buffered" json:"max-buffered" wire:"set"`
+	MaxBufferedPerPeer Size     `toml:"max-buffered-per-peer" json:"max-buffered-per-peer" wire:"set"` // 0: a quarter
 	MaxConns           int      `toml:"max-conns" json:"max-conns" wire:"set"`
 	MaxConnsPerPeer    int      `toml:"max-conns-per-peer" json:"max-conns-per-peer" wire:"set"`
 	MaxRate            int      `toml:"max-rate" json:"max-rate" wire:"set"`
@@ -99,7 +100,7 @@ func defaults() *Config {
 func (l Limits) manager() mgr.Limits {
 	return mgr.Limits{
 		MaxConns: l.MaxConns, MaxConnsPerPeer: l.MaxConnsPerPeer, MaxInFlight: l.MaxInFlight, MaxInFlightPerPeer: l.MaxInFlightPerPeer,
-		MaxQueued: l.MaxQueued, MaxBuffered: int64(l.MaxBuffered), MaxRate: l.MaxRate,
+		MaxQueued: l.MaxQueued, MaxBuffered: int64(l.MaxBuffered), MaxBufferedPerPeer: int64(l.MaxBufferedPerPeer), MaxRate: l.MaxRate,
 		WriteTimeout: time.Duration(l.WriteTimeout), DrainTimeout: time.Duration(l.DrainTimeout),
 		CriticalTimeout: time.Duration(l.CriticalTimeout), SlowCommand: time.Duration(l.SlowCommand),
 	}
@@ -218,6 +219,9 @@ func (l Limits) check() error {
 	}
 	if l.MaxRate < 0 {
 		errs = append(errs, errors.New("limits.max-rate: must be 0 (no limit) or above"))
+	}
+	if l.MaxBufferedPerPeer < 0 {
+		errs = append(errs, errors.New("limits.max-buffered-per-peer: must be 0 (a quarter of max-buffered) or above"))
 	}
 	if l.SlowCommand < 0 {
 		errs = append(errs, errors.New("limits.slow-command: must be 0s (nobody looks) or above"))

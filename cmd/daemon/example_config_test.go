@@ -107,7 +107,7 @@ func TestDefaultsReachTheManager(t *testing.T) {
 	require.Equal(t, fmt.Sprint(l.DrainTimeout), fmt.Sprint(Duration(m.DrainTimeout)))
 	require.Zero(t, m.MaxRate)
 	for f, v := range reflect.ValueOf(m).Fields() {
-		require.True(t, f.Name == "MaxRate" || !v.IsZero(), "%s does not reach the manager", f.Name)
+		require.True(t, f.Name == "MaxRate" || f.Name == "MaxBufferedPerPeer" || !v.IsZero(), "%s does not reach the manager", f.Name)
 	}
 	_, err := os.Stat(filepath.Join("..", "..", "config.toml.example"))
 	require.NoError(t, err)
