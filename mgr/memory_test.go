@@ -56,7 +56,9 @@ func (p *manyPeers) dial(t *testing.T, who subject) *talker {
 }
 
 // guests is an Authorizer that allows a subject what stands there: "" nothing, "read" reading.
-type guests struct{ allow atomic.Pointer[map[string]string] }
+type guests struct {
+	allow atomic.Pointer[map[string]string]
+}
 
 func allowing(allow map[string]string) *guests {
 	g := new(guests)
