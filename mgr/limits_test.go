@@ -94,7 +94,7 @@ func TestRequestBeyondMaxBufferedIsAnswered429(t *testing.T) {
 				r := second.hear()
 				require.Equal(t, 429, r.Result)
 				require.Equal(t, test.want, r.Text)
-				require.Equal(t, map[string]any{"error": map[string]any{"code": "too-many-bytes"}}, r.Arguments)
+				require.Equal(t, map[string]any{"code": "too-many-bytes"}, r.Error)
 				s.release <- struct{}{}
 				first.hearAll(16)
 				second.say(pad(2))
