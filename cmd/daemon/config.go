@@ -66,6 +66,7 @@ type Limits struct {
 	MaxRate            int      `toml:"max-rate" json:"max-rate" wire:"set"`
 	IdleTimeout        Duration `toml:"idle-timeout" json:"idle-timeout" wire:"set"`
 	FrameTimeout       Duration `toml:"frame-timeout" json:"frame-timeout" wire:"set"`
+	KeepAlive          Duration `toml:"keep-alive" json:"keep-alive" wire:"set"`
 	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout" wire:"set"`
 	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout" wire:"set"`
 	CriticalTimeout    Duration `toml:"critical-timeout" json:"critical-timeout" wire:"set"`
@@ -89,6 +90,7 @@ func defaults() *Config {
 			MaxConnsPerPeer:    3072,
 			IdleTimeout:        Duration(10 * time.Second),
 			FrameTimeout:       Duration(5 * time.Minute),
+			KeepAlive:          Duration(150 * time.Second),
 			WriteTimeout:       Duration(10 * time.Second),
 			DrainTimeout:       Duration(10 * time.Second),
 			CriticalTimeout:    Duration(5 * time.Second),
@@ -212,6 +214,7 @@ func (l Limits) check() error {
 		{"write-timeout", int64(l.WriteTimeout), int64(time.Second), asDuration},
 		{"drain-timeout", int64(l.DrainTimeout), int64(100 * time.Millisecond), asDuration},
 		{"critical-timeout", int64(l.CriticalTimeout), int64(10 * time.Millisecond), asDuration}, // config-set is critical
+		{"keep-alive", int64(l.KeepAlive), int64(time.Second), asDuration},
 	} {
 		if limit.value < limit.least {
 			errs = append(errs, fmt.Errorf("limits.%s: must be at least %s", limit.key, limit.show(limit.least)))

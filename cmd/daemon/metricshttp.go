@@ -46,7 +46,7 @@ func (c *Metrics) complete() error {
 }
 
 // open opens the place, if there is to be one.
-func (c *Metrics) open(m *metrics) (*metricsServer, error) {
+func (c *Metrics) open(m *metrics, keepAlive func() time.Duration) (*metricsServer, error) {
 	if c.Listen == "" {
 		return nil, nil
 	}
@@ -54,16 +54,19 @@ func (c *Metrics) open(m *metrics) (*metricsServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
+	bounded := newBoundedListener(l, mostScrapers, keepAlive)
 	s := &metricsServer{addr: l.Addr(), Server: http.Server{
-		Handler:           c.handler(m),
+		Handler:           bounded.serve(c.handler(m)),
+		ConnState:         bounded.state,
+		ConnContext:       withBoundedConn,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute, // Prometheus comes once a minute
+		WriteTimeout:      10 * time.Second, // so long a client that does not read keeps its place
+		IdleTimeout:       time.Minute,      // boundedConn replaces it by keepAlive
 		MaxHeaderBytes:    4 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, 0),
 	}}
-	s.serving.Go(func() { _ = s.Serve(&few{Listener: l, places: make(chan struct{}, mostScrapers)}) })
+	s.serving.Go(func() { _ = s.Serve(bounded) })
 	return s, nil
 }
 
@@ -119,31 +122,3 @@ func (s *metricsServer) close() {
 
 // mostScrapers is how many connections there are at a time, and so requests.
 const mostScrapers = 16
-
-// few is a listener that has a few connections at a time, so that whoever runs on this machine cannot use
-// up the daemon's descriptors. The next ones wait.
-type few struct {
-	net.Listener
-	places chan struct{}
-}
-
-// Accept implements net.Listener.
-func (l *few) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.places <- struct{}{}
-	return &oneOfFew{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
-}
-
-type oneOfFew struct {
-	net.Conn
-	leave func()
-}
-
-// Close implements net.Conn.
-func (c *oneOfFew) Close() error {
-	defer c.leave()
-	return c.Conn.Close()
-}

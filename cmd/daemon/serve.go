@@ -154,6 +154,14 @@ func (d *daemon) frameLimits() transport.FrameLimits {
 	return transport.FrameLimits{MaxFrame: int(l.MaxFrame), Idle: time.Duration(l.IdleTimeout), FrameTimeout: time.Duration(l.FrameTimeout)}
 }
 
+// keepAlive is how long an HTTP connection may be idle that becomes so now.
+func (d *daemon) keepAlive() time.Duration {
+	if setup := d.inForce.Load(); setup != nil {
+		return time.Duration(setup.Limits.KeepAlive)
+	}
+	return 0 // no configuration is in force yet: the default of the transport
+}
+
 // hookRestarts says how often each hook has been started again.
 func (d *daemon) hookRestarts() map[string]uint64 {
 	restarts := map[string]uint64{}

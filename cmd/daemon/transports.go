@@ -51,7 +51,7 @@ func (c *change) transport(l *Listen, w *way) (transport.Transport, error) {
 		return &http.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, Authenticator: auth,
-			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
+			Limits: c.d.frameLimits, KeepAliveFunc: c.d.keepAlive, MaxConns: maxConns, OnRefused: refused,
 		}, nil
 	case "quic":
 		t := &quic.Transport{

@@ -73,9 +73,14 @@ type Transport struct {
 	// of these fields.
 	Limits func() transport.FrameLimits
 
-	// KeepAlive is how long a listener keeps a connection on which no request comes. 0: 30 s, as
-	// Kea. Negative: for ever.
+	// KeepAlive is how long a listener keeps a connection open on which no request comes. 0: 150 s. Negative:
+	// for ever. A client that polls at exactly this interval loses requests: the listener closes the connection
+	// while the request is on its way. Kea closes after 30 s, and many of its clients poll every 30 s.
 	KeepAlive time.Duration
+
+	// KeepAliveFunc, if it is set, is called each time a connection becomes idle, and returns KeepAlive for
+	// it instead of that field. It must not block.
+	KeepAliveFunc func() time.Duration
 
 	// MaxConns is how many connections a listener has at a time. One more takes the place of one
 	// that is silent. 0: 4096.
@@ -94,7 +99,6 @@ var (
 const (
 	defaultIdle         = 10 * time.Second
 	defaultFrameTimeout = 5 * time.Minute
-	defaultKeepAlive    = 30 * time.Second
 	defaultMaxConns     = 4096
 )
 
@@ -128,7 +132,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 		},
 		Handler:       http.HandlerFunc(l.serve),
 		HeaderTimeout: l.limits().Idle,
-		IdleTimeout:   limit(t.KeepAlive, defaultKeepAlive),
+		IdleTimeout:   t.keepAlive,
 		MaxConns:      cmp.Or(t.MaxConns, defaultMaxConns),
 	})
 	if err != nil {
@@ -144,6 +148,14 @@ func kind(secure bool) string {
 		return "https"
 	}
 	return "http"
+}
+
+func (t *Transport) keepAlive() time.Duration {
+	keep := t.KeepAlive
+	if t.KeepAliveFunc != nil {
+		keep = t.KeepAliveFunc()
+	}
+	return limit(keep, web.DefaultIdleTimeout)
 }
 
 func (t *Transport) limits() transport.FrameLimits {

@@ -74,6 +74,9 @@ func (s *handshake) upgrade() *web.RefusedError {
 		return no
 	}
 	if gorilla.IsWebSocketUpgrade(s.r) && s.r.Header.Get("Sec-Websocket-Version") == "13" {
+		if s.r.ContentLength != 0 { // a proxy takes the body for one, and we would take it for messages
+			return s.refuse(http.StatusBadRequest, errors.New("the request for a WebSocket has a body"))
+		}
 		return nil
 	}
 	no := s.refuse(http.StatusUpgradeRequired, errors.New("a WebSocket of version 13 is here, and nothing else"))

@@ -128,6 +128,8 @@ func TestHandshake(t *testing.T) {
 		{"h2c", opener{"Upgrade: h2c"}, 426, "version 13"},
 		{"old version", opener{"Sec-WebSocket-Version: 8"}, 426, "version 13"},
 		{"no version", opener{"Sec-WebSocket-Version:"}, 426, "version 13"},
+		{"a body", opener{"Content-Length: 2"}, 400, "body"},
+		{"a body in chunks", opener{"Transfer-Encoding: chunked"}, 400, "body"},
 		{"no key", opener{"Sec-WebSocket-Key:"}, 400, "Key"},
 		{"short key", opener{"Sec-WebSocket-Key: AAAA"}, 400, "Key"},
 

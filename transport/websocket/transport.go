@@ -127,7 +127,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 		},
 		Handler:       h,
 		HeaderTimeout: handshakeTimeout,
-		IdleTimeout:   handshakeTimeout,
+		IdleTimeout:   func() time.Duration { return handshakeTimeout },
 		MaxConns:      t.maxConns(),
 	})
 	if err != nil {

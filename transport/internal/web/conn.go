@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/httphead"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/front"
 )
@@ -31,6 +32,8 @@ type conn struct {
 	place  *front.Place
 
 	finished chan struct{} // somebody waits for the end of a response
+
+	framing httphead.Framing // of what has been read
 
 	// Of a request whose body is short. Only the goroutine that serves it touches the first two. (Short)
 	idle  time.Duration // how long the client may be silent in it; 0: the body is not short
@@ -69,6 +72,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	phase := c.phase.Load()
+	c.framing.Scan(p[:n])
 	switch {
 	case n > 0 && (phase == fresh || phase == quiet):
 		c.phase.Store(head)
@@ -81,6 +85,15 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// SetReadDeadline implements net.Conn. net/http sets its fixed IdleTimeout directly after it has announced
+// StateIdle; the connection waits for Config.IdleTimeout instead, which may change while the server runs.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.framing.ReadDeadline() {
+		t = time.Now().Add(c.server.cfg.IdleTimeout())
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Write implements net.Conn. Nothing follows the 408: net/http takes the part of a line that has come

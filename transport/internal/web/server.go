@@ -18,9 +18,17 @@ type Config struct {
 	Front         front.Config
 	Handler       http.Handler
 	HeaderTimeout time.Duration // for the head of a request to arrive. 0: 10 s
-	IdleTimeout   time.Duration // between requests. 0: 30 s (Kea's)
 	MaxConns      int           // connections at a time; then one that is silent gives way. 0: 1024
+
+	// IdleTimeout returns how long a connection may be idle between two requests. The server calls it each
+	// time a connection becomes idle. nil: DefaultIdleTimeout.
+	IdleTimeout func() time.Duration
 }
+
+// DefaultIdleTimeout is how long a connection may be idle between two requests. It is longer than the usual polling
+// intervals (10 s to 2 min), and none of them. A poller whose interval equals the timeout sends its next
+// request in the moment in which the server closes the connection, and loses that request.
+const DefaultIdleTimeout = 150 * time.Second
 
 // A Server serves HTTP/1.1 and nothing else (WebSocket cannot travel in HTTP/2 as we speak it).
 type Server struct {
@@ -44,8 +52,8 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.HeaderTimeout == 0 {
 		cfg.HeaderTimeout = 10 * time.Second
 	}
-	if cfg.IdleTimeout == 0 {
-		cfg.IdleTimeout = 30 * time.Second
+	if cfg.IdleTimeout == nil {
+		cfg.IdleTimeout = func() time.Duration { return DefaultIdleTimeout }
 	}
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 1024
@@ -62,7 +70,7 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	s.http = http.Server{
 		Handler:                      http.HandlerFunc(s.serve),
 		ReadHeaderTimeout:            cfg.HeaderTimeout,
-		IdleTimeout:                  cfg.IdleTimeout,
+		IdleTimeout:                  DefaultIdleTimeout, // conn.SetReadDeadline replaces it by cfg.IdleTimeout
 		MaxHeaderBytes:               maxHeader,
 		ConnState:                    s.state,
 		ConnContext:                  withConn,
@@ -82,6 +90,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c.busy()
 	if c.front.TLS != nil {
 		r.TLS = c.front.TLS
+	}
+	if c.framing.CloseAfter(r) {
+		w.Header()["Connection"] = []string{"close"}
 	}
 	s.cfg.Handler.ServeHTTP(w, r)
 }
@@ -134,6 +145,7 @@ func (s *Server) state(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateIdle:
 		c.phase.Store(quiet)
+		c.framing.Idle()
 		c.wait()
 	case http.StateHijacked, http.StateClosed:
 		c.busy()

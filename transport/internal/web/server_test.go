@@ -57,7 +57,7 @@ func TestSilence(t *testing.T) {
 			s := listen(t, web.Config{
 				Front:         front.Config{OnRefused: func(r transport.Refusal) { told <- r }},
 				Handler:       http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-				HeaderTimeout: 100 * time.Millisecond, IdleTimeout: 100 * time.Millisecond,
+				HeaderTimeout: 100 * time.Millisecond, IdleTimeout: func() time.Duration { return 100 * time.Millisecond },
 			})
 			conn := dial(t, s)
 			_, err := io.WriteString(conn, c.say)
