@@ -44,10 +44,8 @@ func TestClumsySettings(t *testing.T) {
 		"listen empty":     {`{"Rudderpost":{"listen":[]}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
 		"listen null":      {`{"Rudderpost":{"listen":null}}`, wire.CodeError, "'Rudderpost/listen' parameter expected to be a list."},
 		"a null listener":  {`{"Rudderpost":{"listen":[null]}}`, wire.CodeError, "'listen/0' cannot be set over the channel"},
-		"port in use":      {with(`{"transport":"tcp","pki":"auto","address":"` + taken.Addr().String() + `"}`), wire.CodeError, "listen 2 (tcp): listen tcp " + taken.Addr().String() + ": bind: address already in use"},
-		"port twice":       {with(`{"transport":"tcp","pki":"auto","address":"` + kept + `"},{"transport":"http","pki":"auto","address":"` + kept + `"}`), wire.CodeError, "listen 3: TCP address " + kept + " is that of listen 2"},
-		"not this machine": {with(`{"transport":"tcp","pki":"auto","address":"192.0.2.1:7443"}`), wire.CodeError, "listen 2 (tcp): listen tcp 192.0.2.1:7443: "},
-		"open to all":      {with(`{"transport":"http","insecure":true,"address":"0.0.0.0:7443"}`), wire.CodeError, "is not loopback"},
+		"a new listener":   {with(`{"transport":"http","pki":"auto","address":"127.0.0.1:0"}`), wire.CodeError, "'listen/1' cannot be set over the channel"},
+		"another address":  {with(`{"transport":"tcp","pki":"auto","address":"` + taken.Addr().String() + `"}`), wire.CodeError, "'listen/1' cannot be set over the channel"},
 		"unknown key":      {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-konns":1}}}`, wire.CodeError, "Unsupported 'Rudderpost/limits/max-konns' parameter."},
 		"wrong type":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-conns":"many"}}}`, wire.CodeError, "'Rudderpost/limits/max-conns' parameter expected to be an integer."},
 		"wrong unit":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-frame":"16MB"}}}`, wire.CodeError, `"16MB" is no size such as`},
@@ -76,6 +74,33 @@ func TestClumsySettings(t *testing.T) {
 func (p *process) reachableAt(address string) {
 	p.t.Helper()
 	require.NoError(p.t, giving(&tcp.Transport{Address: address, Client: tlsconf.ClientFrom(filepath.Join(p.Dir, "run", "pki"), "")})())
+}
+
+// A listener that cannot be opened is refused with its reason, and nothing changes.
+func TestClumsyListeners(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	dir, kept := shortDir(t), freePort(t)
+	config := "state-dir = \"run\"\n" + oneSocket + "[auth]\ntokens-file = \"tokens\"\n" + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)
+	p := startIn(t, dir, config)
+	p.urls(2)
+	state := p.state()
+	for name, c := range map[string]struct{ transport, keys, address, want string }{
+		"port in use":      {"tcp", "pki = \"auto\"", taken.Addr().String(), "listen 3 (tcp): listen tcp " + taken.Addr().String() + ": bind: address already in use"},
+		"port twice":       {"http", "pki = \"auto\"", kept, "listen 3: TCP address " + kept + " is that of listen 2"},
+		"not this machine": {"tcp", "pki = \"auto\"", "192.0.2.1:7443", "listen 3 (tcp): listen tcp 192.0.2.1:7443: "},
+		"open to all":      {"http", "insecure = true", "0.0.0.0:7443", "is not loopback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			writeConfig(t, dir, config+fmt.Sprintf("[[listen]]\ntransport = %q\naddress = %q\n%s\n", c.transport, c.address, c.keys))
+			reply := p.give("config-reload", "")
+			require.Equal(t, wire.CodeError, reply.Code, reply.Text)
+			require.Contains(t, reply.Text, c.want)
+			require.Equal(t, state, p.state())
+		})
+	}
+	p.stop()
 }
 
 // Whatever has become of the file, what is in force stays in force, and the reply names the file and says why.

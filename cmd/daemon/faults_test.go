@@ -129,7 +129,7 @@ func TestFaultsOfAChange(t *testing.T) {
 		section["log-level"], section["log-format"] = "debug", "json"
 		listeners := section["listen"].([]any)
 		listeners[1].(map[string]any)["max-access"] = "read"
-		section["listen"] = append(listeners[:2], map[string]any{"transport": "http", "address": both.added, "pki": "auto"})
+		listeners[2].(map[string]any)["max-access"] = "write"
 		limits := section["limits"].(map[string]any)
 		limits["max-rate"], limits["max-frame"] = 5000, "64KiB"
 	}) + `}`

@@ -13,25 +13,25 @@ import (
 
 // Listen is one control socket. Which keys it has depends on its transport.
 type Listen struct {
-	Transport string `toml:"transport" json:"transport" wire:"set"`
+	Transport string `toml:"transport" json:"transport"`
 	Socket    string `toml:"socket,omitempty" json:"socket,omitempty"` // the name of one that systemd passes
 
 	Path  string `toml:"path,omitempty" json:"path,omitempty"`
 	Mode  string `toml:"mode,omitempty" json:"mode,omitempty"`
 	Group string `toml:"group,omitempty" json:"group,omitempty"`
 
-	Address   string `toml:"address,omitempty" json:"address,omitempty" wire:"set"`
-	PKI       string `toml:"pki,omitempty" json:"pki,omitempty" wire:"set"`
+	Address   string `toml:"address,omitempty" json:"address,omitempty"`
+	PKI       string `toml:"pki,omitempty" json:"pki,omitempty"`
 	Cert      string `toml:"cert,omitempty" json:"cert,omitempty"`
 	Key       string `toml:"key,omitempty" json:"key,omitempty"`
 	ClientCA  string `toml:"client-ca,omitempty" json:"client-ca,omitempty"`
 	CRL       string `toml:"crl,omitempty" json:"crl,omitempty"`
-	Insecure  bool   `toml:"insecure,omitempty" json:"insecure,omitzero" wire:"set"`
+	Insecure  bool   `toml:"insecure,omitempty" json:"insecure,omitzero"`
 	Anonymous string `toml:"anonymous,omitempty" json:"anonymous,omitempty"`
-	MaxAccess string `toml:"max-access,omitempty" json:"max-access,omitempty" wire:"set"`
+	MaxAccess string `toml:"max-access,omitempty" json:"max-access,omitempty" wire:"narrow"`
 
-	AllowHosts   []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty" wire:"set"`
-	AllowOrigins []string `toml:"allow-origins,omitempty" json:"allow-origins,omitempty" wire:"set"`
+	AllowHosts   []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty" wire:"narrow"`
+	AllowOrigins []string `toml:"allow-origins,omitempty" json:"allow-origins,omitempty" wire:"narrow"`
 
 	path        string // Path, made absolute
 	permissions fs.FileMode

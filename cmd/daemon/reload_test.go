@@ -202,9 +202,8 @@ func posting(t *testing.T, address string, id *tlsconf.Client) func() error {
 func TestWhatTheChannelMaySet(t *testing.T) {
 	settable := map[string]bool{
 		"log-level": true, "log-format": true,
-		"listen.transport": true, "listen.address": true, "listen.pki": true, "listen.insecure": true, "listen.max-access": true,
-		"listen.allow-hosts": true, "listen.allow-origins": true,
 	}
+	narrow := map[string]bool{"listen.max-access": true, "listen.allow-hosts": true, "listen.allow-origins": true} // TestConfigSetNarrowsOnly
 	for f := range reflect.TypeFor[Limits]().Fields() {
 		settable["limits."+keyOf(f)] = true
 	}
@@ -226,6 +225,7 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 				continue
 			}
 			seen[under+key] = f.Tag.Get("wire") == "set"
+			require.Equal(t, narrow[under+key], f.Tag.Get("wire") == "narrow", key)
 		}
 	}
 	walk(reflect.TypeFor[Config](), "")

@@ -12,7 +12,8 @@ import (
 
 // What may be set over the channel has the tag wire:"set". All else names files or code, or gives rights:
 // whoever could set that could make himself more than he is, and so it changes in the file only. A key
-// without the tag is frozen; nobody has to think of that.
+// without the tag is frozen; nobody has to think of that. A key with the tag wire:"narrow" may be set to a value that
+// gives fewer rights than the one in force (decision 64).
 func settable(f reflect.StructField) bool { return f.Tag.Get("wire") == "set" }
 
 func keyOf(f reflect.StructField) string {
@@ -48,12 +49,10 @@ func keepFrozenFields(from, to reflect.Value) {
 // the one that is there.
 func thaw(running, next *Config) error {
 	bad := &wire.Error{Code: wire.CodeError, Word: "not-settable"}
-	refuse := func(pointer string) {
-		bad.Fields = append(bad.Fields, wire.Field{
-			Pointer: "/" + section + pointer,
-			Text:    "cannot be set over the channel; change it in the file, and give config-reload",
-		})
+	refuseAs := func(pointer, text string) {
+		bad.Fields = append(bad.Fields, wire.Field{Pointer: "/" + section + pointer, Text: text + "; change it in the file, and give config-reload"})
 	}
+	refuse := func(pointer string) { refuseAs(pointer, "cannot be set over the channel") }
 	from, to := reflect.ValueOf(running).Elem(), reflect.ValueOf(next).Elem()
 	for i := range to.NumField() {
 		f := to.Type().Field(i)
@@ -63,7 +62,7 @@ func thaw(running, next *Config) error {
 		case f.Type.Kind() == reflect.Struct:
 			thawFields(from.Field(i), to.Field(i), "/"+key, refuse)
 		case key == "listen":
-			thawListeners(running.Listen, next.Listen, refuse)
+			thawListeners(running.Listen, next.Listen, refuseAs)
 		case !same(from.Field(i), to.Field(i)):
 			refuse("/" + key)
 		default:
@@ -84,35 +83,6 @@ func thawFields(from, to reflect.Value, at string, refuse func(string)) {
 		case key == "" || settable(f):
 		case !same(from.Field(i), to.Field(i)):
 			refuse(at + "/" + key)
-		}
-	}
-}
-
-// thawListeners compares each listener with the one that is at its place. One at a new place has nothing
-// that is frozen.
-func thawListeners(running, next []*Listen, refuse func(string)) {
-	for i, l := range next {
-		if l == nil {
-			refuse(fmt.Sprintf("/listen/%d", i))
-			continue
-		}
-		before := &Listen{}
-		for j, r := range running { // several may be at any port
-			if r.Transport == l.Transport && r.Address == l.Address && r.Path == l.Path && r.Socket == l.Socket && (j <= i || before.Transport == "") {
-				before = r
-			}
-		}
-		from, to := reflect.ValueOf(before).Elem(), reflect.ValueOf(l).Elem()
-		for k := range to.NumField() {
-			f := to.Type().Field(k)
-			key := keyOf(f)
-			switch {
-			case key == "" || settable(f):
-			case to.Field(k).IsZero():
-				to.Field(k).Set(from.Field(k))
-			case !same(from.Field(k), to.Field(k)):
-				refuse(fmt.Sprintf("/listen/%d/%s", i, key))
-			}
 		}
 	}
 }
