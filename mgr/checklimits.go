@@ -35,8 +35,8 @@ func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Socket) error {
 		return fmt.Errorf("max-conns-per-peer: %s has %d conns open, and the limit would be %d", call.Peer, conns, next.MaxConnsPerPeer)
 	case calls > int64(next.MaxInFlightPerPeer):
 		return fmt.Errorf("max-in-flight-per-peer: %s has %d commands in flight, and the limit would be %d", call.Peer, calls, next.MaxInFlightPerPeer)
-	case int64(call.size) > next.MaxBuffered/4:
-		return fmt.Errorf("max-buffered: the request that makes this change has %d bytes, and one conn may hold a quarter of %d", call.size, next.MaxBuffered)
+	case int64(call.size) > min(next.MaxBufferedPerPeer, next.MaxBuffered):
+		return fmt.Errorf("max-buffered: the request that makes this change has %d bytes, and one peer may hold %d of %d", call.size, next.MaxBufferedPerPeer, next.MaxBuffered)
 	}
 	return nil
 }

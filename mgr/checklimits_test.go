@@ -31,7 +31,7 @@ func TestCheckLimitsNamesTheLimitThatLeavesNoRoom(t *testing.T) {
 			"another's conns": {mgr.Limits{MaxConns: 2}, other, ""},
 			"conns of a peer": {mgr.Limits{MaxConnsPerPeer: 2}, socket, "max-conns-per-peer: self has 3 conns open, and the limit would be 2"},
 			"calls":           {mgr.Limits{MaxInFlightPerPeer: 2}, socket, "max-in-flight-per-peer: self has 3 commands in flight, and the limit would be 2"},
-			"bytes":           {mgr.Limits{MaxBuffered: 64}, socket, "max-buffered: the request that makes this change has 53 bytes, and one conn may hold a quarter of 64"},
+			"bytes":           {mgr.Limits{MaxBuffered: 64}, socket, "max-buffered: the request that makes this change has 53 bytes, and one peer may hold 16 of 64"},
 		}
 		require.NoError(t, d.Register(mgr.Async("check", "", mgr.Read, func(ctx context.Context, in struct {
 			Case string `json:"case"`

@@ -206,7 +206,7 @@ func (l Limits) check() error {
 		{"max-in-flight", int64(l.MaxInFlight), 1, asCount},
 		{"max-in-flight-per-peer", int64(l.MaxInFlightPerPeer), 4, asCount}, // a command that waits does not keep out its cancel
 		{"max-queued", int64(l.MaxQueued), 4, asCount},
-		{"max-buffered", int64(l.MaxBuffered), 256 << 10, asSize}, // one conn may hold a quarter
+		{"max-buffered", int64(l.MaxBuffered), 256 << 10, asSize}, // one peer may hold a quarter
 		{"max-conns", int64(l.MaxConns), 2, asCount},              // one of them is the owner's
 		{"max-conns-per-peer", int64(l.MaxConnsPerPeer), 2, asCount},
 		{"idle-timeout", int64(l.IdleTimeout), int64(time.Second), asDuration},
@@ -223,8 +223,8 @@ func (l Limits) check() error {
 	if l.MaxRate < 0 {
 		errs = append(errs, errors.New("limits.max-rate: must be 0 (no limit) or above"))
 	}
-	if l.MaxBufferedPerPeer < 0 {
-		errs = append(errs, errors.New("limits.max-buffered-per-peer: must be 0 (a quarter of max-buffered) or above"))
+	if l.MaxBufferedPerPeer != 0 && l.MaxBufferedPerPeer < 64<<10 {
+		errs = append(errs, errors.New("limits.max-buffered-per-peer: must be 0 (a quarter of max-buffered) or at least 64KiB"))
 	}
 	if l.SlowCommand < 0 {
 		errs = append(errs, errors.New("limits.slow-command: must be 0s (nobody looks) or above"))

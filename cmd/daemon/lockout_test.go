@@ -359,7 +359,7 @@ func TestLeastLimitsLetTheOwnerSpeak(t *testing.T) {
 		"max-frame": {`"1023B"`, `"1KiB"`}, "max-in-flight": {"0", "1"}, "max-in-flight-per-peer": {"3", "4"}, "max-queued": {"3", "4"},
 		"max-buffered": {`"262143B"`, `"256KiB"`}, "max-conns": {"1", "2"}, "max-conns-per-peer": {"1", "2"}, "max-rate": {"-1", "1"},
 		"idle-timeout": {`"999ms"`, `"1s"`}, "frame-timeout": {`"999ms"`, `"1s"`}, "write-timeout": {`"999ms"`, `"1s"`},
-		"keep-alive": {`"999ms"`, `"1s"`},
+		"keep-alive": {`"999ms"`, `"1s"`}, "max-buffered-per-peer": {`"65535B"`, `"64KiB"`},
 		"drain-timeout": {`"99ms"`, `"100ms"`}, "critical-timeout": {`"9ms"`, `"10ms"`}, "slow-command": {`"-1ns"`, `"0s"`},
 	}
 	dir := shortDir(t)
