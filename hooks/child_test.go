@@ -82,6 +82,9 @@ func beA(mode string) {
 		os.Exit(7)
 	case "invalid-introduction":
 		say(`{"introduce":{"commands":[{"name":"x","access":"all"},{"name":"y","access":"read","arguments":{"oneOf":[]}},{"name":"Z","access":"read"}]}}`)
+	case "unprintable-introduction":
+		say(`{"introduce":{"commands":[{"name":"x","summary":"a\u001b[2J","access":"read"},{"name":"y","access":"read","arguments":{"properties":{"a\u202eb":{}}}},` +
+			`{"name":"z","access":"read","returns":{"type":"string","enum":["a\nb"]}}]}}`)
 	case "ten-thousand":
 		var b strings.Builder
 		for i := range 10000 {

@@ -3,6 +3,8 @@ package hooks
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/schema"
@@ -56,6 +58,9 @@ func (in *introduced) command(owner string) (*mgr.Command, error) {
 	}
 	if len(in.Summary) > maxSummary {
 		return nil, fmt.Errorf("its summary has more than %d bytes", maxSummary)
+	}
+	if strings.ContainsFunc(in.Summary, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return nil, fmt.Errorf("its summary %+q has a character that cannot be printed", in.Summary)
 	}
 	var err error
 	if in.Arguments != nil {

@@ -123,6 +123,9 @@ func TestLoadErrors(t *testing.T) {
 		"chatter":              "hook 'bad': it wrote what is no frame to stdout, which is for nothing else: a frame cannot start with the byte 's'",
 		"take":                 "command 'status-get' of 'bad': Handler for command 'status-get' is already installed. Only an override by name covers it.",
 		"invalid-introduction": "hook 'bad': command 'x': its access is 'all'; it must be read, write or admin\ncommand 'y': its arguments: schema, at '': the keyword 'oneOf' is not one that is checked here",
+		"unprintable-introduction": "hook 'bad': command 'x': its summary \"a\\x1b[2J\" has a character that cannot be printed\n" +
+			"command 'y': its arguments: schema, at '/properties': the name \"a\\u202eb\" has a character that cannot be printed\n" +
+			"command 'z': what it returns: schema, at '/enum': \"a\\nb\" has a character that cannot be printed",
 	} {
 		err := d.load(process(t, "bad", mode), process(t, "good", "echo"))
 		require.ErrorContains(t, err, want, mode)

@@ -57,7 +57,7 @@ func TestCompletionScripts(t *testing.T) {
 			require.Zero(t, got.status)
 			require.Empty(t, got.err)
 			require.Contains(t, got.out, "steer")
-			require.Contains(t, got.out, "__complete")
+			require.NotContains(t, got.out, "%[1]s")
 			if check == nil {
 				return
 			}

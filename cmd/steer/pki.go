@@ -56,7 +56,7 @@ func pkiInit(stdout io.Writer) *cobra.Command {
 				file(filepath.Join(dir, tlsconf.CACert), "for every daemon (client-ca) and every client (--ca)").
 				file(filepath.Join(dir, tlsconf.CRLFile), "for every daemon (crl); copy it again after each revoke").
 				file(filepath.Join(dir, tlsconf.CAKey), "stays here, secret; keep a backup").
-				end("next: steer pki issue %[1]s NAME --server --host HOST\n      steer pki issue %[1]s NAME --client", dir)
+				end("next: steer pki issue %[1]s NAME --server --host HOST\n      steer pki issue %[1]s NAME --client", quoted(dir))
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "rudderpost private CA", "what people shall read in its certificate")

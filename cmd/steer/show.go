@@ -57,8 +57,24 @@ func printJSON(stdout io.Writer, text []byte, raw bool) error {
 	if err := value.Format(layout...); err != nil {
 		return err
 	}
-	_, err := io.WriteString(stdout, printable(string(value))+"\n")
+	_, err := io.WriteString(stdout, string(value)+"\n")
 	return err
+}
+
+// A terminalWriter writes what it is given with printable. Everything that steer prints goes through one: a
+// daemon, a file or a command line may have chosen the text. Each Write has whole characters.
+type terminalWriter struct{ w io.Writer }
+
+func (t terminalWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(t.w, printable(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// oneLine is printable for a text that stands on one line: a daemon cannot begin another with it.
+func oneLine(text string) string {
+	return printable(strings.NewReplacer("\n", `\n`, "\t", " ").Replace(text))
 }
 
 // printable writes control and formatting characters, which could drive the terminal of whoever

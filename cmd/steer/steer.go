@@ -47,6 +47,7 @@ type options struct {
 
 // run is main with an exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stdout, stderr = terminalWriter{stdout}, terminalWriter{stderr}
 	var o options
 	status := exitOK
 	cmd := &cobra.Command{
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return err
 		},
 	}
-	cmd.AddCommand(userCommand(stdin, stdout), tokenCommand(stdout), pkiCommand(stdout), auditCommand(stdout))
+	cmd.AddCommand(userCommand(stdin, stdout), tokenCommand(stdout), pkiCommand(stdout), auditCommand(stdout), offerCommand(stdout))
 	flags := cmd.Flags()
 	flags.SetInterspersed(true)
 	flags.StringVarP(&o.socket, "socket", "s", "", "where the daemon is: `URL`, such as unix:///path or tls://host:port (default: rudderpostd's own place)")
@@ -79,7 +80,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	if run, err := cmd.ExecuteContextC(ctx); err != nil {
-		fmt.Fprintln(stderr, "steer:", printable(err.Error())) // a daemon may have chosen the words
+		text := err.Error()
+		if run == cmd {
+			text = oneLine(text) // a daemon may have chosen the words
+		}
+		fmt.Fprintln(stderr, "steer:", text)
 		switch {
 		case run != cmd:
 			status = int(wire.CodeError) // a file's affair, most likely
@@ -158,7 +163,7 @@ func explain(stderr io.Writer, err error) {
 		return
 	}
 	for _, field := range bad.Fields {
-		fmt.Fprintf(stderr, "steer: %s: %s\n", printable(field.Pointer), printable(field.Text))
+		fmt.Fprintf(stderr, "steer: %s: %s\n", oneLine(field.Pointer), oneLine(field.Text))
 	}
 }
 

