@@ -58,8 +58,11 @@ func (w *Watch) Add(conn Conn, wake func()) bool {
 	return ok && watchable.beWatched(w, wake)
 }
 
-// beWatched is Add. What it asks for first nobody else touches; once the descriptor is armed the stream belongs
-// to whoever is woken.
+// beWatched is Add. Until the descriptor is armed no other goroutine touches the Stream; from then on it belongs to
+// the goroutine that wake starts.
+//
+// A Close that ran before w had the Stream found nothing to wake. So beWatched checks closed once more when w has it:
+// either Close finds the Stream in w, or beWatched finds it closed.
 func (s *Stream) beWatched(w *Watch, wake func()) bool {
 	s.consume()
 	if s.in.raw == nil || len(s.in.data) > 0 {
@@ -67,25 +70,35 @@ func (s *Stream) beWatched(w *Watch, wake func()) bool {
 	}
 	s.readEnd.follow(context.Background()) // w does it for all
 	known := s.watch.Swap(w) == w
-	number, ok := w.take(s, wake)
-	if !ok {
+	if !w.add(s, wake, known) {
 		return false
 	}
-	var bad error
-	err := s.in.raw.Control(func(fd uintptr) { bad = w.arm(int(fd), number, known) })
-	if err == nil && bad == nil {
-		return true
+	if s.closed.Load() {
+		return w.relieve(s) == nil // nil: Close has called wake
 	}
-	return w.relieve(s) == nil // who closed it has woken somebody
+	return true
 }
 
-// take has a stream take a post.
-func (w *Watch) take(s *Stream, wake func()) (number int, ok bool) {
+// add gives the Stream a post and arms its descriptor. Both happen under one lock: an event of the previous holder of
+// the post can then not empty it between the two, which would arm the descriptor for an empty post.
+func (w *Watch) add(s *Stream, wake func(), known bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.over {
-		return 0, false
+		return false
 	}
+	number := w.takeLocked(s, wake)
+	var bad error
+	err := s.in.raw.Control(func(fd uintptr) { bad = w.arm(int(fd), number, known) })
+	if err != nil || bad != nil {
+		w.leave(number)
+		return false
+	}
+	return true
+}
+
+// takeLocked gives the Stream a post and returns its number. The caller holds w.mu.
+func (w *Watch) takeLocked(s *Stream, wake func()) (number int) {
 	if n := len(w.free); n > 0 {
 		number, w.free = w.free[n-1], w.free[:n-1]
 	} else {
@@ -94,7 +107,7 @@ func (w *Watch) take(s *Stream, wake func()) (number int, ok bool) {
 	}
 	w.posts[number] = post{s, wake}
 	s.post = number
-	return number, true
+	return number
 }
 
 // relieve takes a stream from its post, and returns who is to be woken; nil: it is at none.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,4 +213,82 @@ func TestWatchWakesOnce(t *testing.T) {
 		all.Wait()
 		require.EqualValues(t, 1, woken.Load())
 	}
+}
+
+// A lingering is a stream of bytes whose Close leaves the descriptor open, as that of a TCP conn does for a while. control
+// runs while the descriptor is being armed.
+type lingering struct {
+	net.Conn
+	control func()
+}
+
+func (l lingering) Close() error { return nil }
+
+func (l lingering) SyscallConn() (syscall.RawConn, error) {
+	raw, err := l.Conn.(syscall.Conn).SyscallConn()
+	return controlled{raw, l.control}, err
+}
+
+type controlled struct {
+	syscall.RawConn
+	before func()
+}
+
+func (c controlled) Control(f func(fd uintptr)) error {
+	return c.RawConn.Control(func(fd uintptr) {
+		c.before()
+		f(fd)
+	})
+}
+
+// A conn that is closed at the moment in which it is added is either not watched, or wakes exactly once.
+func TestCloseWhileConnIsAddedWakesOrRefuses(t *testing.T) {
+	w, _ := watching(t)
+	for range 300 {
+		_, b := sockets(t)
+		var s *Stream
+		var closing sync.WaitGroup
+		s = NewStream(lingering{b, func() { closing.Go(func() { _ = s.Close() }) }}, StreamConfig{})
+		woken := make(chan struct{}, 2)
+		added := w.Add(s, func() { woken <- struct{}{} })
+		closing.Wait()
+		if added {
+			wantWoken(t, woken)
+		}
+		require.Empty(t, woken)
+		require.NoError(t, b.Close())
+	}
+}
+
+// Taking a post and arming the descriptor are one step: an event of the previous holder of the post, which the kernel
+// tells late, cannot empty the post between the two. Then the descriptor would be armed for an empty post.
+func TestStaleEventDuringAddDoesNotLoseTheConn(t *testing.T) {
+	w, _ := watching(t)
+	_, before, wokenBefore := watched(t, w)
+	require.NoError(t, before.Close()) // its post is free, and the next one to be taken
+	wantWoken(t, wokenBefore)
+
+	peer, b := sockets(t)
+	var stale sync.WaitGroup
+	early := make(chan struct{})
+	s := NewStream(lingering{b, func() {
+		stale.Go(func() {
+			w.wakeAt(0)
+			close(early)
+		})
+		select {
+		case <-early:
+			t.Error("the post was emptied before the descriptor was armed")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}}, StreamConfig{})
+	woken := make(chan struct{}, 2)
+	require.True(t, w.Add(s, func() { woken <- struct{}{} }))
+	stale.Wait()
+	wantWoken(t, woken) // by the stale event, which does no harm
+	_, err := peer.Write([]byte("{}"))
+	require.NoError(t, err)
+	frame, err := s.Receive(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, "{}", string(frame))
 }

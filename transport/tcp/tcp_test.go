@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,4 +198,26 @@ func TestDialErrors(t *testing.T) {
 	var stranger *tlsconf.VerifyError
 	require.ErrorAs(t, err, &stranger)
 	require.Equal(t, id.daemon.Fingerprint, stranger.Fingerprint)
+}
+
+// A closed conn lingers, so its descriptor is still open. It cannot be watched: no event would ever release it.
+func TestClosedConnThatLingersIsNotWatched(t *testing.T) {
+	w, err := transport.NewWatch()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	l := listen(t, &tcp.Transport{Address: "127.0.0.1:0", Insecure: true, Anonymous: "monitor"})
+	peer, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer peer.Close()
+	conn, err := l.Accept(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	require.False(t, w.Add(conn, func() { t.Error("woken") }))
 }
