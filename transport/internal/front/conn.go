@@ -26,8 +26,31 @@ type Conn struct {
 // A Socket is a Conn without TLS, which can be read through its descriptor.
 type Socket struct{ *Conn }
 
-// SyscallConn implements syscall.Conn.
-func (s Socket) SyscallConn() (syscall.RawConn, error) { return s.tcp.SyscallConn() }
+// SyscallConn implements syscall.Conn. Writes through the descriptor count as writes of the Conn.
+func (s Socket) SyscallConn() (syscall.RawConn, error) {
+	raw, err := s.tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return rawConn{raw, s.Conn}, nil
+}
+
+// A rawConn is the descriptor of a Conn. It counts the writes that are under way, as Conn.Write does, so that Close
+// does not linger for a peer that has not read what was written to it.
+type rawConn struct {
+	syscall.RawConn
+	conn *Conn
+}
+
+// Write implements syscall.RawConn.
+func (r rawConn) Write(f func(fd uintptr) (done bool)) error {
+	r.conn.writing.Add(1)
+	err := r.RawConn.Write(f)
+	if err == nil {
+		r.conn.writing.Add(-1)
+	}
+	return err
+}
 
 // linger is how long, and drained how many bytes, a closed connection is read from, so that what the
 // peer still sends does not destroy what it has not read yet. Whoever sends more learns of the end by
