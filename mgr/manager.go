@@ -36,9 +36,7 @@ type CommandMgr struct {
 	unknown *registered // stands for commands that do not exist
 
 	mu       sync.Mutex
-	hooks    []*hook
-	layer    Layer
-	covered  table // native commands that the layer covers
+	commands commandSet
 	sockets  map[*Socket]struct{}
 	speaking map[*conversation]struct{}
 	peers    map[string]*peer
@@ -48,6 +46,8 @@ type CommandMgr struct {
 	asking   bool // somebody will ask which credentials are still good
 	quiet    sync.Cond
 	drained  sync.Once
+
+	commandsVersion int // how often commands has been replaced
 }
 
 // New returns a manager with the built-in commands: list-commands, describe-command, whoami and
@@ -76,9 +76,10 @@ func New(o *Options) *CommandMgr {
 	m.slow.log, m.slow.limits, m.slow.epoch = m.log, &m.limits, time.Now()
 	m.queue.most = m.limits.Load().MaxQueued
 	m.queue.turn = m.turn
-	m.unknown = m.wrap(&registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {
+	m.unknown = &registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {
 		return wire.Reply{}, unsupported(call.Name)
-	}}})
+	}}}
+	m.unknown.handler.Store(m.commands.wrapped(m.unknown))
 	m.table.Store(&table{})
 	m.registerBuiltin()
 	return m

@@ -28,82 +28,67 @@ type Layer struct {
 //
 // A call that waits for a command that the new layer does not have is answered with result 2; one that
 // runs is not disturbed.
-func (m *CommandMgr) Overlay(layer Layer) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	next, covered, err := m.overlaid(layer)
-	if err != nil {
-		return err
-	}
-	handlers, err := m.rewrapped(next, layer)
-	if err != nil {
-		return err
-	}
-	for cmd, handler := range handlers {
-		cmd.handler.Store(handler)
-	}
-	for name, cmd := range *m.table.Load() {
-		if cmd.origin != nil && next[name] != cmd {
-			cmd.gone.Store(true)
+//
+// The functions of Hooks are called as Hook says. A panic in one is an error.
+func (m *CommandMgr) Overlay(layer Layer) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic in a hook that was to be put around a command: %v", v)
 		}
-	}
-	m.layer, m.covered = layer, covered
-	m.table.Store(&next)
-	return nil
+	}()
+	return m.change(func(set commandSet) (commandSet, []*registered, error) {
+		next, err := m.overlaid(set, layer)
+		return next, append(next.all(), m.unknown), err
+	})
 }
 
 // CheckOverlay says why Overlay would fail at this moment, without changing anything.
 func (m *CommandMgr) CheckOverlay(layer Layer) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, _, err := m.overlaid(layer)
+	set := m.commands
+	m.mu.Unlock()
+	_, err := m.overlaid(set, layer)
 	return err
 }
 
-// overlaid returns the table with another layer, and the native commands that are covered in it.
-func (m *CommandMgr) overlaid(layer Layer) (next, covered table, err error) {
-	next, covered = m.native(), table{}
+// overlaid returns a command set with another layer.
+func (m *CommandMgr) overlaid(set commandSet, layer Layer) (commandSet, error) {
+	next := commandSet{table: set.native(), covered: table{}, layer: layer, hooks: set.hooks}
 	var errs []error
 	for _, cmd := range layer.Commands {
 		bad := cmd.valid()
 		if bad == nil && cmd.Owner == "" {
 			bad = errors.New("it has no owner; the commands of the daemon itself are given to Register")
 		}
-		if below := next[cmd.Name]; bad == nil && below != nil {
+		if below := next.table[cmd.Name]; bad == nil && below != nil {
 			if bad = layer.mayCover(cmd, below); bad == nil {
-				covered[cmd.Name] = below
+				next.covered[cmd.Name] = below
 			}
 		}
 		if bad != nil {
 			errs = append(errs, fmt.Errorf("command '%s' of '%s': %w", cmd.Name, cmd.Owner, bad))
 			continue
 		}
-		if next[cmd.Name] = m.laid(cmd); next[cmd.Name] == nil {
-			next[cmd.Name] = &registered{Command: *cmd, origin: cmd, critical: cmd.Critical && m.opts.Critical != nil}
+		if have := set.table[cmd.Name]; have != nil && have.origin == cmd {
+			next.table[cmd.Name] = have
+		} else {
+			next.table[cmd.Name] = &registered{Command: *cmd, origin: cmd, critical: cmd.Critical && m.opts.Critical != nil}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(layer.Overrides)) {
-		if covered[name] == nil && len(errs) == 0 {
+		if next.covered[name] == nil && len(errs) == 0 {
 			errs = append(errs, fmt.Errorf("'%s' overrides '%s', and has no such command, or there is none to override", layer.Overrides[name], name))
 		}
 	}
-	return next, covered, errors.Join(errs...)
+	return next, errors.Join(errs...)
 }
 
 // native returns the table without a layer.
-func (m *CommandMgr) native() table {
-	native := maps.Clone(*m.table.Load())
+func (s *commandSet) native() table {
+	native := maps.Clone(s.table)
 	maps.DeleteFunc(native, func(_ string, cmd *registered) bool { return cmd.origin != nil })
-	maps.Copy(native, m.covered)
+	maps.Copy(native, s.covered)
 	return native
-}
-
-// laid returns what the present layer has of a command.
-func (m *CommandMgr) laid(cmd *Command) *registered {
-	if have := (*m.table.Load())[cmd.Name]; have != nil && have.origin == cmd {
-		return have
-	}
-	return nil
 }
 
 // mayCover says why a command cannot be put over another.
@@ -118,31 +103,5 @@ func (l *Layer) mayCover(cmd *Command, below *registered) error {
 	case cmd.Level < below.Level:
 		return fmt.Errorf("it asks for %s access only, and what it overrides for %s", cmd.Level, below.Level)
 	}
-	return nil
-}
-
-// rewrapped returns the handlers that a table has with the hooks of a layer around them. Nobody is hurt
-// by a hook that panics here.
-func (m *CommandMgr) rewrapped(t table, layer Layer) (handlers map[*registered]*Handler, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic in a hook that was to be put around a command: %v", v)
-		}
-	}()
-	handlers = map[*registered]*Handler{m.unknown: m.wrapped(m.unknown, layer)}
-	for _, cmd := range t {
-		handlers[cmd] = m.wrapped(cmd, layer)
-	}
-	return handlers, nil
-}
-
-// deregisterCovered removes the native command under one of the layer. m.mu is held.
-func (m *CommandMgr) deregisterCovered(over *registered) error {
-	below, ok := m.covered[over.Name]
-	if !ok {
-		return fmt.Errorf("Can't uninstall command '%s': it belongs to '%s'", over.Name, over.Owner)
-	}
-	below.gone.Store(true)
-	delete(m.covered, over.Name)
 	return nil
 }

@@ -27,47 +27,52 @@ type table map[string]*registered
 // that is at fault. Names are taken once (Kea's rule). Every result but 0 and 3 is a failure, and the reply of a failure
 // has no arguments: what the command's handler returns as arguments then becomes the data of the reply's error (Handler).
 func (m *CommandMgr) Register(commands ...Command) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	next := maps.Clone(*m.table.Load())
-	var errs []error
-	for _, cmd := range commands {
-		if err := cmd.valid(); err != nil {
-			errs = append(errs, fmt.Errorf("command '%s': %w", cmd.Name, err))
-			continue
+	return m.change(func(set commandSet) (commandSet, []*registered, error) {
+		set.table = maps.Clone(set.table)
+		if set.table == nil {
+			set.table = table{}
 		}
-		if _, taken := next[cmd.Name]; taken {
-			errs = append(errs, fmt.Errorf("Handler for command '%s' is already installed.", cmd.Name))
-			continue
+		var added []*registered
+		var errs []error
+		for _, cmd := range commands {
+			if err := cmd.valid(); err != nil {
+				errs = append(errs, fmt.Errorf("command '%s': %w", cmd.Name, err))
+				continue
+			}
+			if _, taken := set.table[cmd.Name]; taken {
+				errs = append(errs, fmt.Errorf("Handler for command '%s' is already installed.", cmd.Name))
+				continue
+			}
+			r := &registered{Command: cmd, critical: cmd.Critical && m.opts.Critical != nil}
+			set.table[cmd.Name] = r
+			added = append(added, r)
 		}
-		next[cmd.Name] = m.wrap(&registered{Command: cmd, critical: cmd.Critical && m.opts.Critical != nil})
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	m.table.Store(&next)
-	return nil
+		return set, added, errors.Join(errs...)
+	})
 }
 
 // Deregister removes a command. A call that still waits for its turn is answered with result 2; one
 // that runs is not disturbed. Built-in commands stay (Kea's rule).
 func (m *CommandMgr) Deregister(name string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	next := maps.Clone(*m.table.Load())
-	cmd, ok := next[name]
-	switch {
-	case !ok:
-		return fmt.Errorf("Handler for command '%s' not found.", name) // Kea's words
-	case cmd.origin != nil:
-		return m.deregisterCovered(cmd)
-	case cmd.builtin:
-		return fmt.Errorf("Can't uninstall internal command '%s'", name) // Kea's words
-	}
-	delete(next, name)
-	cmd.gone.Store(true)
-	m.table.Store(&next)
-	return nil
+	return m.change(func(set commandSet) (commandSet, []*registered, error) {
+		cmd, ok := set.table[name]
+		switch {
+		case !ok:
+			return set, nil, fmt.Errorf("Handler for command '%s' not found.", name) // Kea's words
+		case cmd.origin != nil:
+			if set.covered[name] == nil {
+				return set, nil, fmt.Errorf("Can't uninstall command '%s': it belongs to '%s'", name, cmd.Owner)
+			}
+			set.covered = maps.Clone(set.covered)
+			delete(set.covered, name)
+			return set, nil, nil
+		case cmd.builtin:
+			return set, nil, fmt.Errorf("Can't uninstall internal command '%s'", name) // Kea's words
+		}
+		set.table = maps.Clone(set.table)
+		delete(set.table, name)
+		return set, nil, nil
+	})
 }
 
 // Commands returns what is registered, sorted by name.

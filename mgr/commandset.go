@@ -1,0 +1,88 @@
+package mgr
+
+import (
+	"errors"
+	"maps"
+	"slices"
+)
+
+// A commandSet decides which handler a command's name reaches. It is replaced as a whole, never changed.
+type commandSet struct {
+	table   table
+	covered table // native commands that the layer covers
+	layer   Layer
+	hooks   []*hook
+}
+
+// maxChangeTries is how often a change of the commands starts anew because another change came first.
+const maxChangeTries = 100
+
+var errHookChangesCommands = errors.New("a function that is put around commands changes the manager's commands each time it is called; change them outside of it")
+
+// change replaces the command set. plan makes the next set of the present one, and names the commands whose handlers
+// are to be wrapped anew. plan and the functions of hooks run without the manager's lock, so that they may call the
+// manager. When another change comes first, both run again on what that has left.
+func (m *CommandMgr) change(plan func(now commandSet) (next commandSet, wrap []*registered, err error)) error {
+	for range maxChangeTries {
+		m.mu.Lock()
+		now, version := m.commands, m.commandsVersion
+		m.mu.Unlock()
+		next, wrap, err := plan(now)
+		if err != nil {
+			return err
+		}
+		handlers := make([]*Handler, len(wrap))
+		for i, cmd := range wrap {
+			handlers[i] = next.wrapped(cmd)
+		}
+		if m.commit(next, version, wrap, handlers) {
+			return nil
+		}
+	}
+	return errHookChangesCommands
+}
+
+// commit puts a command set in force, if none has been put in force since version.
+func (m *CommandMgr) commit(next commandSet, version int, wrap []*registered, handlers []*Handler) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.commandsVersion != version {
+		return false
+	}
+	for i, cmd := range wrap {
+		cmd.handler.Store(handlers[i])
+	}
+	for _, cmd := range m.commands.all() {
+		if !next.has(cmd) {
+			cmd.gone.Store(true)
+		}
+	}
+	m.commands = next
+	m.commandsVersion++
+	table := next.table
+	m.table.Store(&table)
+	return true
+}
+
+// wrapped returns a command's handler with the hooks of the layer around it, and those of Hook around these.
+func (s *commandSet) wrapped(cmd *registered) *Handler {
+	handler := cmd.Handler
+	for _, around := range slices.Backward(s.layer.Hooks) {
+		handler = around(handler)
+	}
+	for _, h := range slices.Backward(s.hooks) {
+		handler = h.around(handler)
+	}
+	return &handler
+}
+
+// all returns the commands of the set, those that are covered too: calls of these may still wait for their turn.
+func (s *commandSet) all() []*registered {
+	all := make([]*registered, 0, len(s.table)+len(s.covered)+1)
+	all = slices.AppendSeq(all, maps.Values(s.table))
+	return slices.AppendSeq(all, maps.Values(s.covered))
+}
+
+func (s *commandSet) has(cmd *registered) bool {
+	return s.table[cmd.Name] == cmd || s.covered[cmd.Name] == cmd
+}
