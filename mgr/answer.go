@@ -123,18 +123,19 @@ var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; th
 // flush sends a batch that was taken, frame → bytes, and what came to wait meanwhile, until nothing does.
 func (c *conversation) flush(w *sender, batch []*answer) {
 	for batch != nil {
-		w.recordEnds(c.m, batch)
+		w.recordEnds(c, batch)
 		w.deliver(c, batch)
-		batch = c.delivered(batch)
+		batch = c.delivered(w, batch)
 	}
 }
 
 // delivered tells of the end of calls whose replies have been sent, and returns what came to wait meanwhile.
-func (c *conversation) delivered(batch []*answer) []*answer {
+func (c *conversation) delivered(w *sender, batch []*answer) []*answer {
+	w.observe(c, batch)
+	w.log(c, batch)
 	bytes := 0
 	for _, a := range batch {
 		bytes += a.size()
-		c.m.tell(a)
 		a.release()
 	}
 	clear(batch)
@@ -178,28 +179,44 @@ func (m *CommandMgr) isHeard() bool {
 	return m.opts.Observer != nil || m.opts.Recorder != nil || m.log.Enabled(m.background, slog.LevelWarn)
 }
 
-// tell writes the line of an answered call, and tells the observer.
-func (m *CommandMgr) tell(a *answer) {
-	call := a.call
-	if m.opts.Observer != nil {
-		m.opts.Observer.CallDone(Outcome{
-			Peer: call.Peer, Command: call.Name, Known: call.Command != nil, Code: a.code,
-			Duration: a.took, BytesIn: call.size, BytesOut: a.size(),
-		})
-	}
-	level := slog.LevelInfo
-	if a.code == wire.CodeForbidden || a.code == wire.CodeUnauthenticated {
-		level = slog.LevelWarn
-	}
-	if !m.log.Enabled(m.background, level) {
+// observe tells the Observer of answered calls.
+func (w *sender) observe(c *conversation, batch []*answer) {
+	if c.m.opts.Observer == nil {
 		return
 	}
-	m.log.LogAttrs(m.background, level, "command",
-		slog.String("peer", call.Peer.String()),
-		slog.String("session", call.Peer.Session),
-		slog.String("command", call.shown()),
-		slog.Int("result", int(a.code)),
-		slog.Duration("duration", a.took))
+	w.begin(c, observing, stallTimeout)
+	defer w.end()
+	for _, a := range batch {
+		c.m.opts.Observer.CallDone(Outcome{
+			Peer: a.call.Peer, Command: a.call.Name, Known: a.call.Command != nil, Code: a.code,
+			Duration: a.took, BytesIn: a.call.size, BytesOut: a.size(),
+		})
+	}
+}
+
+// log writes a line for each answered call.
+func (w *sender) log(c *conversation, batch []*answer) {
+	began := false
+	for _, a := range batch {
+		level := slog.LevelInfo
+		if a.code == wire.CodeForbidden || a.code == wire.CodeUnauthenticated {
+			level = slog.LevelWarn
+		}
+		if !c.m.log.Enabled(c.m.background, level) {
+			continue
+		}
+		if !began {
+			began = true
+			w.begin(c, logging, stallTimeout)
+			defer w.end()
+		}
+		c.m.log.LogAttrs(c.m.background, level, "command",
+			slog.String("peer", a.call.Peer.String()),
+			slog.String("session", a.call.Peer.Session),
+			slog.String("command", a.call.shown()),
+			slog.Int("result", int(a.code)),
+			slog.Duration("duration", a.took))
+	}
 }
 
 // shown is the command's name as a log may have it. One that there is not may have anything in it, also

@@ -118,7 +118,7 @@ func (m *CommandMgr) cancel(ctx context.Context, in cancelIn) (Result[None], err
 	c.mu.Lock()
 	found := c.find(in.ID)
 	c.mu.Unlock()
-	if found == nil || found == call {
+	if found == nil || found == call || found.state.Load() == admitted { // this cancel was sent before the call was
 		return none, nil
 	}
 	if found.ending != nil {

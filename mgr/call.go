@@ -62,11 +62,20 @@ type answerer interface {
 	finished(call *Call)
 }
 
-// The states of a call.
+// The states of a call. A call is constructed, bound and recorded by one goroutine before it is published. From then on
+// any goroutine may answer it, and its state is all that is written.
+//
+//	from      to        when                                                   by
+//	admitted  waiting   it was recorded (publish)                              reader, or the caller of Process
+//	admitted  answered  it was refused: limits, a Recorder that fails (refuse)  reader
+//	waiting   running   its turn came (run)                                    loop, or its own goroutine if Async
+//	waiting   answered  cancel, timeout, departure, kill, a full queue (drop)  any
+//	running   answered  its handler returned (work), or its timeout (expire)   the handler's goroutine; the timer
 const (
-	waiting  = iota // it may still be dropped
+	admitted = iota // only the goroutine that made it knows it: it can be refused, not cancelled
+	waiting         // it may still be dropped
 	running         // its handler runs
-	answered        // it has been answered; a handler that still runs is not heard
+	answered        // it has been answered; the reply of a handler that still runs is discarded
 )
 
 // CallOf returns the call whose handler was given ctx.
@@ -117,9 +126,10 @@ func (c *Call) patience(timeout time.Duration) {
 }
 
 // bind gives the call its context. One that can be ended by itself costs more, so only those get one
-// that have a deadline or run beside the loop.
+// that have a deadline or run beside the loop. The call is not published yet.
 func (c *Call) bind(parent context.Context) {
 	c.parent = parent
+	c.onLoop = !c.target.Async
 	if c.target.Async && c.ending == nil {
 		c.ending = &ending{}
 	}
@@ -128,13 +138,34 @@ func (c *Call) bind(parent context.Context) {
 	}
 	c.ending.ctx, c.ending.cancel = context.WithCancelCause((*callContext)(c))
 	if c.ending.timeout > 0 {
-		c.ending.patient = time.AfterFunc(c.ending.timeout, c.expire)
+		c.ending.patient = newTimer(c.expire)
+	}
+}
+
+// newTimer returns a timer that calls f and has not been started.
+func newTimer(f func()) *time.Timer {
+	timer := time.AfterFunc(time.Hour, f)
+	timer.Stop()
+	return timer
+}
+
+// publish makes the call known to cancel, to its timeout and to kill. It is called once, when the call is bound and
+// on record: so no reply to it is recorded before the call itself. The timeout counts from the arrival of the request.
+func (c *Call) publish() {
+	c.state.Store(waiting)
+	if c.ending == nil || c.ending.patient == nil {
+		return
+	}
+	if left := c.ending.timeout - time.Since(c.Received); left > 0 {
+		c.ending.patient.Reset(left)
+	} else {
+		c.expire()
 	}
 }
 
 // expire answers a call that its caller no longer waits for.
 func (c *Call) expire() {
-	c.drop(wire.Errorf(wire.CodeTimeout, "", "'%s' took longer than the %s its caller would wait", wire.Shorten(c.Name), time.Since(c.Received).Round(time.Millisecond)), true)
+	c.drop(wire.Errorf(wire.CodeTimeout, "", "'%s' took longer than the %s its caller would wait", wire.Shorten(c.Name), c.ending.timeout), true)
 	c.ending.cancel(errImpatient) // after the answer: the handler has no better one
 }
 
@@ -154,7 +185,7 @@ func (c *Call) drop(why *wire.Error, abandon bool) bool {
 // refuse answers a call that will not run, if it has not been answered before.
 func (c *Call) refuse(why *wire.Error) {
 	defer c.release()
-	if c.state.CompareAndSwap(waiting, answered) {
+	if c.state.CompareAndSwap(admitted, answered) || c.state.CompareAndSwap(waiting, answered) {
 		c.answer.answered(c, wire.Failure(why), true)
 	} else {
 		c.answer.finished(c)

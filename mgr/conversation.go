@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -30,6 +31,7 @@ type conversation struct {
 	hear   func(frame []byte, err error) (goOn bool) // turn, bound once and not for each Hear
 	wake   func()                                    // has it served again
 	ended  bool                                      // the last request has been heard
+	killed atomic.Pointer[wire.Error]                // why the conn was closed by kill; nil: it was not
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
@@ -195,11 +197,8 @@ func (c *conversation) admit(call *Call) *wire.Error {
 	if bad := c.m.check(call); bad != nil {
 		return bad
 	}
-	if bad := c.enter(call); bad != nil {
-		return bad
-	}
 	call.bind(c.conn.Context())
-	return nil
+	return c.enter(call)
 }
 
 // enter gives a call a place among those in flight.
@@ -230,7 +229,7 @@ func (c *conversation) enter(call *Call) *wire.Error {
 // submit hands the batch to where its commands run, once what may change something is on record.
 func (c *conversation) submit() {
 	batch := c.own.batch
-	if bad := c.m.begin(batch); bad != nil {
+	if bad := c.record(batch); bad != nil {
 		batch = slices.DeleteFunc(batch, func(call *Call) bool {
 			if call.changes() {
 				call.refuse(bad)
@@ -238,12 +237,30 @@ func (c *conversation) submit() {
 			return call.changes()
 		})
 	}
+	for _, call := range batch {
+		call.publish()
+	}
+	if why := c.killed.Load(); why != nil { // kill may have run before they were published
+		for _, call := range batch {
+			call.drop(why, false)
+		}
+	}
 	rejected, why := c.m.accept(batch...)
 	for _, call := range rejected {
 		call.refuse(why)
 	}
 	clear(c.own.batch)
 	c.own.batch = c.own.batch[:0]
+}
+
+// record puts what may change something on record.
+func (c *conversation) record(batch []*Call) *wire.Error {
+	if c.m.opts.Recorder == nil {
+		return nil
+	}
+	c.own.begin(c, recording, stallTimeout)
+	defer c.own.end()
+	return c.m.begin(batch)
 }
 
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.

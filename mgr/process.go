@@ -61,7 +61,10 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 	if ctx.Err() != nil {
 		return wire.Reply{}, context.Cause(ctx)
 	}
-	if bad := m.begin([]*Call{call}); bad != nil {
+	stop := m.watchRecorder(call)
+	bad := m.begin([]*Call{call})
+	stop()
+	if bad != nil {
 		m.recordPart(call, bad.Code, false)
 		return wire.Failure(bad), nil
 	}
@@ -70,6 +73,7 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 	m.mu.Lock()
 	m.calls++
 	m.mu.Unlock()
+	call.publish()
 	accept := m.accept
 	if nested {
 		accept = m.place
@@ -103,12 +107,15 @@ func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
 	if m.opts.Recorder == nil {
 		return
 	}
-	end := End{call, code, time.Since(call.Received)}
+	end := func() {
+		defer m.watchRecorder(call)()
+		m.end(End{call, code, time.Since(call.Received)})
+	}
 	if onLoop {
-		m.beside(func() { m.end(end) })
+		m.beside(end)
 		return
 	}
-	m.end(end)
+	end()
 }
 
 // beside runs f on a goroutine that a drain waits for.

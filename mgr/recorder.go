@@ -78,14 +78,16 @@ func (m *CommandMgr) end(ends ...End) {
 }
 
 // recordEnds is end for a batch of answers.
-func (w *sender) recordEnds(m *CommandMgr, batch []*answer) {
-	if m.opts.Recorder == nil {
+func (w *sender) recordEnds(c *conversation, batch []*answer) {
+	if c.m.opts.Recorder == nil {
 		return
 	}
+	w.begin(c, recording, stallTimeout)
+	defer w.end()
 	w.ends = w.ends[:0]
 	for _, a := range batch {
 		w.ends = append(w.ends, End{a.call, a.code, a.took})
 	}
-	m.end(w.ends...)
+	c.m.end(w.ends...)
 	clear(w.ends)
 }

@@ -2,6 +2,7 @@ package mgr_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -59,5 +60,25 @@ func TestRevokedCredentialsCloseTheirConns(t *testing.T) {
 		late.say(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
 		require.Equal(t, 401, late.hear().Result)
 		late.eof()
+	})
+}
+
+// A conn whose peer's credential was revoked, and whose Async command does not end, is reported once.
+func TestRevokedConnWhoseCommandDoesNotEndIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var taken atomic.Bool
+		release := make(chan struct{})
+		d := start(t, nil, mgr.Async("stubborn", "", mgr.Read, func(context.Context, mgr.None) (mgr.None, error) {
+			<-release
+			return mgr.None{}, nil
+		}))
+		c := d.as(mgr.Endpoint{}, someone("self"), pass{"user:ann", &taken}).dial()
+		defer c.leave()
+		c.say(`{"command":"stubborn","id":1}`)
+		synctest.Wait()
+		taken.Store(true)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, 1, strings.Count(d.log.String(), "credentials are no longer good"), d.log.String())
+		close(release)
 	})
 }

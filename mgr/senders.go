@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -92,17 +91,34 @@ func (s *senders) close() {
 type sender struct {
 	frames [][]byte
 	ends   []End
-	timed  bool // watch has timed its next delivery
 	last   bool // what it delivers next is all that the conversation has to say
 	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
 
-	mu    sync.Mutex
-	to    *conversation // whom it waits for; nil: nobody
-	reads bool          // it ought to read from it meanwhile
-	bytes atomic.Int64  // how many to is owed
-	until time.Time     // when something is done about it
-	timer *time.Timer
-	rings time.Time // when timer fires; zero: it does not
+	mu       sync.Mutex
+	conn     *conversation // the conn that it works for; nil: none
+	detachAt time.Time     // when another goroutine must read conn instead of this one; zero: this one does not read it
+	step     step          // what it waits for, if it does
+	stepEnd  time.Time     // when the step has taken too long; zero: there is no step, or its end was reported
+	timer    *time.Timer
+	firesAt  time.Time // when timer fires; zero: it does not
+}
+
+// A step is something that a sender does and that may take long. The time limit of each begins when it begins: a
+// Recorder, an Observer or a log handler that is slow costs no peer its conn.
+type step uint8
+
+const (
+	writing   step = iota // the peer takes the replies. It has WriteTimeout for each 32 KiB; then its conn is closed
+	recording             // Recorder.Begin or End runs. After stallTimeout the log says so
+	observing             // Observer.CallDone runs. The same
+	logging               // the log handler runs. The same
+)
+
+// stallTimeout is how long a step of the daemon's own may take before the log names it.
+const stallTimeout = time.Second
+
+func (s step) String() string {
+	return [...]string{"the peer", "the recorder", "the observer", "the log handler"}[s]
 }
 
 // next returns the frames of the answers that can be sent together, and the answers behind those. There are none when
@@ -139,13 +155,13 @@ func (w *sender) during(c *conversation, batch []*answer, send func() error) {
 	for _, a := range batch {
 		bytes += a.size()
 	}
-	w.waitFor(c, bytes)
+	w.begin(c, writing, c.patience(bytes))
 	if err := send(); err != nil {
 		w.cannotDeliver(c, err)
 	} else if w.last { // at once: so over QUIC its end is in the same packet
 		_ = c.conn.Close()
 	}
-	w.waitFor(nil, 0)
+	w.end()
 	w.forget()
 }
 
@@ -191,41 +207,37 @@ func (w *sender) cannotDeliver(c *conversation, err error) {
 	_ = c.conn.Close()
 }
 
-// watch notes that the sender ought to read from a conversation, and is kept from it until ease.
+// watch notes that the sender reads the conn, and that another goroutine must do so from until on, unless ease is
+// called before.
 func (w *sender) watch(c *conversation, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timed = true
-	w.to, w.reads = c, true
-	w.bytes.Store(0)
-	w.ringBy(until)
+	w.conn, w.detachAt = c, until
+	w.armLocked(until)
 }
 
 // ease ends what watch began.
 func (w *sender) ease() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timed = false
-	w.to, w.reads = nil, false
+	w.conn, w.detachAt = nil, time.Time{}
 }
 
-// waitFor notes whom the sender delivers to, and how much; nil: to nobody any more. Each delivery has its own
-// time, but for those of who ought to read: until it is relieved it has what watch gave it, and the first
-// costs no lock.
-func (w *sender) waitFor(c *conversation, bytes int) {
-	w.bytes.Store(int64(bytes))
-	if w.timed {
-		w.timed = c != nil
-		return
-	}
+// begin notes that a step begins, which may take so long.
+func (w *sender) begin(c *conversation, s step, timeout time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.reads {
-		return
-	}
-	w.to = c
-	if c != nil {
-		w.ringBy(time.Now().Add(c.patience(bytes)))
+	w.conn, w.step, w.stepEnd = c, s, time.Now().Add(timeout)
+	w.armLocked(w.stepEnd)
+}
+
+// end ends the step.
+func (w *sender) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stepEnd = time.Time{}
+	if w.detachAt.IsZero() {
+		w.conn = nil
 	}
 }
 
@@ -234,19 +246,18 @@ func (c *conversation) patience(bytes int) time.Duration {
 	return c.m.limits.Load().WriteTimeout * time.Duration(1+bytes/(32<<10))
 }
 
-// ringBy sets the timer. It is left alone while it rings early enough, so that a delivery that does not
-// stall, which is the rule, does not touch it. w.mu is held.
-func (w *sender) ringBy(until time.Time) {
-	w.until = until
-	if !w.rings.IsZero() && !until.Before(w.rings) {
+// armLocked makes the timer fire at a moment, or before. The timer is left alone while it fires early enough, so that a
+// step that does not stall, which is the rule, does not touch it. The caller holds w.mu.
+func (w *sender) armLocked(at time.Time) {
+	if !w.firesAt.IsZero() && !at.Before(w.firesAt) {
 		return
 	}
-	w.rings = until
+	w.firesAt = at
 	if w.timer == nil {
-		w.timer = time.AfterFunc(time.Until(until), w.ring)
+		w.timer = time.AfterFunc(time.Until(at), w.onTimer)
 		return
 	}
-	w.timer.Reset(time.Until(until))
+	w.timer.Reset(time.Until(at))
 }
 
 // stop is the end of a sender.
@@ -258,28 +269,51 @@ func (w *sender) stop() {
 	}
 }
 
-// ring relieves a sender that is kept from reading, and closes the conn of a peer that does not take
-// what it is owed.
-func (w *sender) ring() {
+// onTimer has another goroutine read the conn of a sender that is kept from reading it, closes the conn of a peer
+// that does not take what it is owed, and reports what else takes too long.
+func (w *sender) onTimer() {
+	now := time.Now()
 	w.mu.Lock()
-	c, relieve := w.to, w.reads
-	w.rings = time.Time{}
-	switch {
-	case c == nil:
-	case time.Until(w.until) > 0:
-		w.ringBy(w.until)
-		c = nil
-	case relieve:
-		w.reads = false
-		w.ringBy(time.Now().Add(c.patience(int(w.bytes.Load())) - readsOn)) // not of until, which may be long past
+	w.firesAt = time.Time{}
+	c, s := w.conn, w.step
+	detach := !w.detachAt.IsZero() && !now.Before(w.detachAt)
+	stalled := !w.stepEnd.IsZero() && !now.Before(w.stepEnd)
+	if detach {
+		w.detachAt = time.Time{}
+	}
+	if stalled {
+		w.stepEnd = time.Time{} // once is enough
+	}
+	for _, next := range []time.Time{w.detachAt, w.stepEnd} {
+		if !next.IsZero() {
+			w.armLocked(next)
+		}
 	}
 	w.mu.Unlock()
 	switch {
 	case c == nil:
-	case relieve:
-		c.relieve(w)
-	default:
+	case stalled && s == writing:
 		c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", c.conn.Peer().String())
 		_ = c.conn.Close()
+	case stalled:
+		go c.m.logStall(s, c.conn.Peer()) // through the log handler, which may be what stalls
 	}
+	if c != nil && detach {
+		c.relieve(w)
+	}
+}
+
+// logStall reports that a step of the daemon's own holds up the replies of a peer.
+func (m *CommandMgr) logStall(s step, peer transport.Peer) {
+	m.log.Warn(s.String()+" takes long; replies wait for it", "longer-than", stallTimeout, "peer", peer.String())
+}
+
+// watchRecorder has a Recorder that takes long reported, for a call that came over no conn. stop is called when the
+// Recorder has returned.
+func (m *CommandMgr) watchRecorder(call *Call) (stop func()) {
+	if m.opts.Recorder == nil {
+		return func() {}
+	}
+	timer := time.AfterFunc(stallTimeout, func() { m.logStall(recording, call.Peer) })
+	return func() { timer.Stop() }
 }

@@ -74,7 +74,7 @@ func (c *conversation) describe(s *Session) {
 	s.Commands += c.answers
 	for _, call := range c.calls {
 		if state := call.state.Load(); state != answered {
-			s.Running = append(s.Running, Running{wire.Shorten(call.Name), call.Received, state == waiting})
+			s.Running = append(s.Running, Running{wire.Shorten(call.Name), call.Received, state < running})
 		}
 	}
 }
@@ -106,8 +106,12 @@ var (
 	errRevoked = &wire.Error{Code: wire.CodeUnauthenticated, Word: "revoked", Text: "your credentials are no longer good: revoked, changed or expired; the conn closes"}
 )
 
-// kill closes a conn at once. It does not wait for it.
-func (c *conversation) kill(why *wire.Error) {
+// kill closes a conn at once, and reports whether it is the first to do so. It does not wait for the conn. Calls that are
+// published later are dropped by the reader (submit).
+func (c *conversation) kill(why *wire.Error) (first bool) {
+	if !c.killed.CompareAndSwap(nil, why) {
+		return false
+	}
 	c.mu.Lock()
 	calls := slices.Clone(c.calls)
 	c.mu.Unlock()
@@ -115,6 +119,7 @@ func (c *conversation) kill(why *wire.Error) {
 		call.drop(why, false)
 	}
 	c.m.beside(func() { _ = c.conn.Close() })
+	return true
 }
 
 // mostBanned is how many closed sessions are remembered: the oldest connections have ended by then.

@@ -33,7 +33,7 @@ func (c *conversation) settle() (goOn bool) {
 	batch := c.takeOut()
 	c.mu.Unlock()
 	for batch != nil && own.tryDeliver(c, batch) {
-		batch = c.delivered(batch)
+		batch = c.delivered(&own.sender, batch)
 	}
 	own.owed = batch
 	return batch == nil && !c.ended
@@ -75,7 +75,7 @@ func (c *conversation) deliver() (readOn bool) {
 	if own.tried {
 		own.deliverRest(c, batch, own.rest)
 		own.tried, own.rest = false, nil
-		batch = c.delivered(batch)
+		batch = c.delivered(&own.sender, batch)
 	}
 	c.flush(&own.sender, batch)
 	own.last = false

@@ -1,100 +1,142 @@
 package mgr_test
 
 import (
-	"fmt"
+	"context"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
-// TestPeerThatDoesNotRead: it is given WriteTimeout for each 32 KiB of its reply, then its conn is
-// closed; nobody else notices.
-func TestPeerThatDoesNotRead(t *testing.T) {
+// A stallingRecorder takes its time in Begin and in End.
+type stallingRecorder struct{ begin, end time.Duration }
+
+func (r stallingRecorder) Begin([]*mgr.Call) error { time.Sleep(r.begin); return nil }
+func (r stallingRecorder) End([]mgr.End)           { time.Sleep(r.end) }
+
+// A stallingObserver takes its time for each call.
+type stallingObserver time.Duration
+
+func (stallingObserver) ConnOpened(transport.Peer) {}
+func (stallingObserver) ConnClosed(transport.Peer) {}
+func (o stallingObserver) CallDone(mgr.Outcome)    { time.Sleep(time.Duration(o)) }
+
+// A stallingHandler takes its time for the line of each command, and passes all lines on.
+type stallingHandler struct {
+	slog.Handler
+	take time.Duration
+}
+
+func (h stallingHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "command" {
+		time.Sleep(h.take)
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func bigReply(size int) mgr.Command {
+	return mgr.Func("big", "", mgr.Write, func(context.Context, mgr.None) (string, error) { return strings.Repeat("x", size), nil })
+}
+
+// The time in which a peer must take its replies begins when the daemon writes to it: what stalls before or after that
+// is the daemon's own, costs no peer its conn, and is reported as what it is.
+func TestStallOfTheDaemonDoesNotCloseConnOfReadingPeer(t *testing.T) {
+	for name, test := range map[string]struct {
+		opts  func(log slog.Handler) *mgr.Options
+		stall string // what the log names; "": nothing
+	}{
+		"recorder, begin": {func(slog.Handler) *mgr.Options {
+			return &mgr.Options{Recorder: stallingRecorder{begin: 3 * time.Second}}
+		}, "the recorder takes long"},
+		"recorder, end": {func(slog.Handler) *mgr.Options { return &mgr.Options{Recorder: stallingRecorder{end: 3 * time.Second}} }, "the recorder takes long"},
+		"recorder, end, short": {func(slog.Handler) *mgr.Options {
+			return &mgr.Options{Recorder: stallingRecorder{end: 900 * time.Millisecond}}
+		}, ""},
+		"observer": {func(slog.Handler) *mgr.Options { return &mgr.Options{Observer: stallingObserver(3 * time.Second)} }, "the observer takes long"},
+		"log handler": {func(log slog.Handler) *mgr.Options {
+			return &mgr.Options{Logger: slog.New(stallingHandler{log, 3 * time.Second})}
+		}, "the log handler takes long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log logBuffer
+				handler := slog.NewJSONHandler(&log, nil)
+				o := test.opts(handler)
+				o.WriteTimeout = 300 * time.Millisecond
+				if o.Logger == nil {
+					o.Logger = slog.New(handler)
+				}
+				d := start(t, o, bigReply(300<<10))
+				c := d.dial()
+				defer c.leave()
+				for id := range 3 {
+					c.say(`{"command":"big","id":` + string(rune('1'+id)) + `}`)
+					require.Zero(t, c.hear().Result)
+					time.Sleep(10 * time.Second)
+					c.quiet()
+				}
+				require.NotContains(t, log.String(), "does not read")
+				if test.stall == "" {
+					require.NotContains(t, log.String(), "takes long")
+				} else {
+					require.Equal(t, 3, strings.Count(log.String(), test.stall), log.String())
+				}
+			})
+		})
+	}
+}
+
+// A command that Process runs has no conn whose replies wait; its Recorder is reported all the same.
+func TestRecorderThatStallsInProcessIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: 2 * time.Second}}, blob)
-		var stalled []*talker
-		for range 20 {
-			c := d.dial()
-			defer c.leave()
-			c.say(`{"command":"blob","arguments":{"bytes":100000},"id":1}`)
-			stalled = append(stalled, c)
-		}
-		for range 7 {
-			require.Zero(t, d.ask(`{"command":"blob"}`).Result)
-			time.Sleep(time.Second)
-			require.Equal(t, 20, d.Count().Speaking)
-		}
-		time.Sleep(time.Second + 1)
-		require.Zero(t, d.Count().Speaking)
-		require.Zero(t, d.Count().Buffered)
-		for _, c := range stalled {
-			part, err := io.ReadAll(c.conn)
-			require.NoError(t, err)
-			require.Len(t, part, 64<<10, "what the pipe holds")
-		}
-		require.Contains(t, d.log.String(), "a peer does not read its replies; its conn is closed")
+		d := start(t, &mgr.Options{Recorder: stallingRecorder{begin: 2 * time.Second}}, mgr.Func("change", "", mgr.Write, nothing))
+		reply, err := d.Process(t.Context(), wire.Request{Command: "change"})
+		require.NoError(t, err)
+		require.Zero(t, reply.Code)
+		synctest.Wait()
+		require.Equal(t, 1, strings.Count(d.log.String(), "the recorder takes long"))
 	})
 }
 
-// TestPeerThatReadsSlowly gets all of its reply.
-func TestPeerThatReadsSlowly(t *testing.T) {
+// A peer that reads 64 KiB each 60 ms, where 32 KiB each 300 ms are enough, is not disconnected: the time for a long
+// reply depends on its length, also where a Recorder delays its beginning.
+func TestSteadyReaderBehindSlowRecorderKeepsItsConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: 2 * time.Second}}, blob)
+		const size = 1 << 20
+		d := start(t, &mgr.Options{Recorder: stallingRecorder{end: 30 * time.Millisecond}, Limits: mgr.Limits{WriteTimeout: 300 * time.Millisecond}}, bigReply(size))
 		c := d.dial()
 		defer c.leave()
-		c.say(`{"command":"blob","arguments":{"bytes":1000000},"id":1}`)
-		got := 0
-		for got < 1000000 {
-			n, err := c.conn.Read(make([]byte, 16<<10))
+		c.say(`{"command":"big","id":1}`)
+		for total := 0; total < size; {
+			n, err := io.ReadFull(c.in, make([]byte, 64<<10))
 			require.NoError(t, err)
-			got += n
-			time.Sleep(900 * time.Millisecond)
+			total += n
+			time.Sleep(60 * time.Millisecond)
 		}
 	})
 }
 
-// TestPeerThatReadsSteadily: WriteTimeout is for each delivery, however long they go on one behind the other:
-// a peer that asks for more while it reads is never done, and keeps its conn.
-func TestPeerThatReadsSteadily(t *testing.T) {
+// The other side: a peer that does not read is disconnected though a Recorder is slow too, after the time for one write.
+func TestPeerThatDoesNotReadBehindSlowRecorderIsDisconnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: time.Second}}, blob)
+		d := start(t, &mgr.Options{Recorder: stallingRecorder{end: 500 * time.Millisecond}, Limits: mgr.Limits{WriteTimeout: 300 * time.Millisecond}}, bigReply(1<<20))
 		c := d.dial()
 		defer c.leave()
-		const all = 100
-		go func() {
-			for id := range all {
-				c.say(fmt.Sprintf(`{"command":"blob","arguments":{"bytes":40000},"id":%d}`, id))
-			}
-		}()
-		for range all {
-			time.Sleep(500 * time.Millisecond)
-			require.Zero(t, c.hear().Result)
-		}
+		c.say(`{"command":"big","id":1}`)
+		time.Sleep(500*time.Millisecond + 33*300*time.Millisecond - 10*time.Millisecond) // 33 times 32 KiB, begun
+		synctest.Wait()
+		require.Len(t, d.Sessions(), 1)
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		require.Empty(t, d.Sessions())
+		require.Contains(t, d.log.String(), "does not read")
 	})
-}
-
-// Who decides takes longer than a peer may to read: the peer gets its reply all the same, since the time in which it
-// has to read that begins when there is one.
-func TestDecidingTakesLongerThanReadingMay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		slow := sleeper(time.Second)
-		d := start(t, &mgr.Options{Authorizer: slow, Limits: mgr.Limits{WriteTimeout: 400 * time.Millisecond}}, newShip().commands()...)
-		for range 50 {
-			require.Zero(t, d.ask(`{"command":"count"}`).Result)
-		}
-		require.NotContains(t, d.log.String(), "does not read")
-	})
-}
-
-// A sleeper allows everything after a while.
-type sleeper time.Duration
-
-func (s sleeper) Authorize(*mgr.Call) error {
-	time.Sleep(time.Duration(s))
-	return nil
 }

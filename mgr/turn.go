@@ -110,7 +110,6 @@ func (m *CommandMgr) place(calls ...*Call) (rejected []*Call, why *wire.Error) {
 			go call.run()
 			continue
 		}
-		call.onLoop = true
 		queued = append(queued, call)
 	}
 	n, why := m.queue.push(m.loop, queued...)
