@@ -131,6 +131,12 @@ func TestCheckListeners(t *testing.T) {
 		{"a word for a port", aListener("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is no port`},
 		{"a path for tcp", aListener("tcp", anAddress+"path = \"x\"\npki = \"auto\""), "path: is no matter of tcp; its keys are address, pki"},
 		{"an address for unix", aListener("unix", "path = \"x\"\n"+anAddress), "address: is no matter of unix"},
+		{"proxies of unix", aListener("unix", "path = \"x\"\ntrusted-proxies = [\"192.0.2.1\"]"), "trusted-proxies: is no matter of unix"},
+		{"proxies of quic", aListener("quic", anAddress+"pki = \"auto\"\nproxy-protocol = true"), "proxy-protocol: is no matter of quic"},
+		{"a name for a proxy", aListener("http", anAddress+"pki = \"auto\"\ntrusted-proxies = [\"proxy.example\"]"), `trusted-proxies: "proxy.example" is no address such as "192.0.2.1", and no network`},
+		{"all addresses as proxies", aListener("http", anAddress+"pki = \"auto\"\ntrusted-proxies = [\"0.0.0.0/0\"]"), `trusted-proxies: "0.0.0.0/0" has all addresses`},
+		{"a protocol of no proxy", aListener("http", anAddress+"pki = \"auto\"\nproxy-protocol = true"), "proxy-protocol: trusted-proxies is missing"},
+		{"proxies of tcp without the protocol", aListener("tcp", anAddress+"pki = \"auto\"\ntrusted-proxies = [\"192.0.2.1\"]"), "set proxy-protocol = true"},
 		{"both sockets", aListener("tcp", anAddress+"socket = \"x\"\npki = \"auto\""), "address: the socket that is passed has one already"},
 		{"the same port", aListener("tcp", anAddress+"pki = \"auto\"") + "[[listen]]\ntransport = \"http\"\n" + anAddress + "pki = \"auto\"\n", "listen 2: TCP address 127.0.0.1:7 is that of listen 1"},
 	} {

@@ -33,17 +33,22 @@ type Listen struct {
 	AllowHosts   []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty" wire:"narrow"`
 	AllowOrigins []string `toml:"allow-origins,omitempty" json:"allow-origins,omitempty" wire:"narrow"`
 
+	// The addresses or networks of proxies that report the addresses of their clients.
+	TrustedProxies []string `toml:"trusted-proxies,omitempty" json:"trusted-proxies,omitempty"`
+	ProxyProtocol  bool     `toml:"proxy-protocol,omitempty" json:"proxy-protocol,omitzero"`
+
 	path        string // Path, made absolute
 	permissions fs.FileMode
+	proxies     []netip.Prefix // TrustedProxies
 }
 
 // What keys there are beside transport and socket, for each transport.
 var listenKeys = map[string][]string{
 	"unix":      {"path", "mode", "group", "max-access"},
-	"tcp":       {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "anonymous", "max-access"},
-	"websocket": {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "max-access", "allow-hosts", "allow-origins"},
+	"tcp":       {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "anonymous", "max-access", "trusted-proxies", "proxy-protocol"},
+	"websocket": {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "max-access", "allow-hosts", "allow-origins", "trusted-proxies", "proxy-protocol"},
 	"quic":      {"address", "pki", "cert", "key", "client-ca", "crl", "max-access"},
-	"http":      {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "max-access", "allow-hosts"},
+	"http":      {"address", "pki", "cert", "key", "client-ca", "crl", "insecure", "max-access", "allow-hosts", "trusted-proxies", "proxy-protocol"},
 }
 
 // complete checks the values, and makes of them what the transport wants.
@@ -69,6 +74,9 @@ func (l *Listen) complete(c *Config) error {
 	if err := l.checkAnonymous(c.roleNames()); err != nil {
 		return err
 	}
+	if err := l.completeProxies(); err != nil {
+		return err
+	}
 	if len(l.AllowOrigins) > 0 && !c.Auth.any() {
 		return errors.New("allow-origins: browsers give up where they are asked for a certificate, so none is asked for; set users-file or tokens-file in [auth]")
 	}
@@ -83,6 +91,7 @@ func (l *Listen) written() (keys []string) {
 		"client-ca": l.ClientCA != "", "crl": l.CRL != "", "insecure": l.Insecure,
 		"anonymous": l.Anonymous != "", "max-access": l.MaxAccess != "",
 		"allow-hosts": l.AllowHosts != nil, "allow-origins": l.AllowOrigins != nil,
+		"trusted-proxies": l.TrustedProxies != nil, "proxy-protocol": l.ProxyProtocol,
 	} {
 		if is {
 			keys = append(keys, key)
@@ -145,6 +154,32 @@ func (l *Listen) checkAnonymous(roles []string) error {
 		return fmt.Errorf("anonymous: there is no role %q; there are %s", l.Anonymous, strings.Join(roles, ", "))
 	case l.Anonymous != "" && !l.Insecure:
 		return errors.New("anonymous: with TLS everybody proves who they are; remove it, or set insecure = true")
+	}
+	return nil
+}
+
+// completeProxies parses the networks of trusted proxies. A network of all addresses is refused: every client
+// could then report the address of another one.
+func (l *Listen) completeProxies() error {
+	l.proxies = nil
+	for _, text := range l.TrustedProxies {
+		network, err := netip.ParsePrefix(text)
+		if addr, failed := netip.ParseAddr(text); failed == nil {
+			network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		switch {
+		case err != nil || network.Addr().Zone() != "" || network.Addr().Is4In6():
+			return fmt.Errorf("trusted-proxies: %q is no address such as \"192.0.2.1\", and no network such as \"10.0.0.0/8\" or \"2001:db8::/64\"", text)
+		case network.Bits() == 0:
+			return fmt.Errorf("trusted-proxies: %q has all addresses, so every client could report the address of another one; name the networks of your proxies", text)
+		}
+		l.proxies = append(l.proxies, network.Masked())
+	}
+	switch {
+	case l.ProxyProtocol && len(l.proxies) == 0:
+		return errors.New("proxy-protocol: trusted-proxies is missing; it names the proxies that send the header")
+	case l.Transport == "tcp" && len(l.proxies) > 0 && !l.ProxyProtocol:
+		return errors.New("trusted-proxies: a tcp listener learns the addresses of clients by the PROXY protocol only; set proxy-protocol = true")
 	}
 	return nil
 }

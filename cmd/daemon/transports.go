@@ -40,18 +40,21 @@ func (c *change) transport(l *Listen, w *way) (transport.Transport, error) {
 		return &tcp.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.Anonymous,
 			Limits: c.d.frameLimits, OnRefused: refused,
+			TrustedProxies: l.proxies, ProxyProtocol: l.ProxyProtocol,
 		}, nil
 	case "websocket":
 		return &websocket.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: auth,
 			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
+			TrustedProxies: l.proxies, ProxyProtocol: l.ProxyProtocol,
 		}, nil
 	case "http":
 		return &http.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, Authenticator: auth,
 			Limits: c.d.frameLimits, KeepAliveFunc: c.d.keepAlive, MaxConns: maxConns, OnRefused: refused,
+			TrustedProxies: l.proxies, ProxyProtocol: l.ProxyProtocol,
 		}, nil
 	case "quic":
 		t := &quic.Transport{

@@ -189,7 +189,7 @@ func (l *Listen) made(c *Config) string { return l.madeWith(l.Mode, c) }
 
 func (l *Listen) madeWith(mode string, c *Config) string {
 	all := *l
-	all.Path, all.MaxAccess, all.Mode, all.permissions = "", "", mode, 0 // path is what Path comes to
+	all.Path, all.MaxAccess, all.Mode, all.permissions, all.proxies = "", "", mode, 0, nil // path is what Path comes to
 	beside := ""
 	if l.Transport == "http" || l.Transport == "websocket" {
 		beside += strconv.FormatBool(c.Auth.any()) + strconv.Itoa(c.Limits.MaxConns) // whether it asks for passwords, how many it takes

@@ -19,6 +19,10 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 		out.refuse(no)
 		return
 	}
+	if no := l.guard.CheckProxy(r); no != nil {
+		out.refuse(no)
+		return
+	}
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && l.health(out, r.URL.Path) {
 		return
 	}
@@ -40,7 +44,7 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := newConn(out, frame, transport.Peer{
-		Transport: l.kind, Session: web.Session(r), Addr: web.Addr(r), Creds: creds,
+		Transport: l.kind, Session: web.Session(r), Addr: l.guard.Addr(r), Creds: creds,
 	})
 	c.target = transport.Target{Host: r.Host, Origin: r.Header.Get("Origin")}
 	c.peer.Target = &c.target

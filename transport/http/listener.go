@@ -44,6 +44,9 @@ func newListener(t *Transport) *listener {
 		Transport: l.kind, AllowHosts: t.AllowHosts,
 		Authenticator: t.Authenticator, OnRefused: t.OnRefused,
 	}
+	if !t.ProxyProtocol {
+		l.guard.TrustedProxies = t.TrustedProxies
+	}
 	l.close = sync.OnceValue(l.shut)
 	return l
 }

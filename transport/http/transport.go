@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -40,6 +41,17 @@ type Transport struct {
 
 	// Authenticator verifies Basic and Bearer. nil: clients prove who they are by certificate.
 	Authenticator transport.Authenticator
+
+	// TrustedProxies are the networks of proxies that report the addresses of their clients. An address
+	// that is reported counts as the client's: in Peer.Addr, for the slowing down of guessers, and in logs. A
+	// proxy must set or extend X-Forwarded-For itself, or a client could report an address of its own choice.
+	// Of the addresses in that header the last one counts that is no trusted proxy. Empty: no proxy is believed.
+	TrustedProxies []netip.Prefix
+
+	// ProxyProtocol is set when the trusted proxies send a PROXY protocol header (version 1 or 2) before the
+	// first byte of each connection, within 5 s. A connection from another address is served without one.
+	// Then X-Forwarded-For is not read.
+	ProxyProtocol bool
 
 	// OnRefused is told of each request and handshake that did not become a conn for reasons of
 	// identity or origin, or because it came too slowly. nil: nobody is.
@@ -129,6 +141,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 		Front: front.Config{
 			Transport: l.kind, Address: t.Address, Listener: t.Listener,
 			TLS: t.TLS, ClientAuth: auth, Insecure: t.Insecure, OnRefused: t.OnRefused,
+			TrustedProxies: t.TrustedProxies, ProxyProtocol: t.ProxyProtocol,
 		},
 		Handler:       http.HandlerFunc(l.serve),
 		HeaderTimeout: l.limits().Idle,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -57,6 +58,15 @@ type Transport struct {
 	// of these fields.
 	Limits func() transport.FrameLimits
 
+	// TrustedProxies are the networks of proxies that report the addresses of their clients. Without
+	// ProxyProtocol they do not matter.
+	TrustedProxies []netip.Prefix
+
+	// ProxyProtocol is set when the trusted proxies send a PROXY protocol header (version 1 or 2) before the
+	// first byte of each connection, within 5 s. A connection from another address is served without one.
+	// The address that is reported counts as the client's: in Peer.Addr, and in logs.
+	ProxyProtocol bool
+
 	// OnRefused is told of each handshake that did not become a conn, on a goroutine of its own.
 	// nil: nobody is.
 	OnRefused func(transport.Refusal)
@@ -84,6 +94,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 		Transport: t.kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
 		TLS: t.TLS, ClientAuth: tls.RequireAndVerifyClientCert, Protos: []string{Protocol},
 		Insecure: t.Insecure, OnRefused: t.OnRefused,
+		TrustedProxies: t.TrustedProxies, ProxyProtocol: t.ProxyProtocol,
 	})
 	if err != nil {
 		return nil, err

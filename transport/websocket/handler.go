@@ -53,6 +53,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Authenticator: h.t.Authenticator,
 		OnRefused:     h.t.OnRefused,
 	}}
+	if !h.t.ProxyProtocol {
+		s.guard.TrustedProxies = h.t.TrustedProxies
+	}
 	if no := s.shake(); no != nil {
 		refuse(w, no)
 	}

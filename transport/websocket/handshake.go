@@ -27,7 +27,7 @@ type handshake struct {
 // shake makes a conn of the request, or says why not. What costs least is looked at first; who it is,
 // last.
 func (s *handshake) shake() *web.RefusedError {
-	for _, check := range []func() *web.RefusedError{s.host, s.where, s.upgrade, s.origin, s.subprotocol} {
+	for _, check := range []func() *web.RefusedError{s.host, s.proxy, s.where, s.upgrade, s.origin, s.subprotocol} {
 		if no := check(); no != nil {
 			return no
 		}
@@ -57,6 +57,7 @@ func (s *handshake) refuse(status int, err error) *web.RefusedError {
 }
 
 func (s *handshake) host() *web.RefusedError   { return s.guard.CheckHost(s.r) }
+func (s *handshake) proxy() *web.RefusedError  { return s.guard.CheckProxy(s.r) }
 func (s *handshake) origin() *web.RefusedError { return s.guard.CheckOrigin(s.r) }
 
 func (s *handshake) where() *web.RefusedError {
@@ -135,7 +136,7 @@ func (s *handshake) open(creds []transport.Credential, leave func()) (c *conn, n
 	peer := transport.Peer{
 		Transport: s.guard.Transport,
 		Session:   web.Session(s.r),
-		Addr:      web.Addr(s.r),
+		Addr:      s.guard.Addr(s.r),
 		Creds:     creds,
 		Target:    &transport.Target{Host: s.r.Host, Origin: s.r.Header.Get("Origin")},
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -49,6 +50,17 @@ type Transport struct {
 
 	// Authenticator verifies what clients claim. nil: nothing that is claimed is true.
 	Authenticator transport.Authenticator
+
+	// TrustedProxies are the networks of proxies that report the addresses of their clients. An address
+	// that is reported counts as the client's: in Peer.Addr, for the slowing down of guessers, and in logs. A
+	// proxy must set or extend X-Forwarded-For itself, or a client could report an address of its own choice.
+	// Of the addresses in that header the last one counts that is no trusted proxy. Empty: no proxy is believed.
+	TrustedProxies []netip.Prefix
+
+	// ProxyProtocol is set when the trusted proxies send a PROXY protocol header (version 1 or 2) before the
+	// first byte of each connection, within 5 s. A connection from another address is served without one.
+	// Then X-Forwarded-For is not read.
+	ProxyProtocol bool
 
 	// Identify is asked before the certificate and the Authorization header are looked at: a page can
 	// send neither, but a cookie. What it returns is proven; nothing and no error leaves the question
@@ -124,6 +136,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 			Transport: kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
 			TLS: t.TLS, ClientAuth: t.clientAuth(),
 			Insecure: t.Insecure, OnRefused: t.OnRefused,
+			TrustedProxies: t.TrustedProxies, ProxyProtocol: t.ProxyProtocol,
 		},
 		Handler:       h,
 		HeaderTimeout: handshakeTimeout,

@@ -17,6 +17,7 @@ type Conn struct {
 	Session  string                 // unique in this process
 	Creds    []transport.Credential // what its certificate proves
 	TLS      *tls.ConnectionState   // nil: no TLS
+	remote   net.Addr               // the client's address that a trusted proxy reported; nil: none did
 	tcp      *net.TCPConn           // underneath
 	writing  atomic.Int32           // writes under way
 	once     sync.Once
@@ -71,6 +72,14 @@ func NewConn(c net.Conn, kind string) *Conn {
 	}
 	conn.tcp, _ = c.(*net.TCPConn)
 	return conn
+}
+
+// RemoteAddr implements net.Conn. It is the client's address, if a trusted proxy reported one.
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Write implements net.Conn.

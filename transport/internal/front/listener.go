@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/proxyaddr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -28,6 +30,11 @@ type Config struct {
 	MaxWaiting int                // handshakes at a time; then the oldest gives way. 0: 1024
 	Timeout    time.Duration      // of a handshake. 0: 5 s
 	OnRefused  func(transport.Refusal)
+
+	// TrustedProxies are the addresses of proxies. With ProxyProtocol each connection from one of them must
+	// begin with a PROXY protocol header, within Timeout; other connections must not.
+	TrustedProxies []netip.Prefix
+	ProxyProtocol  bool
 }
 
 // A Listener hands out connections whose handshake is done.
@@ -112,39 +119,71 @@ func (l *Listener) accept() {
 				return
 			}
 		}
-		if l.tls == nil {
+		proxied := l.cfg.ProxyProtocol && proxyaddr.Trusted(l.cfg.TrustedProxies, c.RemoteAddr())
+		if l.tls == nil && !proxied {
 			l.hand(NewConn(newSocket(c), l.cfg.Transport))
 			continue
 		}
-		l.running.Go(func() { l.greet(c) })
+		l.running.Go(func() { l.greet(c, proxied) })
 	}
 }
 
-// greet does the TLS handshake with a stranger.
-func (l *Listener) greet(tcp net.Conn) {
+// greet reads the PROXY protocol header, if there must be one, and does the TLS handshake, if there is TLS.
+func (l *Listener) greet(tcp net.Conn, proxied bool) {
 	place := l.waiting.Place(func() { _ = tcp.Close() })
 	place.Enter()
 	_ = tcp.SetDeadline(time.Now().Add(l.cfg.Timeout))
-	secure := tls.Server(newSocket(tcp), l.tls)
-	err := secure.HandshakeContext(context.Background())
+	var remote net.Addr
+	var err error
+	if proxied {
+		remote, err = proxyaddr.ReadHeader(tcp)
+	}
+	var conn *Conn
+	if err == nil {
+		conn, err = l.handshake(tcp)
+	}
+	gaveWay := !place.Leave()
 	switch {
-	case !place.Leave():
-		if err = errGaveWay; l.isClosed() {
-			return // nobody asked who it was
-		}
+	case gaveWay && l.isClosed():
+		return // no refusal: the listener was closed
+	case gaveWay:
+		err = errGaveWay
 	case err == nil:
 		_ = tcp.SetDeadline(time.Time{})
-		conn := NewConn(secure, l.cfg.Transport)
-		state := secure.ConnectionState()
-		conn.TLS, conn.Creds = &state, l.cfg.TLS.Creds(state)
+		conn.remote = remote
 		l.hand(conn)
 		return
 	}
 	if l.cfg.OnRefused != nil {
-		l.cfg.OnRefused(transport.Refusal{Transport: l.cfg.Transport, Addr: tcp.RemoteAddr(), Err: err})
+		if remote == nil {
+			remote = tcp.RemoteAddr()
+		}
+		l.cfg.OnRefused(transport.Refusal{Transport: l.cfg.Transport, Addr: remote, Err: err})
 	}
-	l.bow(tcp)
+	if !gaveWay { // else it is closed already; bow would take a place, and the next handshake would lose its own
+		l.bow(tcp)
+	}
 }
+
+// handshake makes a Conn of a TCP connection, with a TLS handshake if there is TLS.
+func (l *Listener) handshake(tcp net.Conn) (*Conn, error) {
+	if l.tls == nil {
+		return NewConn(newSocket(tcp), l.cfg.Transport), nil
+	}
+	secure := tls.Server(newSocket(tcp), l.tls)
+	if err := secure.HandshakeContext(context.Background()); err != nil {
+		if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && (string(bad.RecordHeader[:]) == "PROXY" || string(bad.RecordHeader[:]) == "\r\n\r\n\x00") {
+			err = errUntrustedHeader
+		}
+		return nil, err
+	}
+	conn := NewConn(secure, l.cfg.Transport)
+	state := secure.ConnectionState()
+	conn.TLS, conn.Creds = &state, l.cfg.TLS.Creds(state)
+	return conn, nil
+}
+
+var errUntrustedHeader = errors.New("it sent a PROXY protocol header, and is no trusted proxy here; if it is one, set proxy-protocol and add its address to trusted-proxies")
 
 var errGaveWay = errors.New("too many handshakes at a time: the oldest gave way")
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/internal/webhost"
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/proxyaddr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -27,6 +28,8 @@ type Guard struct {
 	AllowOrigins  []string                // scheme://host[:port] of pages that may speak to it
 	Authenticator transport.Authenticator // verifies Basic and Bearer; nil: refuses them
 	OnRefused     func(transport.Refusal)
+
+	TrustedProxies []netip.Prefix // proxies whose X-Forwarded-For is believed
 }
 
 // RefusedError says why a request goes no further.
@@ -49,7 +52,7 @@ func (g *Guard) Refuse(r *http.Request, status int, err error) *RefusedError {
 
 func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err error) *RefusedError {
 	if g.OnRefused != nil {
-		g.OnRefused(transport.Refusal{Transport: g.Transport, Addr: Addr(r), Claim: claim, Err: err})
+		g.OnRefused(transport.Refusal{Transport: g.Transport, Addr: g.Addr(r), Claim: claim, Err: err})
 	}
 	return &RefusedError{Status: status, Header: http.Header{}, Err: err}
 }
@@ -87,7 +90,7 @@ func (g *Guard) CheckOrigin(r *http.Request) *RefusedError {
 // nothing.
 func (g *Guard) Identify(r *http.Request) ([]transport.Credential, *RefusedError) {
 	creds := certified(r)
-	claim, claimed, err := claimOf(r)
+	claim, claimed, err := g.claimOf(r)
 	switch {
 	case err != nil:
 		return nil, g.unauthorized(r, claim, err)
@@ -134,7 +137,7 @@ func (g *Guard) unauthorized(r *http.Request, claim transport.Claim, err error) 
 var errBadAuthorization = errors.New("the Authorization header is neither Basic nor Bearer (RFC 7617, RFC 6750)")
 
 // claimOf reads the Authorization header.
-func claimOf(r *http.Request) (claim transport.Claim, claimed bool, err error) {
+func (g *Guard) claimOf(r *http.Request) (claim transport.Claim, claimed bool, err error) {
 	values := r.Header["Authorization"]
 	switch len(values) {
 	case 0:
@@ -143,7 +146,7 @@ func claimOf(r *http.Request) (claim transport.Claim, claimed bool, err error) {
 	default:
 		return claim, true, errBadAuthorization
 	}
-	claim.From = Addr(r)
+	claim.From = g.Addr(r)
 	scheme, rest, _ := strings.Cut(strings.Trim(values[0], " \t"), " ")
 	rest = strings.Trim(rest, " \t")
 	switch {
@@ -162,8 +165,29 @@ func claimOf(r *http.Request) (claim transport.Claim, claimed bool, err error) {
 	return claim, true, nil
 }
 
-// Addr is where a request comes from.
-func Addr(r *http.Request) net.Addr {
+// CheckProxy refuses a request of a trusted proxy whose X-Forwarded-For header cannot be read.
+func (g *Guard) CheckProxy(r *http.Request) *RefusedError {
+	if len(g.TrustedProxies) == 0 {
+		return nil
+	}
+	if _, err := proxyaddr.Forwarded(r.Header["X-Forwarded-For"], g.TrustedProxies, connAddr(r)); err != nil {
+		return g.Refuse(r, http.StatusBadRequest, err)
+	}
+	return nil
+}
+
+// Addr returns the address of the client that made a request: the one that a trusted proxy reports, or else
+// the address of the connection.
+func (g *Guard) Addr(r *http.Request) net.Addr {
+	if len(g.TrustedProxies) == 0 {
+		return connAddr(r)
+	}
+	addr, _ := proxyaddr.Forwarded(r.Header["X-Forwarded-For"], g.TrustedProxies, connAddr(r)) // CheckProxy tells the error
+	return addr
+}
+
+// connAddr returns the address of the peer of a request's connection.
+func connAddr(r *http.Request) net.Addr {
 	if c := connOf(r); c != nil {
 		return c.RemoteAddr()
 	}
