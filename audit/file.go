@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
-
-	"github.com/rudderpost/rudderpost/audit/record"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +20,27 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 	Sync() error
 	Truncate(size int64) error
+}
+
+// A headFile is what a log needs of the *os.File that has its head.
+type headFile interface {
+	io.WriterAt
+	io.Closer
+	Sync() error
+}
+
+// A storage makes and opens the files of a log. Tests replace its functions, to break them or to see what is
+// done in which order.
+type storage struct {
+	open     func(path string) (file, error)           // the file of the log; it is made where there is none
+	openHead func(path string) (headFile, error)       // the file of the head
+	link     func(path string, info fs.FileInfo) error // see linkCurrent
+}
+
+var osStorage = storage{
+	open:     openFile,
+	openHead: func(path string) (headFile, error) { return openPrivate(path) },
+	link:     linkCurrent,
 }
 
 // openFile opens the file of a log, to be written at its end.
@@ -91,57 +109,4 @@ func syncDir(dir string) error {
 // fault says what is wrong with a file.
 func fault(path, format string, args ...any) error {
 	return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf(format, args...)}
-}
-
-// lookEvery is how long a file that was renamed is still written to.
-const lookEvery = time.Second
-
-// lookAtName opens the file that has the name of the journal, when it is not the one that is open.
-func (j *journal) lookAtName() (next file, err error) {
-	now := time.Now()
-	if now.Sub(j.looked) < lookEvery {
-		return nil, nil
-	}
-	if info, err := os.Lstat(j.path); err == nil && os.SameFile(info, j.info) {
-		j.looked = now
-		return nil, nil
-	}
-	if next, err = j.opener(j.path); err != nil {
-		return nil, err
-	}
-	info, err := next.Stat()
-	if err == nil && info.Size() > 0 {
-		err = fault(j.path, "it is another file than before and has something in it; move it away")
-	}
-	if err != nil {
-		_ = next.Close()
-		return nil, err
-	}
-	j.looked, j.info = now, info
-	return next, nil
-}
-
-// changeTo ends the file that is open, and goes on in next. What the old one does not take comes to the
-// new one.
-func (j *journal) changeTo(next file) {
-	opened := record.Entry{Event: record.Opened}
-	old := j.file
-	err := j.writeLines(&opened)
-	mark := j.written
-	if j.durable {
-		j.mu.Unlock()
-		failed := old.Sync()
-		j.mu.Lock()
-		if failed == nil {
-			j.synced = max(j.synced, mark)
-		} else {
-			j.doubt = failed
-		}
-		err = errors.Join(err, failed)
-	}
-	if err != nil {
-		j.log.Error("the audit's old file could not be ended; it goes on in the new one", "error", err)
-	}
-	j.file, j.skip = next, 0
-	_ = old.Close()
 }

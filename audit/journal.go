@@ -19,8 +19,8 @@ import (
 type journal struct {
 	path    string
 	log     *slog.Logger
-	opener  func(path string) (file, error)
-	durable bool // files are synced before they are let go of
+	storage storage
+	durable bool // records are synced
 
 	mu     sync.Mutex
 	turn   sync.Cond // writing, syncing, or what they are about, has changed
@@ -36,7 +36,7 @@ type journal struct {
 
 	file    file
 	info    os.FileInfo // of file
-	head    *os.File
+	head    headFile
 	looked  time.Time // when the name was last seen to be that of file
 	writing bool
 	syncing bool
@@ -48,7 +48,9 @@ type journal struct {
 	complained        time.Time // zero: nothing is wrong
 
 	headText [record.HeadSize]byte // the writer's
+	noted    record.Head           // the writer's: what the head file has, or should have
 	headless bool                  // and whether writing it has failed
+	nameless bool                  // the file could not be given its second name, and the log says so
 }
 
 // maxHeld is how much waits in memory while nothing can be written, in bytes.
@@ -129,7 +131,9 @@ func (j *journal) write() (err error) {
 		return err
 	}
 	if next != nil {
-		j.changeTo(next)
+		if err := j.changeTo(next); err != nil {
+			return err
+		}
 	}
 	if err := j.writeLines(nil); err != nil {
 		return err
@@ -160,7 +164,11 @@ func (j *journal) writeLines(behind *record.Entry) error {
 	}
 	n += j.skip
 	whole := bytes.LastIndexByte(text[:n], '\n') + 1
-	j.written = max(j.written, last.Seq-uint64(bytes.Count(text[whole:], newline)))
+	if before := last.Seq - uint64(bytes.Count(text[whole:], newline)); before > j.written {
+		j.written = before
+		line := text[bytes.LastIndexByte(text[:whole-1], '\n')+1 : whole-1]
+		j.writeHead(record.Head{Seq: before, Hash: sha256.Sum256(line)})
+	}
 	j.lines, j.skip, j.spare = append(text[whole:], j.lines...), n-whole, nil
 	return err
 }
@@ -169,6 +177,7 @@ var newline = []byte("\n")
 
 // writeHead says where the file ends. A crash may come before it, so that the file may go farther.
 func (j *journal) writeHead(last record.Head) {
+	j.noted = last
 	if _, err := j.head.WriteAt(last.Append(j.headText[:0]), 0); err != nil && !j.headless {
 		j.log.Error("cannot note where the audit ends", "error", err)
 		j.headless = true

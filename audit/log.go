@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
-	"github.com/rudderpost/rudderpost/internal/sharedfile"
 )
 
 // A Log is an open record of who did what. It is a mgr.Recorder. Any number of goroutines may use it.
@@ -72,10 +72,11 @@ const (
 )
 
 // Open opens a log, which it makes where there is none, and records that it did. One that is there goes
-// on where it ends. It waits 10 s for another daemon that has it to end.
-func Open(o Options) (*Log, error) { return open(o, openFile) }
+// on where it ends. While another process has it open, Open returns an error with the number of that process,
+// at once. When that process has called Closing, Open waits for it, for 10 s.
+func Open(o Options) (*Log, error) { return open(o, osStorage) }
 
-func open(o Options, opener func(path string) (file, error)) (*Log, error) {
+func open(o Options, storage storage) (*Log, error) {
 	if o.Path == "" {
 		return nil, errors.New("the audit has no file; name one")
 	}
@@ -87,7 +88,7 @@ func open(o Options, opener func(path string) (file, error)) (*Log, error) {
 	}
 	l := &Log{}
 	l.opts.Store(&o)
-	l.journal = journal{path: o.Path, log: o.Logger, opener: opener, durable: o.Sync != SyncNone}
+	l.journal = journal{path: o.Path, log: o.Logger, storage: storage, durable: o.Sync != SyncNone}
 	l.turn.L = &l.mu
 	if err := l.start(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -97,7 +98,7 @@ func open(o Options, opener func(path string) (file, error)) (*Log, error) {
 
 // start opens the files, finds where the chain ends, and records that it goes on.
 func (l *Log) start() (err error) {
-	if l.head, err = openPrivate(record.HeadFile(l.path)); err != nil {
+	if l.head, err = l.storage.openHead(record.HeadFile(l.path)); err != nil {
 		return err
 	}
 	defer func() {
@@ -105,10 +106,22 @@ func (l *Log) start() (err error) {
 			l.release()
 		}
 	}()
-	if l.unlock, err = sharedfile.Lock(record.HeadFile(l.path)); err != nil {
+	l.unlock, err = lock(l.path, func(pid int) {
+		l.log.Warn("another daemon is closing the audit; waiting for it", "file", l.path, "pid", pid, "timeout", closeTimeout)
+	})
+	if err != nil {
 		return err
 	}
+	l.setHolder(running)
 	opened, err := l.resume()
+	for range 10 { // a rotation can come between opening the file and naming it
+		if !errors.Is(err, errNameTaken) {
+			break
+		}
+		_ = l.file.Close()
+		l.lines = nil
+		opened, err = l.resume()
+	}
 	if err != nil {
 		return err
 	}
@@ -119,6 +132,24 @@ func (l *Log) start() (err error) {
 		return err
 	}
 	return nil
+}
+
+// setHolder writes down what this process does with the log.
+func (l *Log) setHolder(state holderState) {
+	h := holder{os.Getpid(), state}
+	if _, err := l.head.WriteAt(h.append(nil), record.HeadSize); err != nil {
+		l.log.Error("cannot note which process writes the audit", "error", err)
+	}
+}
+
+// Closing notes that the log will be closed, so that another daemon which opens it waits for that, and does not
+// return an error at once. A daemon calls it when its drain begins. The log is used on as before.
+func (l *Log) Closing() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.setHolder(closing)
+	}
 }
 
 // Set changes how the log records, from now on. Path and Logger stay as they are; an option that does not
@@ -172,6 +203,7 @@ func (l *Log) Close() (err error) {
 			l.turn.Wait()
 		}
 		l.closed = true
+		l.setHolder(closed)
 		l.release()
 	})
 	return err

@@ -73,6 +73,7 @@ func (enc *Encoder) Append(dst []byte, e *Entry) []byte {
 	dst = appendNumber(dst, `,"count":`, e.Count)
 	dst = appendNumber(dst, `,"torn":`, uint64(max(e.Torn, 0)))
 	dst = appendNumber(dst, `,"missing-since":`, e.MissingSince)
+	dst = appendMember(dst, `,"doubt":`, string(e.Doubt))
 	dst = append(dst, `,"prev":"`...)
 	dst = hex.AppendEncode(dst, e.Prev[:])
 	return append(dst, `"}`...)

@@ -33,6 +33,8 @@ type Entry struct {
 	Torn         int    // Opened: bytes of an unfinished record that stand before this one
 	MissingSince uint64 // Opened: the first number that the file should have had, and has not
 
+	Doubt Doubtful // Opened: what the daemon could not tell, or found wrong
+
 	Prev Hash // of the record before, and of what is torn behind it
 }
 
@@ -49,6 +51,18 @@ const (
 	LoginRefused Event = "login-refused" // a client proved nothing, and was not let in
 	Suppressed   Event = "suppressed"    // so many refusals had no record of their own
 	Gap          Event = "gap"           // so many records could not be written, or not be made to last
+)
+
+// A Doubtful says what a daemon could not tell when it opened the log. It is empty where it could tell all.
+type Doubtful string
+
+// What a daemon may find. None of them is left by a kill of the daemon at any instruction, unless the file
+// system has no hard links (Moved).
+const (
+	NoHead      Doubtful = "no-head"      // the head file was missing or unreadable
+	Moved       Doubtful = "moved"        // there was no file to go on from, only the head
+	Emptied     Doubtful = "emptied"      // the file had lost all its records, and the head named one
+	OtherRecord Doubtful = "other-record" // the record that the head names was another one
 )
 
 // ended reports whether the event has a result and a duration.

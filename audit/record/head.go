@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,8 +53,9 @@ func ParseHead(text string) (Head, error) {
 // ReadHead reads the head of the log at path. It is nil where there is none.
 func ReadHead(path string) (*Head, error) {
 	text, err := os.ReadFile(HeadFile(path))
+	text = text[:min(len(text), HeadSize)] // behind it stands which process holds the log
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && len(text) == 0:
+	case errors.Is(err, fs.ErrNotExist), err == nil && len(bytes.Trim(text, "\x00")) == 0: // zeros: a power cut left them
 		return nil, nil
 	case err != nil:
 		return nil, err

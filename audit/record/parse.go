@@ -61,6 +61,7 @@ type line struct {
 	Count        uint64         `json:"count"`
 	Torn         uint32         `json:"torn"`
 	MissingSince uint64         `json:"missing-since"`
+	Doubt        Doubtful       `json:"doubt"`
 	Prev         string         `json:"prev"`
 }
 
@@ -70,7 +71,7 @@ func (l *line) entry() (Entry, error) {
 		Principal: l.Principal, Claim: l.Claim, Transport: l.Transport, Address: l.Address,
 		Listener: l.Listener, Session: l.Session, Command: l.Command, Access: l.Access,
 		Intent: l.Intent, Arguments: l.Arguments, Result: l.Result, Text: l.Text,
-		Count: l.Count, Torn: int(l.Torn), MissingSince: l.MissingSince,
+		Count: l.Count, Torn: int(l.Torn), MissingSince: l.MissingSince, Doubt: l.Doubt,
 	}
 	var errs [4]error
 	e.Time, errs[0] = time.Parse(layout, l.Time)

@@ -24,6 +24,10 @@ func (e *LineError) Unwrap() error { return e.Err }
 // errUnfinished is what is wrong with a last line that has no newline.
 var errUnfinished = errors.New("it is not finished")
 
+// errEndless ends the reading of a file in which a line does not end within maxTail. What is compressed can be
+// without end.
+var errEndless = fmt.Errorf("a line is longer than %d bytes", maxTail)
+
 // Read returns the records that r holds. For a line that is none it returns a *LineError, and goes on;
 // any other error is r's, and the last.
 func Read(r io.Reader) iter.Seq2[Entry, error] {
@@ -49,7 +53,7 @@ func Read(r io.Reader) iter.Seq2[Entry, error] {
 }
 
 // lines returns the lines that r holds, without newlines, each valid until the next. The last one may
-// come with errUnfinished. Of a line that is longer than MaxLine, only the beginning comes.
+// come with errUnfinished. Of a line that is longer than MaxLine, only the beginning comes; errEndless ends all.
 func lines(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		b := bufio.NewReaderSize(r, MaxLine+2)
@@ -70,8 +74,13 @@ func lines(r io.Reader) iter.Seq2[[]byte, error] {
 				yield(nil, err)
 				return
 			}
-			for long {
-				_, err = b.ReadSlice('\n')
+			for n := len(text); long; {
+				if n > maxTail {
+					yield(nil, errEndless)
+					return
+				}
+				text, err = b.ReadSlice('\n')
+				n += len(text)
 				long = errors.Is(err, bufio.ErrBufferFull)
 			}
 		}

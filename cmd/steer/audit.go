@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/spf13/cobra"
 )
@@ -26,24 +26,52 @@ func auditVerify(stdout io.Writer) *cobra.Command {
 	var head string
 	cmd := &cobra.Command{
 		Use:   "verify FILE…",
-		Short: "Check that no record was changed, taken away or put in.",
-		Long: `Check that no record was changed, taken away or put in. Give the files that were cut
-off by rotation too, the oldest first. What is printed as the head, noted on another
-machine and given with --head, proves later that the records up to there are the same.`,
-		Example: `  steer audit verify run/audit.jsonl.2 run/audit.jsonl.1 run/audit.jsonl
-  steer audit verify run/audit.jsonl --head "$(cat noted)"`,
+		Short: "Check that no record was changed, removed or inserted.",
+		Long: `Check that no record was changed, removed or inserted. Give the files that rotation
+made too, the oldest first. Files can be compressed with gzip; - is standard input.
+What is printed as the head, noted on another machine and given with --head, proves
+later that the records up to there are the same. Without a noted head, a change by a
+program that can write the log and its head file is not found.
+
+Exit status: 0 the log is whole; 1 it was changed, or a file cannot be read; 3 a file
+has no records; 4 the chain holds, and places are in doubt: there a crash, a power cut
+and a cut by hand leave the same files. Each place is printed.`,
+		Example: `  steer audit verify run/audit.jsonl.2.gz run/audit.jsonl.1 run/audit.jsonl
+  steer audit verify run/audit.jsonl --head "$(cat noted)"
+  xz -dc audit.jsonl.3.xz | steer audit verify -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			for i, file := range args {
+				if file == "-" {
+					args[i] = "/dev/stdin"
+				}
+			}
 			summary, err := verifyAudit(head, args)
-			if err != nil {
+			verdict, ok := record.VerdictOf(&summary, err)
+			switch {
+			case !ok || verdict == record.Changed:
+				return err
+			case verdict == record.NoRecords:
+				return &statusError{int(wire.CodeEmpty), err}
+			}
+			if err := showSummary(stdout, &summary); err != nil || verdict == record.Whole {
 				return err
 			}
-			return showSummary(stdout, &summary)
+			return &statusError{int(wire.CodeConflict), fmt.Errorf("the chain holds, and is in doubt from record %d on", summary.Doubts[0].Seq)}
 		},
 	}
 	cmd.Flags().StringVar(&head, "head", "", "a head that was printed earlier: `NUMBER HASH`")
 	return cmd
 }
+
+// A statusError is an error with the exit status that it asks for.
+type statusError struct {
+	status int
+	error
+}
+
+// Unwrap returns the error.
+func (e *statusError) Unwrap() error { return e.error }
 
 // verifyAudit checks a log, and the head that was noted, if one was.
 func verifyAudit(head string, files []string) (record.Summary, error) {
@@ -57,14 +85,20 @@ func verifyAudit(head string, files []string) (record.Summary, error) {
 	return record.VerifyNoted(noted, files...)
 }
 
-// showSummary says what fits, and what nobody can tell.
+// showSummary prints what a log has, and what is in doubt.
 func showSummary(w io.Writer, s *record.Summary) error {
-	if s.Records == 0 {
-		_, err := fmt.Fprintln(w, "no records")
-		return err
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d records, %d to %d, from %s to %s: whole and in order\n", s.Records, s.First.Seq, s.Last.Seq, at(&s.First), at(&s.Last))
+	state := "whole and in order"
+	if s.Verdict() == record.InDoubt {
+		state = "in order, with places in doubt"
+	}
+	fmt.Fprintf(&b, "%d records, %d to %d, from %s to %s: %s\n", s.Records, s.First.Seq, s.Last.Seq, at(&s.First), at(&s.Last), state)
+	for _, doubt := range s.Doubts {
+		fmt.Fprintln(&b, doubt)
+	}
+	if s.MoreDoubts > 0 {
+		fmt.Fprintf(&b, "and %d more places in doubt\n", s.MoreDoubts)
+	}
 	if s.First.Seq > 1 {
 		fmt.Fprintf(&b, "the records before %d are in other files, or gone\n", s.First.Seq)
 	}
@@ -76,9 +110,6 @@ func showSummary(w io.Writer, s *record.Summary) error {
 	}
 	if s.Torn > 0 {
 		fmt.Fprintf(&b, "%d bytes at an end are no whole record: a crash has left them, or it is being written\n", s.Torn)
-	}
-	if !s.Compared {
-		b.WriteString("no file says where it should end, so records may have been cut off there\n")
 	}
 	fmt.Fprintf(&b, "head %s\n", s.Head)
 	_, err := io.WriteString(w, printable(b.String()))
@@ -102,7 +133,7 @@ func auditShow(stdout io.Writer) *cobra.Command {
 					return fmt.Errorf("%q is no number of a record; write one like 42", args[1])
 				}
 			}
-			f, err := os.Open(args[0])
+			f, err := record.Open(args[0])
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"os"
 	"os/exec"
@@ -86,17 +87,61 @@ $`, out)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	out, _, err = auditing(t, "verify", path)
-	require.NoError(t, err)
+	require.EqualError(t, err, "the chain holds, and is in doubt from record 2 on")
 	for _, line := range []string{
-		"7 records, 2 to 8,", "the records before 2 are in other files, or gone\n", "8 bytes at an end are no whole record",
-		"no file says where it should end",
+		"7 records, 2 to 8,", "in order, with places in doubt\n", "the records before 2 are in other files, or gone\n", "8 bytes at an end are no whole record",
+		"audit.jsonl: line 1: in doubt from record 2 on: a file begins with an opened record, and this one does not",
+		"audit.jsonl: at its end: in doubt from record 9 on: no head file says where it should end, so records may have been cut off there\n",
 	} {
 		require.Contains(t, out, line)
 	}
-	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	out, _, err = auditing(t, "verify", path)
+}
+
+// TestAuditVerifyExitStatusSaysTheVerdict: scripts read it.
+func TestAuditVerifyExitStatusSaysTheVerdict(t *testing.T) {
+	path := auditFile(t, recorded...)
+	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, "no records\n", out)
+	rotated := path + ".1.gz"
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	cut := bytes.Index(text, []byte(`{"seq":4`))
+	_, err = w.Write(text[:cut])
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, os.WriteFile(rotated, b.Bytes(), 0o600))
+	config := filepath.Join(t.TempDir(), "config.toml")
+	require.NoError(t, os.WriteFile(config, []byte("[audit]\nfile = \"x\"\n"), 0o600))
+
+	said := steer(t, "", "audit", "verify", path)
+	require.Equal(t, 0, said.status, said.err)
+
+	require.NoError(t, os.WriteFile(path, text[cut:], 0o600))
+	said = steer(t, "", "audit", "verify", rotated, path)
+	require.Equal(t, 0, said.status, said.err)
+	require.Contains(t, said.out, "8 records, 1 to 8,")
+
+	said = steer(t, "", "audit", "verify", rotated)
+	require.Equal(t, 4, said.status)
+	require.Equal(t, "steer: the chain holds, and is in doubt from record 4 on\n", said.err)
+	require.Contains(t, said.out, "no head file says where it should end")
+
+	for _, file := range []string{config, "/bin/true", os.DevNull} {
+		said = steer(t, "", "audit", "verify", file)
+		require.Equal(t, 3, said.status, file)
+		require.Contains(t, said.err, filepath.Base(file)+": no records: it is ")
+		require.Empty(t, said.out)
+	}
+
+	require.NoError(t, os.WriteFile(path, bytes.Replace(text, []byte("cert:ann"), []byte("cert:bob"), 1), 0o600))
+	said = steer(t, "", "audit", "verify", path)
+	require.Equal(t, 1, said.status)
+	said = steer(t, "", "audit", "verify", path+"-not-there")
+	require.Equal(t, 1, said.status)
+
+	out, _, err := auditing(t, "show", rotated, "3")
+	require.NoError(t, err)
+	require.Contains(t, out, "3  2026-11-22T12:00:02.000000Z  outcome")
 }
 
 func TestAuditShow(t *testing.T) {

@@ -88,6 +88,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		switch {
 		case run != cmd:
 			status = int(wire.CodeError) // a file's affair, most likely
+			if other, ok := errors.AsType[*statusError](err); ok {
+				status = other.status
+			}
 		case status == exitOK:
 			status = exitUsage
 			fmt.Fprintln(stderr, "steer: try steer --help")
