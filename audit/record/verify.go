@@ -202,7 +202,7 @@ func (v *verifier) leave(unfinished bool) error {
 		}
 	}
 	torn := v.tail[min(len(v.text)+1, len(v.tail)):]
-	if l := v.left; l != nil && l.unfinished && unfinished && bytes.HasPrefix(l.torn, torn) { // it is being written again
+	if l := v.left; l != nil && l.unfinished && unfinished && (bytes.HasPrefix(l.torn, torn) || bytes.HasPrefix(torn, l.torn)) { // it is being written again
 		v.Torn += len(torn)
 		v.junk = nil
 		return nil

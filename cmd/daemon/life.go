@@ -63,7 +63,12 @@ func (d *daemon) begin(ctx context.Context, config *Config) error {
 	d.life.all.Go(func() { notify.Watchdog(life, d.manager.Post) })
 	d.life.all.Go(func() { d.metrics.lag.measure(life, d.manager.Post) })
 	d.life.tell(notify.Ready)
-	context.AfterFunc(ctx, d.life.stop)
+	context.AfterFunc(ctx, func() {
+		d.life.stop()
+		if record := d.record.Load(); record != nil {
+			record.Closing() // the next daemon then waits for the drain
+		}
+	})
 	return nil
 }
 

@@ -21,6 +21,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	file := flags.String("c", "", "read the configuration from `FILE`")
 	check := flags.Bool("check", false, "check the configuration, say what is wrong with it, and exit")
+	asInit := flags.Bool("init", false, "run the daemon as a child, and reap the processes that hooks leave behind (for containers; Linux)")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -30,6 +31,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "rudderpostd: unexpected argument %q; a configuration file is given with -c\n", flags.Arg(0))
 		return 2
+	}
+	if *asInit && !*check {
+		return runInit([]string{"-c", *file}, stderr)
 	}
 	config, err := load(*file)
 	if err != nil {

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// runInit needs Linux.
+func runInit(_ []string, stderr io.Writer) int {
+	fmt.Fprintln(stderr, "rudderpostd: --init needs Linux; start the daemon without it")
+	return 1
+}
