@@ -1,7 +1,6 @@
 package http
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -20,38 +19,20 @@ const maxHeld = 64 << 10
 
 var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
-// receive appends the body of a request to dst, which is one frame: the rules are those of a stream
-// of bytes, and so is the memory, which grows with what arrives. The other error is
-// *http.MaxBytesError.
-func (l *listener) receive(out *response, dst []byte) ([]byte, error) {
+// receive appends a short body of a request to dst, which is one frame: the rules are those of a stream of bytes. Any
+// other body is left for the conn to receive, when the manager knows of it and counts what it holds. The error is
+// *http.MaxBytesError for one that says that it is too long.
+func (l *listener) receive(out *response, dst []byte) (frame []byte, rest *longBody, err error) {
 	limits := l.limits()
 	limit, length := int64(limits.MaxFrame), out.r.ContentLength
 	switch {
 	case length > limit:
-		return dst, &http.MaxBytesError{Limit: limit}
+		return dst, nil, &http.MaxBytesError{Limit: limit}
 	case 0 < length && length <= web.MaxShort && web.Short(out.r, limits.Idle, limits.FrameTimeout):
-		return short(out.r.Body, slices.Grow(dst, int(length))[:length])
+		frame, err = short(out.r.Body, slices.Grow(dst, int(length))[:length])
+		return frame, nil, err
 	}
-	now := time.Now()
-	b := &body{
-		ReadCloser: http.MaxBytesReader(out.w, out.r.Body, limit),
-		out:        out,
-		until:      now.Add(limits.FrameTimeout),
-	}
-	stream := transport.NewStream(b, transport.StreamConfig{
-		MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: -1, // b.until is stricter
-	})
-	frame, err := stream.Receive(context.Background(), dst)
-	if err != nil {
-		return dst, notEmpty(err)
-	}
-	switch _, err := stream.Receive(context.Background(), nil); {
-	case err == nil:
-		return dst, errSecond
-	case !errors.Is(err, io.EOF):
-		return dst, err
-	}
-	return frame, out.SetReadDeadline(time.Time{}) // net/http listens for the client while we work
+	return dst, newLongBody(l, out, limits), nil
 }
 
 // short reads a body into an array of its length. It is here as a whole before anybody looks at it.

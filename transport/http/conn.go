@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -22,19 +23,25 @@ type conn struct {
 	ctx    context.Context
 	gone   context.CancelCauseFunc
 
-	mu     sync.Mutex
-	frame  []byte // the body; nil: it was received
-	taken  bool   // it was
-	busy   bool   // a Send is under way
-	closed bool
+	mu      sync.Mutex
+	frame   []byte            // the body; nil: it was received
+	rest    *longBody         // the body, where it has not been read; nil: it has
+	taken   bool              // it was received
+	refusal *web.RefusedError // why it is no frame; nil: it is one, or is not known to be none
+	hearing bool              // a Receive reads it
+	busy    bool              // a Send is under way
+	closed  bool
 
 	replies
 	broken bool          // the response is not whole and never will be
 	done   chan struct{} // closed when the response is nobody's any more
 }
 
-func newConn(out *response, frame []byte, peer transport.Peer) *conn {
-	c := &conn{peer: peer, frame: frame, done: make(chan struct{})}
+func newConn(out *response, frame []byte, rest *longBody, peer transport.Peer) *conn {
+	c := &conn{peer: peer, frame: frame, rest: rest, done: make(chan struct{})}
+	if rest != nil {
+		rest.begin(peer)
+	}
 	c.ctx, c.gone = context.WithCancelCause(context.Background())
 	c.init(out)
 	return c
@@ -47,25 +54,66 @@ func (c *conn) Context() context.Context { return c.ctx }
 // Peer implements transport.Conn.
 func (c *conn) Peer() transport.Peer { return c.peer }
 
-// Receive implements transport.Conn. It never waits.
-func (c *conn) Receive(_ context.Context, dst []byte) ([]byte, error) {
+// Receive implements transport.Conn. It waits only for a body that is not short. One that is no frame is an io.EOF,
+// and Close answers it with the status that HTTP has for that.
+func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
 		return dst, net.ErrClosed
-	case c.taken:
+	case c.taken, c.refusal != nil:
 		return dst, io.EOF
+	case c.rest == nil:
+		c.taken = true
+		return append(dst, c.frame...), nil
 	}
-	c.taken = true
-	return append(dst, c.frame...), nil
+	c.hearing = true
+	c.mu.Unlock()
+	frame, err := c.receive(ctx)
+	c.mu.Lock()
+	c.hearing = false
+	bad, _ := errors.AsType[*transport.FrameError](err)
+	switch {
+	case c.closed: // meanwhile, and the end was left to us, unless a Send has it
+		if !c.busy {
+			c.mu.Unlock()
+			c.finish()
+			c.mu.Lock()
+		}
+		return dst, net.ErrClosed
+	case err == nil:
+		c.taken = true
+		return frame, nil
+	case ctx.Err() != nil:
+		return dst, context.Cause(ctx)
+	case bad != nil && bad.Reason == transport.OverBudget: // which the manager answers
+		return dst, bad
+	}
+	c.refusal = c.rest.l.unreadable(c.out.r, err)
+	return dst, io.EOF
 }
+
+// receive reads the body until ctx ends, or the conn is closed.
+func (c *conn) receive(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()
+	return c.rest.receive(ctx)
+}
+
+// unread reports whether the client may still send its body. A response that goes out meanwhile is the last one of its
+// connection, or net/http would read the body first.
+func (c *conn) unread() bool { return c.rest != nil && !c.taken }
 
 // Send implements transport.Conn.
 func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 	c.mu.Lock()
 	err := c.mayNot(ctx)
 	c.busy = err == nil
+	if c.busy && c.unread() {
+		c.out.w.Header()["Connection"] = []string{"close"}
+	}
 	c.mu.Unlock()
 	if err != nil {
 		return err
@@ -85,8 +133,10 @@ func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 		c.broken = true
 		c.gone(err)
 	}
-	if c.closed { // meanwhile, and this was left to us
-		c.finish()
+	if c.closed { // meanwhile, and the end was left to us, unless a Receive has it
+		if !c.hearing {
+			c.finish()
+		}
 		return net.ErrClosed
 	}
 	return err
@@ -135,14 +185,14 @@ func (c *conn) Close() error {
 		return nil
 	}
 	c.closed = true
-	busy := c.busy
+	busy, hearing := c.busy, c.hearing
 	if busy {
 		c.broken = true
 		_ = c.out.SetWriteDeadline(past)
 	}
 	c.mu.Unlock()
 	c.gone(net.ErrClosed)
-	if !busy {
+	if !busy && !hearing {
 		c.finish()
 	}
 	return nil
@@ -151,7 +201,14 @@ func (c *conn) Close() error {
 // finish ends the response. Nobody else works on it. The last bytes of one whose length was not known
 // are net/http's to send, after its handler has returned; a daemon that ends now must wait for them.
 func (c *conn) finish() {
-	if !c.broken && c.end(c.taken) != nil {
+	if c.rest != nil {
+		defer c.rest.close()
+	}
+	switch {
+	case c.broken:
+	case c.refusal != nil && c.count == 0:
+		c.out.refuse(c.refusal)
+	case c.end(c.taken) != nil:
 		c.broken = true
 	}
 	if c.broken || !c.chunked() {

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/rudderpost/rudderpost/transport"
@@ -8,6 +9,6 @@ import (
 
 // Handler returns a listener whose requests another server brings.
 func Handler(t *Transport) (transport.Listener, http.Handler) {
-	l := newListener(t)
+	l := newListener(context.Background(), t)
 	return l, http.HandlerFunc(l.serve)
 }

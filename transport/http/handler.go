@@ -37,13 +37,13 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 			bodies.Put(body)
 		}
 	}()
-	frame, err := l.receive(out, (*body)[:0])
+	frame, rest, err := l.receive(out, (*body)[:0])
 	*body = frame[:0]
 	if err != nil {
 		out.refuse(l.unreadable(r, err))
 		return
 	}
-	c := newConn(out, frame, transport.Peer{
+	c := newConn(out, frame, rest, transport.Peer{
 		Transport: l.kind, Session: web.Session(r), Addr: l.guard.Addr(r), Creds: creds,
 	})
 	c.target = transport.Target{Host: r.Host, Origin: r.Header.Get("Origin")}

@@ -19,6 +19,7 @@ type listener struct {
 	pages  *http.CrossOriginProtection
 	limits func() transport.FrameLimits // with their defaults
 
+	memory    transport.Memory
 	server    *web.Server // nil in tests that bring the requests themselves
 	conns     chan *conn
 	accepting atomic.Bool // somebody has asked for conns
@@ -26,10 +27,11 @@ type listener struct {
 	close     func() error
 }
 
-func newListener(t *Transport) *listener {
+func newListener(ctx context.Context, t *Transport) *listener {
 	l := &listener{
-		kind:  kind(t.TLS != nil),
-		pages: http.NewCrossOriginProtection(),
+		memory: transport.MemoryOf(ctx),
+		kind:   kind(t.TLS != nil),
+		pages:  http.NewCrossOriginProtection(),
 		limits: func() transport.FrameLimits {
 			limits := t.limits()
 			return transport.FrameLimits{

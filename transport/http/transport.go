@@ -136,7 +136,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	if t.Authenticator != nil {
 		auth = tls.VerifyClientCertIfGiven
 	}
-	l := newListener(t)
+	l := newListener(ctx, t)
 	server, err := web.Listen(ctx, web.Config{
 		Front: front.Config{
 			Transport: l.kind, Address: t.Address, Listener: t.Listener,

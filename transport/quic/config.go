@@ -5,6 +5,8 @@ import (
 	"time"
 
 	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/rudderpost/rudderpost/transport"
 )
 
 const (
@@ -18,23 +20,34 @@ const (
 	keepAlive        = 15 * time.Second
 )
 
-// What the peer has sent and nobody has read: to begin with, and at most.
+// The receive windows of a connection of the listener: what its client may send before it is read. The window of the
+// connection bounds all its streams together. It is booked for the client when the connection is accepted, and each
+// increase before it is granted.
 const (
-	streamWindow, maxStreamWindow = 64 << 10, 2 << 20
-	connWindow, maxConnWindow     = 1 << 20, 8 << 20
+	serverStreamWindow, maxServerStreamWindow = 64 << 10, 2 << 20
+	serverConnWindow, maxServerConnWindow     = 64 << 10, 4 << 20
 )
 
-// serverConfig leaves Allow0RTT and the like as they are: off.
-func (t *Transport) serverConfig() *quicgo.Config {
+// The receive windows of a dialed connection.
+const (
+	clientStreamWindow, maxClientStreamWindow = 256 << 10, 4 << 20
+	clientConnWindow, maxClientConnWindow     = 16 << 20, 64 << 20
+)
+
+// serverConfig leaves Allow0RTT and the like as they are: off. memory may be nil.
+func (t *Transport) serverConfig(memory transport.Memory) *quicgo.Config {
 	return &quicgo.Config{
 		HandshakeIdleTimeout:           handshakeTimeout,
 		MaxIdleTimeout:                 idleTimeout,
-		InitialStreamReceiveWindow:     streamWindow,
-		MaxStreamReceiveWindow:         maxStreamWindow,
-		InitialConnectionReceiveWindow: connWindow,
-		MaxConnectionReceiveWindow:     maxConnWindow,
-		MaxIncomingStreams:             int64(cmp.Or(t.MaxStreams, defaultMaxStreams)),
-		MaxIncomingUniStreams:          cmp.Or(t.hooks.uniStreams, -1),
+		InitialStreamReceiveWindow:     serverStreamWindow,
+		MaxStreamReceiveWindow:         maxServerStreamWindow,
+		InitialConnectionReceiveWindow: serverConnWindow,
+		MaxConnectionReceiveWindow:     maxServerConnWindow,
+		AllowConnectionWindowIncrease: func(conn *quicgo.Conn, delta uint64) bool {
+			return memory == nil || arrivalOf(conn).grow(delta)
+		},
+		MaxIncomingStreams:    int64(cmp.Or(t.MaxStreams, defaultMaxStreams)),
+		MaxIncomingUniStreams: cmp.Or(t.hooks.uniStreams, -1),
 		// A conn counts until it is closed here, not until the client has lost interest in it.
 		RequireStreamCreditRelease: true,
 	}
@@ -47,10 +60,10 @@ func clientConfig() *quicgo.Config {
 		HandshakeIdleTimeout:           handshakeTimeout,
 		MaxIdleTimeout:                 idleTimeout,
 		KeepAlivePeriod:                keepAlive,
-		InitialStreamReceiveWindow:     4 * streamWindow,
-		MaxStreamReceiveWindow:         2 * maxStreamWindow,
-		InitialConnectionReceiveWindow: 16 * connWindow,
-		MaxConnectionReceiveWindow:     8 * maxConnWindow,
+		InitialStreamReceiveWindow:     clientStreamWindow,
+		MaxStreamReceiveWindow:         maxClientStreamWindow,
+		InitialConnectionReceiveWindow: clientConnWindow,
+		MaxConnectionReceiveWindow:     maxClientConnWindow,
 		MaxIncomingStreams:             -1,
 		MaxIncomingUniStreams:          -1,
 	}
@@ -68,4 +81,5 @@ const (
 	connDone   quicgo.ApplicationErrorCode = 0
 	connIdle   quicgo.ApplicationErrorCode = 1
 	connNobody quicgo.ApplicationErrorCode = 2
+	connMemory quicgo.ApplicationErrorCode = 3
 )

@@ -84,9 +84,37 @@ var (
 )
 
 // An arrival is a connection from its first packet on. It is a value of the connection's context.
-type arrival struct{ accepted atomic.Bool }
+type arrival struct {
+	accepted atomic.Bool
+	windows  atomic.Pointer[transport.MemoryAccount] // where the connection's receive window is booked; nil: not yet
+}
 
 type arrivalKey struct{}
+
+// arrivalOf returns nil for a connection that the gate has not seen.
+func arrivalOf(conn *quicgo.Conn) *arrival {
+	a, _ := conn.Context().Value(arrivalKey{}).(*arrival)
+	return a
+}
+
+// book books the window that each connection begins with.
+func (a *arrival) book(account transport.MemoryAccount) error {
+	a.windows.Store(&account)
+	return account.Reserve(serverConnWindow)
+}
+
+// grow books an increase of the window, or refuses it.
+func (a *arrival) grow(delta uint64) bool {
+	account := a.windows.Load()
+	return account != nil && (*account).Reserve(int(delta)) == nil
+}
+
+// free returns what is booked.
+func (a *arrival) free() {
+	if account := a.windows.Load(); account != nil {
+		(*account).Close()
+	}
+}
 
 // enter counts a connection until its context ends, or refuses it.
 func (g *gate) enter(ctx context.Context, client *quicgo.ClientInfo) (context.Context, error) {

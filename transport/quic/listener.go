@@ -65,7 +65,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		freed:    make(chan struct{}),
 		sessions: make(map[*session]struct{}),
 	}
-	if l.handshakes, err = l.quic.Listen(tlsConfig, t.serverConfig()); err != nil {
+	if l.handshakes, err = l.quic.Listen(tlsConfig, t.serverConfig(l.memory)); err != nil {
 		_ = l.quic.Close()
 		_ = sock.Close()
 		return nil, err
@@ -118,9 +118,7 @@ func (l *listener) run() {
 		if err != nil {
 			return
 		}
-		if a, ok := conn.Context().Value(arrivalKey{}).(*arrival); ok {
-			a.accepted.Store(true)
-		}
+		arrivalOf(conn).accepted.Store(true)
 		if s := l.newSession(conn); s != nil {
 			l.running.Go(s.run)
 		}

@@ -43,6 +43,14 @@ func (l *listener) newSession(conn *quicgo.Conn) *session {
 		_ = conn.CloseWithError(connNobody, transport.ErrNoCredentials.Error())
 		return nil
 	}
+	if l.memory != nil {
+		if err := arrivalOf(conn).book(l.memory.OpenAccount(s.peer)); err != nil {
+			arrivalOf(conn).free()
+			l.gate.refused(s.peer.Addr, err)
+			_ = conn.CloseWithError(connMemory, "too many bytes are held for this peer")
+			return nil
+		}
+	}
 	if idle := cmp.Or(l.limits().Idle, defaultIdle); idle > 0 {
 		s.idle = time.AfterFunc(idle, s.expire)
 	}
@@ -86,6 +94,7 @@ func (s *session) run() {
 }
 
 func (s *session) end() {
+	arrivalOf(s.conn).free()
 	s.look.Stop()
 	if s.idle != nil {
 		s.idle.Stop()

@@ -31,6 +31,7 @@ func (c *conn) Close() error {
 		return nil
 	}
 	c.gone(net.ErrClosed)
+	defer c.held.use.Close()
 	notify(c.inbox.filled)
 	if c.timer != nil {
 		c.timer.Stop()

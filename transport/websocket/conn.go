@@ -24,6 +24,8 @@ type conn struct {
 	cfg   config
 	turn  *turn
 	inbox *inbox
+	held  held
+	given int // bytes that Receive has handed over, until it is called again; only Receive touches it
 
 	ctx    context.Context
 	gone   context.CancelCauseFunc
@@ -45,6 +47,7 @@ type conn struct {
 // A config is what makes one conn differ from another. A time of 0 is no limit.
 type config struct {
 	peer                 transport.Peer
+	memory               transport.Memory // where the conn books what it holds; nil: it does not
 	maxFrame             int
 	idle, frame          time.Duration
 	pingEvery, pongUntil time.Duration
@@ -88,6 +91,7 @@ var _ transport.Conn = (*conn)(nil)
 // newConn makes a conn of a WebSocket that speaks through a line. Gorilla reads from in; nil: it has a buffer of its own.
 func newConn(ws *gorilla.Conn, l *line, in *bufio.Reader, cfg config) *conn {
 	c := &conn{ws: ws, line: l, cfg: cfg, turn: newTurn(in), inbox: newInbox(), said: make(chan struct{})}
+	c.held.use.Init(cfg.memory, &c.cfg.peer)
 	c.ctx, c.gone = context.WithCancelCause(context.Background())
 	context.AfterFunc(c.ctx, l.interrupt)
 	c.bye.Store(&c.cfg.bye)
@@ -107,9 +111,13 @@ func (c *conn) Peer() transport.Peer { return c.cfg.peer }
 
 // Receive implements transport.Conn.
 func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
+	if c.given > 0 {
+		_ = c.held.add(-c.given)
+		c.given = 0
+	}
 	for !c.closed.Load() {
 		mine := c.turn.tryTake()
-		got, ok, err := c.inbox.take(dst)
+		got, ok, err := c.take(dst)
 		if mine {
 			if !ok && err == nil {
 				got, ok = c.direct(ctx, dst)
@@ -139,4 +147,16 @@ func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 		c.turn.waits.Store(false)
 	}
 	return dst, net.ErrClosed
+}
+
+// take takes the next frame from the inbox.
+func (c *conn) take(dst []byte) (got []byte, ok bool, err error) {
+	got, size, handed, err := c.inbox.take(dst)
+	switch {
+	case handed:
+		c.given = size
+	case size > 0:
+		_ = c.held.add(-size)
+	}
+	return got, size > 0, err
 }

@@ -32,7 +32,7 @@ var (
 // syscall.EADDRINUSE.
 func (h *Handler) Listen(ctx context.Context) (transport.Listener, error) {
 	err := context.Cause(ctx)
-	l := newListener(h)
+	l := newListener(ctx, h)
 	if err == nil && !h.listener.CompareAndSwap(nil, l) {
 		err = syscall.EADDRINUSE
 	}

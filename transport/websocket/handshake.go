@@ -43,7 +43,7 @@ func (s *handshake) shake() *web.RefusedError {
 	if !l.enter() {
 		return s.refuse(http.StatusServiceUnavailable, fmt.Errorf("there are %d connections already", cap(l.ready)))
 	}
-	c, no := s.open(creds, l.leave)
+	c, no := s.open(creds, l)
 	if c == nil {
 		l.leave()
 		return no
@@ -116,7 +116,7 @@ func (s *handshake) identify() ([]transport.Credential, *web.RefusedError) {
 }
 
 // open upgrades the request. There is neither a conn nor an answer when nobody is left to be told.
-func (s *handshake) open(creds []transport.Credential, leave func()) (c *conn, no *web.RefusedError) {
+func (s *handshake) open(creds []transport.Credential, l *listener) (c *conn, no *web.RefusedError) {
 	upgrader := gorilla.Upgrader{
 		HandshakeTimeout: handshakeTimeout,
 		WriteBufferSize:  writeBuffer,
@@ -140,7 +140,9 @@ func (s *handshake) open(creds []transport.Credential, leave func()) (c *conn, n
 		Creds:     creds,
 		Target:    &transport.Target{Host: s.r.Host, Origin: s.r.Header.Get("Origin")},
 	}
-	return newConn(ws, hijacker.line, hijacker.in, s.t.accepted(peer, leave)), nil
+	cfg := s.t.accepted(peer, l.leave)
+	cfg.memory = l.memory
+	return newConn(ws, hijacker.line, hijacker.in, cfg), nil
 }
 
 // A hijacker gives gorilla a line to speak through.

@@ -77,13 +77,14 @@ func (b *inbox) finish(err error) {
 	notify(b.filled)
 }
 
-// take appends the next frame to dst, or returns the frame itself where that saves copying a large
-// one. When there is none it returns why none will come, if so.
-func (b *inbox) take(dst []byte) (got []byte, ok bool, err error) {
+// take appends the next frame to dst, or hands over the frame itself where that saves copying a large
+// one. size is the length of the buffer that it lay in. When there is none size is 0, and the error says why none
+// will come, if so.
+func (b *inbox) take(dst []byte) (got []byte, size int, handed bool, err error) {
 	b.mu.Lock()
 	if b.next == len(b.frames) {
 		defer b.mu.Unlock()
-		return dst, false, b.end
+		return dst, 0, false, b.end
 	}
 	a := b.frames[b.next]
 	b.frames[b.next] = arrived{}
@@ -98,12 +99,13 @@ func (b *inbox) take(dst []byte) (got []byte, ok bool, err error) {
 	if room {
 		notify(b.emptied)
 	}
+	size = cap(*a.buf)
 	if len(dst) == 0 && cap(dst) < len(a.frame) && len(a.frame) > smallMessage {
-		return a.frame, true, nil
+		return a.frame, size, true, nil
 	}
 	dst = append(dst, a.frame...)
 	recycle(a.buf)
-	return dst, true, nil
+	return dst, size, false, nil
 }
 
 // isEmpty reports whether all has been taken.

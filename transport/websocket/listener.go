@@ -14,6 +14,7 @@ type listener struct {
 	handler *Handler
 	server  *web.Server // nil: somebody else's
 	ready   chan *conn  // has room for all
+	memory  transport.Memory
 	done    chan struct{}
 	once    sync.Once
 	err     error
@@ -22,8 +23,8 @@ type listener struct {
 	conns int // being upgraded, waiting, or handed out and open
 }
 
-func newListener(h *Handler) *listener {
-	return &listener{handler: h, ready: make(chan *conn, h.t.maxConns()), done: make(chan struct{})}
+func newListener(ctx context.Context, h *Handler) *listener {
+	return &listener{handler: h, ready: make(chan *conn, h.t.maxConns()), memory: transport.MemoryOf(ctx), done: make(chan struct{})}
 }
 
 // enter makes room for a conn, if there is any.

@@ -57,9 +57,22 @@ func (c *conn) fill() error {
 func (c *conn) message(r io.Reader) (*[]byte, error) {
 	buf := buffers.Get().(*[]byte)
 	b := *buf
+	if err := c.held.add(cap(b)); err != nil {
+		return nil, c.overBudget(err)
+	}
+	whole := false
+	defer func() {
+		if !whole {
+			_ = c.held.add(-cap(b))
+		}
+	}()
 	for {
 		if len(b) == cap(b) {
-			b = append(make([]byte, 0, 2*cap(b)), b...)
+			grown, err := c.grow(b)
+			if err != nil {
+				return nil, c.overBudget(err)
+			}
+			b = grown
 		}
 		n, err := r.Read(b[len(b):min(cap(b), c.cfg.maxFrame+1)])
 		b = b[:len(b)+n]
@@ -67,12 +80,34 @@ func (c *conn) message(r io.Reader) (*[]byte, error) {
 		case len(b) > c.cfg.maxFrame:
 			return nil, c.tooLarge()
 		case err == io.EOF:
-			*buf = b
+			*buf, whole = b, true
 			return buf, nil
 		case err != nil:
 			return nil, c.why(err, len(b))
 		}
 	}
+}
+
+// grow copies a buffer into one of twice its length. Until that is done both are held, and counted. Near a limit the
+// new one is only a quarter longer.
+func (c *conn) grow(b []byte) ([]byte, error) {
+	size := min(2*cap(b), max(c.cfg.maxFrame+1, cap(b)+1))
+	err := c.held.add(size)
+	if err != nil {
+		size = cap(b) + max(cap(b)/4, 1)
+		err = c.held.add(size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	grown := append(make([]byte, 0, size), b...)
+	return grown, c.held.add(-cap(b))
+}
+
+// overBudget ends receiving, since the manager allows the conn no more memory.
+func (c *conn) overBudget(err error) error {
+	c.bye.Store(&goodbye{gorilla.CloseTryAgainLater, "too many bytes are held for this peer"})
+	return err
 }
 
 func (c *conn) tooLarge() error {

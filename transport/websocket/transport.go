@@ -129,7 +129,7 @@ func kind(secure bool) string {
 // Listen implements transport.Transport. The error is a *net.OpError.
 func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	h := &Handler{t: t, path: t.path()}
-	l := newListener(h)
+	l := newListener(ctx, h)
 	h.listener.Store(l)
 	server, err := web.Listen(ctx, web.Config{
 		Front: front.Config{
