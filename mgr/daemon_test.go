@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -43,6 +44,12 @@ func run(t *testing.T, d *daemon) {
 	go func() { d.ended <- d.Run(ctx) }()
 	t.Cleanup(func() {
 		require.NoError(t, d.end())
+		for range 2000 { // the window of a QUIC connection is booked until that has ended
+			if d.Count().Buffered == 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
 		require.Zero(t, d.Count())
 	})
 }

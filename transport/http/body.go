@@ -68,6 +68,20 @@ type body struct {
 	io.ReadCloser
 	out   *response
 	until time.Time
+
+	mu  sync.Mutex
+	cut bool // interrupt was called
+}
+
+// Close makes body a transport.ByteStream. The body is net/http's to close.
+func (*body) Close() error { return nil }
+
+// interrupt ends the read that waits, and all that follow.
+func (b *body) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cut = true
+	_ = b.out.SetReadDeadline(past)
 }
 
 // Write makes body a transport.ByteStream. Nobody writes.
@@ -80,6 +94,11 @@ func (b *body) SetReadDeadline(t time.Time) error {
 	}
 	if b.until.Before(t) {
 		t = b.until
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cut {
+		t = past
 	}
 	return b.out.SetReadDeadline(t)
 }

@@ -70,7 +70,7 @@ func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	}
 	c.hearing = true
 	c.mu.Unlock()
-	frame, err := c.receive(ctx)
+	frame, err := c.rest.receive(ctx)
 	c.mu.Lock()
 	c.hearing = false
 	bad, _ := errors.AsType[*transport.FrameError](err)
@@ -92,14 +92,6 @@ func (c *conn) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	}
 	c.refusal = c.rest.l.unreadable(c.out.r, err)
 	return dst, io.EOF
-}
-
-// receive reads the body until ctx ends, or the conn is closed.
-func (c *conn) receive(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })()
-	return c.rest.receive(ctx)
 }
 
 // unread reports whether the client may still send its body. A response that goes out meanwhile is the last one of its
@@ -192,6 +184,9 @@ func (c *conn) Close() error {
 	}
 	c.mu.Unlock()
 	c.gone(net.ErrClosed)
+	if hearing {
+		c.rest.body.interrupt()
+	}
 	if !busy && !hearing {
 		c.finish()
 	}

@@ -17,13 +17,14 @@ type longBody struct {
 	l      *listener
 	out    *response
 	memory bodyMemory
+	body   *body
 	stream *transport.Stream
 	frame  []byte // it has been received, and what stands behind it has not
 }
 
 func newLongBody(l *listener, out *response, limits transport.FrameLimits) *longBody {
 	p := &longBody{l: l, out: out}
-	b := &body{
+	p.body = &body{
 		ReadCloser: http.MaxBytesReader(out.w, out.r.Body, int64(limits.MaxFrame)),
 		out:        out,
 		until:      time.Now().Add(limits.FrameTimeout),
@@ -34,7 +35,7 @@ func newLongBody(l *listener, out *response, limits transport.FrameLimits) *long
 	if l.memory != nil {
 		cfg.Memory = &p.memory
 	}
-	p.stream = transport.NewStream(b, cfg)
+	p.stream = transport.NewStream(p.body, cfg)
 	return p
 }
 
@@ -57,11 +58,15 @@ func (p *longBody) receive(ctx context.Context) ([]byte, error) {
 	case !errors.Is(err, io.EOF):
 		return nil, err
 	}
+	_ = p.stream.Close()                               // it follows ctx no longer
 	return p.frame, p.out.SetReadDeadline(time.Time{}) // net/http listens for the client while we work
 }
 
 // close returns what is booked. The caller needs the frame no longer.
-func (p *longBody) close() { p.memory.close() }
+func (p *longBody) close() {
+	_ = p.stream.Close()
+	p.memory.close()
+}
 
 // A bodyMemory is where the stream of a body books. Once the frame is received its bytes stay booked until the conn
 // closes, though the stream has handed them over.
