@@ -267,21 +267,22 @@ func TestEndComesAtOnce(t *testing.T) {
 	}
 }
 
-// steer commands a real Kea.
-func TestSteerCommandsKea(t *testing.T) {
+// startKea starts Kea's DHCPv4 server, and returns it and its socket.
+func startKea(t *testing.T) (p *process, socket string) {
+	t.Helper()
 	const kea = "/usr/sbin/kea-dhcp4"
 	if !exists(kea) {
 		t.Skip("kea-dhcp4 is not installed (Debian: kea-dhcp4-server); .ci/run does without")
 	}
 	dir := shortDir(t)
-	socket := filepath.Join(dir, "kea.sock")
+	socket = filepath.Join(dir, "kea.sock")
 	config := filepath.Join(dir, "kea.conf")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `{"Dhcp4": {
 		"interfaces-config": {"interfaces": []},
 		"lease-database": {"type": "memfile", "persist": false},
 		"control-socket": {"socket-type": "unix", "socket-name": %q}
 	}}`, socket), 0o600))
-	p := start(t, dir, func(cmd *exec.Cmd) {
+	p = start(t, dir, func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Env, "KEA_LOCKFILE_DIR="+dir, "KEA_PIDFILE_DIR="+dir, "KEA_LOGGER_DESTINATION=stdout")
 	}, kea, "-c", config)
 	eventually(t, func() bool {
@@ -292,7 +293,12 @@ func TestSteerCommandsKea(t *testing.T) {
 		}
 		return exists(socket)
 	}, "Kea does not listen")
+	return p, socket
+}
 
+// steer commands a real Kea.
+func TestSteerCommandsKea(t *testing.T) {
+	p, socket := startKea(t)
 	text, status := steer(t, "", "-r", "-s", socket, "version-get")
 	require.Zero(t, status, text)
 	require.Regexp(t, `^\{"result":0,"text":"\d+\.\d+\.\d+","arguments":\{"extended":"`, text)

@@ -87,8 +87,9 @@ func playTranscript(t *testing.T, lines []string) {
 					replied <- err.Error()
 					return
 				}
+				reply.ID = wire.ID{}
 				text, _ := wire.AppendReply(nil, reply)
-				replied <- string(text)
+				replied <- string(wire.AppendKea(nil, text))
 			}()
 		case "reply":
 			require.Equal(t, what, <-replied)

@@ -19,6 +19,9 @@ type answer struct {
 	call  *Call
 	code  wire.Code
 	took  time.Duration
+
+	isLast    bool // it answers a request without an id
+	isSpelled bool // and has Kea's spelling
 }
 
 var answers = sync.Pool{New: func() any { return new(answer) }}
@@ -33,6 +36,7 @@ func (a *answer) release() {
 		a.frame = nil
 	}
 	a.call, a.body, a.tail = nil, nil, ""
+	a.isLast, a.isSpelled = false, false
 	answers.Put(a)
 }
 
@@ -61,6 +65,7 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 		c.awaited--
 	}
 	if call.id.IsZero() {
+		a.isLast = true
 		c.last = a
 	} else {
 		c.out = append(c.out, a)

@@ -14,7 +14,9 @@ import (
 
 	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/wire"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,11 +27,14 @@ import (
 //	> "{\"comm"             the same for any bytes, in Go's quotes, without the newline
 //	< {"result":0}          the daemon sends this line, compared as JSON; "*" stands for any value,
 //	                        and, as the name of a member, for any other members
-//	<* {"result":0}         the same, but such lines that follow each other come in any order
+//	<= { "result": 0 }      the daemon sends this line, compared byte by byte
+//	<* {"result":0}         the same as <, but such lines that follow each other come in any order
 //	half-close              the client says its last word
 //	wait 10s                time passes
 //	open                    the daemon says nothing now, and has not closed
 //	eof                     the daemon closes
+//
+// A reply without an id must have Kea's spelling, and a reply with one must be compact.
 //
 // Every file runs over the pipe in virtual time. Unless it says "Time: virtual" in its prose it runs
 // over every way in too that can do what is in it. With -update a "<" line takes what came in its
@@ -118,6 +123,13 @@ func converse(t *testing.T, c speaker, script string, virtual bool) (seen string
 			}
 		case "<":
 			out = verb + " " + compare(t, c.line(), []string{rest}, new(int)) + "\n"
+		case "<=":
+			came := c.line()
+			requireSpelling(t, came)
+			if !*update {
+				require.Equal(t, rest, came)
+			}
+			out = verb + " " + came + "\n"
 		case "<*":
 			some = append(some, rest)
 			if strings.HasPrefix(lines[min(i+1, len(lines)-1)], "<*") {
@@ -152,6 +164,7 @@ func converse(t *testing.T, c speaker, script string, virtual bool) (seen string
 // compare looks for what came among the expected lines, and returns how it is to be written down.
 func compare(t *testing.T, came string, expected []string, which *int) string {
 	t.Helper()
+	requireSpelling(t, came)
 	for i, line := range expected {
 		if fits(decode(t, line), decode(t, came)) {
 			*which = i
@@ -162,6 +175,26 @@ func compare(t *testing.T, came string, expected []string, which *int) string {
 		require.Fail(t, "unexpected reply", "got  %s\nwant %s", came, strings.Join(expected, "\n or  "))
 	}
 	return came
+}
+
+// requireSpelling checks that a reply is spelled as it must be.
+func requireSpelling(t *testing.T, line string) {
+	t.Helper()
+	var reply struct {
+		ID any `json:"id"`
+	}
+	if line == "" && *update {
+		return
+	}
+	require.NoError(t, json.Unmarshal([]byte(line), &reply), line)
+	if reply.ID == nil {
+		require.Equal(t, string(wire.AppendKea(nil, []byte(line))), line)
+		require.GreaterOrEqual(t, len(line), 15, "Ansible's module takes it for no reply")
+		return
+	}
+	compact := jsontext.Value(line)
+	require.NoError(t, compact.Compact(jsontext.PreserveRawStrings(true)))
+	require.Equal(t, string(compact), line)
 }
 
 func decode(t *testing.T, line string) (v any) {

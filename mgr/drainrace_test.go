@@ -80,8 +80,9 @@ func loseNothing(t *testing.T, how driver) {
 			if err != nil {
 				t.Error(err)
 			}
-			succeeded.Add(int64(strings.Count(string(text), `"result":0`)))
-			if bad := strings.Count(string(text), "\n") - strings.Count(string(text), `"result":0`) - strings.Count(string(text), `"result":503`); bad != 0 {
+			replies := strings.ReplaceAll(string(text), `"result": `, `"result":`) // which Kea's spelling has
+			succeeded.Add(int64(strings.Count(replies, `"result":0`)))
+			if bad := strings.Count(replies, "\n") - strings.Count(replies, `"result":0`) - strings.Count(replies, `"result":503`); bad != 0 {
 				t.Errorf("%d unexpected replies in %s", bad, text)
 			}
 		})

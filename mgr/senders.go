@@ -136,6 +136,7 @@ func (w *sender) next(batch []*answer) (frames [][]byte, rest []*answer) {
 
 // deliver sends replies. When that fails the conn's context ends, which ends the conversation.
 func (w *sender) deliver(c *conversation, batch []*answer) {
+	c.spellForKea(batch)
 	w.during(c, batch, func() error { return w.send(c.m.background, c.conn, batch) })
 }
 

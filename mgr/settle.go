@@ -45,6 +45,7 @@ func (own *speaker) tryDeliver(c *conversation, batch []*answer) bool {
 	if !ok || c.m.opts.Recorder != nil {
 		return false
 	}
+	c.spellForKea(batch)
 	rest, sent, err := own.trySend(conn, batch)
 	own.forget()
 	switch {

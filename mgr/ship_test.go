@@ -29,6 +29,10 @@ func (s *ship) commands() []mgr.Command {
 		mgr.Func("greet", "Say hello.", mgr.Read, func(_ context.Context, in greetIn) (string, error) {
 			return strings.Repeat("Hello, "+in.Name+".", max(1, in.Times)), nil
 		}),
+		mgr.Func("echo", "Return the arguments.", mgr.Read, func(ctx context.Context, _ mgr.None) (wire.Value, error) {
+			call, _ := mgr.CallOf(ctx)
+			return call.Arguments, nil
+		}, mgr.AnyArguments()),
 		mgr.Func("count", "Count.", mgr.Write, func(context.Context, mgr.None) (int, error) {
 			s.count++
 			return s.count, nil

@@ -147,6 +147,6 @@ func refuseConn(conn transport.Conn, why *wire.Error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	frame, _ := wire.AppendReply(nil, wire.Failure(why))
-	_ = conn.Send(ctx, frame)
+	_ = conn.Send(ctx, wire.AppendKea(nil, frame))
 	_ = conn.Close()
 }

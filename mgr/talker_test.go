@@ -58,6 +58,7 @@ func (c *talker) hear() (r reply) {
 	c.t.Helper()
 	line := c.line()
 	require.NoError(c.t, json.Unmarshal([]byte(line), &r), line)
+	requireSpelling(c.t, line)
 	return r
 }
 

@@ -61,19 +61,21 @@ func unquote(v Value) string {
 }
 
 // unescape resolves the escapes of a well-formed string's inside.
-func unescape(b []byte) string {
-	text := make([]byte, 0, len(b))
+func unescape(b []byte) string { return string(appendUnescaped(make([]byte, 0, len(b)), b)) }
+
+// appendUnescaped appends a well-formed string's inside with its escapes resolved.
+func appendUnescaped(dst, b []byte) []byte {
 	for i := 0; i < len(b); {
 		if b[i] != '\\' {
-			text = append(text, b[i])
+			dst = append(dst, b[i])
 			i++
 			continue
 		}
 		n, _ := escape(b[i:])
-		text = utf8.AppendRune(text, unescaped(b[i:i+n]))
+		dst = utf8.AppendRune(dst, unescaped(b[i:i+n]))
 		i += n
 	}
-	return string(text)
+	return dst
 }
 
 // unescaped is the character that a well-formed escape sequence stands for.
