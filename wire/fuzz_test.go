@@ -29,6 +29,10 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(test.frame))
 	}
 	f.Add(append(largeMap(20, 10), '}'))
+	for _, id := range brokenIDs {
+		f.Add([]byte(`{"command":"a","id":` + id + `}`))
+		f.Add([]byte(`{"id":` + id + `,"command":"a","id":7}`))
+	}
 	for _, depth := range []int{98, 99, 100} {
 		f.Add([]byte(`{"command":"a","arguments":` + nest("[", depth, "", "]") + `}`))
 		f.Add([]byte(`{"command":"a","arguments":` + nest(`{"a":`, depth-1, "{}", "}") + `}`))
@@ -45,6 +49,8 @@ func FuzzRequest(f *testing.F) {
 			require.NotEmpty(t, bad.Text)
 			require.Equal(t, good, !strings.Contains(bad.Text, " in <wire>:"))
 			require.Zero(t, got.Timeout)
+			id, certain := idOracle(frame)
+			require.True(t, got.ID.String() == id || !certain && got.ID.IsZero(), "%q, not %q: %v", got.ID, id, bad)
 			if !good {
 				require.Nil(t, got.Arguments)
 			}
@@ -108,23 +114,7 @@ func oracle(t *testing.T, frame []byte) (r plainRequest, ok bool) {
 				return r, false
 			}
 		case "id":
-			switch v.Kind() {
-			case '"':
-				var s string
-				require.NoError(t, json.Unmarshal(v, &s))
-				if len(s) > 128 {
-					return r, false
-				}
-				b, err := jsontext.AppendQuote(nil, s)
-				require.NoError(t, err)
-				r.id = string(b)
-			case '0':
-				n, err := strconv.ParseInt(string(v), 10, 64) // fails for a real
-				if err != nil || n < -1<<53 || n > 1<<53 {
-					return r, false
-				}
-				r.id = strconv.FormatInt(n, 10)
-			default:
+			if r.id = idOf(v); r.id == "" {
 				return r, false
 			}
 		default:
@@ -132,6 +122,54 @@ func oracle(t *testing.T, frame []byte) (r plainRequest, ok bool) {
 		}
 	}
 	return r, true
+}
+
+// idOracle says, as jsontext sees it, what ID a frame has that need not be JSON: one that is read whole, with a comma or
+// a bracket behind it, and is valid and the only one up to where the frame ceases to be JSON. It is certain unless the
+// frame may be nested too deeply for us.
+func idOracle(frame []byte) (id string, certain bool) {
+	certain = bytes.Count(frame, []byte("["))+bytes.Count(frame, []byte("{")) < 99
+	d := jsontext.NewDecoder(bytes.NewReader(frame))
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+		return "", certain
+	}
+	for d.PeekKind() == '"' {
+		token, err := d.ReadToken()
+		if bad, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) && bad.JSONPointer == "/id" {
+			return "", certain
+		}
+		if err != nil {
+			return id, certain
+		}
+		isID := token.String() == "id"
+		v, err := d.ReadValue()
+		if err != nil {
+			return id, certain
+		}
+		behind := bytes.TrimLeft(frame[d.InputOffset():], " \t\r\n")
+		if isID && len(behind) > 0 && (behind[0] == ',' || behind[0] == '}') {
+			id = idOf(v)
+		}
+	}
+	return id, certain
+}
+
+// idOf returns the ID of a value as AppendRequest writes it, or "".
+func idOf(v jsontext.Value) string {
+	switch v.Kind() {
+	case '"':
+		var s string
+		if json.Unmarshal(v, &s) != nil || len(s) > 128 {
+			return ""
+		}
+		b, _ := jsontext.AppendQuote(nil, s)
+		return string(b)
+	case '0':
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil && n >= -1<<53 && n <= 1<<53 {
+			return strconv.FormatInt(n, 10)
+		}
+	}
+	return ""
 }
 
 // membersOf returns the members of a map, and nil for another value.

@@ -104,6 +104,9 @@ func (p *parser) object(keys []span) *Error {
 			return err
 		}
 		if p.duplicate(key, keys[first:], &many) {
+			if p.depth == 1 {
+				p.member(key, nil) // of two values neither counts
+			}
 			return p.errorf(quote+1, "duplicate-key", "duplicate key '%s'", Shorten(p.string(key)))
 		}
 		keys = append(keys, key)
@@ -117,14 +120,14 @@ func (p *parser) object(keys []span) *Error {
 		if err := p.value(keys); err != nil {
 			return err
 		}
-		if p.depth == 1 {
-			p.member(key, p.b[start:p.i:p.i])
+		end := p.i
+		if !p.take(',') {
+			if err := p.expect(",}"); err != nil {
+				return err
+			}
 		}
-		if p.take(',') {
-			continue
-		}
-		if err := p.expect(",}"); err != nil {
-			return err
+		if p.depth == 1 { // only now is it certain that the value ends there: 0x1 begins with a number, too
+			p.member(key, p.b[start:end:end])
 		}
 		if p.b[p.i-1] == '}' {
 			p.depth--
@@ -221,7 +224,7 @@ func (p *parser) duplicate(key span, keys []span, many *map[string]struct{}) boo
 	return taken
 }
 
-// member remembers a member of the outermost map.
+// member remembers a member of the outermost map; a nil value is forgotten.
 func (p *parser) member(key span, value []byte) {
 	if p.names == nil {
 		return

@@ -28,8 +28,8 @@ const (
 )
 
 // DecodeRequest reads a frame strictly. What it returns refers to the frame's bytes. The error, if
-// any, has Kea's words and says where; the Request then still has the ID if that could be read, so
-// that the answer finds its way.
+// any, has Kea's words and says where; the Request then still has the ID if that was read whole, up to the comma or
+// bracket behind it, and is valid and the only one, so that the answer finds its way. Any other ID counts as none.
 func DecodeRequest(frame []byte) (Request, *Error) { return Decoder{}.Decode(frame) }
 
 // A Decoder reads requests. The zero Decoder is DecodeRequest.

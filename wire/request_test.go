@@ -163,21 +163,51 @@ func TestDecodeRequestRefuses(t *testing.T) {
 	}
 }
 
+// brokenIDs are no values, so that a message that has one is no JSON. Most begin with a value.
+var brokenIDs = []string{
+	`0x1`, ` 0x1`, `1x`, `7 8`, `7;`, `7:8`, `7]`, `7é`, `7"x"`, `"x"y`, `"x" 7`, `"x""y"`, `"a`, `01`, `1.`, `1_0`, `+1`, `-`, `--1`, `1e`, `{`, `{"id":1`,
+	`[1}`, `{}1`, `tru`, `nulll`, `true1`, ``, `NaN`, `"\ud800"`, `"\x41"`, "\"\xff\"", "\"\n\"", "7\x00", "7\v", "７",
+}
+
+// TestBrokenIDCountsAsNone, wherever it stands, on the fast and on the slow path.
+func TestBrokenIDCountsAsNone(t *testing.T) {
+	for _, id := range brokenIDs {
+		for _, frame := range []string{
+			`{"command":"a","id":` + id + `}`, `{"command": "a", "id": ` + id + `}`, `{"id":` + id + `,"command":"a"}`, `{"command":"a","id":` + id + ` }`,
+			`{"c\u006fmmand":"a","id":` + id + `}`, `{"command":"a","arguments":{"a":1},"id":` + id + `,"timeout":1}`,
+		} {
+			r, bad := wire.DecodeRequest([]byte(frame))
+			require.NotNil(t, bad, frame)
+			require.Equal(t, wire.Request{}, r, frame)
+		}
+	}
+}
+
 // An id that was read before the message went wrong belongs to the answer.
 func TestBadMessageWithID(t *testing.T) {
 	for frame, id := range map[string]wire.ID{
-		`{"id":7,"command":"a"`:     wire.IntID(7),
-		`{"id":"x"}}`:               wire.StringID("x"),
-		`{"\u0069d":7,}`:            wire.IntID(7),
-		`{"id":7,"id":8}`:           wire.IntID(7),
-		`{"id":7.5,"command":}`:     {},
-		`{"id":null,"command":}`:    {},
-		`{"command":,"id":7}`:       {},
-		`{"id":7`:                   wire.IntID(7), // whole as it stands; more digits would have been read
-		`{"arguments":{"id":7},"a`:  {},
-		`[{"id":7},`:                {},
-		`{"id":"x`:                  {},
-		"{\"id\":\"\xff\",\"a\":1}": {},
+		`{"id":7,"command":"a"`:       wire.IntID(7),
+		`{"id":"x"}}`:                 wire.StringID("x"),
+		`{"\u0069d":7,}`:              wire.IntID(7),
+		`{"id":7,"id":8}`:             {}, // two are as bad as none
+		`{"id":7,"\u0069d":7}`:        {},
+		`{"id":7,"a":1,"a":2}`:        wire.IntID(7),
+		`{"id":7.5,"command":}`:       {},
+		`{"id":null,"command":}`:      {},
+		`{"command":,"id":7}`:         {},
+		`{"id":7`:                     {}, // there may have been more digits
+		`{"id":7 `:                    {},
+		`{"id":"x"`:                   {},
+		`{"id":7,`:                    wire.IntID(7),
+		`{"id":7 , @`:                 wire.IntID(7),
+		`{"id":7}}`:                   wire.IntID(7),
+		`{"command":"a","id":1e999,}`: {},
+		`{"command":"a","id":1,}`:     wire.IntID(1),
+		`{"command":"a","id"}`:        {},
+		`{"arguments":{"id":7},"a`:    {},
+		`[{"id":7},`:                  {},
+		`{"id":"x`:                    {},
+		"{\"id\":\"\xff\",\"a\":1}":   {},
 	} {
 		r, bad := wire.DecodeRequest([]byte(frame))
 		require.NotNil(t, bad, frame)
