@@ -1,5 +1,7 @@
 package mgr
 
+import "github.com/rudderpost/rudderpost/wire"
+
 // ReadsOn is how long a conn may not be read from while its commands wait for the loop.
 const ReadsOn = readsOn
 
@@ -32,4 +34,31 @@ func (m *CommandMgr) Count() Counters {
 		c.mu.Unlock()
 	}
 	return n
+}
+
+// A ReplyState is a reply on its way.
+type ReplyState struct {
+	Text     string
+	Buffered int64 // bytes that its conn has booked for it
+	InParts  bool
+}
+
+// ReplyStates returns a reply to a request without an id as it waits to be written, and as it is written.
+func (m *CommandMgr) ReplyStates(reply wire.Reply) (waits, written ReplyState) {
+	c := &conversation{m: m, peer: &peer{m: m}, closing: true} // which keeps others from writing
+	c.changed.L = &c.mu
+	state := func() ReplyState {
+		a := c.out[0]
+		return ReplyState{string(a.frame) + string(a.body) + a.tail, c.buffered, a.body != nil}
+	}
+	c.answered(&Call{manager: m}, reply, true)
+	waits = state()
+	c.spellForKea(c.out)
+	written = state()
+	c.spellForKea(c.out) // again, as after a write that was tried
+	if state() != written {
+		panic("it was spelled twice")
+	}
+	c.hold(int(-c.buffered))
+	return waits, written
 }

@@ -1,0 +1,108 @@
+package mgr_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport/pipe"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLongRepliesAreSpelledAsKea, on every transport, whether the arguments are encoded already or not. Those that are
+// encoded already and longer than 64 KiB keep their spelling. A reply with an id is compact.
+func TestLongRepliesAreSpelledAsKea(t *testing.T) {
+	type long struct {
+		B string `json:"b"`
+		A []int  `json:"a"`
+	}
+	var commands []mgr.Command
+	sizes := map[string]int{"short": 100, "parts": 40 << 10, "kept": 65 << 10, "longer": 1 << 20}
+	value := func(name string) long { return long{strings.Repeat("x", sizes[name]), []int{1, 2}} }
+	for name := range sizes {
+		raw, err := wire.Encode(value(name))
+		require.NoError(t, err)
+		commands = append(commands,
+			mgr.Func(name+"-raw", "", mgr.Read, func(context.Context, mgr.None) (wire.Reply, error) {
+				return wire.Reply{Text: "z", Arguments: raw}, nil
+			}),
+			mgr.Func(name+"-value", "", mgr.Read, func(context.Context, mgr.None) (mgr.Result[long], error) {
+				return mgr.Result[long]{Text: "z", Arguments: value(name)}, nil
+			}),
+			mgr.Func(name+"-failed", "", mgr.Read, func(context.Context, mgr.None) (wire.Reply, error) {
+				return wire.Reply{Code: 4, Text: "z", Arguments: raw}, nil
+			}))
+	}
+	world := waystest.New(t)
+	for _, way := range world.Ways() {
+		t.Run(way.Name, func(t *testing.T) {
+			d := start(t, &mgr.Options{Authorizer: captain{}}, commands...)
+			socket, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+			require.NoError(t, err)
+			ask := func(request string) string {
+				c := speak(t, way, socket.Addr(), world.Client)
+				defer c.leave()
+				c.say(request)
+				return c.line()
+			}
+			for name := range sizes {
+				b := strings.Repeat("x", sizes[name])
+				compact, spelled := `{"b":"`+b+`","a":[1,2]}`, `{ "a": [ 1, 2 ], "b": "`+b+`" }`
+				require.Equal(t, `{ "arguments": `+spelled+`, "result": 0, "text": "z" }`, ask(`{"command":"`+name+`-value"}`), name)
+				require.Equal(t, `{ "error": { "code": "conflict", "data": `+spelled+` }, "result": 4, "text": "z" }`, ask(`{"command":"`+name+`-failed"}`), name)
+				require.Equal(t, `{"id":7,"result":0,"text":"z","arguments":`+compact+`}`, ask(`{"command":"`+name+`-raw","id":7}`), name)
+				if name == "kept" || name == "longer" {
+					spelled = compact
+				}
+				require.Equal(t, `{ "arguments": `+spelled+`, "result": 0, "text": "z" }`, ask(`{"command":"`+name+`-raw"}`), name)
+			}
+		})
+	}
+}
+
+// TestReplyWaitsCompactUntilItIsWritten: the loop, which makes replies, does not spell them.
+func TestReplyWaitsCompactUntilItIsWritten(t *testing.T) {
+	const compact, spelled = `{"result":0,"arguments":{"b":1,"a":2}}`, `{ "arguments": { "a": 2, "b": 1 }, "result": 0 }`
+	d := start(t, nil)
+	waits, written := d.ReplyStates(wire.Reply{Arguments: wire.Value(`{"b":1,"a":2}`)})
+	require.Equal(t, compact, waits.Text)
+	require.EqualValues(t, len(compact), waits.Buffered)
+	require.Equal(t, spelled, written.Text)
+	require.EqualValues(t, len(spelled), written.Buffered, "bytes that are booked are those that are freed")
+
+	for _, n := range []int{20 << 10, 64<<10 - 2, 64<<10 - 1, 1 << 20} { // in parts
+		raw, err := wire.Encode(strings.Repeat("x", n))
+		require.NoError(t, err)
+		waits, written = d.ReplyStates(wire.Reply{Arguments: raw})
+		require.Equal(t, `{"result":0,"arguments":`+raw.String()+`}`, waits.Text)
+		require.EqualValues(t, len(waits.Text), waits.Buffered)
+		require.Equal(t, `{ "arguments": `+raw.String()+`, "result": 0 }`, written.Text)
+		require.EqualValues(t, len(written.Text), written.Buffered)
+		require.Equal(t, n > 64<<10-2, written.InParts)
+	}
+}
+
+// TestRefusedConnIsAnsweredAsKea: it counts as a request without an id.
+func TestRefusedConnIsAnsweredAsKea(t *testing.T) {
+	d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 1}})
+	place := pipe.New()
+	_, err := d.Open(t.Context(), place)
+	require.NoError(t, err)
+	first, err := place.Dial(t.Context())
+	require.NoError(t, err)
+	defer first.Close()
+	require.NoError(t, first.Send(t.Context(), []byte(`{"command":"whoami","id":1}`)))
+	_, err = first.Receive(t.Context(), nil)
+	require.NoError(t, err)
+	second, err := place.Dial(t.Context())
+	require.NoError(t, err)
+	defer second.Close()
+	reply, err := second.Receive(t.Context(), nil)
+	require.NoError(t, err)
+	require.True(t, bytes.HasPrefix(reply, []byte(`{ "error": { "code": "too-many-conns" }, "result": 503, "text": "`)), string(reply))
+}
