@@ -48,11 +48,11 @@ func TestAHookOfMyOwn(t *testing.T) {
 	require.Equal(t, wire.CodeSuccess, reload().Code)
 	reply := give(t, at, "mine", "{}")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
-	require.Contains(t, string(reply.Arguments.(wire.Value)), `"version":"0.1.0"`)
+	require.Contains(t, string(reply.Arguments.(wire.Value)), `"version": "0.1.0"`)
 	about, _ := give(t, at, "describe-command", `{"command":"mine"}`).Arguments.(wire.Value)
-	require.Contains(t, string(about), `"owner":"mine"`)
-	require.Contains(t, string(about), `"access":"write"`)
-	require.Contains(t, hooks(), `"state":"running"`)
+	require.Contains(t, string(about), `"owner": "mine"`)
+	require.Contains(t, string(about), `"access": "write"`)
+	require.Contains(t, hooks(), `"state": "running"`)
 
 	// An edited program is loaded by a reload, though the configuration is the same.
 	write(`raise SystemExit(3)`)
@@ -86,7 +86,7 @@ func TestAHookOfMyOwn(t *testing.T) {
 	config("")
 	require.Equal(t, wire.CodeSuccess, reload().Code)
 	require.Equal(t, wire.CodeUnsupported, give(t, at, "mine", "{}").Code)
-	require.Equal(t, "[]", hooks())
+	require.Equal(t, "[  ]", hooks())
 	require.NoError(t, d.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, d.wait(t))
 }

@@ -141,7 +141,7 @@ s.connect("s")
 s.send(b'{"command":"shutdown"}')
 print(s.recv(10000).decode())`)
 	require.Zero(t, p.wait(t), p.err.String())
-	require.Contains(t, p.out.String(), `"result":403,"text":"'shutdown' is not allowed for uid:12345"`)
+	require.Contains(t, p.out.String(), `"result": 403, "text": "'shutdown' is not allowed for uid:12345"`)
 }
 
 // What each role may call, command by command, stands in a file: a new command, or another level, shows

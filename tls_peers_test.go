@@ -105,15 +105,15 @@ func TestOpenSSL(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Run("certificate", func(t *testing.T) {
 				answer, complaint := port.openssl(t, w, port.whoami(""), ops...)
-				require.Contains(t, answer, `"subjects":["cert:ops.example","cert-sha256:`, complaint)
-				require.Contains(t, answer, `"transport":"`+name+`"`)
+				require.Contains(t, answer, `"subjects": [ "cert:ops.example", "cert-sha256:`, complaint)
+				require.Contains(t, answer, `"transport": "`+name+`"`)
 			})
 			if port.required {
 				t.Run("no certificate", refused(certificateRequired))
 			} else {
 				t.Run("token", func(t *testing.T) {
 					answer, complaint := port.openssl(t, w, port.whoami(waystest.Secret))
-					require.Contains(t, answer, `"subjects":["token:ci"]`, complaint)
+					require.Contains(t, answer, `"subjects": [ "token:ci" ]`, complaint)
 				})
 				t.Run("nothing", func(t *testing.T) {
 					answer, complaint := port.openssl(t, w, port.whoami("")[:1])

@@ -38,7 +38,10 @@ func tails(t *testing.T, log *audit.Log) func(arguments string) (page, error) {
 		require.NoError(t, <-ended)
 	})
 	return func(arguments string) (page, error) {
-		reply, err := client.Do(t.Context(), way, wire.Request{Command: "audit-tail", Arguments: wire.Value(arguments)})
+		c, err := client.Dial(t.Context(), way) // which sends ids, so that the records come as they are
+		require.NoError(t, err)
+		defer c.Close()
+		reply, err := c.Do(t.Context(), wire.Request{Command: "audit-tail", Arguments: wire.Value(arguments)})
 		require.NoError(t, err)
 		var p page
 		if err := reply.Err(); err != nil {

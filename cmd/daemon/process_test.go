@@ -307,7 +307,7 @@ func TestLogLevel(t *testing.T) {
 
 	p = startIn(t, shortDir(t), "log-level = \"error\"\n"+oneSocket)
 	require.Equal(t, wire.CodeSuccess, p.give("log-level-set", `{"level":"info"}`).Code)
-	require.Equal(t, `{"level":"info"}`, string(p.give("log-level-get", "").Arguments.(wire.Value)))
+	require.JSONEq(t, `{"level":"info"}`, string(p.give("log-level-get", "").Arguments.(wire.Value)))
 	p.give("whoami", "")
 	p.give("shutdown", "")
 	require.Zero(t, p.wait())

@@ -272,7 +272,7 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 	// A secret that comes back hidden is the one that is there; another one is refused.
 	var shown struct{ Rudderpost map[string]json.RawMessage }
 	require.NoError(t, json.Unmarshal(arguments, &shown))
-	require.Contains(t, string(shown.Rudderpost["hook"]), `"key":"***"`)
+	require.Contains(t, string(shown.Rudderpost["hook"]), `"key": "***"`)
 	text, err := json.Marshal(map[string]any{"Rudderpost": shown.Rudderpost})
 	require.NoError(t, err)
 	require.Equal(t, wire.CodeSuccess, p.give("config-set", string(text)).Code)

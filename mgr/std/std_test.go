@@ -54,7 +54,7 @@ func start(t *testing.T, observer mgr.Observer, commands ...mgr.Command) *daemon
 	return d
 }
 
-// ask gives a command, and returns the reply and its arguments.
+// ask gives a command, and returns the reply and its arguments, which are compact.
 func (d *daemon) ask(request string) (reply wire.Reply, arguments string) {
 	d.t.Helper()
 	conn, err := d.place.DialBytes(d.t.Context())
@@ -67,7 +67,9 @@ func (d *daemon) ask(request string) (reply wire.Reply, arguments string) {
 	reply, err = wire.DecodeReply(text)
 	require.NoError(d.t, err)
 	if reply.Arguments != nil {
-		arguments = string(reply.Arguments.(wire.Value))
+		compact := jsontext.Value(reply.Arguments.(wire.Value)) // without Kea's white space
+		require.NoError(d.t, compact.Compact(jsontext.PreserveRawStrings(true)))
+		arguments = string(compact)
 	}
 	return reply, arguments
 }
