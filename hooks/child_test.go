@@ -167,6 +167,15 @@ func answer(mode string, hello, request spoken, id any) {
 		for range 1024 {
 			fmt.Print(chunk)
 		}
+	case "flood-blanks":
+		for chunk := strings.Repeat(" \n", 32<<10); ; {
+			fmt.Print(chunk)
+		}
+	case "flood-comment":
+		fmt.Print("/* ")
+		for chunk := strings.Repeat("x", 64<<10); ; {
+			fmt.Print(chunk)
+		}
 	case "flood-logs":
 		for range 1 << 30 {
 			say(`{"log":"error","text":"again"}`)

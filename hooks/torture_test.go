@@ -31,6 +31,8 @@ var tortures = []struct {
 	{"hang", wire.CodeTimeout, ""},
 	{"stop", wire.CodeTimeout, ""},
 	{"flood", wire.CodeShuttingDown, "it wrote what is no frame to stdout, which is for nothing else: frame is longer than 65536 bytes"},
+	{"flood-blanks", wire.CodeShuttingDown, "more than 65536 bytes of white space and comments before a frame"},
+	{"flood-comment", wire.CodeShuttingDown, "more than 65536 bytes of white space and comments before a frame"},
 	{"flood-logs", wire.CodeShuttingDown, "it floods the log"},
 	{"flood-stderr", wire.CodeTimeout, ""},
 	{"flood-calls", wire.CodeShuttingDown, "it floods the daemon with calls that are refused"},

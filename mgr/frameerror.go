@@ -18,6 +18,8 @@ func frameError(e *transport.FrameError) *wire.Error {
 		return &wire.Error{Code: wire.CodeError, Word: "silence", Text: text}
 	case transport.TooLarge:
 		return wire.Errorf(wire.CodeError, "too-large", "the command is longer than the %d bytes that are allowed (max-frame)", e.Limit)
+	case transport.NoFrame:
+		return wire.Errorf(wire.CodeError, "too-large", "there are more than %d bytes of white space and comments before the command; send the command, or close the connection (max-frame)", e.Limit)
 	case transport.OverBudget:
 		return wire.Errorf(wire.CodeTooMany, "too-many-bytes", "the command is not read to its end: %s: %d; send less at a time, or try again later", e.LimitName, e.Limit)
 	case transport.BadFirstByte:

@@ -24,6 +24,7 @@ const (
 	BadEncoding                    // the wire's own encoding is broken
 	CutOff                         // the peer said its last word inside a frame
 	OverBudget                     // the daemon would hold more bytes than a limit of its manager allows
+	NoFrame                        // more white space and comments between two frames than MaxFrame and 64 KiB
 )
 
 // A FrameError reports bytes that cannot become a frame. Receiving ends with it, sending does not,
@@ -33,7 +34,7 @@ type FrameError struct {
 	Byte      byte // BadFirstByte: the byte; BadComment: the one after the slash
 	Offset    int  // bytes of the conn's current frame, and of white space and comments before it, that came before
 	Discarded int  // bytes of an unfinished frame that are lost, comments not counted
-	Limit     int  // TooLarge, OverBudget: how many bytes are allowed
+	Limit     int  // TooLarge, OverBudget, NoFrame: how many bytes are allowed
 
 	// LimitName is for OverBudget: the limit in the daemon's words, and its key where it has one.
 	LimitName string
@@ -50,6 +51,8 @@ func (e *FrameError) Error() string {
 		return fmt.Sprintf("a slash followed by %q starts no comment (offset %d)", e.Byte, e.Offset)
 	case TimedOut:
 		return fmt.Sprintf("timed out with %d bytes of an unfinished frame", e.Discarded)
+	case NoFrame:
+		return fmt.Sprintf("more than %d bytes of white space and comments before a frame", e.Limit)
 	case BadEncoding:
 		return fmt.Sprintf("bad encoding (offset %d)", e.Offset)
 	case OverBudget:

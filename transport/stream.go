@@ -52,13 +52,18 @@ type StreamConfig struct {
 	Gone func() bool
 }
 
+// minSkipped is how many bytes of white space and comments a peer may send between two frames, even if MaxFrame
+// is less.
+const minSkipped = 64 << 10
+
 const (
 	defaultIdle         = 10 * time.Second
 	defaultFrameTimeout = 5 * time.Minute
 )
 
 // Stream is a Conn over a stream of bytes. A frame is a JSON object or array; it ends where its
-// first bracket is closed. White space, comments and nothing at all may stand between frames.
+// first bracket is closed. White space, comments and nothing at all may stand between frames: MaxFrame
+// bytes of them at most, or 64 KiB if that is more.
 // Frames are sent as one line each.
 type Stream struct {
 	bytes ByteStream
@@ -73,7 +78,7 @@ type Stream struct {
 	taken    int // how long the frame is that was returned last and has not been consumed, with what stood before it
 	hearing  hearing
 	scan     scanner
-	skipped  int       // white space and comments forgotten before the current frame
+	skipped  int       // bytes of white space and comments before the current frame that were dropped
 	received bool      // a first whole frame has been received
 	began    time.Time // when the current frame's first byte came; zero: it has not
 	deadline time.Time // what the read deadline is set to; zero: none
@@ -189,6 +194,9 @@ func (s *Stream) cut() (frame []byte, err error) {
 		return s.in.data[s.scan.start:end], nil
 	}
 	s.forget()
+	if limit := max(s.cfg.MaxFrame, minSkipped); s.skipped > limit { // they cost no memory, but the processor's time
+		return nil, s.end(&FrameError{Reason: NoFrame, Limit: limit})
+	}
 	return nil, nil
 }
 

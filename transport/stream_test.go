@@ -222,3 +222,69 @@ func TestWaitingTakesASip(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, <-done, net.ErrClosed)
 }
+
+// An endless is a byte stream that begins with some bytes and repeats others for ever.
+type endless struct {
+	script
+	begin, repeat string
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.begin != "" {
+		n := copy(p, e.begin)
+		e.begin = e.begin[n:]
+		return n, nil
+	}
+	n := 0
+	for len(p)-n >= len(e.repeat) {
+		n += copy(p[n:], e.repeat)
+	}
+	return n, nil
+}
+
+func (e *endless) Write(p []byte) (int, error) { return len(p), nil }
+func (e *endless) Close() error                { return nil }
+
+func TestEndlessWhiteSpaceOrCommentBetweenFramesEndsTheConn(t *testing.T) {
+	for name, b := range map[string]*endless{
+		"spaces":                  {repeat: " "},
+		"line feeds":              {repeat: "\n"},
+		"comments":                {repeat: "# a comment\n"},
+		"an unfinished comment":   {begin: "/*", repeat: "comment "},
+		"a line comment":          {begin: "//", repeat: "comment "},
+		"comments behind a frame": {begin: "{}", repeat: "/**/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			frames := strings.Count(b.begin, "{}")
+			s := NewStream(b, StreamConfig{MaxFrame: 64 << 10, Idle: -1, FrameTimeout: -1})
+			for range frames {
+				frame, err := s.Receive(t.Context(), nil)
+				require.NoError(t, err)
+				require.Equal(t, "{}", string(frame))
+			}
+			_, err := s.Receive(t.Context(), nil)
+			require.Equal(t, &FrameError{Reason: NoFrame, Limit: 64 << 10}, err)
+			_, again := s.Receive(t.Context(), nil)
+			require.Equal(t, err, again)
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+// The count begins anew behind each frame, so that a peer may send a line feed now and then for years.
+func TestWhiteSpaceBetweenFramesIsCountedForEachFrame(t *testing.T) {
+	a, b := net.Pipe()
+	s := NewStream(a, StreamConfig{MaxFrame: 64 << 10, Idle: -1})
+	go func() {
+		for range 10 {
+			_, _ = io.WriteString(b, strings.Repeat(" ", 60<<10)+"{}")
+		}
+	}()
+	for range 10 {
+		frame, err := s.Receive(t.Context(), nil)
+		require.NoError(t, err)
+		require.Equal(t, "{}", string(frame))
+	}
+	require.NoError(t, s.Close())
+	require.NoError(t, b.Close())
+}
