@@ -22,6 +22,7 @@ type answer struct {
 
 	isLast    bool // it answers a request without an id
 	isSpelled bool // and has Kea's spelling
+	status    int  // of HTTP, for a reply to a call that no handler has seen; 0: none
 }
 
 var answers = sync.Pool{New: func() any { return new(answer) }}
@@ -35,7 +36,7 @@ func (a *answer) release() {
 	if cap(a.frame) > maxKept {
 		a.frame = nil
 	}
-	a.call, a.body, a.tail = nil, nil, ""
+	a.call, a.body, a.tail, a.status = nil, nil, "", 0
 	a.isLast, a.isSpelled = false, false
 	answers.Put(a)
 }
@@ -47,6 +48,9 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	reply.ID, reply.More = call.id, false // what a handler returns is the last reply
 	a.call = call
 	c.m.encode(a, reply)
+	if call.refused {
+		a.status = refusalStatus(a.code)
+	}
 	if c.m.isHeard() {
 		a.took = time.Since(call.Received)
 	}
@@ -86,6 +90,16 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	if send {
 		c.m.senders.send(c)
 	}
+}
+
+// refusalStatus returns the HTTP status of a request that was refused with code before any handler saw it; 0: the
+// result says everything. 408 is not among them, since browsers repeat a POST that is answered 408.
+func refusalStatus(code wire.Code) int {
+	switch code {
+	case wire.CodeUnauthenticated, wire.CodeForbidden, wire.CodeTooMany, wire.CodeShuttingDown:
+		return int(code)
+	}
+	return 0
 }
 
 // minBody is how long arguments that are encoded already must be for their reply to be sent in parts.

@@ -31,6 +31,7 @@ type Call struct {
 	onLoop  bool
 	entered bool // it has a place among those in flight
 	awaited bool // serve may wait for its answer
+	refused bool // no handler has seen it; only the goroutine that answers it accesses this
 	state   atomic.Uint32
 	id      wire.ID
 	bad     *wire.Error // why it is no request
@@ -63,7 +64,7 @@ type answerer interface {
 }
 
 // The states of a call. A call is constructed, bound and recorded by one goroutine before it is published. From then on
-// any goroutine may answer it, and its state is all that is written.
+// any goroutine may answer it. Its state is all that is written then, and `refused` by the goroutine that answers it.
 //
 //	from      to        when                                                   by
 //	admitted  waiting   it was recorded (publish)                              reader, or the caller of Process
@@ -172,7 +173,10 @@ func (c *Call) expire() {
 // drop answers a call without its handler: one that waits, or, if abandon is set, one that runs too.
 // It reports whether that came before any other answer.
 func (c *Call) drop(why *wire.Error, abandon bool) bool {
-	if !c.state.CompareAndSwap(waiting, answered) && (!abandon || !c.state.CompareAndSwap(running, answered)) {
+	switch {
+	case c.state.CompareAndSwap(waiting, answered):
+		c.refused = true
+	case !abandon || !c.state.CompareAndSwap(running, answered):
 		return false
 	}
 	c.answer.answered(c, wire.Failure(why), false)
@@ -186,6 +190,7 @@ func (c *Call) drop(why *wire.Error, abandon bool) bool {
 func (c *Call) refuse(why *wire.Error) {
 	defer c.release()
 	if c.state.CompareAndSwap(admitted, answered) || c.state.CompareAndSwap(waiting, answered) {
+		c.refused = true
 		c.answer.answered(c, wire.Failure(why), true)
 	} else {
 		c.answer.finished(c)

@@ -122,16 +122,21 @@ func (s step) String() string {
 }
 
 // next returns the frames of the answers that can be sent together, and the answers behind those. There are none when
-// the first is in parts, and rest begins with it.
-func (w *sender) next(batch []*answer) (frames [][]byte, rest []*answer) {
+// the first is in parts, and rest begins with it. With separate an answer that has a status is returned alone, with
+// its status; status is 0 for all others.
+func (w *sender) next(batch []*answer, separate bool) (frames [][]byte, status int, rest []*answer) {
 	w.frames = w.frames[:0]
 	for i, a := range batch {
-		if a.body != nil {
-			return w.frames, batch[i:]
+		switch {
+		case a.body != nil, separate && a.status != 0 && i > 0:
+			return w.frames, 0, batch[i:]
+		case separate && a.status != 0:
+			w.frames = append(w.frames, a.frame)
+			return w.frames, a.status, batch[1:]
 		}
 		w.frames = append(w.frames, a.frame)
 	}
-	return w.frames, nil
+	return w.frames, 0, nil
 }
 
 // deliver sends replies. When that fails the conn's context ends, which ends the conversation.
@@ -166,13 +171,18 @@ func (w *sender) during(c *conversation, batch []*answer, send func() error) {
 	w.forget()
 }
 
-// send sends replies together, but for those in parts, which are long.
+// send sends replies together, but for those in parts, which are long, and refusals, which have a status. A Hearer
+// takes refusals with the other replies, since its TrySend has no context for a status.
 func (w *sender) send(ctx context.Context, conn transport.Conn, batch []*answer) (err error) {
+	_, fast := conn.(transport.Hearer)
 	for len(batch) > 0 && err == nil {
-		frames, rest := w.next(batch)
-		if len(frames) > 0 {
+		frames, status, rest := w.next(batch, !fast)
+		switch {
+		case status != 0:
+			err = conn.Send(transport.WithStatus(ctx, status), frames...)
+		case len(frames) > 0:
 			err = conn.Send(ctx, frames...)
-		} else {
+		default:
 			err = transport.SendParts(ctx, conn, rest[0].frame, rest[0].body, rest[0].tail)
 			rest = rest[1:]
 		}
@@ -184,7 +194,7 @@ func (w *sender) send(ctx context.Context, conn transport.Conn, batch []*answer)
 // trySend is send without waiting. It returns those that have not been given to the conn.
 func (w *sender) trySend(conn transport.Hearer, batch []*answer) (rest []*answer, sent bool, err error) {
 	for sent = true; len(batch) > 0 && sent && err == nil; {
-		frames, rest := w.next(batch)
+		frames, _, rest := w.next(batch, false)
 		if len(frames) > 0 {
 			sent, err = conn.TrySend(frames...)
 		} else {

@@ -147,6 +147,11 @@ func refuseConn(conn transport.Conn, why *wire.Error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	frame, _ := wire.AppendReply(nil, wire.Failure(why))
-	_ = conn.Send(ctx, wire.AppendKea(nil, frame))
+	frame = wire.AppendKea(nil, frame)
+	if status := refusalStatus(why.Code); status != 0 {
+		_ = conn.Send(transport.WithStatus(ctx, status), frame)
+	} else {
+		_ = conn.Send(ctx, frame)
+	}
 	_ = conn.Close()
 }

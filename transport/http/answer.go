@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
+
+	"github.com/go-json-experiment/json"
 )
 
 // read hands over the replies in an answer. It returns why there are no more.
 func (x *exchange) read(answer *http.Response) error {
 	if answer.StatusCode != http.StatusOK {
-		return x.place.failed(statusError(answer))
+		return x.readRefusal(answer)
 	}
 	media, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	limit := x.limit
@@ -51,6 +53,33 @@ func (x *exchange) read(answer *http.Response) error {
 		}
 		return io.EOF
 	}
+}
+
+// maxRefusal is how much of the body of an answer is read that is not 200.
+const maxRefusal = 64 << 10
+
+// readRefusal hands over the reply of a daemon that refused the request before a handler saw it: a bare map with `error`.
+// Any other body is of the daemon's transport, or of what stands before it, and becomes a *StatusError.
+func (x *exchange) readRefusal(answer *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, int64(min(maxRefusal, x.limit))))
+	frame, err := transport.OneFrame(body)
+	if err != nil || !isReply(frame) {
+		return x.place.failed(statusError(answer, body))
+	}
+	if !x.hand(frame) {
+		return x.ctx.Err()
+	}
+	return io.EOF
+}
+
+// isReply reports whether the body of an answer that is not 200 is a reply: a map with an integer `result` and a map
+// `error`.
+func isReply(body []byte) bool {
+	var reply struct {
+		Result *int           `json:"result"`
+		Error  map[string]any `json:"error"`
+	}
+	return json.Unmarshal(body, &reply) == nil && reply.Result != nil && reply.Error != nil
 }
 
 // hand hands one reply to Receive. It is false when nobody will take it.

@@ -112,7 +112,7 @@ func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 	}
 
 	release := c.until(ctx)
-	err = c.send(frames)
+	err = c.send(transport.Status(ctx), frames)
 	release()
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -14,7 +14,7 @@ import (
 
 // serve is the life of a request. What needs no trust is checked first, and the body is read last.
 func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
-	out := &response{ResponseController: *http.NewResponseController(w), w: w, r: r, patience: min(l.limits().Idle, defaultIdle)}
+	out := &response{ResponseController: *http.NewResponseController(w), w: w, r: r, patience: min(l.limits().Idle, defaultIdle), challenge: l.guard.Authenticator != nil}
 	if no := l.guard.CheckHost(r); no != nil {
 		out.refuse(no)
 		return

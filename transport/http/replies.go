@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// replies is the body of a 200: an array, or lines.
+// replies is the body of a 200: an array, or lines. A reply that is sent with a status (transport.WithStatus) and is the
+// only one is the body of that status, without an array.
 //
 // The first reply of an array is held until the next one comes or there is none, so that a single
 // one, which is the rule, has a Content-Length and goes out with its head in one write. A long one
@@ -17,6 +18,8 @@ type replies struct {
 	held  *[]byte // the first reply, between opening and closing
 	count int     // replies that were sent or are held
 	begun bool    // the head is out, without a length
+
+	status int // of the reply that is held, if that is a refusal; 0: none
 }
 
 // Kea's spacing.
@@ -33,11 +36,17 @@ func (s *replies) init(out *response) {
 	}
 }
 
-// send takes replies, in order.
-func (s *replies) send(frames [][]byte) error {
+// send takes replies, in order. status is that of a refusal, which is the only one; 0: none.
+func (s *replies) send(status int, frames [][]byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
+	if status != 0 && s.count == 0 && len(frames) == 1 {
+		s.hold(frames[0])
+		s.count, s.status = 1, status
+		return nil
+	}
+	s.status = 0
 	if !s.lines && s.count == 0 && len(frames) == 1 && (len(frames[0]) <= maxHeld || isList(frames[0])) {
 		s.hold(frames[0])
 		s.count = 1
@@ -124,6 +133,10 @@ func (s *replies) writeText(text string) error {
 func (s *replies) end(taken bool) error {
 	defer s.release()
 	switch {
+	case s.held != nil && s.status != 0:
+		text := *s.held
+		s.out.explain(s.status)
+		return s.out.whole(s.status, text[len(opening):len(text)-len(closing)])
 	case s.held != nil:
 		text := *s.held
 		if inner := text[len(opening) : len(text)-len(closing)]; isList(inner) {
@@ -134,6 +147,7 @@ func (s *replies) end(taken bool) error {
 		return s.out.whole(http.StatusInternalServerError, bare(http.StatusInternalServerError, ""))
 	case s.count == 0:
 		s.out.w.Header()["Connection"] = []string{"close"}
+		s.out.explain(http.StatusServiceUnavailable)
 		return s.out.whole(http.StatusServiceUnavailable, bare(http.StatusServiceUnavailable, ""))
 	case s.lines:
 		return nil

@@ -16,6 +16,8 @@ type response struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	patience time.Duration // with a client that does not send what it has announced
+
+	challenge bool // the listener knows passwords or tokens, which a client may try after a 401
 }
 
 var (
@@ -61,6 +63,18 @@ func (o *response) refuse(no *web.RefusedError) {
 		h["Connection"] = []string{"close"}
 	}
 	_ = o.whole(no.Status, bare(no.Status, hint(no)))
+}
+
+// explain sets the headers that belong to the status of a refusal.
+func (o *response) explain(status int) {
+	switch status {
+	case http.StatusUnauthorized:
+		if o.challenge {
+			o.w.Header()["Www-Authenticate"] = []string{web.Challenge}
+		}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		o.w.Header()["Retry-After"] = []string{web.RetryAfter}
+	}
 }
 
 // maxUnread is how much of the body of a refused request is read and thrown away, so that the

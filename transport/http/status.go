@@ -2,7 +2,6 @@ package http
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -38,16 +37,12 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// maxStatusText is how much of the body of such an answer is read.
-const maxStatusText = 4 << 10
-
-// statusError makes an error of an answer that is not 200.
-func statusError(answer *http.Response) *StatusError {
+// statusError makes an error of an answer that is not 200, and of its body.
+func statusError(answer *http.Response, body []byte) *StatusError {
 	e := &StatusError{Status: answer.StatusCode}
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		e.RetryAfter = time.Duration(min(seconds, 1<<20)) * time.Second
 	}
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxStatusText))
 	if _, rest, ok := strings.Cut(string(body), `"text":`); ok {
 		quoted, _ := strconv.QuotedPrefix(strings.TrimLeft(rest, " "))
 		e.Text, _ = strconv.Unquote(quoted)

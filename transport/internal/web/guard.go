@@ -54,7 +54,11 @@ func (g *Guard) refuse(r *http.Request, status int, claim transport.Claim, err e
 	if g.OnRefused != nil {
 		g.OnRefused(transport.Refusal{Transport: g.Transport, Addr: g.Addr(r), Claim: claim, Err: err})
 	}
-	return &RefusedError{Status: status, Header: http.Header{}, Err: err}
+	no := &RefusedError{Status: status, Header: http.Header{}, Err: err}
+	if status == http.StatusServiceUnavailable {
+		no.Header.Set("Retry-After", RetryAfter)
+	}
+	return no
 }
 
 // CheckHost refuses a request that was meant for somebody else: a page whose name has been made to
@@ -130,9 +134,16 @@ func (g *Guard) unauthorized(r *http.Request, claim transport.Claim, err error) 
 		return no
 	}
 	no := g.refuse(r, http.StatusUnauthorized, claim, err)
-	no.Header.Set("WWW-Authenticate", `Basic realm="rudderpost", charset="UTF-8"`)
+	no.Header.Set("WWW-Authenticate", Challenge)
 	return no
 }
+
+// RetryAfter is when, in seconds, a client may repeat a request that was refused because of a limit or of the daemon's
+// state: rates count by the second, and most other limits are free again when some command has ended.
+const RetryAfter = "1"
+
+// Challenge is the WWW-Authenticate header of a 401 (RFC 7617).
+const Challenge = `Basic realm="rudderpost", charset="UTF-8"`
 
 var errBadAuthorization = errors.New("the Authorization header is neither Basic nor Bearer (RFC 7617, RFC 6750)")
 
