@@ -416,7 +416,7 @@ func TestClientGetsTheReplyOfARefusalOverHTTP(t *testing.T) {
 	}
 }
 
-// What kea-shell shows of each status; docs/kea-tools.md has it.
+// What kea-shell shows of each status; README.md has it.
 func TestKeaShellShowsTheStatusOfARefusal(t *testing.T) {
 	shell := needs(t, "kea-shell", "kea-ctrl-agent")
 	for _, c := range statusCases {

@@ -2,12 +2,13 @@
 // Kea's manual work without change.
 //
 // One POST is one [transport.Conn]: the body is the one frame that it receives, and what it sends is
-// the answer. The path means nothing. The answer is 200 with an array around the reply; what the
-// command came to is inside, its refusal too. With "Accept: application/x-ndjson" each reply is a line
-// of its own, sent as soon as there is one. Persistence, pipelining and chunks are HTTP's own affair.
+// the answer. The path means nothing. The answer is 200 with an array around the reply. With
+// "Accept: application/x-ndjson" each reply is a line of its own, sent as soon as there is one. A reply that is
+// sent with a status ([transport.WithStatus]) is the bare body of that status. Persistence, pipelining and chunks
+// are HTTP's own affair.
 //
-// Any other status says that no command was run, or that it gave no reply. Its body is the bare map
-// that Kea's clients know, { "result": 401, "text": "Unauthorized" }:
+// The listener itself answers with another status when no command was run, or when it gave no reply. The body is
+// the bare map that Kea's clients know, { "result": 401, "text": "Unauthorized" }:
 //
 //	400  the body is not one JSON object or array, or was cut off
 //	401  the credentials are missing or wrong: Basic, Bearer, or a client certificate
