@@ -76,6 +76,7 @@ func (c *change) prepareState(context.Context) (err error) {
 	if err := makeStateDir(c.next.StateDir); err != nil {
 		return err
 	}
+	c.removeLeftovers()
 	c.next.hash, err = c.next.hashed()
 	return err
 }

@@ -19,19 +19,22 @@ import (
 
 // Config is the daemon's configuration. Its keys are those of the file, and of config-get.
 type Config struct {
-	LogLevel  string    `toml:"log-level" json:"log-level" wire:"set"`
-	LogFormat string    `toml:"log-format" json:"log-format" wire:"set"`
-	LogFile   string    `toml:"log-file,omitempty" json:"log-file,omitempty"`
-	StateDir  string    `toml:"state-dir,omitempty" json:"state-dir,omitempty"`
-	Listen    []*Listen `toml:"listen" json:"listen"`
-	Access    Access    `toml:"access" json:"access"`
-	Role      []Role    `toml:"role,omitempty" json:"role,omitempty"`
-	Principal []Grant   `toml:"principal,omitempty" json:"principal,omitempty"`
-	Auth      Auth      `toml:"auth,omitempty" json:"auth"`
-	Limits    Limits    `toml:"limits" json:"limits"`
-	Audit     Audit     `toml:"audit" json:"audit"`
-	Metrics   Metrics   `toml:"metrics,omitempty" json:"metrics"`
-	Hook      []*Hook   `toml:"hook,omitempty" json:"hook,omitempty"`
+	LogLevel  string `toml:"log-level" json:"log-level" wire:"set"`
+	LogFormat string `toml:"log-format" json:"log-format" wire:"set"`
+	LogFile   string `toml:"log-file,omitempty" json:"log-file,omitempty"`
+	StateDir  string `toml:"state-dir,omitempty" json:"state-dir,omitempty"`
+
+	// ConfigBackups is how many backups of the file config-write keeps; the default is 10, the least is 1.
+	ConfigBackups int       `toml:"config-backups" json:"config-backups"`
+	Listen        []*Listen `toml:"listen" json:"listen"`
+	Access        Access    `toml:"access" json:"access"`
+	Role          []Role    `toml:"role,omitempty" json:"role,omitempty"`
+	Principal     []Grant   `toml:"principal,omitempty" json:"principal,omitempty"`
+	Auth          Auth      `toml:"auth,omitempty" json:"auth"`
+	Limits        Limits    `toml:"limits" json:"limits"`
+	Audit         Audit     `toml:"audit" json:"audit"`
+	Metrics       Metrics   `toml:"metrics,omitempty" json:"metrics"`
+	Hook          []*Hook   `toml:"hook,omitempty" json:"hook,omitempty"`
 
 	dir string // what relative paths are relative to
 }
@@ -76,10 +79,11 @@ type Limits struct {
 // defaults is the configuration of a daemon without a file, apart from the place of its socket.
 func defaults() *Config {
 	return &Config{
-		LogLevel:  "info",
-		LogFormat: "text",
-		Access:    Access{Owner: true},
-		Audit:     Audit{Reads: true, Arguments: "digest", Sync: "writes", OnFailure: "refuse"},
+		LogLevel:      "info",
+		LogFormat:     "text",
+		ConfigBackups: 10,
+		Access:        Access{Owner: true},
+		Audit:         Audit{Reads: true, Arguments: "digest", Sync: "writes", OnFailure: "refuse"},
 		Limits: Limits{
 			MaxFrame:           transport.DefaultMaxFrame,
 			MaxInFlight:        16,
@@ -149,6 +153,9 @@ func (c *Config) complete() error {
 	}
 	if c.LogFile != "" {
 		c.LogFile = c.absolute(c.LogFile)
+	}
+	if c.ConfigBackups < 1 || c.ConfigBackups > 1000 {
+		wrong("config-backups: %d is not between 1 and 1000", c.ConfigBackups)
 	}
 	if c.StateDir != "" {
 		c.StateDir = c.absolute(c.StateDir)

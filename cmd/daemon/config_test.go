@@ -158,7 +158,7 @@ func TestConfigErrors(t *testing.T) {
 		{"a key twice", "log-level = \"info\"\nlog-level = \"info\"\n", "FILE:2: log-level: Key 'log-level' has already been defined."},
 		{"unknown key", "\nlog-levle = \"info\"\n" + oneSocket, `FILE:2: there is no key "log-levle"; did you mean log-level?`},
 		{"unknown key, nothing near", "colour = \"red\"\n" + oneSocket,
-			`FILE:1: there is no key "colour"; there are log-level, log-format, log-file, state-dir, listen, access, role, principal, auth, limits`},
+			`FILE:1: there is no key "colour"; there are log-level, log-format, log-file, state-dir, config-backups, listen, access, role, principal, auth, limits`},
 		{"unknown key of a listener", oneSocket + "pth = \"x\"\n", `FILE:5: there is no key "listen.pth"; did you mean path?`},
 		{"unknown key of the second listener", oneSocket + oneSocket + "gruop = \"adm\"\n", `FILE:9: there is no key "listen.gruop"; did you mean group?`},
 		{"unknown limit", oneSocket + "[limits]\n# many\nmax-connections = 7\n",

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
 	"github.com/rudderpost/rudderpost/mgr/std"
@@ -77,6 +80,9 @@ func putConfig(path string, c *Config) (std.Written, error) {
 		}
 		return std.Written{}, err
 	}
+	if err := removeOldBackups(path, c.ConfigBackups); err != nil {
+		return written, fmt.Errorf("the file is written, and an old backup cannot be removed: %w", err)
+	}
 	return written, failpoint("after write")
 }
 
@@ -116,10 +122,39 @@ func (c *Config) encode() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// backUp gives a file another name as well, the first that is free. Where it may not, since the file is
+// backups returns the numbers of the backups of a file, the oldest first: a higher number is a later one.
+func backups(path string) (numbers []int) {
+	names, _ := filepath.Glob(globEscaper.Replace(path) + ".[1-9]*")
+	for _, name := range names {
+		n, err := strconv.Atoi(strings.TrimPrefix(name, path+"."))
+		if info, failed := os.Lstat(name); err == nil && failed == nil && info.Mode().IsRegular() {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`)
+
+// removeOldBackups leaves the last backups of a file, so many.
+func removeOldBackups(path string, keep int) error {
+	numbers := backups(path)
+	var err error
+	for _, n := range numbers[:max(0, len(numbers)-keep)] {
+		err = errors.Join(err, os.Remove(fmt.Sprintf("%s.%d", path, n)))
+	}
+	return err
+}
+
+// backUp gives a file another name as well, the number after that of the last backup. Where it may not, since the file is
 // somebody else's or the disk knows no links, it makes a copy.
 func backUp(path string, text []byte, mode fs.FileMode) (string, error) {
-	for n := 1; ; n++ {
+	n := 1
+	if numbers := backups(path); len(numbers) > 0 {
+		n = numbers[len(numbers)-1] + 1
+	}
+	for ; ; n++ {
 		backup := fmt.Sprintf("%s.%d", path, n)
 		err := os.Link(path, backup)
 		if err != nil && !errors.Is(err, fs.ErrExist) {

@@ -17,7 +17,7 @@ var Step = func(string) error { return nil }
 // what the new file looks like from outside.
 func Replace(path string, text []byte, mode fs.FileMode) (_ fs.FileInfo, err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // with mode 0600
+	f, err := createTemp(path) // with mode 0600
 	if err != nil {
 		return nil, err
 	}
