@@ -141,7 +141,7 @@ func pkiRevoke(stdout io.Writer) *cobra.Command {
 			}
 			return say(stdout, "revoked %s", name).
 				file(filepath.Join(dir, tlsconf.CRLFile), "for every daemon that does not read it here (crl)").
-				end("daemons that have it refuse new conns within seconds; conns that are open stay open")
+				end("each daemon that reads it refuses new conns of %[1]s and closes those that are open, within seconds", name)
 		},
 	}
 }

@@ -58,7 +58,7 @@ next: give the subject "cert:ben" a role, in a [[principal]] of the daemon's con
 `},
 		{[]string{"revoke", dir, "ann"}, `revoked ann
   DIR/crl.pem  for every daemon that does not read it here (crl)
-daemons that have it refuse new conns within seconds; conns that are open stay open
+each daemon that reads it refuses new conns of ann and closes those that are open, within seconds
 `},
 		{[]string{"list", dir}, `NAME   KIND    NAMES                    UNTIL       REVOKED     FINGERPRINT
 dhcp1  server  dhcp1.example,127.0.0.1  DATE  -           PIN
