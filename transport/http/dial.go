@@ -26,7 +26,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	}
 	secret := t.Credentials.User != "" || t.Credentials.Token != ""
 	if t.Client == nil && secret && !t.Insecure && !isLoopback(t.Address) {
-		return nil, t.failed(errors.New("the credentials would travel in the clear; use https, or say insecure"))
+		return nil, t.failed(errors.New("the credentials would travel in the clear; use https"))
 	}
 	return newExchange(t, cmp.Or(t.MaxFrame, transport.ClientMaxFrame)), nil
 }
