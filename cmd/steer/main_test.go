@@ -86,6 +86,12 @@ func serve(t *testing.T) string {
 		}),
 	))
 	require.NoError(t, m.Register(std.LogLevel(new(slog.LevelVar))...))
+	return serveManager(t, m)
+}
+
+// serveManager runs a manager until the test ends, and returns the path of its socket.
+func serveManager(t *testing.T, m *mgr.CommandMgr) string {
+	t.Helper()
 	path := filepath.Join(shortDir(t), "control.sock")
 	_, err := m.Open(t.Context(), &unix.Transport{Path: path})
 	require.NoError(t, err)

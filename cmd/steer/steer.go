@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
@@ -17,9 +18,10 @@ import (
 
 const help = `Give a command to a daemon and print its reply.
 
-Arguments are NAME=VALUE pairs: a VALUE that is JSON is taken as JSON, any other as a
-string (write NAME='"7"' for the string 7). Or they are one JSON text, or @FILE with
-JSON in it; @- and - are standard input.
+Arguments are NAME=VALUE pairs: a VALUE that is JSON is taken as JSON, unless the
+command's schema says that the argument is a string; any other is a string. Or they are
+one JSON text, or @FILE with JSON in it; @- and - are standard input. JSON may have
+comments, as on the wire: # and // to the end of the line, and /* */.
 
 Exit status: that of the result, 0 success, 1 error, 2 command unsupported, 3 empty,
 4 conflict, 5 fatal; 77 not allowed, 75 try again later or timed out, 70 internal
@@ -104,12 +106,15 @@ func (o *options) enough(_ *cobra.Command, args []string) error {
 	if len(args) == 0 && o.script == "" {
 		return errors.New("no command given")
 	}
+	if len(args) > 0 && strings.Contains(args[0], "://") {
+		return fmt.Errorf("%q is a URL and no command; write steer -s URL COMMAND", args[0])
+	}
 	return nil
 }
 
 // steer gives the command and prints the reply.
 func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	arguments, err := parseArguments(args[1:], stdin)
+	line, err := parseArguments(args[1:], stdin)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -121,6 +126,14 @@ func (o *options) steer(ctx context.Context, args []string, stdin io.Reader, std
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no reply within %s", o.timeout))
 		defer cancel()
+	}
+	var types map[string]argumentType
+	if line.needsTypes() {
+		types = argumentTypes(ctx, dialer, args[0])
+	}
+	arguments, err := line.arguments(types)
+	if err != nil {
+		return exitUsage, err
 	}
 	reply, err := client.Do(ctx, dialer, wire.Request{Command: args[0], Arguments: arguments})
 	if err != nil {

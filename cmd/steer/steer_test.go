@@ -1,17 +1,23 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -110,6 +116,93 @@ func TestArguments(t *testing.T) {
 	// Behind -- a value may start with a hyphen, and so may the name of a command.
 	require.Zero(t, steer(t, "", "-s", socket, "--", "echo", "n=-1").status)
 	require.Equal(t, 2, steer(t, "", "-s", socket, "--", "-x").status)
+}
+
+// TestValuesFollowTheSchema: a VALUE that is JSON stays a string where the command wants one.
+func TestValuesFollowTheSchema(t *testing.T) {
+	type typed struct {
+		S string   `json:"s,omitzero"`
+		P *string  `json:"p"`
+		N int      `json:"n,omitzero"`
+		F float64  `json:"f,omitzero"`
+		B bool     `json:"b,omitzero"`
+		L []string `json:"l,omitzero"`
+		E string   `json:"e,omitzero" schema:"enum=1|2"`
+		A any      `json:"a,omitzero"`
+	}
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, m.Register(mgr.Func("typed", "Return the arguments.", mgr.Read, func(ctx context.Context, _ typed) (wire.Value, error) {
+		call, _ := mgr.CallOf(ctx)
+		return call.Arguments, nil
+	})))
+	socket := serveManager(t, m)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"s=123"}, `{"s":"123"}`},
+		{[]string{"s=true", "e=2", "n=7", "f=1e3", "b=true"}, `{"s":"true","e":"2","n":7,"f":1e3,"b":true}`},
+		{[]string{"s=null", "p=null"}, `{"s":"null","p":null}`},
+		{[]string{"p=12", `s=["a"]`, `l=["a"]`}, `{"p":"12","s":"[\"a\"]","l":["a"]}`},
+		{[]string{`s={"a": 1}`, "a=5"}, `{"s":"{\"a\": 1}","a":5}`},
+		{[]string{`s="123"`, "p=x"}, `{"s":"123","p":"x"}`},
+		{[]string{`{"s":"1"}`}, `{"s":"1"}`},
+	} {
+		got := steer(t, "", append([]string{"-ar", "-s", socket, "typed"}, c.args...)...)
+		require.Zero(t, got.status, "%v: %s", c.args, got.err)
+		require.JSONEq(t, c.want, got.out, "%v", c.args)
+	}
+	got := steer(t, "", "-s", socket, "typed", "n=seven")
+	require.Equal(t, 1, got.status)
+	require.Contains(t, got.out, "'n' parameter expected to be an integer.")
+	require.Equal(t, 1, steer(t, "", "-s", socket, "typed", "n=7", "nmae=7").status)
+	require.Equal(t, 2, steer(t, "", "-s", socket, "no-such-command", "n=7").status)
+}
+
+// TestCommentsAreAccepted where the daemon accepts them on the wire, and a place in a text stays its place.
+func TestCommentsAreAccepted(t *testing.T) {
+	socket := serve(t)
+	const text = "# what\n{ // a map\n  \"a\": /* one */ 1, \"s\": \"# no // comment\" } // end"
+	path := filepath.Join(t.TempDir(), "arguments")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	want := told{out: "{\"a\":1,\"s\":\"# no // comment\"}\n"}
+	for _, c := range []struct{ stdin, argument string }{{text, "-"}, {"", "@" + path}, {"", text}, {"", "/* x */" + text}, {"", "//\n" + text}} {
+		require.Equal(t, want, steer(t, c.stdin, "-ar", "-s", socket, "echo", c.argument), c.argument)
+	}
+	require.Equal(t, told{out: "{\"m\":{\"b\":[1]},\"s\":\"# x\"}\n"}, steer(t, "", "-ar", "-s", socket, "echo", "m={\"b\": [1 /* one */]} # end", "s=# x"))
+	got := steer(t, "# what\n{ /* a */ \"a\": tru }", "-s", socket, "echo", "-")
+	require.Equal(t, told{err: "steer: standard input: no JSON: Bad boolean value: tru in <standard input>:1:16\n", status: 64}, got)
+	require.Equal(t, 64, steer(t, "{ /* no end", "-s", socket, "echo", "-").status)
+}
+
+// TestURLInPlaceOfACommand is told where the URL goes.
+func TestURLInPlaceOfACommand(t *testing.T) {
+	for _, args := range [][]string{{"http://192.0.2.1:80", "whoami"}, {"unix:///run/s"}} {
+		got := steer(t, "", args...)
+		require.Equal(t, 64, got.status)
+		require.Contains(t, got.err, "is a URL and no command; write steer -s URL COMMAND")
+	}
+}
+
+// TestAdviceNamesFlagsThatExist: what steer says about a daemon that it does not reach by http names no flag that
+// steer does not have.
+func TestAdviceNamesFlagsThatExist(t *testing.T) {
+	password := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(password, []byte("secretsecret\n"), 0o600))
+	for _, url := range []string{"http://192.0.2.1:80", "ws://192.0.2.1:80", "tcp://192.0.2.1:80"} {
+		for _, flags := range [][]string{{"--user", "ann", "--password-file", password}, {"--token-file", password}, {"--cert", "x", "--key", "y"}, {"--pki", "x"}} {
+			got := steer(t, "", append(flags, "-t", "1s", "-s", url, "whoami")...)
+			if got.status == exitTryLater {
+				continue // it dials, where it may
+			}
+			require.NotContains(t, got.err, "insecure")
+			for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(got.err, -1) {
+				require.Contains(t, steer(t, "", "--help").out, flag+" ", got.err)
+			}
+		}
+	}
+	got := steer(t, "", "--user", "ann", "--password-file", password, "-s", "http://192.0.2.1:80", "whoami")
+	require.Contains(t, got.err, "the credentials would travel in the clear; use https\n")
 }
 
 func TestArgumentsFromElsewhere(t *testing.T) {
@@ -259,11 +352,11 @@ func TestOutput(t *testing.T) {
 	require.Equal(t, told{err: "{\"result\":1,\"text\":\"bad\",\"error\":{\"code\":\"failed\"}}\n", status: 1}, steer(t, "", "-ar", "-s", socket, "fail", "result=1", "text=bad"))
 
 	// Several arguments at fault are listed, each on a line; raw output is for programs.
-	got := steer(t, "", "-s", socket, "fail", "text=7", "reslut=1")
+	got := steer(t, "", "-s", socket, "fail", "result=x", "reslut=1")
 	require.Equal(t, 1, got.status)
-	require.Contains(t, got.err, "steer: /text: 'text' parameter expected to be a string.\n")
+	require.Contains(t, got.err, "steer: /result: 'result' parameter expected to be an integer.\n")
 	require.Contains(t, got.err, "steer: /reslut: ")
-	require.Empty(t, steer(t, "", "-r", "-s", socket, "fail", "text=7", "reslut=1").err)
+	require.Empty(t, steer(t, "", "-r", "-s", socket, "fail", "result=x", "reslut=1").err)
 }
 
 // Nothing that a daemon says drives the terminal of whoever reads it.
