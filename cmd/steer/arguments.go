@@ -95,7 +95,8 @@ func (l *commandLine) arguments(types map[string]argumentType) (wire.Value, erro
 	for _, p := range l.pairs {
 		value, ok := parseValue(p.text)
 		is := types[p.name]
-		if !ok || is.text && value.Kind() != '"' && !(is.null && value.Kind() == 'n') {
+		kind := value.Kind()
+		if !ok || is.text && kind != '"' && (kind != 'n' || !is.null) {
 			value, _ = jsontext.AppendQuote(nil, strings.ToValidUTF8(p.text, "\ufffd"))
 		}
 		named[p.name] = value
