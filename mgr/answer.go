@@ -213,7 +213,8 @@ func (w *sender) observe(c *conversation, batch []*answer) {
 	}
 }
 
-// log writes a line for each answered call.
+// log writes a line for each answered call. A peer needs no right for a call that is refused, so the lines of
+// those are limited for each peer.
 func (w *sender) log(c *conversation, batch []*answer) {
 	began := false
 	for _, a := range batch {
@@ -221,7 +222,7 @@ func (w *sender) log(c *conversation, batch []*answer) {
 		if a.code == wire.CodeForbidden || a.code == wire.CodeUnauthenticated {
 			level = slog.LevelWarn
 		}
-		if !c.m.log.Enabled(c.m.background, level) {
+		if !c.m.log.Enabled(c.m.background, level) || a.isRefused() && !c.m.refusals.Allow(a.call.Peer.String()) {
 			continue
 		}
 		if !began {
@@ -236,6 +237,16 @@ func (w *sender) log(c *conversation, batch []*answer) {
 			slog.Int("result", int(a.code)),
 			slog.Duration("duration", a.took))
 	}
+}
+
+// isRefused reports whether the call was refused: there is no such command, or the peer may not give it, or too
+// many at a time.
+func (a *answer) isRefused() bool {
+	switch a.code {
+	case wire.CodeForbidden, wire.CodeUnauthenticated, wire.CodeTooMany, wire.CodeShuttingDown:
+		return true
+	}
+	return a.call.Command == nil
 }
 
 // shown is the command's name as a log may have it. One that there is not may have anything in it, also

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -274,5 +275,7 @@ func (c *conversation) sayNoMore(err error) {
 		call.refuse(frameError(bad))
 		return
 	}
-	c.m.log.Debug("cannot receive", "peer", c.conn.Peer().String(), "error", err)
+	if c.m.log.Enabled(c.m.background, slog.LevelDebug) && c.m.refusals.Allow(c.conn.Peer().String()) {
+		c.m.log.Debug("cannot receive", "peer", c.conn.Peer().String(), "error", err)
+	}
 }

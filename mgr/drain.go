@@ -86,6 +86,7 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 		} else {
 			go m.sweep()
 		}
+		m.refusals.Flush()
 		close(m.done)
 		if m.own != nil {
 			m.own.Close()

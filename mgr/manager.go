@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/loglimit"
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/wire"
 )
@@ -25,7 +26,8 @@ type CommandMgr struct {
 	senders  senders
 	talkers  talkers
 	buffered atomic.Int64
-	refused  atomic.Int64 // conns
+	refused  atomic.Int64     // conns
+	refusals loglimit.Limiter // of the log lines that a peer can cause without a right
 
 	background context.Context         // never ends
 	receiving  context.Context         // ends when the drain begins: nobody is listened to any more
@@ -64,6 +66,9 @@ func New(o *Options) *CommandMgr {
 	}
 	m.limits.Store(&m.opts.Limits)
 	m.log = m.opts.Logger
+	m.refusals.Report = func(peer string, lines int) {
+		m.log.Warn("lines about refusals were left out", "peer", peer, "lines", lines)
+	}
 	m.loop = m.opts.Loop
 	if m.loop == nil {
 		m.own = loop.New()

@@ -2,6 +2,7 @@ package mgr
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"sync"
 	"time"
@@ -214,7 +215,9 @@ func (w *sender) forget() {
 
 // cannotDeliver ends a conn that takes no replies.
 func (w *sender) cannotDeliver(c *conversation, err error) {
-	c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
+	if c.m.log.Enabled(c.m.background, slog.LevelDebug) && c.m.refusals.Allow(c.conn.Peer().String()) {
+		c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
+	}
 	_ = c.conn.Close()
 }
 
@@ -304,7 +307,9 @@ func (w *sender) onTimer() {
 	switch {
 	case c == nil:
 	case stalled && s == writing:
-		c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", c.conn.Peer().String())
+		if peer := c.conn.Peer().String(); c.m.refusals.Allow(peer) {
+			c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", peer)
+		}
 		_ = c.conn.Close()
 	case stalled:
 		go c.m.logStall(s, c.conn.Peer()) // through the log handler, which may be what stalls

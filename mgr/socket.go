@@ -132,7 +132,9 @@ func (s *Socket) serve(conn transport.Conn) {
 	c, why := s.m.join(s, conn)
 	if c == nil {
 		s.m.refused.Add(1)
-		s.m.log.Warn("a conn is refused", "peer", conn.Peer().String(), "why", why.Text)
+		if peer := conn.Peer().String(); s.m.refusals.Allow(peer) {
+			s.m.log.Warn("a conn is refused", "peer", peer, "why", why.Text)
+		}
 		go refuseConn(conn, why)
 		return
 	}

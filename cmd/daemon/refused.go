@@ -3,27 +3,24 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/netip"
 	"sync"
-	"time"
 
+	"github.com/rudderpost/rudderpost/internal/loglimit"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// A doorman logs handshakes that did not become conns: so many a second, and how many more there
-// were, since strangers may knock as often as they like.
+// A doorman records, counts and logs handshakes that did not become conns. A client can cause as many as it likes,
+// so the lines are limited for each address.
 type doorman struct {
 	log     *slog.Logger
 	record  *recorder // nil: nobody records
 	metrics *metrics  // nil: nobody counts
 
-	mu     sync.Mutex
-	second time.Time
-	told   int
-	untold int
+	once  sync.Once
+	lines loglimit.Limiter
 }
-
-// mostTold is how many refusals a second get a line each.
-const mostTold = 10
 
 // refused is told of a refusal.
 func (d *doorman) refused(r transport.Refusal) {
@@ -33,11 +30,12 @@ func (d *doorman) refused(r transport.Refusal) {
 	if d.metrics != nil {
 		d.metrics.refused(r)
 	}
-	untold, tell := d.count(time.Now())
-	if untold > 0 {
-		d.log.Warn("more were refused", "count", untold)
-	}
-	if !tell {
+	d.once.Do(func() {
+		d.lines.Report = func(address string, lines int) {
+			d.log.Warn("lines about refusals were left out", "address", address, "lines", lines)
+		}
+	})
+	if !d.lines.Allow(network(r.Addr)) {
 		return
 	}
 	from := "unknown"
@@ -48,19 +46,21 @@ func (d *doorman) refused(r transport.Refusal) {
 		slog.String("transport", r.Transport), slog.String("from", from), slog.Any("claim", r.Claim), slog.Any("error", r.Err))
 }
 
-// count counts a refusal. It says whether there is a line for it, and, in a new second, how many had
-// none before.
-func (d *doorman) count(now time.Time) (untold int, tell bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if now.Sub(d.second) >= time.Second {
-		untold, d.untold = d.untold, 0
-		d.second, d.told = now, 0
+// network returns what the lines of an address are limited by: an IPv4 address, or the 64 bits of an IPv6 network.
+func network(addr net.Addr) string {
+	if addr == nil {
+		return "unknown"
 	}
-	if d.told == mostTold {
-		d.untold++
-		return untold, false
+	port, err := netip.ParseAddrPort(addr.String())
+	ip := port.Addr()
+	if err != nil {
+		if ip, err = netip.ParseAddr(addr.String()); err != nil {
+			return "unknown"
+		}
 	}
-	d.told++
-	return untold, true
+	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+		prefix, _ := ip.Prefix(64) // every IPv6 address has 64 bits
+		return prefix.String()
+	}
+	return ip.String()
 }

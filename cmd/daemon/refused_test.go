@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"log/slog"
 	"net"
 	"strings"
@@ -14,11 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// However often strangers knock, the log tells of ten a second, and how many more there were. It
-// tells no secret, and nothing that they have chosen drives a terminal.
-func TestRefusalsAreCounted(t *testing.T) {
+// The log has ten lines a second about an address, and the number of those that were left out; other addresses have
+// their own. It has no secret, and nothing that a client wrote drives a terminal.
+func TestRefusalsAreLimitedForEachAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out output
+		seen := 0
+		since := func() string { return out.String()[seen:] }
 		d := &doorman{log: slog.New(slog.NewTextHandler(&out, nil))}
 		knock := func() {
 			d.refused(transport.Refusal{
@@ -29,15 +30,19 @@ func TestRefusalsAreCounted(t *testing.T) {
 		for range 1000 {
 			knock()
 		}
-		require.Equal(t, 10, strings.Count(out.String(), "\n"))
-		require.Contains(t, out.String(), "transport=https from=192.0.2.7:9")
-		require.Contains(t, out.String(), "unknown or wrong credentials")
-		require.NotContains(t, out.String(), "hunter22")
-		require.NotContains(t, out.String(), "\x1b")
-		out.Reset()
+		require.Equal(t, 10, strings.Count(since(), "\n"))
+		require.Contains(t, since(), "transport=https from=192.0.2.7:9")
+		require.Contains(t, since(), "unknown or wrong credentials")
+		require.NotContains(t, since(), "hunter22")
+		require.NotContains(t, since(), "\x1b")
+		seen = len(out.String())
+		d.refused(transport.Refusal{Transport: "quic", Addr: &net.UDPAddr{IP: net.ParseIP("2001:db8:1:2::3"), Port: 9}, Err: transport.ErrNoCredentials})
+		require.Contains(t, since(), "from=[2001:db8:1:2::3]:9", "the lines of one address do not hide those of another")
+		seen = len(out.String())
 		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Contains(t, since(), `msg="lines about refusals were left out" address=192.0.2.7 lines=990`)
 		knock()
-		require.Contains(t, out.String(), `msg="more were refused" count=990`)
-		require.Equal(t, 2, strings.Count(out.String(), "\n"))
+		require.Equal(t, 2, strings.Count(since(), "\n"))
 	})
 }

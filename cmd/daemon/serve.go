@@ -98,6 +98,7 @@ func (d *daemon) close() (err error) {
 	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err = d.hooks.Close(patience)
+	d.door.lines.Flush()
 	if log := d.record.Load(); log != nil {
 		err = errors.Join(err, log.Close())
 	}
