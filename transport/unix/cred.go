@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
@@ -53,7 +54,7 @@ func (c Cred) GroupIDs() []uint32 { return c.Groups }
 func (c Cred) InSocketGroup() bool { return c.member }
 
 func subject(uid uint32) string {
-	if uid == unmappedUID() && uid != none {
+	if uid == trustedpath.UnmappedUID() && uid != none {
 		return "unmapped"
 	}
 	return "uid:" + strconv.FormatUint(uint64(uid), 10)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // none is the number of no user and of no group.
@@ -16,7 +18,7 @@ const none = 1<<32 - 1
 // groupOf returns the group of a socket file.
 func groupOf(info fs.FileInfo) uint32 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || stat.Gid == unmappedGID() {
+	if !ok || stat.Gid == trustedpath.UnmappedGID() {
 		return none
 	}
 	return stat.Gid
@@ -33,7 +35,7 @@ func groupAt(addr net.Addr) uint32 {
 
 // mapped returns the groups that have a number of their own.
 func mapped(groups []uint32) []uint32 {
-	unmapped := unmappedGID()
+	unmapped := trustedpath.UnmappedGID()
 	if !slices.Contains(groups, unmapped) {
 		return groups
 	}

@@ -1,4 +1,4 @@
-package unix
+package trustedpath
 
 import (
 	"os"
@@ -7,12 +7,21 @@ import (
 	"sync"
 )
 
-// In a user namespace that does not know everybody, the kernel calls each user from outside by one and
-// the same number, and each group (user_namespaces(7)): it says nothing of who that is.
+// none is the number of no user and of no group.
+const none = 1<<32 - 1
+
+// In a user namespace that does not map all users, the kernel shows each user that is not mapped by one and the
+// same number, and each group (user_namespaces(7)). The number says nothing about which user that is.
 var (
 	unmappedUID = sync.OnceValue(func() uint32 { return overflow("/proc/self/uid_map", "/proc/sys/kernel/overflowuid") })
 	unmappedGID = sync.OnceValue(func() uint32 { return overflow("/proc/self/gid_map", "/proc/sys/kernel/overflowgid") })
 )
+
+// UnmappedUID returns the number that stands for all users without one of their own; 1<<32 - 1: there are none.
+func UnmappedUID() uint32 { return unmappedUID() }
+
+// UnmappedGID is UnmappedUID for groups.
+func UnmappedGID() uint32 { return unmappedGID() }
 
 // overflow returns the number that stands for all that have none, or none where everybody has one.
 func overflow(mapFile, numberFile string) uint32 {
