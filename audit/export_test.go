@@ -10,7 +10,7 @@ type (
 )
 
 var (
-	OpenFile    = openFile
+	OpenFile    = osStorage.open
 	OpenOn      = open
 	OSStorage   = osStorage
 	CurrentName = currentName

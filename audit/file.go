@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,64 +38,47 @@ type storage struct {
 	link     func(path string, info fs.FileInfo) error // see linkCurrent
 }
 
-var osStorage = storage{
-	open:     openFile,
-	openHead: func(path string) (headFile, error) { return openPrivate(path) },
-	link:     linkCurrent,
+// osStorage opens files where only root and this process's user may own the path.
+var osStorage = storageOf(new(Options).rules())
+
+// storageOf opens files by the rules.
+func storageOf(rules trustedpath.Rules) storage {
+	return storage{
+		open: func(path string) (file, error) {
+			f, err := openPrivate(path, rules)
+			if err != nil {
+				return nil, err
+			}
+			if _, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
+				_ = f.Close()
+				return nil, &fs.PathError{Op: "append to", Path: path, Err: err}
+			}
+			return f, nil
+		},
+		openHead: func(path string) (headFile, error) { return openPrivate(path, rules) },
+		link:     linkCurrent,
+	}
 }
 
-// openFile opens the file of a log, to be written at its end.
-func openFile(path string) (file, error) {
-	f, err := openPrivate(path)
+// rules say which files a log uses: no other user may write to them, and no user but the owner and the members of the
+// group may read them. What the group of root's folder may do, as with /var/log, is root's decision.
+func (o *Options) rules() trustedpath.Rules {
+	return trustedpath.Rules{Readers: trustedpath.OwnerAndGroup, Log: true, TrustOwners: o.TrustOwners}
+}
+
+// openPrivate opens a file, or makes it with mode 0600.
+func openPrivate(path string, rules trustedpath.Rules) (*os.File, error) {
+	f, info, err := rules.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
-		_ = f.Close()
-		return nil, &fs.PathError{Op: "append to", Path: path, Err: err}
+	if info.Size() == 0 {
+		if err := syncDir(filepath.Dir(path)); err != nil { // it may be new
+			_ = f.Close()
+			return nil, err
+		}
 	}
 	return f, nil
-}
-
-// openPrivate opens a file, or makes it, that nobody but its owner, who is us or root, can get at. A
-// link is refused, and nothing that one could wait at is waited at.
-func openPrivate(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if info, failed := os.Lstat(path); err != nil && failed == nil && info.Mode().Type() == fs.ModeSymlink {
-		return nil, fault(path, "it is a symbolic link; name the file itself")
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; make the directory first, with mode 0700", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		err = check(path, info)
-	}
-	if err == nil && info.Size() == 0 {
-		err = syncDir(filepath.Dir(path)) // it may be new
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func check(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return fault(path, "it is no regular file (%v)", info.Mode())
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fault(path, "others can get at it (mode %04o); chmod 600 it", info.Mode().Perm())
-	}
-	uid := info.Sys().(*syscall.Stat_t).Uid
-	if uid != 0 && int(uid) != os.Geteuid() {
-		return fault(path, "it belongs to the user %d and not to us (%d) or root; chown it", uid, os.Geteuid())
-	}
-	return nil
 }
 
 // syncDir makes a new file in dir outlive a power cut.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,9 +68,9 @@ const (
 
 // lock keeps all other daemons away until unlock is called. wait is called once, before it waits for a process
 // that closes the log.
-func lock(path string, wait func(pid int)) (unlock func(), err error) {
+func lock(path string, rules trustedpath.Rules, wait func(pid int)) (unlock func(), err error) {
 	path = record.HeadFile(path)
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, _, err := rules.Open(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,14 @@ type Log struct {
 type Options struct {
 	// Path is the file. Its directory must be there. Beside it is made a file that says where it ends,
 	// with ".head" behind the name, which stays where it is when the log is renamed.
+	//
+	// No user but root, this process's user and TrustOwners may change the files, a folder above them or a link on
+	// the way; a folder of root's in which a group may write, such as /var/log, is accepted. Files are made with mode
+	// 0600; one with mode 0640, which its group can read, is accepted. The last component must not be a link.
 	Path string
+
+	// TrustOwners are ids of users that may own these paths, beside root and this process's user. It is for containers.
+	TrustOwners []uint32
 
 	// Arguments says whether arguments are kept in clear. A digest is kept always.
 	Arguments Arguments
@@ -74,7 +81,7 @@ const (
 // Open opens a log, which it makes where there is none, and records that it did. One that is there goes
 // on where it ends. While another process has it open, Open returns an error with the number of that process,
 // at once. When that process has called Closing, Open waits for it, for 10 s.
-func Open(o Options) (*Log, error) { return open(o, osStorage) }
+func Open(o Options) (*Log, error) { return open(o, storageOf(o.rules())) }
 
 func open(o Options, storage storage) (*Log, error) {
 	if o.Path == "" {
@@ -106,7 +113,7 @@ func (l *Log) start() (err error) {
 			l.release()
 		}
 	}()
-	l.unlock, err = lock(l.path, func(pid int) {
+	l.unlock, err = lock(l.path, l.opts.Load().rules(), func(pid int) {
 		l.log.Warn("another daemon is closing the audit; waiting for it", "file", l.path, "pid", pid, "timeout", closeTimeout)
 	})
 	if err != nil {
@@ -152,7 +159,7 @@ func (l *Log) Closing() {
 	}
 }
 
-// Set changes how the log records, from now on. Path and Logger stay as they are; an option that does not
+// Set changes how the log records, from now on. Path, TrustOwners and Logger stay as they are; an option that does not
 // exist is taken for the default.
 func (l *Log) Set(o Options) {
 	if o.Arguments > Clear || o.OnFailure > Continue || o.Sync > SyncAll {
@@ -161,7 +168,7 @@ func (l *Log) Set(o Options) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.opts.Load()
-	o.Path, o.Logger = before.Path, before.Logger
+	o.Path, o.TrustOwners, o.Logger = before.Path, before.TrustOwners, before.Logger
 	l.opts.Store(&o)
 	l.durable = o.Sync != SyncNone
 }

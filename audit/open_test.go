@@ -131,7 +131,9 @@ func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	require.NoError(t, os.WriteFile(in("users"), []byte("ann operator $argon2id$…\n"), 0o600))
-	require.NoError(t, os.WriteFile(in("wide"), nil, 0o640))
+	require.NoError(t, os.WriteFile(in("wide"), nil, 0o644))
+	require.NoError(t, os.Mkdir(in("open"), 0o700))
+	require.NoError(t, os.Chmod(in("open"), 0o777))
 	require.NoError(t, os.Symlink(in("elsewhere"), in("link")))
 	require.NoError(t, os.Symlink(in("elsewhere"), in("log.head")))
 	require.NoError(t, os.Mkdir(in("dir"), 0o700))
@@ -141,12 +143,13 @@ func TestOpenRefuses(t *testing.T) {
 	for path, says := range map[string]string{
 		"":                "the audit has no file; name one",
 		in("users"):       "it is no audit file, or damaged at its end; move it away",
-		in("wide"):        "others can get at it (mode 0640); chmod 600 it",
+		in("wide"):        "other users may read it (mode 0644); do: chmod 640 " + in("wide"),
+		in("open/log"):    "the folder " + in("open") + " can be written by any user (mode 0777); do: chmod o-w " + in("open"),
 		in("link"):        "it is a symbolic link; name the file itself",
 		in("log"):         "it is a symbolic link; name the file itself",
-		in("dir"):         "is a directory",
-		in("nowhere/log"): "make the directory first, with mode 0700",
-		in("sock"):        "no such device",
+		in("dir"):         "it is a folder and no regular file",
+		in("nowhere/log"): "make the folder " + in("nowhere") + " first, with mode 0700",
+		in("sock"):        "it is a socket and no regular file",
 	} {
 		_, err := audit.Open(audit.Options{Path: path})
 		require.ErrorContains(t, err, says, path)
@@ -160,6 +163,9 @@ func TestOpenRefuses(t *testing.T) {
 		_, err := audit.Open(o)
 		require.ErrorContains(t, err, "an option that does not exist")
 	}
+	require.NoError(t, os.WriteFile(in("group"), nil, 0o600))
+	require.NoError(t, os.Chmod(in("group"), 0o640))
+	quiet(t, in("group")) // its group reads it
 	quiet(t, in("fine"))
 	info, err := os.Stat(in("fine"))
 	require.NoError(t, err)

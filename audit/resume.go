@@ -97,7 +97,7 @@ func (l *Log) isFirst() bool {
 // before returns the end of the file that was written before this one, which is empty, and otherwise why there is
 // none.
 func (l *Log) before() (ending, record.Doubtful, error) {
-	f, err := openCurrent(l.path)
+	f, err := openCurrent(l.path, l.opts.Load().rules())
 	if f == nil {
 		return ending{}, record.Moved, err
 	}

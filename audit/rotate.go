@@ -7,12 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
-
-	"golang.org/x/sys/unix"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // The file that is written has a second name, a hard link beside it. When the daemon is killed and the file is
@@ -126,24 +124,16 @@ func linkCurrent(path string, info fs.FileInfo) error {
 
 // openCurrent opens the file that has the second name, or returns nil where there is none that the daemon can
 // trust.
-func openCurrent(path string) (*os.File, error) {
+func openCurrent(path string, rules trustedpath.Rules) (*os.File, error) {
 	name := currentName(path)
-	f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
+	if info, err := os.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSymlink {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
+	f, _, err := rules.Open(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	info, err := f.Stat()
-	if err == nil {
-		err = check(name, info)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
+	return f, err
 }
 
 // lookEvery is how long a file that was renamed is still written to.

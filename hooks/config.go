@@ -20,10 +20,16 @@ type Config struct {
 	// library without Exec is the one of this name among those that are compiled in.
 	Name string
 
-	// Exec is the program and its arguments. No shell sees them. The program is an absolute path; it,
-	// and every other absolute path of a file among the arguments, must belong to root or the daemon's
-	// user, and be changeable by nobody else, as must the folders above. Empty: it is compiled in.
+	// Exec is the program and its arguments. No shell sees them. The program is an absolute path. It, the
+	// interpreter that its first line names, and every other absolute path of a file among the arguments must
+	// belong to root, to the process's user or to one of TrustOwners, and no other user may write to them. The same
+	// holds for the folders above up to / (except that a folder with the sticky bit may be open to all users) and
+	// for symbolic links on the way. Empty: it is compiled in.
 	Exec []string
+
+	// TrustOwners are ids of users that may own the files of Exec, beside root and the process's user. It is for
+	// containers.
+	TrustOwners []uint32
 
 	// Dir is the folder in which the program runs. Empty: the root folder.
 	Dir string
@@ -58,6 +64,7 @@ const (
 // filled returns a copy with the defaults filled in, which shares nothing with c.
 func (c Config) filled() Config {
 	c.Exec, c.Env, c.Overrides = slices.Clone(c.Exec), slices.Clone(c.Env), slices.Clone(c.Overrides)
+	c.TrustOwners = slices.Clone(c.TrustOwners)
 	c.Parameters = slices.Clone(c.Parameters)
 	if c.Parameters == nil {
 		c.Parameters = wire.Value("{}")

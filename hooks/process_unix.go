@@ -33,7 +33,7 @@ type running struct {
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func startProcess(cfg *Config, stderr func(line string)) (process, error) {
-	if err := trusted(cfg.Exec); err != nil {
+	if err := trusted(cfg); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(cfg.Dir); err != nil { // of which exec's error would say that it is the program

@@ -138,7 +138,7 @@ func TestLoadErrors(t *testing.T) {
 	cfg.Exec[0] = "/no/such/program"
 	require.ErrorContains(t, d.load(cfg), "hook 'bad': stat /no/such/program: no such file or directory")
 	cfg.Exec[0] = "/"
-	require.ErrorContains(t, d.load(cfg), "hook 'bad': fork/exec /: permission denied")
+	require.ErrorContains(t, d.load(cfg), "hook 'bad': exec: '/' must not be run: /: it is a folder and no regular file")
 	for want, script := range map[string]struct {
 		text string
 		mode os.FileMode

@@ -3,18 +3,22 @@
 package hooks
 
 import (
+	"bufio"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
-	"syscall"
+	"slices"
+	"strings"
+
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
-// trusted says why a program must not run with the daemon's rights: somebody else can change it, or a
-// file that it is given by an absolute path, or a folder above them. What a group may change is taken for
-// its owner's business.
-func trusted(argv []string) error {
-	for i, arg := range argv {
+// trusted says why a program must not run with the daemon's rights: a user that is not trusted can change the program, a
+// file that it is given by an absolute path, its interpreter, a folder above one of them, or a link on the way.
+func trusted(cfg *Config) error {
+	rules := trustedpath.Rules{FollowLink: true, TrustOwners: cfg.TrustOwners}
+	for i, arg := range cfg.Exec {
 		if !filepath.IsAbs(arg) {
 			continue
 		}
@@ -25,44 +29,87 @@ func trusted(argv []string) error {
 		if err != nil {
 			return err
 		}
-		target, err := filepath.EvalSymlinks(arg)
-		if err != nil {
-			return err
-		}
-		for _, path := range []string{filepath.Clean(arg), target} {
-			if err := areOurs(path); err != nil {
-				return fmt.Errorf("exec: '%s' must not be run: %w", arg, err)
-			}
+		if err := trustedProgram(arg, rules, cfg.Env, i == 0); err != nil {
+			return fmt.Errorf("exec: '%s' must not be run: %w", arg, err)
 		}
 	}
 	return nil
 }
 
-// areOurs asks about a file and all folders above it.
-func areOurs(path string) error {
-	for {
-		if err := isOurs(path); err != nil {
+// maxInterpreters is how many interpreters may interpret each other, as in the Linux kernel.
+const maxInterpreters = 4
+
+// trustedProgram checks a file, and the interpreters that its first line names if it is run.
+func trustedProgram(path string, rules trustedpath.Rules, env []string, run bool) error {
+	for range maxInterpreters + 1 {
+		if err := rules.Check(path); err != nil {
 			return err
 		}
-		above := filepath.Dir(path)
-		if above == path {
+		next := ""
+		if run {
+			next = interpreter(path, env)
+		}
+		if next == "" {
 			return nil
 		}
-		path = above
+		path = next
 	}
+	return nil // the kernel refuses to run it
 }
 
-// isOurs says who else can change a file, or the names in a folder.
-func isOurs(path string) error {
-	info, err := os.Stat(path)
+// interpreter returns the program that the first line of a script names: with env(1), the one that env would find. It
+// returns "" where there is none, or it is not there: then the start fails.
+func interpreter(path string, env []string) string {
+	f, err := os.Open(path) // regular, as has been checked
 	if err != nil {
-		return err
+		return ""
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("'%s' belongs to the user %d; it must belong to root or to the daemon's user", path, stat.Uid)
+	defer f.Close()
+	line, err := bufio.NewReader(io.LimitReader(f, 4096)).ReadString('\n')
+	text, ok := strings.CutPrefix(line, "#!")
+	if err != nil && err != io.EOF || !ok {
+		return ""
 	}
-	if mode := info.Mode(); mode.Perm()&0o002 != 0 && mode&fs.ModeSticky == 0 {
-		return fmt.Errorf("'%s' can be written by everybody", path)
+	words := strings.Fields(text)
+	if len(words) == 0 || !filepath.IsAbs(words[0]) {
+		return ""
 	}
-	return nil
+	if filepath.Base(words[0]) != "env" {
+		return existing(words[0])
+	}
+	for _, word := range words[1:] {
+		if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
+			return inPath(word, env)
+		}
+	}
+	return existing(words[0])
+}
+
+// inPath finds a program as a process with this environment does.
+func inPath(name string, env []string) string {
+	if strings.Contains(name, "/") {
+		return existing(name)
+	}
+	path := defaultPath
+	for _, entry := range slices.Backward(env) {
+		if strings.HasPrefix(entry, "PATH=") {
+			path = entry
+			break
+		}
+	}
+	for _, dir := range filepath.SplitList(strings.TrimPrefix(path, "PATH=")) {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 && filepath.IsAbs(file) {
+			return file
+		}
+	}
+	return ""
+}
+
+// existing returns path if there is a regular file.
+func existing(path string) string {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return path
 }

@@ -37,11 +37,29 @@ func TestProgramsThatOthersCanChange(t *testing.T) {
 		require.NoError(t, d.load())
 	}
 	for _, exec := range [][]string{{loose}, {sh, loose}, {inside}, {link}, {linked}} {
-		require.ErrorContains(t, d.load(hooks.Config{Name: "x", Exec: exec}), "can be written by everybody", exec)
+		require.ErrorContains(t, d.load(hooks.Config{Name: "x", Exec: exec}), "can be written by any user", exec)
+	}
+	wrapper := filepath.Join(dir, "wrapper")
+	for _, line := range []string{"#!" + loose, "#!/usr/bin/env -S loose"} {
+		require.NoError(t, os.WriteFile(wrapper, []byte(line+"\n"), 0o700))
+		err := d.load(hooks.Config{Name: "x", Exec: []string{wrapper}, Env: []string{"PATH=" + dir}})
+		require.ErrorContains(t, err, loose+": it can be written by any user", "its interpreter")
 	}
 	if os.Geteuid() != 0 {
 		return
 	}
 	require.NoError(t, os.Chown(good, 65534, 65534))
-	require.ErrorContains(t, d.load(hooks.Config{Name: "x", Exec: []string{good}}), "belongs to the user 65534; it must belong to root or to the daemon's user")
+	require.ErrorContains(t, d.load(hooks.Config{Name: "x", Exec: []string{good}}), "belongs to the user 65534; only root is trusted; do: chown 0 "+good+", or trust that user with --trust-owner 65534")
+}
+
+func TestProgramOfTrustedOwnerIsRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	d := start(t, nil)
+	path := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nread end\n"), 0o700))
+	require.NoError(t, os.Chown(path, 1000, 1000))
+	require.Error(t, d.load(hooks.Config{Name: "x", Exec: []string{path}}))
+	require.NoError(t, d.load(hooks.Config{Name: "x", Exec: []string{path}, TrustOwners: []uint32{1000}}))
 }

@@ -1,7 +1,6 @@
 package secrets
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -24,6 +23,7 @@ const unsettled = 2 * time.Second
 // one at the file's inode.
 type file[R record] struct {
 	path     string
+	trust    []uint32 // owners of files that are trusted beside root and this user
 	format   format[R]
 	onError  func(error)
 	contents atomic.Pointer[contents[R]]
@@ -44,13 +44,7 @@ type contents[R record] struct {
 // open reads the file for the first time, and makes an empty one where there is none.
 func (f *file[R]) open() error {
 	f.opened = time.Now()
-	c, err := f.read()
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := create(f.path); err != nil {
-			return err
-		}
-		c, err = f.read()
-	}
+	c, err := f.readWith(os.O_CREATE)
 	if err != nil {
 		return err
 	}
@@ -60,9 +54,12 @@ func (f *file[R]) open() error {
 }
 
 // read reads the file.
-func (f *file[R]) read() (*contents[R], error) {
+func (f *file[R]) read() (*contents[R], error) { return f.readWith(0) }
+
+// readWith is read with another flag for opening the file.
+func (f *file[R]) readWith(flag int) (*contents[R], error) {
 	now := time.Now()
-	opened, info, err := open(f.path)
+	opened, info, err := rules(f.trust).Open(f.path, os.O_RDONLY|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +115,7 @@ func (f *file[R]) look() error {
 // unchanged reports whether the file is, from outside, the one that was read.
 func (f *file[R]) unchanged() bool {
 	c := f.contents.Load()
-	info, err := os.Lstat(f.path)
+	info, err := os.Stat(f.path) // of a symbolic link: the file that it leads to now
 	return err == nil && c.settled && os.SameFile(info, c.from) && info.Mode() == c.from.Mode() &&
 		info.Size() == c.from.Size() && info.ModTime().Equal(c.from.ModTime())
 }
@@ -126,7 +123,10 @@ func (f *file[R]) unchanged() bool {
 // edit changes the file. Nobody else's change is lost, and what change was called with is the file
 // as it is, not as it was last read. An error of change leaves everything as it was.
 func (f *file[R]) edit(change func(*lines[R]) error) error {
-	unlock, err := sharedfile.Lock(f.path + ".lock")
+	if err := writable(f.path); err != nil {
+		return err
+	}
+	unlock, err := sharedfile.Lock(f.path+".lock", lockRules(f.trust))
 	if err != nil {
 		return err
 	}

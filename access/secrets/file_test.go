@@ -1,9 +1,9 @@
 package secrets_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,37 +21,33 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 		name, says string
 		make       func(t *testing.T, path string)
 	}{
-		{"readable by the group", "(mode 0640); chmod 600 it", func(t *testing.T, path string) {
+		{"readable by others", "other users may read it (mode 0644); do: chmod 600 ", func(t *testing.T, path string) {
 			write(t, path, line)
-			require.NoError(t, os.Chmod(path, 0o640))
+			require.NoError(t, os.Chmod(path, 0o644))
 		}},
-		{"writable by others", "(mode 0602); chmod 600 it", func(t *testing.T, path string) {
+		{"writable by others", "it can be written by any user (mode 0602); do: chmod o-w ", func(t *testing.T, path string) {
 			write(t, path, line)
 			require.NoError(t, os.Chmod(path, 0o602))
 		}},
-		{"a symbolic link", "it is a symbolic link; name the file itself", func(t *testing.T, path string) {
-			write(t, path+".real", line)
+		{"a symbolic link to nothing", "leads to no file", func(t *testing.T, path string) {
 			require.NoError(t, os.Symlink(path+".real", path))
 		}},
-		{"a symbolic link to nothing", "it is a symbolic link; name the file itself", func(t *testing.T, path string) {
-			require.NoError(t, os.Symlink(path+".real", path))
-		}},
-		{"a directory", "it is no regular file (d", func(t *testing.T, path string) {
+		{"a directory", "it is a folder and no regular file", func(t *testing.T, path string) {
 			require.NoError(t, os.Mkdir(path, 0o700))
 		}},
-		{"a pipe that nobody writes to", "it is no regular file (p", func(t *testing.T, path string) {
+		{"a pipe that nobody writes to", "it is a FIFO and no regular file", func(t *testing.T, path string) {
 			require.NoError(t, syscall.Mkfifo(path, 0o600))
 		}},
 		{"too long", "it is longer than 1024 KiB", func(t *testing.T, path string) {
 			write(t, path, strings.Repeat("#", secrets.MaxSize+1))
 		}},
-		{"somebody else's", "it belongs to the user 4711 and not to us", func(t *testing.T, path string) {
+		{"somebody else's", "it belongs to the user 4711; only root is trusted; do: chown 0 ", func(t *testing.T, path string) {
 			write(t, path, line)
 			if err := os.Chown(path, 4711, -1); err != nil {
 				t.Skip("only root can give a file away: ", err)
 			}
 		}},
-		{"in no directory", "make the directory first, with mode 0700", func(t *testing.T, path string) {
+		{"in no directory", "first, with mode 0700", func(t *testing.T, path string) {
 			require.NoError(t, os.Remove(filepath.Dir(path)))
 		}},
 	} {
@@ -194,5 +190,66 @@ func TestALockThatIsNone(t *testing.T) {
 	write(t, path, "ann admin "+reference+"\n")
 	require.NoError(t, os.Symlink("/etc/passwd", path+".lock"))
 	err := openUsers(t, path).Remove("ann")
-	require.True(t, errors.Is(err, syscall.ELOOP), "%v", err)
+	require.ErrorContains(t, err, "users.lock: it is a symbolic link; name the file itself")
+}
+
+// As the kubelet writes a Secret with defaultMode 0440 and fsGroup 1000.
+func kubernetesVolume(t *testing.T, name, text string) (dir string, update func(text string)) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "volume")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	gid := os.Getegid()
+	if os.Geteuid() == 0 {
+		gid = 1000
+	}
+	require.NoError(t, os.Chown(dir, -1, gid))
+	require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky|os.ModeSetgid))
+	n := 0
+	update = func(text string) {
+		n++
+		data := "..2026_" + strconv.Itoa(n)
+		require.NoError(t, os.Mkdir(filepath.Join(dir, data), 0o755))
+		write(t, filepath.Join(dir, data, name), text)
+		require.NoError(t, os.Chown(filepath.Join(dir, data, name), -1, gid))
+		require.NoError(t, os.Chmod(filepath.Join(dir, data, name), 0o440))
+		require.NoError(t, os.Symlink(data, filepath.Join(dir, "..data_tmp")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	update(text)
+	require.NoError(t, os.Symlink("..data/"+name, filepath.Join(dir, name)))
+	return dir, update
+}
+
+func TestKubernetesSecretIsReadAndNotWritten(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a file of mode 0440 is accepted if it is root's")
+	}
+	secrets.FakeHashes(t, 0)
+	dir, update := kubernetesVolume(t, "users", "ann admin "+reference+"\n")
+	path := filepath.Join(dir, "users")
+	synctest.Test(t, func(t *testing.T) {
+		u := openUsers(t, path)
+		u.OnError = func(err error) { t.Error(err) }
+		require.Equal(t, []string{"ann admin"}, names(u))
+		update("bob monitor " + reference + "\n")
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"bob monitor"}, names(u), "the kubelet has replaced ..data")
+		err := u.Add("eve", "admin", "correct horse")
+		require.EqualError(t, err, "use "+path+": it is a symbolic link, so it is a read-only source: change it where it comes from, such as the Kubernetes Secret")
+		require.NoFileExists(t, path+".lock")
+	})
+	require.NoError(t, os.Chmod(filepath.Join(dir, "..data", "users"), 0o444))
+	_, err := secrets.OpenUsers(path)
+	require.ErrorContains(t, err, "may read the file "+dir+"/..2026_2/users (mode 0444); do: chmod 600 ")
+}
+
+func TestFileThatItsOwnerMayNotWriteIsNotChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	write(t, path, "")
+	require.NoError(t, os.Chmod(path, 0o400))
+	tokens, err := secrets.OpenTokens(path)
+	require.NoError(t, err)
+	_, err = tokens.Mint("ci", "monitor", time.Time{})
+	require.ErrorContains(t, err, "its owner may not write to it (mode 0400), so it is a read-only source")
+	require.ErrorContains(t, err, "do: chmod u+w "+path)
 }

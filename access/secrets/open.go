@@ -1,56 +1,30 @@
 package secrets
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // maxSize is how long a file may be: some ten thousand users.
 const maxSize = 1 << 20
 
-// open opens a file of secrets, if nobody but its owner can read or write it, and its owner is us or
-// root. A link is refused, and nothing that one could wait at is waited at.
-func open(path string) (*os.File, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		if info, failed := os.Lstat(path); failed == nil && info.Mode().Type() == fs.ModeSymlink {
-			return nil, nil, fault(path, "it is a symbolic link; name the file itself")
-		}
-		return nil, nil, err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		err = check(path, info)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, nil, err
-	}
-	return f, info, nil
+// rules say which files of secrets are used: those that only trusted users can change, and other users cannot read. The
+// file may be provided by another program: a symbolic link, and readable by the group of root's file.
+func rules(trustOwners []uint32) trustedpath.Rules {
+	return trustedpath.Rules{Profile: trustedpath.Source, Readers: trustedpath.OwnerOnly, TrustOwners: trustOwners}
 }
 
-func check(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return fault(path, "it is no regular file (%v)", info.Mode())
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fault(path, "others can get at it (mode %04o); chmod 600 it, and change the secrets that they may have read", info.Mode().Perm())
-	}
-	uid := info.Sys().(*syscall.Stat_t).Uid
-	if uid != 0 && int(uid) != os.Geteuid() {
-		return fault(path, "it belongs to the user %d and not to us (%d) or root; work as that user (sudo -u '#%d' …), or chown it", uid, os.Geteuid(), uid)
-	}
-	return nil
+// lockRules say which lock file is used.
+func lockRules(trustOwners []uint32) trustedpath.Rules {
+	return trustedpath.Rules{TrustOwners: trustOwners}
 }
 
-// readAll reads what open has opened.
+// readAll reads an opened file.
 func readAll(path string, f io.Reader) (string, error) {
 	var text strings.Builder
 	n, err := io.Copy(&text, io.LimitReader(f, maxSize+1))
@@ -64,19 +38,19 @@ func errTooLong(path string) error {
 	return fault(path, "it is longer than %d KiB", maxSize>>10)
 }
 
-// create makes an empty file where there is none.
-func create(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil // since a moment
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; make the directory first, with mode 0700", err)
-	}
-	if err != nil {
+// writable refuses to change a file that another program provides.
+func writable(path string) error {
+	const advice = "it is a read-only source: change it where it comes from, such as the Kubernetes Secret"
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
 		return err
+	case info.Mode().Type() == fs.ModeSymlink:
+		return fault(path, "it is a symbolic link, so %s", advice)
+	case info.Mode().Perm()&0o200 == 0:
+		return fault(path, "its owner may not write to it (mode %04o), so %s; or do: chmod u+w %[3]s", info.Mode().Perm(), advice, path)
 	}
-	return f.Close()
+	return nil
 }
 
 // fault says what is wrong with a file.

@@ -55,11 +55,10 @@ func (t Token) Revoked() bool {
 // Expired reports whether the token was good until now or earlier.
 func (t Token) Expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
 
-// OpenTokens opens a tokens-file, and makes an empty one if there is none. What OpenUsers refuses, it
-// refuses too.
-func OpenTokens(path string) (*Tokens, error) {
+// OpenTokens opens a tokens-file, and makes an empty one if there is none. The conditions are those of OpenUsers.
+func OpenTokens(path string, trustOwners ...uint32) (*Tokens, error) {
 	t := &Tokens{}
-	t.file.path, t.file.format = path, tokenFormat
+	t.file.path, t.file.trust, t.file.format = path, trustOwners, tokenFormat
 	t.file.onError = func(err error) {
 		if t.OnError != nil {
 			t.OnError(fmt.Errorf("tokens file: %w", err))

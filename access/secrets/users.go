@@ -54,12 +54,17 @@ func (u User) Revoked() bool {
 	return !ok
 }
 
-// OpenUsers opens a users-file, and makes an empty one if there is none. A file that others than its
-// owner can read or write, that belongs to somebody else than this user or root, that is a symbolic
-// link, or that has a line which makes no sense, is an error.
-func OpenUsers(path string) (*Users, error) {
+// OpenUsers opens a users-file, and makes an empty one if there is none. It is an error if a line makes no sense, or if
+// another user could read or change the file: the file, the folders above it up to / and the symbolic links on the way
+// must belong to root, to this process's user or to one of trustOwners, and no other user may write to them (a folder
+// with the sticky bit excepted). The mode of the file is 0600. A file of root's, or of one of trustOwners, may also be
+// 0640 or 0440, so that its group can read it.
+//
+// A file that another program provides (a Kubernetes Secret: a symbolic link, mode 0440) is a read-only source: it is
+// read, and again when it changes, and the methods that change it refuse.
+func OpenUsers(path string, trustOwners ...uint32) (*Users, error) {
 	u := &Users{}
-	u.file.path, u.file.format = path, userFormat
+	u.file.path, u.file.trust, u.file.format = path, trustOwners, userFormat
 	u.file.onError = func(err error) {
 		if u.OnError != nil {
 			u.OnError(fmt.Errorf("users file: %w", err))

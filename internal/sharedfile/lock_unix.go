@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,11 +20,11 @@ const (
 	every    = 20 * time.Millisecond
 )
 
-// Lock keeps all others who lock path away until unlock is called; it waits 10 s for one who does. The
-// file is made, 0600, and stays: the kernel lets go of it when the process ends, however it ends, and
-// what is left means nothing.
-func Lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+// Lock locks the file at path until unlock is called; it waits 10 s for another process that has it locked. The file is
+// made, 0600, and stays: the kernel drops the lock when the process ends, and what is left means nothing. The rules say
+// which file is accepted: a file of a user that is not trusted could stay locked for ever.
+func Lock(path string, rules trustedpath.Rules) (unlock func(), err error) {
+	f, _, err := rules.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"github.com/stretchr/testify/require"
 )
@@ -39,7 +40,7 @@ func TestManyChangeOneFile(t *testing.T) {
 	for range 8 {
 		writers.Go(func() {
 			for range 5 {
-				unlock, err := sharedfile.Lock(path + ".lock")
+				unlock, err := sharedfile.Lock(path+".lock", trustedpath.Rules{})
 				if err != nil {
 					t.Error(err)
 					return
@@ -68,13 +69,13 @@ func TestManyChangeOneFile(t *testing.T) {
 
 func TestReplaceTellsWhatIsThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	for _, mode := range []os.FileMode{0o600, 0o644} {
+	for _, mode := range []os.FileMode{0o640, 0o644} { // of an existing file, its own mode counts
 		info, err := sharedfile.Replace(path, []byte("x"), mode)
 		require.NoError(t, err)
 		there, err := os.Lstat(path)
 		require.NoError(t, err)
 		require.True(t, os.SameFile(info, there))
-		require.Equal(t, mode, there.Mode().Perm())
+		require.Equal(t, os.FileMode(0o640), there.Mode().Perm())
 	}
 	_, err := sharedfile.Replace(filepath.Join(t.TempDir(), "nowhere", "file"), nil, 0o600)
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -48,7 +48,7 @@ func (r Rules) checkFile(path string, at *place, info fs.FileInfo) error {
 		return err
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if at.wide != "" && ok && stat.Nlink > 1 {
+	if at.wide != "" && ok && r.MaxLinks > 0 && int64(stat.Nlink) > int64(r.MaxLinks) {
 		return &Error{Path: path, Component: at.path,
 			Reason: fmt.Sprintf("%s has %d hard links, and a group may write to the folder %s", it(path, at.path, "it", "the file "+at.path), stat.Nlink, at.wide),
 			Do:     "remove the other links, or do: chmod g-w " + quote(at.wide)}

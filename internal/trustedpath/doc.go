@@ -69,8 +69,11 @@ type Rules struct {
 	FollowLink bool
 
 	// Log relaxes the rule for groups where files are only appended to: a folder of root's that a group may write,
-	// such as /var/log on Ubuntu, is accepted; then the file must have no other hard link.
+	// such as /var/log on Ubuntu, is accepted.
 	Log bool
+
+	// MaxLinks is how many hard links a file may have in such a folder. 0: any number.
+	MaxLinks int
 
 	// TrustOwners are the user ids that are trusted beside root and the process's user.
 	TrustOwners []uint32

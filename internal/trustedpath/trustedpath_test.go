@@ -259,7 +259,7 @@ func TestLogFileInFolderOfGroupHasNoOtherLink(t *testing.T) {
 	s := newSite(t)
 	require.NoError(t, os.Chown(s.folder, 0, 4711))
 	chmod(t, s.folder, 0o775)
-	rules := Rules{Log: true}
+	rules := Rules{Log: true, MaxLinks: 1}
 	f, _, err := rules.Open(s.file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	quicgo "github.com/quic-go/quic-go"
 )
@@ -25,15 +27,19 @@ func (t *Transport) keys() (*secrets, error) {
 	if t.Keys == "" {
 		return newSecrets(), nil
 	}
-	s, err := readSecrets(t.Keys)
+	rules := trustedpath.Rules{Readers: trustedpath.OwnerOnly, TrustOwners: t.TrustOwners}
+	s, err := readSecrets(t.Keys, rules)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return s, err
 	}
-	err = newSecrets().write(t.Keys)
+	if err = rules.Folder(filepath.Dir(t.Keys)); err == nil {
+		s = newSecrets()
+		err = sharedfile.Create(t.Keys, append(s.reset[:], s.token[:]...), 0o600)
+	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("cannot make %s: %w", t.Keys, err)
 	}
-	return readSecrets(t.Keys) // another daemon may have been first
+	return readSecrets(t.Keys, rules) // another daemon may have been first
 }
 
 func newSecrets() *secrets {
@@ -43,16 +49,8 @@ func newSecrets() *secrets {
 	return s
 }
 
-func readSecrets(path string) (*secrets, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf(
-			"others can read the keys or write to them (mode %v); make it 0600, or remove the file and it is made anew", info.Mode())}
-	}
-	text, err := os.ReadFile(path)
+func readSecrets(path string, rules trustedpath.Rules) (*secrets, error) {
+	text, _, err := rules.ReadFile(path, 4096)
 	if err != nil {
 		return nil, err
 	}
@@ -63,18 +61,4 @@ func readSecrets(path string) (*secrets, error) {
 	s := new(secrets)
 	copy(s.token[:], text[copy(s.reset[:], text):])
 	return s, nil
-}
-
-// write makes the file, whole and at once. The error is fs.ErrExist when it is there.
-func (s *secrets) write(path string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".keys-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(append(s.reset[:], s.token[:]...))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Link(f.Name(), path)
 }

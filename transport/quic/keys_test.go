@@ -59,7 +59,7 @@ func TestKeyFilesThatCannotBe(t *testing.T) {
 	for name, want := range map[string]string{
 		"none/here": "no such file",
 		"short":     "5 bytes are no keys, which have 64; remove the file",
-		"open":      "make it 0600",
+		"open":      "chmod 600",
 	} {
 		at.Keys = filepath.Join(dir, name)
 		switch name {

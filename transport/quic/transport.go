@@ -56,7 +56,14 @@ type Transport struct {
 	// it has forgotten their connection (stateless reset), and recognizes addresses that it has seen.
 	// It is made when it is not there. With it clients learn at once that their daemon was restarted;
 	// without it, when their connection has been silent for a minute. Empty: new keys for each Listen.
+	// Listen refuses it where a user that is not trusted could read or change it: the file, the folders
+	// above it up to / and symbolic links on the way must belong to root, to this process's user or to one of
+	// TrustOwners, and no other user may write to them (a folder above its own with the sticky bit excepted).
 	Keys string
+
+	// TrustOwners are ids of users that may own Keys and the folders above it, beside root and this process's
+	// user. It is for containers.
+	TrustOwners []uint32
 
 	// OnRefused is told of each handshake that has failed and each connection that is one too many.
 	// It is called from several goroutines, and must not block. nil: nobody is.

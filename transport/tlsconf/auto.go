@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -27,20 +26,20 @@ const autoLife = 365 * 24 * time.Hour
 // certificate "server" for hosts, and a client certificate "admin" whose SAN is "admin", and renews what
 // soon ends. Without hosts it is localhost. A host that the server certificate lacks is added to it. What
 // is there stays, so that clients which have the CA keep believing this daemon; a certificate that is
-// replaced stays valid. Several daemons may do this at once in one dir.
-func Auto(dir string, hosts []string) (*Server, error) {
+// replaced stays valid. Several daemons may do this at once in one dir. The conditions for dir are those of CreateCA.
+func Auto(dir string, hosts []string, trustOwners ...uint32) (*Server, error) {
 	if len(hosts) == 0 {
 		hosts = []string{"localhost", "127.0.0.1", "::1"}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := state(trustOwners).MakeFolder(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(dir, trustOwners)
 	if err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
 	defer unlock()
-	ca, err := openOrCreate(dir)
+	ca, err := openOrCreate(dir, trustOwners)
 	if err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
@@ -52,7 +51,7 @@ func Auto(dir string, hosts []string) (*Server, error) {
 	}
 	return &Server{
 		Cert: ca.path(autoServer + ".pem"), Key: ca.path(autoServer + ".key"),
-		ClientCA: ca.path(CACert), CRL: ca.path(CRLFile),
+		ClientCA: ca.path(CACert), CRL: ca.path(CRLFile), TrustOwners: trustOwners,
 	}, nil
 }
 
@@ -67,15 +66,15 @@ func ClientFrom(dir, name string) *Client {
 }
 
 // openOrCreate returns the CA in dir, which is locked.
-func openOrCreate(dir string) (*CA, error) {
-	there, err := holdsCA(dir)
+func openOrCreate(dir string, trustOwners []uint32) (*CA, error) {
+	there, err := holdsCA(dir, trustOwners)
 	if err != nil {
 		return nil, err
 	}
 	if !there {
-		return createCA(dir, "rudderpost private CA")
+		return createCA(dir, "rudderpost private CA", trustOwners)
 	}
-	return OpenCA(dir)
+	return OpenCA(dir, trustOwners...)
 }
 
 // keepServer issues the server certificate, unless there is one that will do.
@@ -87,7 +86,7 @@ func (ca *CA) keepServer(hosts []string) error {
 	if leaf != nil && !slices.ContainsFunc(hosts, func(host string) bool { return !namesHost(leaf, host) }) {
 		return nil
 	}
-	record, err := readRecord(ca.dir)
+	record, err := readRecord(ca.dir, ca.own)
 	if err != nil {
 		return err
 	}
@@ -116,14 +115,14 @@ func (ca *CA) keepClient() error {
 // while yet. A key that others can read is an error: it would not be undone by another.
 func (ca *CA) current(name string, server bool) (*x509.Certificate, error) {
 	certPath, keyPath := ca.path(name+".pem"), ca.path(name+".key")
-	key, err := readKey(keyPath)
+	key, err := sources(ca.own).readKey(keyPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	chain, err := readFile(certPath)
+	chain, err := sources(ca.own).read(certPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -134,7 +133,7 @@ func (ca *CA) current(name string, server bool) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, nil // a power cut came between the two files
 	}
-	record, err := readRecord(ca.dir)
+	record, err := readRecord(ca.dir, ca.own)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // A CA is a private certificate authority in a directory of its own, for the daemons and clients of one
@@ -22,6 +23,7 @@ import (
 // it locks it. The methods may be called by many at once.
 type CA struct {
 	dir  string
+	own  []uint32 // owners of files that are trusted beside root and this user
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
@@ -40,26 +42,28 @@ const lifeOfCA = 3652 * 24 * time.Hour
 const backdate = time.Hour
 
 // CreateCA makes a CA in dir, which it makes too, 0700. Its name is for people to read. It is an error
-// when one is there (fs.ErrExist), and when others may write to dir.
-func CreateCA(dir, name string) (*CA, error) {
+// when one is there (fs.ErrExist), and when another user could change dir: dir, the folders above it up to /, and symbolic
+// links on the way must belong to root, to this process's user or to one of trustOwners, and no other user may write
+// to them (a folder above dir with the sticky bit excepted). What root makes takes the owner of its folder.
+func CreateCA(dir, name string, trustOwners ...uint32) (*CA, error) {
 	if name == "" || len(name) > 64 || !utf8.ValidString(name) {
 		return nil, fmt.Errorf("create CA: the name %q has not 1 to 64 bytes of UTF-8", name)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := state(trustOwners).MakeFolder(dir, 0o700); err != nil {
 		return nil, err
 	}
-	unlock, err := lockDir(dir)
+	unlock, err := lockDir(dir, trustOwners)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return createCA(dir, name)
+	return createCA(dir, name, trustOwners)
 }
 
 // createCA is CreateCA under the lock. The certificate is written last: without it there is no CA yet,
 // and a next try makes another.
-func createCA(dir, name string) (*CA, error) {
-	taken, err := holdsCA(dir)
+func createCA(dir, name string, trustOwners []uint32) (*CA, error) {
+	taken, err := holdsCA(dir, trustOwners)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +87,7 @@ func createCA(dir, name string) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca := &CA{dir, cert, key}
+	ca := &CA{dir, trustOwners, cert, key}
 	for _, write := range []func() error{
 		func() error { return writeKey(ca.path(CAKey), key) },
 		func() error { return ca.writeRecord(nil) },
@@ -98,12 +102,12 @@ func createCA(dir, name string) (*CA, error) {
 }
 
 // holdsCA reports whether there is a CA in dir, or one that has lost its certificate.
-func holdsCA(dir string) (bool, error) {
+func holdsCA(dir string, trustOwners []uint32) (bool, error) {
 	_, err := os.Lstat(filepath.Join(dir, CACert))
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err == nil, err
 	}
-	issued, err := readRecord(dir)
+	issued, err := readRecord(dir, trustOwners)
 	if err == nil && len(issued) > 0 {
 		err = fmt.Errorf("%s: %w, though the CA there has issued certificates; bring it back, or start in another directory",
 			filepath.Join(dir, CACert), fs.ErrNotExist)
@@ -111,12 +115,13 @@ func holdsCA(dir string) (bool, error) {
 	return false, err
 }
 
-// OpenCA opens the CA in dir. The error is fs.ErrNotExist where there is none.
-func OpenCA(dir string) (*CA, error) {
-	if err := checkDir(dir); err != nil {
+// OpenCA opens the CA in dir. The error is fs.ErrNotExist where there is none. The conditions for dir are those of
+// CreateCA, and hold for its files too.
+func OpenCA(dir string, trustOwners ...uint32) (*CA, error) {
+	if err := state(trustOwners).Folder(dir); err != nil {
 		return nil, err
 	}
-	pair, err := loadPair(filepath.Join(dir, CACert), filepath.Join(dir, CAKey))
+	pair, err := files{rules: state(trustOwners)}.loadPair(filepath.Join(dir, CACert), filepath.Join(dir, CAKey))
 	if err != nil {
 		return nil, fmt.Errorf("open CA: %w", err)
 	}
@@ -124,7 +129,7 @@ func OpenCA(dir string) (*CA, error) {
 	if !ok || !pair.Leaf.IsCA {
 		return nil, fmt.Errorf("open CA: %s: is not a CA's certificate for an ECDSA key", filepath.Join(dir, CACert))
 	}
-	return &CA{dir, pair.Leaf, key}, nil
+	return &CA{dir, trustOwners, pair.Leaf, key}, nil
 }
 
 // path returns the path of one of the CA's files.
@@ -145,11 +150,16 @@ func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecds
 // lockFile is what those who change a CA lock.
 const lockFile = "lock"
 
-// lockDir waits until nobody else changes the CA in dir, and keeps the others waiting until unlock is
+// lockDir waits until no other process changes the CA in dir, and keeps the others waiting until unlock is
 // called.
-func lockDir(dir string) (unlock func(), err error) {
-	if err := checkDir(dir); err != nil {
+func lockDir(dir string, trustOwners []uint32) (unlock func(), err error) {
+	if err := state(trustOwners).Folder(dir); err != nil {
 		return nil, err
 	}
-	return sharedfile.Lock(filepath.Join(dir, lockFile))
+	return sharedfile.Lock(filepath.Join(dir, lockFile), state(trustOwners))
+}
+
+// state are the rules for what a CA makes.
+func state(trustOwners []uint32) trustedpath.Rules {
+	return trustedpath.Rules{TrustOwners: trustOwners}
 }

@@ -73,7 +73,7 @@ func (c *Client) identify(config *tls.Config, scope *scope) error {
 	if c.Cert == "" || c.Key == "" {
 		return errors.New("a client's certificate and its key go together: give both files, or none")
 	}
-	pair, err := loadPair(c.Cert, c.Key)
+	pair, err := files{loose: true}.loadPair(c.Cert, c.Key)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (c *Client) believe(name string, scope *scope) (*daemon, error) {
 		}
 		return d, nil
 	}
-	text, err := readFile(c.CA)
+	text, err := files{loose: true}.read(c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("CA: %w", err)
 	}
@@ -117,7 +117,7 @@ func (c *Client) believe(name string, scope *scope) (*daemon, error) {
 	if c.CRL == "" {
 		return d, nil
 	}
-	if text, err = readFile(c.CRL); err != nil {
+	if text, err = (files{loose: true}).read(c.CRL); err != nil {
 		return nil, fmt.Errorf("CRL: %w", err)
 	}
 	scope.add(text)

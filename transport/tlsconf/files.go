@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // The types of the PEM blocks that are read and written here.
@@ -22,38 +23,58 @@ const (
 // maxFile is more than any file of this package needs.
 const maxFile = 16 << 20
 
-// readFile reads a file that a configuration names. What is not a regular file is refused: reading it
-// might take for ever.
-func readFile(path string) ([]byte, error) {
+// files reads the files of a daemon or a client. Its methods are given to what needs them.
+type files struct {
+	rules trustedpath.Rules
+	loose bool // a client's: only the mode of keys is checked
+}
+
+// sources reads files that may come from outside: symbolic links are followed, and the group of root's key may read it.
+func sources(trustOwners []uint32) files {
+	return files{rules: trustedpath.Rules{Profile: trustedpath.Source, TrustOwners: trustOwners}}
+}
+
+// read reads a file that any user may read.
+func (f files) read(path string) ([]byte, error) {
+	if f.loose {
+		return readRegular(path, func(fs.FileInfo) error { return nil })
+	}
+	text, _, err := f.rules.ReadFile(path, maxFile)
+	return text, err
+}
+
+// readKey reads a key, unless other users may read it too.
+func (f files) readKey(path string) ([]byte, error) {
+	if f.loose {
+		return readRegular(path, func(info fs.FileInfo) error { return checkKeyMode(path, info) })
+	}
+	f.rules.Readers = trustedpath.OwnerOnly
+	text, _, err := f.rules.ReadFile(path, maxFile)
+	return text, err
+}
+
+// readRegular reads a file that a client names. It is checked before it is opened, so that a FIFO does not block.
+func readRegular(path string, check func(fs.FileInfo) error) ([]byte, error) {
 	info, err := os.Stat(path)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
+		err = fmt.Errorf("%s: is not a regular file of at most %d MiB", path, maxFile>>20)
+	}
+	if err == nil {
+		err = check(info)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: is not a regular file of at most %d MiB", path, maxFile>>20)
 	}
 	return os.ReadFile(path)
 }
 
-// readKey reads a key, unless others may read it too.
-func readKey(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkKeyMode(path, info); err != nil {
-		return nil, err
-	}
-	return readFile(path)
-}
-
 // loadPair reads a certificate chain and its key.
-func loadPair(certPath, keyPath string) (tls.Certificate, error) {
-	chain, err := readFile(certPath)
+func (f files) loadPair(certPath, keyPath string) (tls.Certificate, error) {
+	chain, err := f.read(certPath)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := readKey(keyPath)
+	key, err := f.readKey(keyPath)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

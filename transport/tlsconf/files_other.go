@@ -5,6 +5,4 @@ package tlsconf
 import "io/fs"
 
 // What others may do to a file is not told by its mode here.
-func checkDir(string) error { return nil }
-
 func checkKeyMode(string, fs.FileInfo) error { return nil }

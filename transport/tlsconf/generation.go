@@ -47,6 +47,7 @@ func loadGeneration(s *Server) (*generation, error) {
 		return nil, fmt.Errorf("no key file is given for %s", s.Cert)
 	}
 	g := &generation{made: time.Now()}
+	from := sources(s.TrustOwners)
 	sum := sha256.New()
 	read := func(path string, read func(string) ([]byte, error)) ([]byte, error) {
 		g.stamps = append(g.stamps, stampOf(path)) // before it is read, so that no change is missed
@@ -55,11 +56,11 @@ func loadGeneration(s *Server) (*generation, error) {
 		sum.Write(text)
 		return text, err
 	}
-	chain, err := read(s.Cert, readFile)
+	chain, err := read(s.Cert, from.read)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	key, err := read(s.Key, readKey)
+	key, err := read(s.Key, from.readKey)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
@@ -73,7 +74,7 @@ func loadGeneration(s *Server) (*generation, error) {
 		g.sum = [sha256.Size]byte(sum.Sum(nil))
 		return g, nil
 	}
-	text, err := read(s.ClientCA, readFile)
+	text, err := read(s.ClientCA, from.read)
 	if err != nil {
 		return nil, fmt.Errorf("client CA: %w", err)
 	}
@@ -83,7 +84,7 @@ func loadGeneration(s *Server) (*generation, error) {
 	}
 	g.roots = poolOf(authorities)
 	if s.CRL != "" {
-		if text, err = read(s.CRL, readFile); err != nil {
+		if text, err = read(s.CRL, from.read); err != nil {
 			return nil, fmt.Errorf("CRL: %w", err)
 		}
 		if g.lists, err = parseCRL(s.CRL, text, authorities); err != nil {

@@ -15,6 +15,8 @@ import (
 	"os"
 	"regexp"
 	"time"
+
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 )
 
 // maxLife is the longest that a certificate of a CA may last, and how long it does when nothing else is
@@ -26,7 +28,7 @@ const maxLife = 825 * 24 * time.Hour
 // which is also the longest. What was issued before under the name is replaced, but stays valid; a client's
 // name is refused.
 func (ca *CA) IssueServer(name string, hosts []string, life time.Duration) (Issued, error) {
-	unlock, err := lockDir(ca.dir)
+	unlock, err := lockDir(ca.dir, ca.own)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -61,7 +63,7 @@ func (ca *CA) issueServer(name string, hosts []string, life time.Duration) (Issu
 // NAME.key. The name is for files and people; the SAN is who the client is, as in Cert. An empty SAN
 // is the name. Life, and a name that is used again, are as with IssueServer.
 func (ca *CA) IssueClient(name, san string, life time.Duration) (Issued, error) {
-	unlock, err := lockDir(ca.dir)
+	unlock, err := lockDir(ca.dir, ca.own)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -115,7 +117,7 @@ func (ca *CA) issue(what Issued, template *x509.Certificate, life time.Duration)
 	if err != nil {
 		return fail(err)
 	}
-	record, err := readRecord(ca.dir)
+	record, err := readRecord(ca.dir, ca.own)
 	if err != nil {
 		return fail(err)
 	}
@@ -135,6 +137,9 @@ func (ca *CA) issue(what Issued, template *x509.Certificate, life time.Duration)
 		return fail(err)
 	}
 	what.Serial, what.Fingerprint, what.NotAfter = cert.SerialNumber.Text(16), FingerprintOf(cert), cert.NotAfter
+	if err := sharedfile.Check(ca.path(recordFile), what.Key, what.Cert); err != nil { // before anything is written
+		return fail(err)
+	}
 	if err := ca.writeRecord(append(record, what)); err != nil {
 		return fail(err)
 	}

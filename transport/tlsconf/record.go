@@ -15,6 +15,9 @@ import (
 // recordFile names what a CA has issued, one JSON object a line, oldest first.
 const recordFile = "issued.jsonl"
 
+// maxRecord is the longest record, in bytes: some 200 000 certificates.
+const maxRecord = 64 << 20
+
 // An Issued is a certificate that a CA has issued.
 type Issued struct {
 	Name        string      `json:"name"`
@@ -38,12 +41,12 @@ func (i Issued) Kind() string {
 }
 
 // List returns what was issued, oldest first, expired and revoked ones too.
-func (ca *CA) List() ([]Issued, error) { return readRecord(ca.dir) }
+func (ca *CA) List() ([]Issued, error) { return readRecord(ca.dir, ca.own) }
 
 // readRecord reads the record of the CA in dir; it is replaced, never changed, so no lock is needed.
-func readRecord(dir string) ([]Issued, error) {
+func readRecord(dir string, trustOwners []uint32) ([]Issued, error) {
 	path := filepath.Join(dir, recordFile)
-	text, err := os.ReadFile(path)
+	text, _, err := state(trustOwners).ReadFile(path, maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(filepath.Join(dir, CACert)); err == nil {
 			return nil, fmt.Errorf("%s: %w, so it is not known what the CA has issued; bring it back, or make another CA", path, fs.ErrNotExist)

@@ -38,7 +38,7 @@ func TestBrokenLater(t *testing.T) {
 		{"key a directory", func(t *testing.T, s *site) {
 			require.NoError(t, os.Remove(s.path("server.key")))
 			require.NoError(t, os.Mkdir(s.path("server.key"), 0o700))
-		}, "server.key: is not a regular file"},
+		}, "server.key: it is a folder and no regular file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t)
@@ -207,7 +207,7 @@ func TestBrokenAtStart(t *testing.T) {
 		{"ended", tls.NoClientCert, good(func(s *tlsconf.Server) { s.Cert, s.Key = at("brief.pem"), at("brief.key") }), "brief.pem: the certificate ended on"},
 		{"not begun", tls.NoClientCert, good(func(s *tlsconf.Server) { s.Cert, s.Key = at("early.pem"), at("early.key") }), "early.pem: the certificate begins on"},
 		{"a client's", tls.NoClientCert, good(func(s *tlsconf.Server) { s.Cert, s.Key = at("client.pem"), at("client.key") }), "client.pem: the certificate is not for servers"},
-		{"open key", tls.NoClientCert, good(func(s *tlsconf.Server) { s.Key = at("open.key") }), "others may read this key (mode 0644); do: chmod 600 " + at("open.key")},
+		{"open key", tls.NoClientCert, good(func(s *tlsconf.Server) { s.Key = at("open.key") }), "other users may read it (mode 0644); do: chmod 600 " + at("open.key")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.server.Config(test.auth)

@@ -8,19 +8,24 @@ import (
 	"io/fs"
 	"math/big"
 	"time"
+
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 )
 
 // Revoke revokes every certificate that was issued under a name and has not expired, by way of the CRL:
 // whoever reads that refuses them from then on. It is an error when nothing was issued under the name
 // (fs.ErrNotExist), none when all of it is revoked already.
 func (ca *CA) Revoke(name string) error {
-	unlock, err := lockDir(ca.dir)
+	unlock, err := lockDir(ca.dir, ca.own)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	record, err := readRecord(ca.dir)
+	record, err := readRecord(ca.dir, ca.own)
 	if err != nil {
+		return fmt.Errorf("revoke %q: %w", name, err)
+	}
+	if err := sharedfile.Check(ca.path(recordFile), ca.path(CRLFile)); err != nil { // before anything is written
 		return fmt.Errorf("revoke %q: %w", name, err)
 	}
 	now, known := time.Now(), false

@@ -15,6 +15,12 @@ type Server struct {
 	ClientCA  string // who vouches for clients; empty: certificates are not asked for
 	CRL       string // what ClientCA has revoked, a list of every authority in it; empty: nothing is
 
+	// TrustOwners are ids of users that may own the files, the folders above them up to / and symbolic links on the way,
+	// beside root and this process's user. No other user may write to any of them (a folder with the sticky bit
+	// excepted). Only its owner may read the key; of a key of root's or of these users also its group. It is for
+	// containers.
+	TrustOwners []uint32
+
 	// CheckEvery is how often, at most, a handshake, or a question whether a credential is revoked, looks
 	// whether the files have changed. 0: 5 s.
 	CheckEvery time.Duration

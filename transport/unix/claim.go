@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // A claim is the right to have a socket at a path. It lasts as long as the lock file beside the path
@@ -24,13 +26,13 @@ type claim struct {
 }
 
 // claimPath makes the claim, unless another daemon has it.
-func claimPath(ctx context.Context, path string) (*claim, error) {
-	dir, err := openDir(filepath.Dir(path))
+func claimPath(ctx context.Context, path string, rules trustedpath.Rules) (*claim, error) {
+	dir, err := openDir(filepath.Dir(path), rules)
 	if err != nil {
 		return nil, err
 	}
 	name := filepath.Base(path)
-	lock, err := takeLock(ctx, dir, name+lockSuffix)
+	lock, err := takeLock(ctx, dir, name+lockSuffix, rules)
 	if err != nil {
 		_ = dir.Close()
 		return nil, err
@@ -38,27 +40,17 @@ func claimPath(ctx context.Context, path string) (*claim, error) {
 	return &claim{path: path, dir: dir, name: name, lock: lock}, nil
 }
 
-// openDir opens the directory for a socket. One that others can write to is refused: they could
-// replace the socket by one of their own; a sticky bit would not keep them from being there first.
-func openDir(path string) (*os.Root, error) {
-	dir, err := os.OpenRoot(path)
+// openDir opens the folder for a socket. A folder in which another user can make or replace files is refused: the user could
+// replace the socket; a sticky bit would not keep the user from making the file first.
+func openDir(path string, rules trustedpath.Rules) (*os.Root, error) {
+	err := rules.Folder(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w; make it, with mode 0700 or 0750", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	info, err := dir.Stat(".")
-	if err == nil && info.Mode().Perm()&0o002 != 0 {
-		err = &fs.PathError{Op: "use directory", Path: path, Err: fmt.Errorf(
-			"others can write to it (mode %v), and so replace the socket; make a directory for the daemon alone, with mode 0700 or 0750",
-			info.Mode())}
-	}
-	if err != nil {
-		_ = dir.Close()
-		return nil, err
-	}
-	return dir, nil
+	return os.OpenRoot(path)
 }
 
 // vacate makes sure that the path may be taken: nothing is there, or a socket that nobody listens

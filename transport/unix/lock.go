@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,9 +20,9 @@ const lockSuffix = ".lock"
 
 // takeLock creates a lock file and locks it. The kernel lets go of the lock when the process ends,
 // however it ends; a file that is left behind means nothing.
-func takeLock(ctx context.Context, dir *os.Root, name string) (*os.File, error) {
+func takeLock(ctx context.Context, dir *os.Root, name string, rules trustedpath.Rules) (*os.File, error) {
 	for ctx.Err() == nil {
-		f, err := openLock(dir, name)
+		f, err := openLock(dir, name, rules)
 		if err != nil {
 			return nil, err
 		}
@@ -40,13 +42,14 @@ func takeLock(ctx context.Context, dir *os.Root, name string) (*os.File, error) 
 	return nil, context.Cause(ctx)
 }
 
-// openLock opens the lock file, and refuses whatever else may be there.
-func openLock(dir *os.Root, name string) (*os.File, error) {
+// openLock opens the lock file, and refuses another kind of file, and one of a user that is not trusted: that user could
+// keep it locked.
+func openLock(dir *os.Root, name string, rules trustedpath.Rules) (*os.File, error) {
 	info, err := dir.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, inTheWay(filepath.Join(dir.Name(), name), info)
 	}
-	f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	f, _, err := rules.Open(filepath.Join(dir.Name(), name), os.O_RDWR|os.O_CREATE, 0o600) // isCurrent sees that it is in dir
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w; use a directory that this user may write to, and remove what another user's daemon left in it", err)
 	}

@@ -14,14 +14,21 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
 // Transport is a UNIX socket.
 type Transport struct {
 	// Path is where the socket is in the file system. A relative one starts at the working
-	// directory.
+	// directory. Listen refuses a folder that another user could change: the folder, those above it up to / and
+	// symbolic links on the way must belong to root, to this process's user or to one of TrustOwners, and no other
+	// user may write to them (a folder above the last one with the sticky bit excepted). Dial does not check this.
 	Path string
+
+	// TrustOwners are ids of users that may own the folders of Path, beside root and this process's user. It is for
+	// containers.
+	TrustOwners []uint32
 
 	// Mode is the permissions of the socket file: who can write to it can connect. 0: 0600.
 	Mode fs.FileMode
@@ -78,7 +85,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := claimPath(ctx, path)
+	c, err := claimPath(ctx, path, trustedpath.Rules{TrustOwners: t.TrustOwners})
 	if err != nil {
 		return nil, err
 	}
