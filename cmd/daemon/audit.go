@@ -42,11 +42,13 @@ func (a *Audit) complete(c *Config) error {
 }
 
 // open opens the record, if there is to be one.
-func (a *Audit) open(log *slog.Logger) (*audit.Log, error) {
+func (a *Audit) open(log *slog.Logger, trust []uint32) (*audit.Log, error) {
 	if a.File == "" {
 		return nil, nil
 	}
-	return audit.Open(a.options(log))
+	options := a.options(log)
+	options.TrustOwners = trust
+	return audit.Open(options)
 }
 
 func (a *Audit) options(log *slog.Logger) audit.Options {

@@ -73,7 +73,7 @@ func (d *daemon) prepare(ctx context.Context, config *Config) (_ *change, err er
 }
 
 func (c *change) prepareState(context.Context) (err error) {
-	if err := makeStateDir(c.next.StateDir); err != nil {
+	if err := c.next.makeStateDir(); err != nil {
 		return err
 	}
 	c.removeLeftovers()
@@ -83,7 +83,7 @@ func (c *change) prepareState(context.Context) (err error) {
 
 func (c *change) prepareLog(context.Context) (err error) {
 	if c.next.LogFile != "" && c.next.LogFile != c.before.LogFile {
-		if c.logFile, err = openAppend(c.next.LogFile); err != nil {
+		if c.logFile, err = openAppend(c.next.LogFile, c.next.trust); err != nil {
 			return fmt.Errorf("log-file: %w", err)
 		}
 	}
@@ -93,7 +93,7 @@ func (c *change) prepareLog(context.Context) (err error) {
 // prepareAudit opens the record. One that is open cannot be moved: what has begun would end elsewhere.
 func (c *change) prepareAudit(context.Context) (err error) {
 	if c.d.record.Load() == nil {
-		c.audit, err = c.next.Audit.open(c.d.log)
+		c.audit, err = c.next.Audit.open(c.d.log, c.next.trust)
 		return err
 	}
 	if c.next.Audit.File != c.before.Audit.File {
@@ -124,7 +124,7 @@ func (c *change) prepareHooks(ctx context.Context) error {
 	configs := make([]hooks.Config, len(c.next.Hook))
 	for i, h := range c.next.Hook {
 		var err error
-		if configs[i], err = h.config(); err != nil {
+		if configs[i], err = h.config(c.next.trust); err != nil {
 			return fmt.Errorf("hook %d, %q: %w", i+1, h.Name, err)
 		}
 	}

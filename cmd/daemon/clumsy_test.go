@@ -167,7 +167,13 @@ func TestWriteIntoAFolderThatIsReadOnly(t *testing.T) {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	require.Equal(t, []string{"config.toml"}, configFiles(t, dir))
 
-	// And where it can, it is of no matter whose the file was.
+	// And where it can, it does not take the file from another user.
+	if os.Geteuid() == 0 {
+		text := p.give("config-write", "").Text
+		require.Contains(t, text, "it belongs to the user 0 and the group 0, which the user 65534 cannot give to a new file")
+		require.Equal(t, []string{"config.toml"}, configFiles(t, dir))
+		require.NoError(t, os.Chown(path, 65534, 65534))
+	}
 	reply := p.give("config-write", "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	backup, err := os.ReadFile(path + ".1")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 )
@@ -36,7 +37,8 @@ type Config struct {
 	Metrics       Metrics   `toml:"metrics,omitempty" json:"metrics"`
 	Hook          []*Hook   `toml:"hook,omitempty" json:"hook,omitempty"`
 
-	dir string // what relative paths are relative to
+	dir   string   // what relative paths are relative to
+	trust []uint32 // users that may own files, beside root and the daemon's user
 }
 
 // Access says what is so without a principal.
@@ -112,9 +114,11 @@ func (l Limits) manager() mgr.Limits {
 	}
 }
 
-// load reads a configuration file, or, for "", returns the configuration without one.
-func load(file string) (*Config, error) {
+// load reads a configuration file, or, for "", returns the configuration without one. The users in trust may own
+// the files that the daemon reads and makes, beside root and the daemon's user.
+func load(file string, trust ...uint32) (*Config, error) {
 	config := defaults()
+	config.trust = trust
 	if file == "" {
 		dir, err := targets.DefaultDir()
 		if err != nil {
@@ -294,3 +298,6 @@ func printable(_ []string, a slog.Attr) slog.Attr {
 	a.Value = slog.StringValue(text)
 	return a
 }
+
+// state are the rules for files that the daemon obeys, or makes.
+func (c *Config) state() trustedpath.Rules { return trustedpath.Rules{TrustOwners: c.trust} }

@@ -205,7 +205,7 @@ func TestConfigErrors(t *testing.T) {
 		{"metrics without a port", oneSocket + "[metrics]\nlisten = \"127.0.0.1\"\n", `FILE: metrics.listen: "127.0.0.1" is no host:port such as "127.0.0.1:9464"`},
 		{"metrics at no port", oneSocket + "[metrics]\nlisten = \"127.0.0.1:http\"\n", `FILE: metrics.listen: "http" is no port`},
 		{"metrics nowhere", oneSocket + "[metrics]\nallow-hosts = [\"a\"]\n", "FILE: metrics.allow-hosts: there is no listen to reach by them"},
-		{"2 MiB", oneSocket + strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), "FILE: is longer than 1048576 bytes"},
+		{"2 MiB", oneSocket + strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), "FILE: it is longer than 1048576 bytes"},
 		{"no UTF-8", "log-level = \"\xff\"\n", "FILE:1: "},
 		{"NUL", "log-level = \"a\x00\"\n", "FILE:1: "},
 	} {
@@ -244,13 +244,13 @@ func TestConfigFile(t *testing.T) {
 
 	status, _, stderr = check(dir)
 	require.Equal(t, 1, status)
-	require.Equal(t, "rudderpostd: "+dir+": is no regular file\n", stderr)
+	require.Equal(t, "rudderpostd: "+dir+": it is a folder and no regular file\n", stderr)
 
 	file := writeConfig(t, dir, oneSocket)
 	require.NoError(t, os.Chmod(file, 0o646))
 	status, _, stderr = check(file)
 	require.Equal(t, 1, status)
-	require.Equal(t, "rudderpostd: "+file+": everybody can write it, and so could command the daemon; chmod o-w\n", stderr)
+	require.Equal(t, "rudderpostd: "+file+": it can be written by any user (mode 0646); do: chmod o-w "+file+"\n", stderr)
 }
 
 func TestCommandLine(t *testing.T) {

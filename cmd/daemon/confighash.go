@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 	"github.com/rudderpost/rudderpost/mgr/std"
 
 	"github.com/go-json-experiment/json"
@@ -40,7 +40,7 @@ func (c *Config) hashed() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key, err := hashKey(c.StateDir)
+	key, err := c.hashKey()
 	if err != nil {
 		return "", err
 	}
@@ -53,15 +53,19 @@ func (c *Config) hashed() (string, error) {
 var processKey = randomKey()
 
 // hashKey returns the installation's key, which is made when it is first wanted.
-func hashKey(dir string) ([]byte, error) {
-	if dir == "" {
+func (c *Config) hashKey() ([]byte, error) {
+	if c.StateDir == "" {
 		return processKey, nil
 	}
-	path := filepath.Join(dir, "config.key")
-	text, err := os.ReadFile(path)
+	path := filepath.Join(c.StateDir, "config.key")
+	rules := c.state()
+	rules.Readers = trustedpath.OwnerOnly
+	text, _, err := rules.ReadFile(path, 4096)
 	if errors.Is(err, fs.ErrNotExist) {
-		text = []byte(hex.EncodeToString(randomKey()) + "\n")
-		_, err = sharedfile.Replace(path, text, 0o600)
+		err = sharedfile.Create(path, []byte(hex.EncodeToString(randomKey())+"\n"), 0o600)
+		if err == nil || errors.Is(err, fs.ErrExist) { // another daemon may have been first
+			text, _, err = rules.ReadFile(path, 4096)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the key of config-hash-get: %w", err)

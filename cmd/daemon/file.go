@@ -3,13 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"github.com/BurntSushi/toml"
 )
@@ -20,7 +19,7 @@ const maxConfig = 1 << 20
 // read reads a TOML file over the defaults. A key that does not exist, or is spelled with other
 // letters (which the TOML library would take), is an error with its line and what it may have meant.
 func (c *Config) read(file string) error {
-	text, err := readConfig(file)
+	text, err := readConfig(file, c.trust)
 	if err != nil {
 		return err
 	}
@@ -42,27 +41,16 @@ func (c *Config) read(file string) error {
 	return errors.Join(errs...)
 }
 
-// readConfig reads a file that nobody else can write.
-func readConfig(file string) (string, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return "", err
-	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s: is no regular file", file)
-	case info.Mode().Perm()&0o002 != 0:
-		return "", fmt.Errorf("%s: everybody can write it, and so could command the daemon; chmod o-w", file)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err == nil && len(text) > maxConfig {
-		err = fmt.Errorf("%s: is longer than %d bytes", file, maxConfig)
-	}
+// readConfig reads the configuration file, if no user but trusted ones could have written it: it names the programs
+// that run as hooks.
+func readConfig(file string, trust []uint32) (string, error) {
+	text, _, err := configRules(trust).ReadFile(file, maxConfig)
 	return string(text), err
+}
+
+// configRules say which configuration file is read. Any user may read it; it may be a symbolic link.
+func configRules(trust []uint32) trustedpath.Rules {
+	return trustedpath.Rules{FollowLink: true, TrustOwners: trust}
 }
 
 // located says where the TOML library met an error.

@@ -81,7 +81,7 @@ func (h *Hook) complete(c *Config) error {
 }
 
 // config is what package hooks wants to know of the library.
-func (h *Hook) config() (hooks.Config, error) {
+func (h *Hook) config(trust []uint32) (hooks.Config, error) {
 	parameters := make(map[string]any, len(h.Parameters)+len(h.Secrets))
 	for name, value := range h.Parameters {
 		parameters[name] = value
@@ -91,8 +91,8 @@ func (h *Hook) config() (hooks.Config, error) {
 	}
 	text, err := json.Marshal(parameters, json.Deterministic(true))
 	return hooks.Config{
-		Stamp: stampOf(h.Exec),
-		Name:  h.Name, Exec: h.Exec, Dir: filepath.Dir(h.Exec[0]), Env: h.Env, Parameters: wire.Value(text),
+		Stamp: stampOf(h.Exec), TrustOwners: trust,
+		Name: h.Name, Exec: h.Exec, Dir: filepath.Dir(h.Exec[0]), Env: h.Env, Parameters: wire.Value(text),
 		Overrides: h.Overrides, Timeout: time.Duration(h.Timeout), MaxOutput: int(h.MaxOutput),
 	}, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
@@ -67,14 +68,14 @@ func (id *identity) openSecrets(c *Config, before *identity, log *slog.Logger) (
 		return nil
 	}
 	if path := c.Auth.UsersFile; path != "" {
-		if id.access.Users, err = secrets.OpenUsers(path); err != nil {
+		if id.access.Users, err = secrets.OpenUsers(path, c.trust...); err != nil {
 			return err
 		}
 		id.access.Users.OnError = logged(log)
 	}
 	if path := c.Auth.TokensFile; path != "" {
 		_, there := os.Lstat(path)
-		if id.access.Tokens, err = secrets.OpenTokens(path); err != nil {
+		if id.access.Tokens, err = secrets.OpenTokens(path, c.trust...); err != nil {
 			return err
 		}
 		id.access.Tokens.OnError = logged(log)
@@ -99,12 +100,10 @@ func (id *identity) mintFirst(tokens *secrets.Tokens, path string) error {
 	}
 	id.first = path
 	_ = os.Remove(path) // of an earlier start
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := sharedfile.Create(path, []byte(secret+"\n"), 0o600); err != nil {
 		return fmt.Errorf("the first token: %w", err)
 	}
-	_, err = f.WriteString(secret + "\n")
-	return errors.Join(err, f.Close())
+	return nil
 }
 
 // forgetFirst takes back the first token of a configuration that does not come into force, and its file: the
@@ -135,12 +134,12 @@ func (id *identity) openPKI(c *Config, before *identity, log *slog.Logger) error
 		id.server = before.server
 	} else {
 		var err error
-		if id.server, err = tlsconf.Auto(id.pki, id.hosts); err != nil {
+		if id.server, err = tlsconf.Auto(id.pki, id.hosts, c.trust...); err != nil {
 			return err
 		}
 		id.server.OnError = logged(log)
 	}
-	ca, err := tlsconf.OpenCA(id.pki)
+	ca, err := tlsconf.OpenCA(id.pki, c.trust...)
 	if err != nil {
 		return err
 	}
@@ -154,14 +153,14 @@ func (id *identity) openPKI(c *Config, before *identity, log *slog.Logger) error
 }
 
 // tls returns what a listener needs for TLS, or nothing where it is to have none.
-func (id *identity) tls(l *Listen, log *slog.Logger) *tlsconf.Server {
+func (id *identity) tls(l *Listen, trust []uint32, log *slog.Logger) *tlsconf.Server {
 	switch {
 	case l.Insecure:
 		return nil
 	case l.PKI == "auto":
 		return id.server
 	}
-	return &tlsconf.Server{Cert: l.Cert, Key: l.Key, ClientCA: l.ClientCA, CRL: l.CRL, OnError: logged(log)}
+	return &tlsconf.Server{Cert: l.Cert, Key: l.Key, ClientCA: l.ClientCA, CRL: l.CRL, TrustOwners: trust, OnError: logged(log)}
 }
 
 // passesFor returns what the listener's peers may do who can prove nothing, if there are any.

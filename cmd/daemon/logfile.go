@@ -1,18 +1,19 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
-	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
 // A logFile is where the log goes: a file that is made for nobody else, or standard error. It may be
 // written to from any goroutine. What cannot be written to the file goes to standard error too.
 type logFile struct {
 	path   string // empty: standard error
+	trust  []uint32
 	stderr io.Writer
 
 	mu   sync.Mutex
@@ -33,7 +34,7 @@ func (l *logFile) Reopen() error {
 	if l.path == "" {
 		return nil
 	}
-	f, err := openAppend(l.path)
+	f, err := openAppend(l.path, l.trust)
 	if err != nil {
 		return fmt.Errorf("log-file: %w", err)
 	}
@@ -56,25 +57,11 @@ func (l *logFile) swap(path string, f *os.File) {
 	}
 }
 
-// openAppend opens a regular file at its end, or makes it. A link is refused: who may write in the
-// directory could so have the daemon write elsewhere.
-func openAppend(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%s is a symbolic link; name the file itself", path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file (%v)", path, info.Mode())
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
+// openAppend opens a regular file at its end, or makes it with mode 0600. A symbolic link is refused, and so is a path that
+// another user could change: the daemon would write to a file that this user chooses.
+func openAppend(path string, trust []uint32) (*os.File, error) {
+	f, _, err := trustedpath.Rules{Log: true, MaxLinks: 1, TrustOwners: trust}.Open(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	return f, err
 }
 
 // Write implements io.Writer.

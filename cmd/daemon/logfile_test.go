@@ -64,9 +64,9 @@ func TestLogFileThatCannotBe(t *testing.T) {
 		prepare func(path string) error
 		want    string
 	}{
-		"a link":       {func(path string) error { return os.Symlink("elsewhere", path) }, "log is a symbolic link; name the file itself"},
-		"a directory":  {func(path string) error { return os.Mkdir(path, 0o700) }, "log: is a directory"},
-		"a pipe":       {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "log: no such device or address"},
+		"a link":       {func(path string) error { return os.Symlink("elsewhere", path) }, "log: it is a symbolic link; name the file itself"},
+		"a directory":  {func(path string) error { return os.Mkdir(path, 0o700) }, "log: it is a folder and no regular file"},
+		"a pipe":       {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "log: it is a FIFO and no regular file"},
 		"no directory": {func(path string) error { return os.Remove(filepath.Dir(path)) }, "log: no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
@@ -22,6 +23,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	file := flags.String("c", "", "read the configuration from `FILE`")
 	check := flags.Bool("check", false, "check the configuration, say what is wrong with it, and exit")
 	asInit := flags.Bool("init", false, "run the daemon as a child, and reap the processes that hooks leave behind (for containers; Linux)")
+	var trust []uint32
+	flags.Func("trust-owner", "accept files and folders of the user `UID` too, beside root and the daemon's user; may be given more than once", func(text string) error {
+		uid, err := strconv.ParseUint(text, 10, 32)
+		trust = append(trust, uint32(uid))
+		return err
+	})
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -33,9 +40,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if *asInit && !*check {
-		return runInit([]string{"-c", *file}, stderr)
+		arguments := []string{"-c", *file}
+		for _, uid := range trust {
+			arguments = append(arguments, "-trust-owner", strconv.FormatUint(uint64(uid), 10))
+		}
+		return runInit(arguments, stderr)
 	}
-	config, err := load(*file)
+	config, err := load(*file, trust...)
 	if err != nil {
 		fmt.Fprintln(stderr, "rudderpostd:", err)
 		return 1

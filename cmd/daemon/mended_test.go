@@ -155,7 +155,7 @@ func TestPipeForAFile(t *testing.T) {
 	for _, command := range []string{"config-reload", "config-write"} {
 		reply := p.give(command, "")
 		require.Equal(t, wire.CodeError, reply.Code)
-		require.Contains(t, reply.Text, "is no regular file")
+		require.Contains(t, reply.Text, "it is a FIFO and no regular file")
 	}
 	require.Equal(t, state, p.state())
 	p.stop()

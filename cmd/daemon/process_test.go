@@ -250,7 +250,7 @@ func TestStateDir(t *testing.T) {
 	writeConfig(t, blocked, "state-dir = \"run\"\n"+oneSocket)
 	p = start(t, blocked, nil, "-c", "config.toml")
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.err.String(), "rudderpostd: state-dir: mkdir ")
+	require.Contains(t, p.err.String(), "rudderpostd: state-dir: open "+blocked+"/run: not a directory")
 }
 
 // The log says who did what with which result, and never what it was about.

@@ -57,7 +57,7 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 	d.level.Set(config.logLevel())
 	d.metrics = newMetrics(func() mgr.Load { return d.manager.Load() })
 	d.life.hearHangups()
-	d.logFile = &logFile{stderr: stderr}
+	d.logFile = &logFile{stderr: stderr, trust: config.trust}
 	defer d.logFile.Close()
 	d.handler = newLogHandler(config.logHandler(d.logFile, &d.level))
 	d.log = slog.New(d.handler)
@@ -183,12 +183,13 @@ func (c *change) owners() string {
 	return "root"
 }
 
-// makeStateDir makes the directory of what the daemon makes itself, for nobody but its user.
-func makeStateDir(dir string) error {
-	if dir == "" {
+// makeStateDir makes the folder for what the daemon makes itself, with mode 0700. One that another user could change
+// is refused.
+func (c *Config) makeStateDir() error {
+	if c.StateDir == "" {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := c.state().MakeFolder(c.StateDir, 0o700); err != nil {
 		return fmt.Errorf("state-dir: %w", err)
 	}
 	return nil

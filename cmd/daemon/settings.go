@@ -94,7 +94,7 @@ func (s *settings) Reload(ctx context.Context, how std.Change) (hash string, err
 		return "", errNoFile
 	}
 	err = s.alone(ctx, func() error {
-		hash, err = s.change(ctx, how, func() (*Config, error) { return load(s.d.file) })
+		hash, err = s.change(ctx, how, func() (*Config, error) { return load(s.d.file, s.d.inForce.Load().trust...) })
 		return err
 	})
 	if bad, ok := errors.AsType[*wire.Error](err); err != nil && (!ok || bad.Code == wire.CodeError) {
@@ -171,7 +171,7 @@ func (s *settings) fromWire(text wire.Value) (*Config, error) {
 		return nil, err
 	}
 	next := defaults()
-	next.dir = running.dir
+	next.dir, next.trust = running.dir, running.trust
 	keepFrozen(kept, next)
 	if err := json.Unmarshal(text, next, json.RejectUnknownMembers(true), wholeNumbers); err != nil {
 		return nil, badSetting(err)
@@ -191,7 +191,7 @@ func (c *Config) clone() (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	other := &Config{dir: c.dir}
+	other := &Config{dir: c.dir, trust: c.trust}
 	return other, json.Unmarshal(text, other, wholeNumbers)
 }
 

@@ -62,7 +62,7 @@ func (c *change) transport(l *Listen, w *way) (transport.Transport, error) {
 			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
 		}
 		if c.next.StateDir != "" {
-			t.Keys = filepath.Join(c.next.StateDir, "quic.keys")
+			t.Keys, t.TrustOwners = filepath.Join(c.next.StateDir, "quic.keys"), c.next.trust
 		}
 		if l.Socket != "" {
 			t.PacketConn, err = c.d.passed.PacketConn(l.Socket)
@@ -75,7 +75,7 @@ func (c *change) transport(l *Listen, w *way) (transport.Transport, error) {
 		}
 	}
 	return &unix.Transport{
-		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener,
+		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener, TrustOwners: c.next.trust,
 		Limits: c.d.frameLimits,
 	}, nil
 }

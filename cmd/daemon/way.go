@@ -163,7 +163,7 @@ func (c *change) listen(ctx context.Context, l *Listen, made string, tcp *net.TC
 		w.close()
 		return nil, err
 	}
-	w.tls = c.next.id.tls(l, c.d.log)
+	w.tls = c.next.id.tls(l, c.next.trust, c.d.log)
 	t, err := c.transport(l, w)
 	if err == nil {
 		w.Socket, err = c.d.manager.Listen(ctx, &mgr.Endpoint{Transport: t, MaxAccess: l.ceiling()})

@@ -39,7 +39,7 @@ func (s *settings) Write(ctx context.Context, name string) (written std.Written,
 // putConfig puts a configuration into a file: whoever reads it meets the one that was there or the new one,
 // whole, and the one that was there stays beside it.
 func putConfig(path string, c *Config) (std.Written, error) {
-	path, err := filepath.EvalSymlinks(path)
+	path, err := configRules(c.trust).Resolve(path) // the file itself, which is replaced, not a link to it
 	if err != nil {
 		return std.Written{}, err
 	}
@@ -50,15 +50,8 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	if err := c.readsBack(text); err != nil {
 		return std.Written{}, err
 	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: is no regular file", path)
-	}
-	if err != nil {
-		return std.Written{}, err
-	}
 	written := std.Written{Filename: path, Size: int64(len(text))}
-	before, err := os.ReadFile(path)
+	before, info, err := configRules(c.trust).ReadFile(path, maxConfig)
 	if err != nil {
 		return std.Written{}, err
 	}
@@ -68,11 +61,16 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	if err := failpoint("before backup"); err != nil {
 		return std.Written{}, err
 	}
-	if written.Backup, err = backUp(path, before, info.Mode().Perm()); err != nil {
+	next, err := sharedfile.Prepare(path, info.Mode().Perm())
+	if err != nil {
+		return std.Written{}, err
+	}
+	defer next.Discard()
+	if written.Backup, err = backUp(path, before); err != nil {
 		return std.Written{}, err
 	}
 	if err = failpoint("after backup"); err == nil {
-		_, err = sharedfile.Replace(path, text, info.Mode().Perm())
+		_, err = next.Commit(text)
 	}
 	if err != nil {
 		if there, gone := os.Stat(path); gone == nil && os.SameFile(there, info) {
@@ -92,7 +90,7 @@ func (c *Config) readsBack(text []byte) error {
 		return fmt.Errorf("the file would be longer than the %d bytes that the daemon reads; it stays as it is", maxConfig)
 	}
 	other := defaults()
-	other.dir = c.dir
+	other.dir, other.trust = c.dir, c.trust
 	_, err := toml.Decode(string(text), other)
 	if err == nil {
 		err = other.complete()
@@ -147,9 +145,10 @@ func removeOldBackups(path string, keep int) error {
 	return err
 }
 
-// backUp gives a file another name as well, the number after that of the last backup. Where it may not, since the file is
-// somebody else's or the disk knows no links, it makes a copy.
-func backUp(path string, text []byte, mode fs.FileMode) (string, error) {
+// backUp gives a file another name as well, the number after that of the last backup. Where the system refuses that, since
+// the file belongs to another user, is mounted by itself, or the disk knows no links, it makes a copy with the same owner,
+// group, mode and ACL.
+func backUp(path string, text []byte) (string, error) {
 	n := 1
 	if numbers := backups(path); len(numbers) > 0 {
 		n = numbers[len(numbers)-1] + 1
@@ -158,23 +157,10 @@ func backUp(path string, text []byte, mode fs.FileMode) (string, error) {
 		backup := fmt.Sprintf("%s.%d", path, n)
 		err := os.Link(path, backup)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
-			err = putCopy(backup, text, mode)
+			err = sharedfile.Copy(backup, text, path)
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return backup, err
 		}
 	}
-}
-
-// putCopy makes a file that is not there yet.
-func putCopy(path string, text []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(path)
-	}
-	return err
 }

@@ -37,11 +37,13 @@ func pkiCommand(stdout io.Writer) *cobra.Command {
 			return errors.New("pki needs one of init, issue, revoke and list")
 		},
 	}
-	cmd.AddCommand(pkiInit(stdout), pkiIssue(stdout), pkiRevoke(stdout), pkiList(stdout))
+	t := &trust{}
+	t.flag(cmd)
+	cmd.AddCommand(pkiInit(stdout, t), pkiIssue(stdout, t), pkiRevoke(stdout, t), pkiList(stdout, t))
 	return cmd
 }
 
-func pkiInit(stdout io.Writer) *cobra.Command {
+func pkiInit(stdout io.Writer, t *trust) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "init DIR",
@@ -49,7 +51,7 @@ func pkiInit(stdout io.Writer) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := args[0]
-			if _, err := tlsconf.CreateCA(dir, name); err != nil {
+			if _, err := tlsconf.CreateCA(dir, name, t.owners(dir)...); err != nil {
 				return err
 			}
 			return say(stdout, "made a CA in %s", dir).
@@ -71,7 +73,7 @@ type issueOptions struct {
 	days           int
 }
 
-func pkiIssue(stdout io.Writer) *cobra.Command {
+func pkiIssue(stdout io.Writer, t *trust) *cobra.Command {
 	var o issueOptions
 	cmd := &cobra.Command{
 		Use:   "issue DIR NAME --server --host HOST… | --client [--san NAME]",
@@ -80,7 +82,7 @@ func pkiIssue(stdout io.Writer) *cobra.Command {
 same name is replaced there, but stays valid until it ends or is revoked.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			ca, err := openCA(args[0])
+			ca, err := openCA(args[0], t)
 			if err != nil {
 				return err
 			}
@@ -125,14 +127,14 @@ func (o *issueOptions) issue(ca *tlsconf.CA, dir, name string, stdout io.Writer)
 		end("next: give the subject %q a role, in a [[principal]] of the daemon's configuration", tlsconf.Cert{Name: is.SAN}.Subject())
 }
 
-func pkiRevoke(stdout io.Writer) *cobra.Command {
+func pkiRevoke(stdout io.Writer, t *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke DIR NAME",
 		Short: "Revoke what was issued under a name.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, name := args[0], args[1]
-			ca, err := openCA(dir)
+			ca, err := openCA(dir, t)
 			if err != nil {
 				return err
 			}
@@ -146,13 +148,13 @@ func pkiRevoke(stdout io.Writer) *cobra.Command {
 	}
 }
 
-func pkiList(stdout io.Writer) *cobra.Command {
+func pkiList(stdout io.Writer, t *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list DIR",
 		Short: "List what was issued.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			ca, err := openCA(args[0])
+			ca, err := openCA(args[0], t)
 			if err != nil {
 				return err
 			}
@@ -176,8 +178,8 @@ func pkiList(stdout io.Writer) *cobra.Command {
 }
 
 // openCA opens the CA in dir.
-func openCA(dir string) (*tlsconf.CA, error) {
-	ca, err := tlsconf.OpenCA(dir)
+func openCA(dir string, t *trust) (*tlsconf.CA, error) {
+	ca, err := tlsconf.OpenCA(dir, t.owners(dir)...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no CA in %s (%w); steer pki init makes one", dir, err)
 	}

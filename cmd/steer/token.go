@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"github.com/spf13/cobra"
 )
@@ -19,11 +21,13 @@ import (
 func tokenCommand(stdout io.Writer) *cobra.Command {
 	cmd := group("token", "Give and take away tokens.", `Write the tokens-file of a daemon, which its [auth] names: secrets for programs, and
 which role each of them gives. A daemon that runs follows within a second.`)
-	cmd.AddCommand(tokenMint(stdout), tokenRemove(), tokenList(stdout))
+	t := &trust{}
+	t.flag(cmd)
+	cmd.AddCommand(tokenMint(stdout, t), tokenRemove(t), tokenList(stdout, t))
 	return cmd
 }
 
-func tokenMint(stdout io.Writer) *cobra.Command {
+func tokenMint(stdout io.Writer, trusting *trust) *cobra.Command {
 	var role, expires, to string
 	cmd := &cobra.Command{
 		Use:   "mint FILE ID --role ROLE",
@@ -36,7 +40,7 @@ func tokenMint(stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			tokens, err := openOrMake(cmd, args[0], secrets.OpenTokens)
+			tokens, err := openOrMake(cmd, args[0], trusting, secrets.OpenTokens)
 			if err != nil {
 				return err
 			}
@@ -61,7 +65,7 @@ func mint(tokens *secrets.Tokens, t secrets.Token, stdout io.Writer, to string) 
 		return err
 	}
 	if to != "" {
-		f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, err := newFile(to)
 		if err != nil {
 			return err
 		}
@@ -81,6 +85,20 @@ func mint(tokens *secrets.Tokens, t secrets.Token, stdout io.Writer, to string) 
 		_ = os.Remove(to)
 	}
 	return err
+}
+
+// newFile makes a file, 0600, that was not there. Made by root it takes the owner of its folder.
+func newFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := trustedpath.TakeFolderOwner(f, filepath.Dir(path)); err != nil {
+		_ = f.Close()
+		_ = os.Remove(path)
+		return nil, err
+	}
+	return f, nil
 }
 
 // parseExpires reads --expires. The zero time is never.
@@ -119,13 +137,13 @@ func showExpires(at time.Time) string {
 	return at.UTC().Format(time.RFC3339)
 }
 
-func tokenRemove() *cobra.Command {
+func tokenRemove(trusting *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove FILE ID",
 		Short: "Remove a token.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			tokens, err := existing(args[0], secrets.OpenTokens)
+			tokens, err := existing(args[0], trusting, secrets.OpenTokens)
 			if err != nil {
 				return err
 			}
@@ -134,13 +152,13 @@ func tokenRemove() *cobra.Command {
 	}
 }
 
-func tokenList(stdout io.Writer) *cobra.Command {
+func tokenList(stdout io.Writer, trusting *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list FILE",
 		Short: "List the tokens, their roles, and when they expire.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			tokens, err := existing(args[0], secrets.OpenTokens)
+			tokens, err := existing(args[0], trusting, secrets.OpenTokens)
 			if err != nil {
 				return err
 			}

@@ -22,7 +22,9 @@ password, and which role that gives. A daemon that runs follows within a second.
 
 The password is asked for at a terminal; otherwise it is the first line of standard
 input. It is never an argument, where other users could see it.`)
-	cmd.AddCommand(userAdd(stdin), userPasswd(stdin), userRemove(), userList(stdout))
+	t := &trust{}
+	t.flag(cmd)
+	cmd.AddCommand(userAdd(stdin, t), userPasswd(stdin, t), userRemove(t), userList(stdout, t))
 	return cmd
 }
 
@@ -38,7 +40,7 @@ func group(name, short, long string) *cobra.Command {
 	}
 }
 
-func userAdd(stdin io.Reader) *cobra.Command {
+func userAdd(stdin io.Reader, t *trust) *cobra.Command {
 	var role string
 	cmd := &cobra.Command{
 		Use:     "add FILE NAME --role ROLE",
@@ -46,7 +48,7 @@ func userAdd(stdin io.Reader) *cobra.Command {
 		Example: "  steer user add run/users ann --role operator",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			users, err := openOrMake(cmd, args[0], secrets.OpenUsers)
+			users, err := openOrMake(cmd, args[0], t, secrets.OpenUsers)
 			if err != nil {
 				return err
 			}
@@ -68,13 +70,13 @@ func userAdd(stdin io.Reader) *cobra.Command {
 	return cmd
 }
 
-func userPasswd(stdin io.Reader) *cobra.Command {
+func userPasswd(stdin io.Reader, t *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "passwd FILE NAME",
 		Short: "Give a user another password.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			users, err := existing(args[0], secrets.OpenUsers)
+			users, err := existing(args[0], t, secrets.OpenUsers)
 			if err != nil {
 				return err
 			}
@@ -90,13 +92,13 @@ func userPasswd(stdin io.Reader) *cobra.Command {
 	}
 }
 
-func userRemove() *cobra.Command {
+func userRemove(t *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove FILE NAME",
 		Short: "Remove a user.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			users, err := existing(args[0], secrets.OpenUsers)
+			users, err := existing(args[0], t, secrets.OpenUsers)
 			if err != nil {
 				return err
 			}
@@ -105,13 +107,13 @@ func userRemove() *cobra.Command {
 	}
 }
 
-func userList(stdout io.Writer) *cobra.Command {
+func userList(stdout io.Writer, t *trust) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list FILE",
 		Short: "List the users and their roles.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			users, err := existing(args[0], secrets.OpenUsers)
+			users, err := existing(args[0], t, secrets.OpenUsers)
 			if err != nil {
 				return err
 			}
@@ -139,9 +141,9 @@ func noteRole(cmd *cobra.Command, role string) {
 }
 
 // openOrMake opens a file that may be new. It says so then: no daemon reads a mistyped one.
-func openOrMake[T any](cmd *cobra.Command, path string, open func(string) (T, error)) (T, error) {
+func openOrMake[T any](cmd *cobra.Command, path string, t *trust, open func(string, ...uint32) (T, error)) (T, error) {
 	_, missing := os.Lstat(path)
-	file, err := open(path)
+	file, err := open(path, t.owners(path)...)
 	if err == nil && errors.Is(missing, fs.ErrNotExist) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s is a new file.\n", path)
 	}
@@ -149,9 +151,9 @@ func openOrMake[T any](cmd *cobra.Command, path string, open func(string) (T, er
 }
 
 // existing opens a file that must be there: a mistyped name is no reason to make one.
-func existing[T any](path string, open func(string) (T, error)) (file T, err error) {
+func existing[T any](path string, t *trust, open func(string, ...uint32) (T, error)) (file T, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return file, fmt.Errorf("%w; is that the name?", err)
 	}
-	return open(path)
+	return open(path, t.owners(path)...)
 }

@@ -118,5 +118,5 @@ func TestUserMistakes(t *testing.T) {
 	require.NoFileExists(t, path+"x")
 	require.NoError(t, os.Chmod(path, 0o644))
 	_, err = user(t, "correct horse", "add", path, "bob", "--role", "admin")
-	require.ErrorContains(t, err, "chmod 600 it")
+	require.ErrorContains(t, err, "do: chmod 600 ")
 }

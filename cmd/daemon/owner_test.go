@@ -1,0 +1,252 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+func asRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("this test needs root: it gives files to other users")
+	}
+}
+
+// ownerOf returns owner, group and mode of a file.
+func ownerOf(t *testing.T, path string) string {
+	t.Helper()
+	info, err := os.Lstat(path)
+	require.NoError(t, err)
+	stat := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%d:%d %04o", stat.Uid, stat.Gid, info.Mode().Perm())
+}
+
+// giveAway gives a file, or a folder with all that is in it, to the user 1000.
+func giveAway(t *testing.T, path string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(path, func(name string, _ os.DirEntry, err error) error {
+		if err == nil {
+			err = os.Lchown(name, 1000, 50)
+		}
+		return err
+	}))
+}
+
+// ownConfig has a file of each kind, in DIR.
+const ownConfig = `state-dir = "DIR/state"
+log-file = "DIR/log/log"
+[[listen]]
+transport = "unix"
+path = "DIR/run/control.sock"
+[[listen]]
+transport = "quic"
+address = "127.0.0.1:0"
+pki = "auto"
+[[listen]]
+transport = "tcp"
+address = "127.0.0.1:0"
+cert = "DIR/tls/server.pem"
+key = "DIR/tls/server.key"
+client-ca = "DIR/tls/ca.pem"
+crl = "DIR/tls/crl.pem"
+[auth]
+users-file = "DIR/secret/users"
+tokens-file = "DIR/secret/tokens"
+[audit]
+file = "DIR/audit/audit.jsonl"
+[[hook]]
+name = "hello"
+exec = ["DIR/hook/hello.sh"]
+`
+
+// ownSite makes the folders of ownConfig. The configuration is in DIR/etc.
+func ownSite(t *testing.T) (dir, config string) {
+	t.Helper()
+	dir = shortDir(t)
+	for _, name := range []string{"etc", "state", "log", "run", "secret", "audit", "hook"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+	}
+	ca, err := tlsconf.CreateCA(filepath.Join(dir, "tls"), "test")
+	require.NoError(t, err)
+	_, err = ca.IssueServer("server", []string{"localhost"}, 0)
+	require.NoError(t, err)
+	hook := "#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nread end\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hook", "hello.sh"), []byte(hook), 0o755))
+	return dir, writeConfig(t, filepath.Join(dir, "etc"), strings.ReplaceAll(ownConfig, "DIR", dir))
+}
+
+// What another user could have planted is refused at the start, with the component and what to do.
+func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
+	asRoot(t)
+	place := func(name, text string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			path := filepath.Join(dir, name)
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+			giveAway(t, path)
+		}
+	}
+	own := func(name string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) { giveAway(t, filepath.Join(dir, name)) }
+	}
+	wide := func(name string, mode os.FileMode) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) { require.NoError(t, os.Chmod(filepath.Join(dir, name), mode)) }
+	}
+	fifo := func(name string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			path := filepath.Join(dir, name)
+			require.NoError(t, os.RemoveAll(path))
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			require.NoError(t, syscall.Mkfifo(path, 0o600))
+		}
+	}
+	for name, test := range map[string]struct {
+		spoil func(t *testing.T, dir string)
+		says  string
+	}{
+		"configuration":               {own("etc/config.toml"), "DIR/etc/config.toml: it belongs to the user 1000; only root is trusted; do: chown 0 DIR/etc/config.toml, or trust that user with --trust-owner 1000"},
+		"folder of the configuration": {own("etc"), "DIR/etc/config.toml: the folder DIR/etc belongs to the user 1000"},
+		"state-dir":                   {own("state"), "state-dir: DIR/state: it belongs to the user 1000"},
+		"state-dir that others write": {wide("state", 0o777), "state-dir: DIR/state: it can be written by any user (mode 0777); do: chmod go-w DIR/state"},
+		"sticky state-dir":            {wide("state", 0o777|os.ModeSticky), "state-dir: DIR/state: it can be written by any user (mode 1777); use a folder of its own, with mode 0700"},
+		"pki": {func(t *testing.T, dir string) {
+			_, err := tlsconf.Auto(filepath.Join(dir, "state", "pki"), nil)
+			require.NoError(t, err)
+			giveAway(t, filepath.Join(dir, "state", "pki"))
+		}, "automatic PKI: DIR/state/pki: it belongs to the user 1000"},
+		"key of the pki": {func(t *testing.T, dir string) {
+			_, err := tlsconf.Auto(filepath.Join(dir, "state", "pki"), nil)
+			require.NoError(t, err)
+			giveAway(t, filepath.Join(dir, "state", "pki", "ca.key"))
+		}, "DIR/state/pki/ca.key: it belongs to the user 1000"},
+		"config.key": {place("state/config.key", strings.Repeat("0", 64)), "the key of config-hash-get: DIR/state/config.key: it belongs to the user 1000"},
+		"config.key, readable": {func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(dir+"/state/config.key", []byte(strings.Repeat("0", 64)), 0o644))
+		}, "DIR/state/config.key: other users may read it (mode 0644); do: chmod 600 DIR/state/config.key"},
+		"quic.keys":            {place("state/quic.keys", strings.Repeat("0", 64)), "DIR/state/quic.keys: it belongs to the user 1000"},
+		"folder of the socket": {own("run"), "DIR/run: it belongs to the user 1000"},
+		"lock of the socket":   {place("run/control.sock.lock", ""), "DIR/run/control.sock.lock: it belongs to the user 1000"},
+		"users":                {place("secret/users", ""), "users file: DIR/secret/users: it belongs to the user 1000"},
+		"tokens":               {place("secret/tokens", ""), "tokens file: DIR/secret/tokens: it belongs to the user 1000"},
+		"certificate":          {own("tls/server.pem"), "DIR/tls/server.pem: it belongs to the user 1000"},
+		"key":                  {own("tls/server.key"), "DIR/tls/server.key: it belongs to the user 1000"},
+		"CA":                   {own("tls/ca.pem"), "DIR/tls/ca.pem: it belongs to the user 1000"},
+		"CRL":                  {own("tls/crl.pem"), "DIR/tls/crl.pem: it belongs to the user 1000"},
+		"folder of the log":    {own("log"), "log-file: DIR/log/log: the folder DIR/log belongs to the user 1000"},
+		"log":                  {place("log/log", ""), "log-file: DIR/log/log: it belongs to the user 1000"},
+		"folder of the audit":  {wide("audit", 0o777), "the folder DIR/audit can be written by any user (mode 0777)"},
+		"head of the audit":    {place("audit/audit.jsonl.head", ""), "audit: DIR/audit/audit.jsonl.head: it belongs to the user 1000"},
+		"hook":                 {own("hook/hello.sh"), "DIR/hook/hello.sh: it belongs to the user 1000"},
+		"folder above":         {wide("", 0o777), "the folder DIR can be written by any user (mode 0777)"},
+
+		"FIFO as configuration": {fifo("etc/config.toml"), "DIR/etc/config.toml: it is a FIFO and no regular file"},
+		"FIFO as config.key":    {fifo("state/config.key"), "DIR/state/config.key: it is a FIFO and no regular file"},
+		"FIFO as quic.keys":     {fifo("state/quic.keys"), "DIR/state/quic.keys: it is a FIFO and no regular file"},
+		"FIFO as a record":      {fifo("state/pki/issued.jsonl"), "DIR/state/pki/issued.jsonl: it is a FIFO and no regular file"},
+		"FIFO as CRL":           {fifo("tls/crl.pem"), "DIR/tls/crl.pem: it is a FIFO and no regular file"},
+		"FIFO as lock":          {fifo("run/control.sock.lock"), "it is a special file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, config := ownSite(t)
+			test.spoil(t, dir)
+			p := start(t, dir, nil, "-c", config)
+			require.Equal(t, 1, p.wait())
+			require.Contains(t, p.err.String()+p.out.String(), strings.ReplaceAll(test.says, "DIR", dir))
+		})
+	}
+	t.Run("nothing", func(t *testing.T) {
+		dir, config := ownSite(t)
+		p := start(t, dir, nil, "-c", config)
+		p.urls(3)
+		p.stop()
+	})
+	t.Run("trusted", func(t *testing.T) {
+		dir, config := ownSite(t)
+		giveAway(t, dir)
+		p := start(t, dir, nil, "--trust-owner", "1000", "-c", config)
+		p.urls(3)
+		for _, made := range []string{"state/config.key", "state/quic.keys", "state/pki", "state/pki/ca.key", "secret/users", "audit/audit.jsonl", "log/log", "state/first.token"} {
+			require.Contains(t, ownerOf(t, filepath.Join(dir, made)), "1000:50 ", made)
+		}
+		p.stop()
+	})
+}
+
+// A reload applies the rules of the start, and leaves what is in force.
+func TestReloadRefusesConfigurationOfAnotherUser(t *testing.T) {
+	asRoot(t)
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	giveAway(t, filepath.Join(dir, "config.toml"))
+	reply := p.give("config-reload", "")
+	require.Equal(t, wire.CodeError, reply.Code)
+	require.Contains(t, reply.Text, "config.toml: it belongs to the user 1000; only root is trusted")
+	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	p.stop()
+}
+
+// A daemon without root's rights trusts root and itself: /etc/NAME root:GROUP 0640, and its own state and socket.
+func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
+	asRoot(t)
+	dir := shortDir(t)
+	for _, name := range []string{"etc", "state", "run"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	config := writeConfig(t, filepath.Join(dir, "etc"), strings.ReplaceAll("state-dir = \"DIR/state\"\n[[listen]]\ntransport = \"unix\"\npath = \"DIR/run/control.sock\"\n", "DIR", dir))
+	require.NoError(t, os.Chown(config, 0, 65534))
+	require.NoError(t, os.Chmod(config, 0o640))
+	for _, name := range []string{"state", "run"} {
+		require.NoError(t, os.Chown(filepath.Join(dir, name), 65534, 65534))
+	}
+	p := start(t, dir, func(cmd *exec.Cmd) { asNobody(t, cmd) }, "-c", config)
+	p.listening()
+	require.NoError(t, os.Chown(config, 1000, 65534))
+	require.Contains(t, p.give("config-reload", "").Text, "config.toml: it belongs to the user 1000; only root and the user 65534 (this process) are trusted")
+	p.stop()
+}
+
+// config-write by root keeps owner, group and mode, of the file and of the one beside it.
+func TestConfigWriteKeepsOwnerGroupAndMode(t *testing.T) {
+	asRoot(t)
+	dir := shortDir(t)
+	path := writeConfig(t, dir, oneSocket)
+	require.NoError(t, os.Chown(path, 1000, 50))
+	require.NoError(t, os.Chmod(path, 0o640))
+	p := start(t, dir, nil, "-trust-owner", "1000", "-c", "config.toml")
+	p.listening()
+	reply := p.give("config-write", "")
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	require.Equal(t, "1000:50 0640", ownerOf(t, path))
+	require.Equal(t, "1000:50 0640", ownerOf(t, path+".1"))
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	p.stop()
+}
+
+// The same without the flag and without a daemon, so that it shows the fault of a file of root's group too.
+func TestConfigWriteKeepsTheGroupOfRootsFile(t *testing.T) {
+	asRoot(t)
+	dir := shortDir(t)
+	p := startIn(t, dir, oneSocket)
+	path := filepath.Join(dir, "config.toml")
+	require.NoError(t, os.Chown(path, 0, 50))
+	require.NoError(t, os.Chmod(path, 0o640))
+	require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
+	require.Equal(t, "0:50 0640", ownerOf(t, path))
+	p.stop()
+}
+
+func TestTrustOwnerThatIsNoNumberIsRefused(t *testing.T) {
+	var out, complaint strings.Builder
+	require.Equal(t, 2, run([]string{"--trust-owner", "ann"}, &out, &complaint))
+	require.Contains(t, complaint.String(), `invalid value "ann" for flag -trust-owner`)
+}
