@@ -144,7 +144,7 @@ func TestOpenRefuses(t *testing.T) {
 		"":                "the audit has no file; name one",
 		in("users"):       "it is no audit file, or damaged at its end; move it away",
 		in("wide"):        "other users may read it (mode 0644); do: chmod 640 " + in("wide"),
-		in("open/log"):    "the folder " + in("open") + " can be written by any user (mode 0777); do: chmod o-w " + in("open"),
+		in("open/log"):    "the folder " + in("open") + " can be written by any user (mode 0777); do: chmod go-w " + in("open"),
 		in("link"):        "it is a symbolic link; name the file itself",
 		in("log"):         "it is a symbolic link; name the file itself",
 		in("dir"):         "it is a folder and no regular file",

@@ -4,6 +4,7 @@ package hooks
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,7 +68,7 @@ func interpreter(path string, env []string) string {
 	defer f.Close()
 	line, err := bufio.NewReader(io.LimitReader(f, 4096)).ReadString('\n')
 	text, ok := strings.CutPrefix(line, "#!")
-	if err != nil && err != io.EOF || !ok {
+	if err != nil && !errors.Is(err, io.EOF) || !ok {
 		return ""
 	}
 	words := strings.Fields(text)

@@ -12,4 +12,4 @@ const noFollow = 0
 // keepAttributes does nothing on this system.
 func keepAttributes(*os.File, string, fs.FileInfo) error { return nil }
 
-func links(fs.FileInfo) uint64 { return 1 }
+func links(fs.FileInfo) int { return 1 }

@@ -33,4 +33,4 @@ func keepAttributes(f *os.File, path string, old fs.FileInfo) error {
 }
 
 // links returns the number of names of a file.
-func links(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Nlink) }
+func links(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Nlink) }

@@ -165,7 +165,7 @@ func (r Rules) checkWriters(path, component string, info fs.FileInfo, kind strin
 
 // regular refuses what is no regular file.
 func regular(path, file string, info fs.FileInfo) error {
-	what := ""
+	var what string
 	switch t := info.Mode().Type(); {
 	case t == 0:
 		return nil

@@ -53,6 +53,7 @@ const (
 // Readers are the users that may have read permission for a file.
 type Readers uint8
 
+// The readers of a file.
 const (
 	Anyone        Readers = iota // any user
 	OwnerOnly                    // its owner: mode 0600. With the profile Source also 0640 and 0440, see there
@@ -79,16 +80,16 @@ type Rules struct {
 	TrustOwners []uint32
 }
 
-// ReadFile reads a file. One that is longer than max bytes is an error.
-func (r Rules) ReadFile(path string, max int64) ([]byte, os.FileInfo, error) {
+// ReadFile reads a file. One that is longer than limit bytes is an error.
+func (r Rules) ReadFile(path string, limit int64) ([]byte, os.FileInfo, error) {
 	f, info, err := r.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err == nil && int64(len(text)) > max {
-		err = &Error{Path: path, Component: path, Reason: fmt.Sprintf("it is longer than %d bytes", max)}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = &Error{Path: path, Component: path, Reason: fmt.Sprintf("it is longer than %d bytes", limit)}
 	}
 	if err != nil {
 		return nil, nil, err

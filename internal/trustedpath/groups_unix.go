@@ -26,7 +26,7 @@ func (r Rules) untrustedGroup(gid uint32) string {
 		return unknown // the files are not what the system uses
 	}
 	members, listed := groupMembers(gid)
-	if !listed && !(int64(gid) == int64(os.Getegid()) && int64(gid) == int64(os.Geteuid())) {
+	if private := int64(gid) == int64(os.Getegid()) && int64(gid) == int64(os.Geteuid()); !listed && !private {
 		return unknown
 	}
 	for _, m := range members {
