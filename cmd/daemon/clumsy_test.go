@@ -119,10 +119,10 @@ func TestClumsyFiles(t *testing.T) {
 		want string
 	}{
 		"gone":           {func() {}, "no such file or directory"},
-		"a directory":    {func() { require.NoError(t, os.Mkdir(path, 0o700)) }, "is no regular file"},
+		"a directory":    {func() { require.NoError(t, os.Mkdir(path, 0o700)) }, "it is a folder and no regular file"},
 		"a link to none": {func() { require.NoError(t, os.Symlink("nowhere", path)) }, "no such file or directory"},
 		"a link to self": {func() { require.NoError(t, os.Symlink("config.toml", path)) }, "too many levels of symbolic links"},
-		"everybody's":    {whole(oneSocket, 0o666), "everybody can write it"},
+		"everybody's":    {whole(oneSocket, 0o666), "it can be written by any user (mode 0666)"},
 		"2 MiB":          {whole(oneSocket+strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), 0o600), "is longer than 1048576 bytes"},
 		"empty":          {whole("", 0o600), "there is no [[listen]]"},
 		"half":           {whole(oneSocket[:len(oneSocket)-3], 0o600), path + ":4: "},
