@@ -82,4 +82,5 @@ const (
 	connIdle   quicgo.ApplicationErrorCode = 1
 	connNobody quicgo.ApplicationErrorCode = 2
 	connMemory quicgo.ApplicationErrorCode = 3
+	connBusy   quicgo.ApplicationErrorCode = 4
 )

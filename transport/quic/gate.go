@@ -2,6 +2,7 @@ package quic
 
 import (
 	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ type gate struct {
 	mu      sync.Mutex
 	conns   int
 	sources map[netip.Prefix]int
+
+	unproven list.List // of *arrival: handshakes that can be ended, the oldest first
+
 	pace    float64 // handshakes a second
 	free    float64 // handshakes that are free now
 	counted time.Time
@@ -81,12 +85,21 @@ func (g *gate) mustProve(addr net.Addr) bool {
 var (
 	errTooMany           = errors.New("too many connections")
 	errTooManyFromSource = errors.New("too many connections from this address")
+	errGaveWay           = errors.New("too many handshakes at a time: the oldest gave way")
 )
 
 // An arrival is a connection from its first packet on. It is a value of the connection's context.
 type arrival struct {
-	accepted atomic.Bool
-	windows  atomic.Pointer[transport.MemoryAccount] // where the connection's receive window is booked; nil: not yet
+	accepted atomic.Bool // its handshake is complete
+	from     netip.Prefix
+
+	// Guarded by gate.mu.
+	conn    *quicgo.Conn  // while the handshake is not complete, and can be ended
+	place   *list.Element // in gate.unproven, while conn is set
+	counted bool          // in gate.conns and gate.sources
+	evicted bool          // it gave way to a newer handshake
+
+	windows atomic.Pointer[transport.MemoryAccount] // where the connection's receive window is booked; nil: not yet
 }
 
 type arrivalKey struct{}
@@ -123,9 +136,12 @@ func (g *gate) enter(ctx context.Context, client *quicgo.ClientInfo) (context.Co
 		g.refused(client.RemoteAddr, err)
 		return nil, err
 	}
-	a := new(arrival)
+	a := &arrival{from: from, counted: true}
 	context.AfterFunc(ctx, func() {
-		g.leave(from)
+		if g.leave(a) {
+			g.refused(client.RemoteAddr, errGaveWay)
+			return
+		}
 		cause := context.Cause(ctx)
 		// One that ended by a word of the client has been through the handshake.
 		if !a.accepted.Load() && !errors.As(cause, new(*quicgo.ApplicationError)) {
@@ -135,26 +151,80 @@ func (g *gate) enter(ctx context.Context, client *quicgo.ClientInfo) (context.Co
 	return context.WithValue(ctx, arrivalKey{}, a), nil
 }
 
+// take counts a connection. Where a limit is reached, the oldest handshake that is not complete gives way; a
+// connection whose client has proven itself never does.
 func (g *gate) take(from netip.Prefix) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.conns >= g.max:
-		return errTooMany
-	case g.sources[from] >= g.maxPerSource:
+	if g.sources[from] >= g.maxPerSource && !g.evictLocked(func(a *arrival) bool { return a.from == from }) {
 		return errTooManyFromSource
+	}
+	if g.conns >= g.max && !g.evictLocked(func(*arrival) bool { return true }) {
+		return errTooMany
 	}
 	g.conns++
 	g.sources[from]++
 	return nil
 }
 
-func (g *gate) leave(from netip.Prefix) {
+// evictLocked ends the oldest handshake that may give way, and reports whether there was one.
+func (g *gate) evictLocked(may func(*arrival) bool) bool {
+	for e := g.unproven.Front(); e != nil; e = e.Next() {
+		if a := e.Value.(*arrival); may(a) {
+			conn := a.conn
+			a.evicted = true
+			g.settleLocked(a)
+			g.uncountLocked(a)
+			go func() { _ = conn.CloseWithError(connBusy, errGaveWay.Error()) }()
+			return true
+		}
+	}
+	return false
+}
+
+// begun notes that the handshake of a connection can be ended from now on.
+func (g *gate) begun(a *arrival, conn *quicgo.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if a.counted {
+		a.conn, a.place = conn, g.unproven.PushBack(a)
+	}
+}
+
+// proven notes that a handshake is complete, and reports whether its connection may stay.
+func (g *gate) proven(a *arrival) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settleLocked(a)
+	a.accepted.Store(!a.evicted)
+	return !a.evicted
+}
+
+// settleLocked ends the time in which a handshake may give way.
+func (g *gate) settleLocked(a *arrival) {
+	if a.place != nil {
+		g.unproven.Remove(a.place)
+		a.conn, a.place = nil, nil
+	}
+}
+
+// leave is for a connection that has ended. It reports whether it gave way.
+func (g *gate) leave(a *arrival) (evicted bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settleLocked(a)
+	g.uncountLocked(a)
+	return a.evicted
+}
+
+func (g *gate) uncountLocked(a *arrival) {
+	if !a.counted {
+		return
+	}
+	a.counted = false
 	g.conns--
-	if g.sources[from]--; g.sources[from] == 0 {
-		delete(g.sources, from)
+	if g.sources[a.from]--; g.sources[a.from] == 0 {
+		delete(g.sources, a.from)
 	}
 }
 

@@ -65,7 +65,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		freed:    make(chan struct{}),
 		sessions: make(map[*session]struct{}),
 	}
-	if l.handshakes, err = l.quic.Listen(tlsConfig, t.serverConfig(l.memory)); err != nil {
+	if l.handshakes, err = l.quic.ListenEarly(tlsConfig, t.serverConfig(l.memory)); err != nil { //nolint:forbidigo // Allow0RTT is off, and complete waits for the handshake
 		_ = l.quic.Close()
 		_ = sock.Close()
 		return nil, err
@@ -95,7 +95,7 @@ func (t *Transport) open(ctx context.Context) (net.PacketConn, error) {
 type listener struct {
 	sock       net.PacketConn
 	quic       *quicgo.Transport
-	handshakes *quicgo.Listener
+	handshakes *quicgo.EarlyListener
 	tls        *tlsconf.Server // says what a client has proven
 	gate       *gate
 	limits     func() transport.FrameLimits
@@ -111,16 +111,33 @@ type listener struct {
 	sessions map[*session]struct{}
 }
 
-// run starts a session for each connection whose handshake is over.
+// run takes each connection when the daemon's part of its handshake has been sent, so that a handshake which is
+// never completed can be ended. Nothing is read or written before the handshake is complete, and 0-RTT is off.
 func (l *listener) run() {
 	for {
 		conn, err := l.handshakes.Accept(context.Background())
 		if err != nil {
 			return
 		}
-		arrivalOf(conn).accepted.Store(true)
+		l.running.Go(func() { l.complete(conn) })
+	}
+}
+
+// complete waits until the handshake of a connection is complete, and serves it then.
+func (l *listener) complete(conn *quicgo.Conn) {
+	a := arrivalOf(conn)
+	l.gate.begun(a, conn)
+	select {
+	case <-conn.HandshakeComplete():
+	case <-conn.Context().Done():
+		return
+	case <-l.closed:
+		_ = conn.CloseWithError(connDone, "the daemon is shutting down")
+		return
+	}
+	if l.gate.proven(a) {
 		if s := l.newSession(conn); s != nil {
-			l.running.Go(s.run)
+			s.run()
 		}
 	}
 }
