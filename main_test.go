@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beDrained) != "" {
 		os.Exit(runDrained())
 	}
+	if os.Getenv("RUDDERPOST_TEST_BE_MEASURED") != "" {
+		os.Exit(runMeasured())
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
 		if programs.dir != "" {
 			_ = os.RemoveAll(programs.dir)

@@ -27,10 +27,18 @@ type answer struct {
 
 var answers = sync.Pool{New: func() any { return new(answer) }}
 
-// maxKept is the largest buffer for a reply that is kept for another.
-const maxKept = 2 << 20
+// maxKept is the largest buffer that is kept with an answer for another reply. Longer ones are kept in longBuffers.
+const maxKept = 128 << 10
 
-func (a *answer) size() int { return len(a.frame) + len(a.body) + len(a.tail) }
+// size is how many bytes the reply holds until it has been sent. A body that belongs to the handler counts, too: it may
+// live only because of this reply.
+func (a *answer) size() int { return answerBytes + cap(a.frame) + len(a.body) + len(a.tail) }
+
+// length is how many bytes of it are sent.
+func (a *answer) length() int { return len(a.frame) + len(a.body) + len(a.tail) }
+
+// answerBytes is about what an answer needs beside its buffers, and its place in an outbox.
+const answerBytes = 128
 
 func (a *answer) release() {
 	if cap(a.frame) > maxKept {
@@ -47,7 +55,9 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	a := answers.Get().(*answer)
 	reply.ID, reply.More = call.id, false // what a handler returns is the last reply
 	a.call = call
+	c.m.long.lend(a, call.target)
 	c.m.encode(a, reply)
+	c.m.long.learn(a, call.target)
 	if call.refused {
 		a.status = refusalStatus(a.code)
 	}
@@ -58,8 +68,10 @@ func (c *conversation) answered(call *Call, reply wire.Reply, finished bool) {
 	c.mu.Lock()
 	c.answers++
 	c.hold(a.size())
-	if call.entered {
-		c.hold(-call.size)
+	if !call.entered { // it was refused, and lives until that has been sent
+		call.holders.Store(1)
+		c.hold(call.held())
+	} else {
 		c.owed--
 		if finished {
 			c.leave(call)
@@ -154,7 +166,8 @@ func (c *conversation) delivered(w *sender, batch []*answer) []*answer {
 	w.log(c, batch)
 	bytes := 0
 	for _, a := range batch {
-		bytes += a.size()
+		bytes += a.size() + a.call.letGo()
+		c.m.long.keep(a)
 		a.release()
 	}
 	clear(batch)
@@ -208,7 +221,7 @@ func (w *sender) observe(c *conversation, batch []*answer) {
 	for _, a := range batch {
 		c.m.opts.Observer.CallDone(Outcome{
 			Peer: a.call.Peer, Command: a.call.Name, Known: a.call.Command != nil, Code: a.code,
-			Duration: a.took, BytesIn: a.call.size, BytesOut: a.size(),
+			Duration: a.took, BytesIn: a.call.size, BytesOut: a.length(),
 		})
 	}
 }

@@ -41,6 +41,7 @@ type Call struct {
 	parent  context.Context // whose end is the call's
 	ending  *ending         // nil where nothing else can end it
 	size    int             // bytes of the frame
+	holders atomic.Int32    // of its memory: the handler, until it has returned, and the reply, until it is sent
 	answer  answerer
 	hold    hold     // of the loop, if it runs there
 	small   [48]byte // the arguments, when they are short
@@ -61,6 +62,8 @@ type answerer interface {
 	answered(call *Call, reply wire.Reply, finished bool)
 	// finished is called when that came later than the answer.
 	finished(call *Call)
+	// room is asked before the handler runs. It returns the answer when there is no room for another reply.
+	room(call *Call) *wire.Error
 }
 
 // The states of a call. A call is constructed, bound and recorded by one goroutine before it is published. From then on
@@ -206,6 +209,10 @@ func (c *Call) dropIfLeft() {
 
 // run runs the handler, if the call has not been answered before, and answers with what it returns.
 func (c *Call) run() {
+	if full := c.answer.room(c); full != nil {
+		c.refuse(full)
+		return
+	}
 	defer c.release()
 	if !c.state.CompareAndSwap(waiting, running) {
 		c.answer.finished(c)

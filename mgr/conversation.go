@@ -41,6 +41,7 @@ type conversation struct {
 	answers  int64     // how many were given
 	buffered int64     // bytes of requests in flight and of replies
 	told     int64     // what of it the manager knows
+	settled  bool      // all of it has been returned, since the conn is closed
 	out      []*answer // encoded replies that wait to be sent
 	spare    []*answer // the array of out that is being sent
 	last     *answer   // the reply to the last request, until all others are in out
@@ -206,7 +207,7 @@ func (c *conversation) admit(call *Call) *wire.Error {
 func (c *conversation) enter(call *Call) *wire.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if full := c.m.full(c.peer, c.owner && c.buffered+int64(call.size) <= ownersOwn, nil); full != nil {
+	if full := c.noRoom(call.held()); full != nil {
 		return errFull(full, call.Peer)
 	}
 	switch {
@@ -218,7 +219,8 @@ func (c *conversation) enter(call *Call) *wire.Error {
 	}
 	c.calls = append(c.calls, call)
 	c.owed++
-	c.hold(call.size)
+	call.holders.Store(2)
+	c.hold(call.held())
 	call.entered = true
 	if !call.target.Async && !call.target.critical {
 		call.awaited = true

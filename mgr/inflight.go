@@ -55,12 +55,16 @@ func (c *conversation) leave(call *Call) {
 	c.calls[i], c.calls[last] = c.calls[last], nil
 	c.calls = c.calls[:last]
 	c.peer.leave()
+	c.hold(-call.letGo())
 }
 
 // hold counts n more bytes. The manager is told of whole pages only, so that small talk on many
 // conns does not meet in one counter. c.mu is held.
 func (c *conversation) hold(n int) {
-	const page = 4 << 10
+	const page = 16 << 10
+	if c.settled {
+		return
+	}
 	c.buffered += int64(n)
 	if d := c.buffered - c.told; d > page || d < -page || c.buffered == 0 && d != 0 {
 		c.told = c.buffered
@@ -115,6 +119,7 @@ func (c *conversation) close() {
 		c.sayOrWait()
 	}
 	c.hold(int(-c.buffered))
+	c.settled = true
 	c.mu.Unlock()
 	c.m.leave(c)
 }

@@ -25,7 +25,8 @@ type CommandMgr struct {
 	slow     slowLog
 	senders  senders
 	talkers  talkers
-	buffered atomic.Int64
+	buffered atomic.Int64 // bytes that peers make the daemon hold
+	long     longBuffers
 	refused  atomic.Int64     // conns
 	refusals loglimit.Limiter // of the log lines that a peer can cause without a right
 
@@ -79,6 +80,7 @@ func New(o *Options) *CommandMgr {
 	m.senders.wake.L = &m.senders.mu
 	m.talkers.next = make(chan *conversation)
 	m.slow.log, m.slow.limits, m.slow.epoch = m.log, &m.limits, time.Now()
+	m.long.m = m
 	m.queue.most = m.limits.Load().MaxQueued
 	m.queue.turn = m.turn
 	m.unknown = &registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {

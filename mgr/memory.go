@@ -71,7 +71,8 @@ func (a *account) Reserve(n int) error {
 	}
 	m := a.socket.m
 	m.addBuffered(a.of, int64(n))
-	if full := m.full(a.of, a.owner && a.booked+int64(n) <= ownersOwn, func() bool { return a.socket.allowsNothing(a.peer) }); full != nil {
+	full := m.full(a.of, func() bool { return a.socket.allowsNothing(a.peer) })
+	if full != nil && !(a.owner && a.booked+int64(n) <= ownersOwn) {
 		m.addBuffered(a.of, int64(-n))
 		return &transport.FrameError{Reason: transport.OverBudget, Limit: int(full.bytes), LimitName: full.name(a.peer)}
 	}
@@ -133,13 +134,9 @@ func (f *fullLimit) name(peer transport.Peer) string {
 	return fmt.Sprintf("%s may run no command, and has as many bytes in the daemon as such a peer may", peer)
 }
 
-// full returns the limit that is exceeded by what is held now; nil: none. A small demand of the owner's is granted in
-// any case. nothing is asked only for a peer that holds more than a peer may that may do nothing; nil: this one may do
-// something.
-func (m *CommandMgr) full(p *peer, granted bool, nothing func() bool) *fullLimit {
-	if granted {
-		return nil
-	}
+// full returns the limit that is exceeded by what is held now; nil: none. nothing is asked only for a peer that holds
+// more than a peer may that may do nothing; nil: this one may do something.
+func (m *CommandMgr) full(p *peer, nothing func() bool) *fullLimit {
 	limits := m.limits.Load()
 	held := p.buffered.Load()
 	switch {
@@ -151,6 +148,52 @@ func (m *CommandMgr) full(p *peer, granted bool, nothing func() bool) *fullLimit
 		return &fullLimit{totalFull, limits.MaxBuffered}
 	}
 	return nil
+}
+
+// noRoom returns the limit that keeps the conn from holding n bytes more; nil: none. c.mu is held.
+func (c *conversation) noRoom(n int) *fullLimit {
+	full := c.m.full(c.peer, nil)
+	if full != nil && c.owner && c.buffered+int64(n) <= ownersOwn {
+		return nil
+	}
+	return full
+}
+
+// room implements answerer. The loop asks between two commands, so that what is held exceeds a limit by one reply.
+func (c *conversation) room(call *Call) *wire.Error {
+	if c.m.full(c.peer, nil) == nil { // nearly always, and without a lock
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if full := c.noRoom(0); full != nil {
+		return errFull(full, call.Peer)
+	}
+	return nil
+}
+
+// callBytes is about what a call needs beside its arguments.
+const callBytes = 512
+
+// held is how many bytes the call holds until its handler has returned and its reply has been sent. Arguments that were
+// decoded count twice: as text, and as what the handler gets.
+func (c *Call) held() int {
+	arguments := cap(c.Arguments)
+	if arguments <= len(c.small) {
+		return callBytes
+	}
+	if c.input != nil {
+		arguments *= 2
+	}
+	return callBytes + arguments
+}
+
+// letGo is called once by each holder of the call's memory. It returns how many bytes the last one gives back.
+func (c *Call) letGo() int {
+	if c.holders.Add(-1) != 0 {
+		return 0
+	}
+	return c.held()
 }
 
 // errFull is the answer to a request for which there is no room.

@@ -151,6 +151,9 @@ func (p *processing) answered(call *Call, reply wire.Reply, finished bool) {
 	}
 }
 
+// room implements answerer. What the daemon asks itself holds nothing for a peer.
+func (p *processing) room(*Call) *wire.Error { return nil }
+
 func (p *processing) finished(*Call) {
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()

@@ -160,7 +160,7 @@ func (w *sender) deliverRest(c *conversation, batch, rest []*answer) {
 func (w *sender) during(c *conversation, batch []*answer, send func() error) {
 	bytes := 0
 	for _, a := range batch {
-		bytes += a.size()
+		bytes += a.length()
 	}
 	w.begin(c, writing, c.patience(bytes))
 	if err := send(); err != nil {

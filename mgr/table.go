@@ -17,6 +17,7 @@ type registered struct {
 	critical bool     // it runs inside Options.Critical
 	origin   *Command // what it was made of, if it is one of a layer
 	gone     atomic.Bool
+	long     atomic.Bool             // its last reply was long
 	handler  atomic.Pointer[Handler] // Command.Handler with all hooks around it
 }
 

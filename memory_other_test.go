@@ -1,0 +1,5 @@
+//go:build !linux
+
+package rudderpost_test
+
+func runMeasured() int { return 1 }

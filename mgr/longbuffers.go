@@ -1,0 +1,56 @@
+package mgr
+
+import "sync"
+
+// longBuffers keeps buffers of long replies for the next ones: at most a sixteenth of MaxBuffered, since they count for
+// no peer. Short ones are kept with their answers, and the garbage collector decides how many those are.
+type longBuffers struct {
+	m *CommandMgr
+
+	mu    sync.Mutex
+	free  [][]byte
+	bytes int64
+}
+
+// longest is the longest buffer that is kept.
+const longest = 2 << 20
+
+// lend gives an answer a long buffer, if the last reply of the same command was long.
+func (b *longBuffers) lend(a *answer, of *registered) {
+	if of == nil || !of.long.Load() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.free) - 1; n >= 0 {
+		a.frame, b.free[n] = b.free[n], nil
+		b.free = b.free[:n]
+		b.bytes -= int64(cap(a.frame))
+	}
+}
+
+// learn notes whether the replies of a command are long.
+func (b *longBuffers) learn(a *answer, of *registered) {
+	if of == nil {
+		return
+	}
+	if long := len(a.frame) > maxKept/2; long != of.long.Load() {
+		of.long.Store(long)
+	}
+}
+
+// keep takes the buffer of a long reply that has been sent, if there is room.
+func (b *longBuffers) keep(a *answer) {
+	n := int64(cap(a.frame))
+	if n <= maxKept/2 || n > longest {
+		return
+	}
+	most := b.m.limits.Load().MaxBuffered / 16
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bytes+n <= most {
+		b.free = append(b.free, a.frame[:0])
+		b.bytes += n
+		a.frame = nil
+	}
+}
