@@ -49,7 +49,7 @@ func (m *CommandMgr) ReplyStates(reply wire.Reply) (waits, written ReplyState) {
 	c.changed.L = &c.mu
 	state := func() ReplyState {
 		a := c.out[0]
-		return ReplyState{string(a.frame) + string(a.body) + a.tail, c.buffered, a.body != nil}
+		return ReplyState{string(a.frame) + string(a.body) + a.tail, c.buffered - int64(a.size()+a.call.held()), a.body != nil}
 	}
 	c.answered(&Call{manager: m}, reply, true)
 	waits = state()

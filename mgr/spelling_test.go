@@ -71,18 +71,18 @@ func TestReplyWaitsCompactUntilItIsWritten(t *testing.T) {
 	d := start(t, nil)
 	waits, written := d.ReplyStates(wire.Reply{Arguments: wire.Value(`{"b":1,"a":2}`)})
 	require.Equal(t, compact, waits.Text)
-	require.EqualValues(t, len(compact), waits.Buffered)
+	require.Zero(t, waits.Buffered)
 	require.Equal(t, spelled, written.Text)
-	require.EqualValues(t, len(spelled), written.Buffered, "bytes that are booked are those that are freed")
+	require.Zero(t, written.Buffered, "bytes that are booked are those that are freed")
 
 	for _, n := range []int{20 << 10, 64<<10 - 2, 64<<10 - 1, 1 << 20} { // in parts
 		raw, err := wire.Encode(strings.Repeat("x", n))
 		require.NoError(t, err)
 		waits, written = d.ReplyStates(wire.Reply{Arguments: raw})
 		require.Equal(t, `{"result":0,"arguments":`+raw.String()+`}`, waits.Text)
-		require.EqualValues(t, len(waits.Text), waits.Buffered)
+		require.Zero(t, waits.Buffered)
 		require.Equal(t, `{ "arguments": `+raw.String()+`, "result": 0 }`, written.Text)
-		require.EqualValues(t, len(written.Text), written.Buffered)
+		require.Zero(t, written.Buffered)
 		require.Equal(t, n > 64<<10-2, written.InParts)
 	}
 }
