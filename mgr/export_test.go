@@ -39,7 +39,7 @@ func (m *CommandMgr) Count() Counters {
 // A ReplyState is a reply on its way.
 type ReplyState struct {
 	Text     string
-	Buffered int64 // bytes that its conn has booked for it
+	Buffered int64 // bytes that its conn has booked, without those that it holds
 	InParts  bool
 }
 
