@@ -22,11 +22,16 @@ func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Socket) error {
 	next.fill()
 	m.mu.Lock()
 	conns, onListener := conn.peer.conns, s.conns
+	if conn.owner && m.oldestIdle(func(c *conversation) bool {
+		return c.peer == conn.peer && (onListener < next.MaxConns || c.socket == s)
+	}) != nil {
+		conns, onListener = 0, 0 // an idle conn would be closed for the new one
+	}
 	m.mu.Unlock()
 	if conn.socket == s {
 		onListener-- // the new conn may take the place of this one
 	}
-	room := roomFor(next.MaxConns, call.Peer)
+	room := roomFor(next.MaxConns, conn.owner)
 	calls := conn.peer.calls.Load()
 	switch {
 	case onListener >= room:

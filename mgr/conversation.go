@@ -34,6 +34,9 @@ type conversation struct {
 	ended  bool                                      // the last request has been heard
 	killed atomic.Pointer[wire.Error]                // why the conn was closed by kill; nil: it was not
 
+	reserved bool // it has a descriptor of the reserve
+	evicted  bool // it is being closed for another conn of the owner; m.mu guards it
+
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
 	calls    []*Call   // in flight: accepted, and their handlers not finished

@@ -177,12 +177,17 @@ func TestMaxConns(t *testing.T) {
 		for range 3 {
 			open = append(open, d.dial())
 		}
+		for _, c := range open { // an idle conn of the owner would give way: TestOldestIdleConnOfOwnerGivesWay
+			c.say(`{"command":"park","id":9}`)
+		}
 		synctest.Wait()
 		extra := d.dial()
 		require.Equal(t, refused("this listener has as many conns as it may; close some, or try again later"), extra.hear())
 		extra.eof()
 		for range 2 { // another listener, and the same peer
-			open = append(open, d.dialAs("self"))
+			c := d.dialAs("self")
+			c.say(`{"command":"park","id":9}`)
+			open = append(open, c)
 		}
 		synctest.Wait()
 		extra = d.dialAs("self")

@@ -44,6 +44,7 @@ type CommandMgr struct {
 	speaking map[*conversation]struct{}
 	peers    map[string]*peer
 	sweepAt  int // how many of them bring forgetIdle about
+	reserved int // conns that have a descriptor of the reserve
 	calls    int // of Process, in flight, and what else a drain waits for
 	banned   ban
 	asking   bool // somebody will ask which credentials are still good

@@ -16,6 +16,8 @@ type mask struct {
 	*pipe.Transport
 	creds   []transport.Credential
 	session string // of all conns; empty: each has its own
+
+	reserved atomic.Bool // its conns have descriptors of the reserve
 }
 
 type someone string
@@ -45,13 +47,16 @@ func (l maskedListener) Accept(ctx context.Context) (transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return maskedConn{conn, l.as}, nil
+	return maskedConn{conn, l.as, l.as.reserved.Load()}, nil
 }
 
 type maskedConn struct {
 	transport.Conn
-	as *mask
+	as       *mask
+	reserved bool
 }
+
+func (c maskedConn) InReserve() bool { return c.reserved }
 
 func (c maskedConn) Peer() transport.Peer {
 	peer := c.Conn.Peer()

@@ -37,7 +37,8 @@ type Options struct {
 // default that is used where it is zero; a negative number takes a limit away.
 type Limits struct {
 	// MaxConns is how many conns one listener has at a time; one more is told 503 and closed. The last
-	// place is kept for the owner: the user that the daemon runs as, and root. 4096.
+	// place is kept for the owner: the user that the daemon runs as, and root. Where the owner's own conns fill
+	// a limit, its oldest idle conn is closed for a new one. 4096.
 	MaxConns int
 
 	// MaxConnsPerPeer is the same for conns of one peer, over all listeners. 3072.

@@ -56,7 +56,14 @@ func (p *peer) leave() { p.calls.Add(-1) }
 
 // join lets a conn in, unless there are too many, or it is one of those that get no more.
 func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.Error) {
-	name := conn.Peer().String()
+	name, owner, reserved := conn.Peer().String(), isOwner(conn.Peer()), inReserve(conn)
+	var evicted *conversation
+	defer func() {
+		if evicted != nil {
+			m.log.Warn("a conn of the owner is closed, since the owner has opened another and has no place left", "session", evicted.conn.Peer().Session)
+			evicted.kill(errEvicted)
+		}
+	}()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peers[name]
@@ -65,18 +72,25 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	}
 	defer m.forgetUnused(p)
 	switch {
-	case s.conns >= m.room(conn.Peer()):
-		return nil, tooManyConns("this listener has as many conns as it may; close some, or try again later")
-	case p.conns >= m.limits.Load().MaxConnsPerPeer:
-		return nil, tooManyConns(name + " has as many conns as one peer may; close some")
 	case m.banned.has(conn.Peer().Session):
 		return nil, errNoMore
 	case m.receiving.Err() != nil:
 		return nil, errShuttingDown
 	}
+	if full, among := m.fullFor(s, p, owner, reserved); full != nil {
+		if !owner {
+			return nil, full
+		}
+		if evicted = m.evictIdle(among); evicted == nil {
+			return nil, full
+		}
+	}
 	p.conns++
 	s.conns++
-	c := &conversation{m: m, conn: conn, peer: p, owner: isOwner(conn.Peer()), socket: s, opened: time.Now().UnixNano()}
+	if reserved {
+		m.reserved++
+	}
+	c := &conversation{m: m, conn: conn, peer: p, owner: owner, reserved: reserved, socket: s, opened: time.Now().UnixNano()}
 	c.changed.L = &c.mu
 	c.hear = c.turn
 	c.wake = func() { m.talkers.serve(c) }
@@ -107,16 +121,13 @@ func tooManyConns(text string) *wire.Error {
 	return &wire.Error{Code: wire.CodeShuttingDown, Word: "too-many-conns", Text: text}
 }
 
-// room is how many conns a listener has for a peer and all others: the last place is kept for the
-// owner, who so always gets in to put things right.
-func (m *CommandMgr) room(peer transport.Peer) int { return roomFor(m.limits.Load().MaxConns, peer) }
-
-// roomFor is room with another limit.
-func roomFor(most int, peer transport.Peer) int {
-	if most == 1 || isOwner(peer) {
-		return most
+// roomFor returns how many conns a listener with a limit may have when a conn of the owner, or of another peer, joins: the
+// last place is kept for the owner.
+func roomFor(limit int, owner bool) int {
+	if limit == 1 || owner {
+		return limit
 	}
-	return most - 1
+	return limit - 1
 }
 
 func isOwner(peer transport.Peer) bool {
@@ -152,6 +163,9 @@ func (m *CommandMgr) leave(c *conversation) {
 	delete(m.speaking, c)
 	c.socket.conns--
 	c.peer.conns--
+	if c.reserved {
+		m.reserved--
+	}
 	m.forgetUnused(c.peer)
 	m.quiet.Broadcast()
 }

@@ -35,6 +35,8 @@ func TestAPlaceIsKeptForTheOwner(t *testing.T) {
 			}
 			refused("user:bob")
 			admin := welcome(someone(owner))
+			admin.say(`{"command":"park","id":2}`)
+			synctest.Wait()
 			refused(someone(owner))
 			admin.leave()
 			synctest.Wait()

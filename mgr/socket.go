@@ -135,7 +135,11 @@ func (s *Socket) serve(conn transport.Conn) {
 		if peer := conn.Peer().String(); s.m.refusals.Allow(peer) {
 			s.m.log.Warn("a conn is refused", "peer", peer, "why", why.Text)
 		}
-		go refuseConn(conn, why)
+		if inReserve(conn) { // and no other conn is accepted meanwhile
+			refuseConn(conn, why, 10*time.Millisecond)
+		} else {
+			go refuseConn(conn, why, time.Second)
+		}
 		return
 	}
 	if s.m.opts.Observer != nil {
@@ -145,8 +149,8 @@ func (s *Socket) serve(conn transport.Conn) {
 }
 
 // refuseConn answers a conn that is not let in, and closes it.
-func refuseConn(conn transport.Conn, why *wire.Error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func refuseConn(conn transport.Conn, why *wire.Error, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	frame, _ := wire.AppendReply(nil, wire.Failure(why))
 	frame = wire.AppendKea(nil, frame)

@@ -46,6 +46,10 @@ type StreamConfig struct {
 	// Listen. nil: it books nothing.
 	Memory Memory
 
+	// Reserve says that the conn has one of the descriptors that the process keeps for its owner: the manager
+	// refuses the conn unless its peer is the owner.
+	Reserve bool
+
 	// Gone tells, when the peer has said its last word, whether it cannot hear us either. A stream
 	// whose peers are to be found gone must, in Close, stop hearing before it says its last word.
 	// nil: it can, until a write fails.
@@ -137,6 +141,10 @@ func (s *Stream) Context() context.Context { return s.ctx }
 
 // Depart ends the Context: the wire tells why the peer cannot hear us, though nobody reads or writes.
 func (s *Stream) Depart(cause error) { s.gone(cause) }
+
+// InReserve reports whether the conn has one of the descriptors that the process keeps for its owner; see
+// StreamConfig.Reserve.
+func (s *Stream) InReserve() bool { return s.cfg.Reserve }
 
 // Peer implements Conn.
 func (s *Stream) Peer() Peer { return s.cfg.Peer }

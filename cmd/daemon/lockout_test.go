@@ -326,7 +326,8 @@ func TestModeThatKeepsTheCallerOutIsRefused(t *testing.T) {
 // config-set through the UNIX socket, after which the owner could not give it again because of a limit.
 func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 	dir := shortDir(t)
-	p := startIn(t, dir, oneSocket)
+	writeHook(t, dir, "wait")
+	p := startIn(t, dir, oneSocket+"[[hook]]\nname = \"wait\"\nexec = [\"wait\"]\n")
 	at := &unix.Transport{Path: p.listening()}
 	set := func(limits, more string) wire.Reply {
 		reply, err := wire.DecodeReply([]byte(p.say(`{"command":"config-set","arguments":{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{` + limits + `}}` + more + `}}`)))
@@ -341,6 +342,13 @@ func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		held = append(held, c)
 	}
+	for _, c := range held { // a conn with a command in flight is not closed for another one
+		go func() { _, _ = c.Do(t.Context(), wire.Request{Command: "wait"}) }()
+	}
+	eventually(t, func() bool {
+		sessions, _ := p.give("session-list", "").Arguments.(wire.Value)
+		return strings.Count(string(sessions), `"command":"wait"`) == len(held)
+	}, "the commands do not run")
 	requireLockedOut(t, set(`"max-conns":5`, ""), "limits.max-conns: the listener has 8 conns")
 	requireLockedOut(t, set(`"max-conns-per-peer":5`, ""), "limits.max-conns-per-peer: uid:")
 	requireLockedOut(t, set(`"max-frame":"1KiB"`, strings.Repeat(" ", 2000)), "max-frame: the request that makes this change has 2")

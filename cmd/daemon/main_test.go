@@ -31,6 +31,22 @@ const beDaemon = "RUDDERPOST_TEST_BE_DAEMON"
 // With the path of a socket in beClient, the test program gives config-reload there and prints the reply.
 const beClient = "RUDDERPOST_TEST_BE_CLIENT"
 
+// With the path of a socket in holdConns, the test program holds 300 conns there until its standard input ends.
+const holdConns = "RUDDERPOST_TEST_HOLD_CONNS"
+
+func hold(path string) {
+	var held []net.Conn
+	for range 300 {
+		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			_, _ = io.WriteString(c, `{"command":"whoami","id":1}`)
+			held = append(held, c)
+		}
+	}
+	fmt.Println("held", len(held))
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
 func beTheClient(path string) {
 	request := wire.Request{Command: "config-reload"}
 	if arguments := os.Getenv(beClient + "_ARGUMENTS"); arguments != "" {
@@ -53,6 +69,9 @@ func TestMain(m *testing.M) {
 	}
 	if path := os.Getenv(beClient); path != "" {
 		beTheClient(path)
+	}
+	if path := os.Getenv(holdConns); path != "" {
+		hold(path)
 	}
 	goleak.VerifyTestMain(m)
 }

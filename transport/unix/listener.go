@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/descriptors"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
@@ -52,7 +53,9 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c, err := newConn(sock, l.addr, l.config(), l.group); err == nil {
+		config := l.config()
+		config.Reserve = descriptors.InReserve(sock)
+		if c, err := newConn(sock, l.addr, config, l.group); err == nil {
 			return c, nil
 		}
 	}

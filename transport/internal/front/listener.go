@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/descriptors"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/proxyaddr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -119,6 +120,10 @@ func (l *Listener) accept() {
 				return
 			}
 		}
+		if descriptors.InReserve(c) {
+			l.refuseInReserve(c)
+			continue
+		}
 		proxied := l.cfg.ProxyProtocol && proxyaddr.Trusted(l.cfg.TrustedProxies, c.RemoteAddr())
 		if l.tls == nil && !proxied {
 			l.hand(NewConn(newSocket(c), l.cfg.Transport))
@@ -126,6 +131,18 @@ func (l *Listener) accept() {
 		}
 		l.running.Go(func() { l.greet(c, proxied) })
 	}
+}
+
+var errFewDescriptors = errors.New("the process has few descriptors left, and they are kept for its owner; raise its limit (LimitNOFILE, ulimit -n), or lower max-conns")
+
+// refuseInReserve closes a connection that has one of the last descriptors, and the oldest connection of any listener that
+// has not proven anything yet or is silent, so that a client that tries again may find room.
+func (l *Listener) refuseInReserve(c net.Conn) {
+	evictOldest()
+	if l.cfg.OnRefused != nil {
+		l.cfg.OnRefused(transport.Refusal{Transport: l.cfg.Transport, Addr: c.RemoteAddr(), Err: errFewDescriptors})
+	}
+	descriptors.Refuse(c)
 }
 
 // greet reads the PROXY protocol header, if there must be one, and does the TLS handshake, if there is TLS.

@@ -1,6 +1,10 @@
 package front
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"weak"
+)
 
 // Waiting is where strangers are who have begun something and not finished it. There is room for so
 // many; the oldest gives way to the newest, so that nobody can keep others out by holding places.
@@ -23,7 +27,51 @@ type Place struct {
 func NewWaiting(most int) *Waiting {
 	w := &Waiting{most: most}
 	w.ring.older, w.ring.newer = &w.ring, &w.ring
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.waiting = append(all.waiting, weak.Make(w))
 	return w
+}
+
+// all are the Waitings of the process, as long as something uses them: descriptors are shared by all listeners.
+var all struct {
+	mu      sync.Mutex
+	waiting []weak.Pointer[Waiting]
+}
+
+// evictOldest makes the oldest place of the fullest Waiting in the process give way, if there is any. It may be called
+// from any goroutine.
+func evictOldest() {
+	var fullest *Waiting
+	var most int
+	all.mu.Lock()
+	all.waiting = slices.DeleteFunc(all.waiting, func(p weak.Pointer[Waiting]) bool {
+		w := p.Value()
+		if w == nil {
+			return true
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.n > most {
+			fullest, most = w, w.n
+		}
+		return false
+	})
+	all.mu.Unlock()
+	if fullest != nil {
+		fullest.evict()
+	}
+}
+
+// evict makes the oldest place give way.
+func (w *Waiting) evict() {
+	w.mu.Lock()
+	oldest := w.ring.newer
+	left := oldest != &w.ring && oldest.leave()
+	w.mu.Unlock()
+	if left {
+		oldest.giveWay()
+	}
 }
 
 // Place returns a place that can be entered and left again and again. When its time is up giveWay is

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// startLimited starts a daemon that may have so many descriptors.
+func startLimited(t *testing.T, dir string, limit int) *process {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	return startCommand(t, dir, nil, exec.Command("sh", "-c", "ulimit -n "+strconv.Itoa(limit)+`; exec "$0" -c config.toml`, self))
+}
+
+// storm opens conns at an address and says something on each of them; they stay open until the returned function is called.
+// It reports how many the daemon has closed.
+func storm(t *testing.T, address, text string) (end func()) {
+	t.Helper()
+	var held []net.Conn
+	for range 300 {
+		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			break // the queue of the kernel is full
+		}
+		_, _ = io.WriteString(c, text)
+		held = append(held, c)
+	}
+	require.Greater(t, len(held), 100)
+	return func() {
+		for _, c := range held {
+			_ = c.Close()
+		}
+	}
+}
+
+// holdUnix is storm over the UNIX socket, by another user.
+func holdUnix(t *testing.T, dir, path string) (end func()) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	text, err := os.ReadFile(self)
+	require.NoError(t, err)
+	program := filepath.Join(dir, "holder")
+	_ = os.Remove(program)
+	require.NoError(t, os.WriteFile(program, text, 0o755))
+	cmd := exec.Command(program)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), holdConns+"="+path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, "held")
+	return func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	}
+}
+
+// Strangers hold all descriptors that they can get, over each transport. The owner still gets in over the UNIX socket, the
+// configuration is read again, and the audit is written; when the strangers leave, others get in.
+func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
+	for _, limit := range []int{64, 128, 256} {
+		t.Run(strconv.Itoa(limit), func(t *testing.T) {
+			dir := shortDir(t)
+			addresses := map[string]string{}
+			config := "state-dir = \"run\"\n" + oneSocket + "mode = \"0666\"\n[auth]\ntokens-file = \"tokens\"\n[audit]\nfile = \"audit.jsonl\"\n" +
+				"[[principal]]\nsubject = \"uid:65534\"\nrole = \"monitor\"\n"
+			for name, keys := range map[string]string{
+				"tcp": "transport = \"tcp\"\ninsecure = true\nanonymous = \"monitor\"\n", "tls": "transport = \"tcp\"\npki = \"auto\"\n",
+				"https": "transport = \"http\"\npki = \"auto\"\n", "http": "transport = \"http\"\ninsecure = true\n", "ws": "transport = \"websocket\"\ninsecure = true\n",
+			} {
+				addresses[name] = freePort(t)
+				config += fmt.Sprintf("[[listen]]\n%saddress = %q\n", keys, addresses[name])
+			}
+			writeConfig(t, dir, config)
+			p := startLimited(t, dir, limit)
+			p.urls(6)
+			lines := func() int {
+				record, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
+				require.NoError(t, err)
+				return strings.Count(string(record), "\n")
+			}
+			texts := map[string]string{
+				"tcp": `{"command":"whoami","id":1}`, "tls": "", "https": "\x16\x03\x01", "http": "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "ws": "GET / HTTP/1.1\r\n",
+			}
+			storms := map[string]func() func(){}
+			for name, text := range texts {
+				storms[name] = func() func() { return storm(t, addresses[name], text) }
+			}
+			if os.Geteuid() == 0 {
+				storms["unix"] = func() func() { return holdUnix(t, dir, p.listening()) }
+			}
+			for name, begin := range storms {
+				end := begin()
+				for i := range 10 {
+					require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code, name)
+					before := lines()
+					reply := p.give("config-reload", "")
+					require.Equal(t, wire.CodeSuccess, reply.Code, "%s %d: %s", name, i, reply.Text)
+					require.Greater(t, lines(), before, name)
+				}
+				reply := p.give("config-write", "")
+				require.Equal(t, wire.CodeSuccess, reply.Code, "%s: %s", name, reply.Text)
+				writeConfig(t, dir, config)
+				end()
+			}
+			require.NotContains(t, p.err.String(), "too many open files")
+			eventually(t, func() bool {
+				conn, err := net.Dial("tcp", addresses["tcp"])
+				if err != nil {
+					return false
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(time.Second))
+				_, _ = io.WriteString(conn, `{"command":"whoami"}`)
+				text, err := io.ReadAll(conn)
+				return err == nil && strings.Contains(string(text), "anonymous:monitor")
+			}, "no stranger gets in again")
+			p.stop()
+		})
+	}
+}
+
+// The owner holds as many conns as one peer may have, and then all descriptors. Its next command is answered.
+func TestOwnerGetsInWhenItsOwnConnsFillALimit(t *testing.T) {
+	for name, c := range map[string]struct {
+		limit int
+		keys  string
+	}{
+		"conns of a peer": {1024, "[limits]\nmax-conns-per-peer = 50\n"}, "conns of a listener": {1024, "[limits]\nmax-conns = 50\n"}, "descriptors": {96, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := shortDir(t)
+			writeConfig(t, dir, oneSocket+"[audit]\nfile = \"audit.jsonl\"\n"+c.keys)
+			p := startLimited(t, dir, c.limit)
+			at := &unix.Transport{Path: p.listening()}
+			for range 120 {
+				held, err := client.Dial(t.Context(), at)
+				require.NoError(t, err)
+				defer held.Close()
+				_, err = held.Do(t.Context(), wire.Request{Command: "whoami"})
+				require.NoError(t, err)
+			}
+			for range 10 {
+				require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+				reply := p.give("config-reload", "")
+				require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+			}
+			require.NotContains(t, p.err.String(), "too many open files")
+			p.stop()
+		})
+	}
+}

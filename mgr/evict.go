@@ -1,0 +1,68 @@
+package mgr
+
+import (
+	"github.com/rudderpost/rudderpost/internal/descriptors"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
+)
+
+// The owner always gets in to put things right. Three limits could keep it out: of the conns of a listener, of the conns
+// of a peer, and of the descriptors of the process. Where others fill a limit, one place of each listener and the reserve
+// of descriptors are kept for the owner. Where the owner's own conns fill it, its oldest idle conn is closed for the new
+// one.
+
+var errEvicted = tooManyConns("this conn was idle, and it was closed for a newer conn of the same owner")
+
+// fullFor returns why a conn does not fit into the limits, or nil, and which conns would have to be closed so that it
+// fits. m.mu is held.
+func (m *CommandMgr) fullFor(s *Socket, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
+	limits := m.limits.Load()
+	switch {
+	case reserved && !owner:
+		return tooManyConns("the process has few descriptors left, and they are kept for its owner; try again later"), nil
+	case reserved && m.reserved >= descriptors.OwnerShare():
+		return tooManyConns("the process has few descriptors left; close some conns"), func(c *conversation) bool { return c.reserved }
+	case s.conns >= roomFor(limits.MaxConns, owner):
+		return tooManyConns("this listener has as many conns as it may; close some, or try again later"), func(c *conversation) bool { return c.owner && c.socket == s }
+	case p.conns >= limits.MaxConnsPerPeer:
+		return tooManyConns(p.name + " has as many conns as one peer may; close some"), func(c *conversation) bool { return c.peer == p }
+	}
+	return nil, nil
+}
+
+// evictIdle returns the oldest of some conns that has neither a call in flight nor a reply to send, and marks it, so that
+// it is returned once. m.mu is held.
+func (m *CommandMgr) evictIdle(among func(*conversation) bool) *conversation {
+	c := m.oldestIdle(among)
+	if c != nil {
+		c.evicted = true
+	}
+	return c
+}
+
+// oldestIdle returns the conn that evictIdle would return, or nil. m.mu is held.
+func (m *CommandMgr) oldestIdle(among func(*conversation) bool) (oldest *conversation) {
+	for c := range m.speaking {
+		if !c.evicted && among(c) && (oldest == nil || c.opened < oldest.opened) && c.idle() {
+			oldest = c
+		}
+	}
+	return oldest
+}
+
+// idle reports whether the conn has no call in flight and no reply to send. It does not block: a conn whose lock is taken
+// is not idle.
+func (c *conversation) idle() bool {
+	if !c.mu.TryLock() {
+		return false
+	}
+	defer c.mu.Unlock()
+	return len(c.calls) == 0 && !c.owes() && !c.closing
+}
+
+// inReserve reports whether a conn has one of the descriptors that the process keeps for its owner. A conn says so by a
+// method InReserve, as transport.Stream has it.
+func inReserve(conn transport.Conn) bool {
+	c, ok := conn.(interface{ InReserve() bool })
+	return ok && c.InReserve()
+}
