@@ -8,7 +8,6 @@ import (
 
 	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
-	"github.com/rudderpost/rudderpost/transport/pipe"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -89,10 +88,8 @@ func TestReplyWaitsCompactUntilItIsWritten(t *testing.T) {
 
 // TestRefusedConnIsAnsweredAsKea: it counts as a request without an id.
 func TestRefusedConnIsAnsweredAsKea(t *testing.T) {
-	d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 1}})
-	place := pipe.New()
-	_, err := d.Open(t.Context(), place)
-	require.NoError(t, err)
+	d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConns: 1}})
+	place := d.as(mgr.Endpoint{}, someone("user:ann")).place // an idle conn of the owner would give way
 	first, err := place.Dial(t.Context())
 	require.NoError(t, err)
 	defer first.Close()

@@ -30,19 +30,17 @@ func startLimited(t *testing.T, dir string, limit int) *process {
 }
 
 // storm opens conns at an address and says something on each of them; they stay open until the returned function is called.
-// It reports how many the daemon has closed.
 func storm(t *testing.T, address, text string) (end func()) {
 	t.Helper()
 	var held []net.Conn
 	for range 300 {
 		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
 		if err != nil {
-			break // the queue of the kernel is full
+			continue // the daemon has closed it at once, or the queue of the kernel is full
 		}
 		_, _ = io.WriteString(c, text)
 		held = append(held, c)
 	}
-	require.Greater(t, len(held), 100)
 	return func() {
 		for _, c := range held {
 			_ = c.Close()
@@ -113,6 +111,12 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 			}
 			for name, begin := range storms {
 				end := begin()
+				if name == "tcp" || name == "unix" { // nothing that gives way: they have given a command
+					eventually(t, func() bool {
+						open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+						return err != nil || len(open) >= limit-max(limit/8, 24)-1
+					}, name+" does not hold all descriptors")
+				}
 				for i := range 10 {
 					require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code, name)
 					before := lines()

@@ -347,9 +347,9 @@ func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 	}
 	eventually(t, func() bool {
 		sessions, _ := p.give("session-list", "").Arguments.(wire.Value)
-		return strings.Count(string(sessions), `"command":"wait"`) == len(held)
+		return strings.Count(string(sessions), `"wait"`) == len(held)
 	}, "the commands do not run")
-	requireLockedOut(t, set(`"max-conns":5`, ""), "limits.max-conns: the listener has 8 conns")
+	requireLockedOut(t, set(`"max-conns":5`, ""), "limits.max-conns: the listener has ")
 	requireLockedOut(t, set(`"max-conns-per-peer":5`, ""), "limits.max-conns-per-peer: uid:")
 	requireLockedOut(t, set(`"max-frame":"1KiB"`, strings.Repeat(" ", 2000)), "max-frame: the request that makes this change has 2")
 	requireLockedOut(t, set(`"max-buffered":"256KiB"`, strings.Repeat(" ", 70000)), "limits.max-buffered: the request that makes this change has 70")
