@@ -142,10 +142,18 @@ func TestLastWord(t *testing.T) {
 
 // TestRefusedConn: whoever was refused is told why, not that a pipe is broken.
 func TestRefusedConn(t *testing.T) {
-	place := daemon(t, mgr.Limits{MaxConns: 1}, echo)
+	begun := make(chan struct{})
+	wait := mgr.Async("wait", "Wait until the caller leaves.", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
+		close(begun)
+		<-ctx.Done()
+		return mgr.None{}, context.Cause(ctx)
+	})
+	place := daemon(t, mgr.Limits{MaxConns: 1}, echo, wait)
 	first := dial(t, place)
-	_, err := client.Call[string](t.Context(), first, "echo", "x")
-	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _, _ = first.Do(ctx, wire.Request{Command: "wait"}) }() // an idle conn of the owner would give way
+	<-begun
 	for range 200 {
 		c, err := client.Dial(t.Context(), place)
 		require.NoError(t, err)

@@ -101,7 +101,7 @@ func TestRefusedConnHasAStatus(t *testing.T) {
 	first, err := place.DialBytes(t.Context())
 	require.NoError(t, err)
 	one := newTalker(t, first)
-	one.say(`{"command":"count","id":1}`)
+	one.say(`{"command":"park","id":2}{"command":"count","id":1}`) // an idle conn of the owner would give way
 	require.Equal(t, 0, one.hear().Result)
 	second, err := place.DialBytes(t.Context())
 	require.NoError(t, err)
