@@ -1,7 +1,7 @@
 package transport
 
 import (
-	"errors"
+	"fmt"
 	"io"
 )
 
@@ -47,9 +47,7 @@ func OneFrame(message []byte) ([]byte, error) {
 	case bad != nil:
 		return nil, bad
 	case more > 0 || behind.depth > 0:
-		return nil, errMore
+		return nil, fmt.Errorf("there is more behind the frame, which ends at byte %d; send one at a time", end)
 	}
 	return message[s.start:end], nil
 }
-
-var errMore = errors.New("there is more behind the frame")

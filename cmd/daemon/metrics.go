@@ -117,6 +117,8 @@ func reasonLabel(r transport.Refusal) string {
 	}
 	_, cert := errors.AsType[*tls.CertificateVerificationError](r.Err)
 	switch {
+	case r.Malformed:
+		return "malformed"
 	case cert, errors.Is(r.Err, tlsconf.ErrRevoked):
 		return "certificate"
 	case errors.Is(r.Err, transport.ErrNoCredentials):

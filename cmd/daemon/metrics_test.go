@@ -200,6 +200,7 @@ func TestMetricsAreBounded(t *testing.T) {
 		{Err: transport.ErrWrongCredentials, Claim: transport.Claim{User: "ann"}}:     "password",
 		{Err: transport.ErrWrongCredentials, Claim: transport.Claim{Token: "secret"}}: "token",
 		{Err: errors.New("no TLS")}:                                                   "handshake",
+		{Err: errors.New("no frame"), Malformed: true}:                                "malformed",
 	} {
 		require.Equal(t, reason, reasonLabel(*r))
 	}

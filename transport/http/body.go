@@ -52,8 +52,8 @@ func short(body io.Reader, all []byte) ([]byte, error) {
 }
 
 var (
-	errEmpty  = errors.New("the body is empty")
-	errSecond = errors.New("a second command in one body")
+	errEmpty  = errors.New("the body is empty; POST one command, with Content-Length or in chunks")
+	errSecond = errors.New("a second command in one body; POST each in a request of its own")
 )
 
 func notEmpty(err error) error {

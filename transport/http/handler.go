@@ -60,7 +60,8 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 // admit checks everything but the body.
 func (l *listener) admit(r *http.Request) ([]transport.Credential, *web.RefusedError) {
 	if err := l.pages.Check(r); err != nil {
-		return nil, l.guard.Refuse(r, http.StatusForbidden, err)
+		return nil, l.guard.Refuse(r, http.StatusForbidden, fmt.Errorf("the page %q may not: only pages of this address may, and programs, which send neither Origin nor Sec-Fetch-Site (%w)",
+			strings.Join(r.Header["Origin"], ", "), err))
 	}
 	if !strings.EqualFold(r.Method, http.MethodPost) { // Kea takes a post for one
 		return nil, &web.RefusedError{
@@ -92,8 +93,7 @@ func isJSON(h http.Header) bool {
 	return err == nil && media == "application/json" && (!has || strings.EqualFold(charset, "utf-8"))
 }
 
-// unreadable makes an HTTP status of a body that is no frame. Nobody is told of a client that has
-// proven who it is and made a mistake, only of one that is slow.
+// unreadable makes an HTTP status of a body that is no frame, and reports it.
 func (l *listener) unreadable(r *http.Request, err error) *web.RefusedError {
 	var long *http.MaxBytesError
 	bad, _ := errors.AsType[*transport.FrameError](err)
@@ -103,7 +103,25 @@ func (l *listener) unreadable(r *http.Request, err error) *web.RefusedError {
 	case bad != nil && bad.Reason == transport.TimedOut:
 		return l.guard.Refuse(r, http.StatusRequestTimeout, err)
 	}
-	return &web.RefusedError{Status: http.StatusBadRequest, Err: err}
+	return l.guard.Malformed(r, http.StatusBadRequest, bodyError(err))
+}
+
+// bodyError says what is wrong with a body that is no frame, and where.
+func bodyError(err error) error {
+	bad, ok := errors.AsType[*transport.FrameError](err)
+	switch {
+	case ok && bad.Reason == transport.CutOff:
+		return fmt.Errorf("the body ends within the command, after %d bytes of it; is Content-Length right?", bad.Discarded)
+	case ok && bad.Reason == transport.BadFirstByte && bad.Offset == 0:
+		return fmt.Errorf("a command is a JSON object, and the body begins with %q", rune(bad.Byte))
+	case ok && bad.Reason == transport.BadFirstByte:
+		return fmt.Errorf("no command begins with %q, at byte %d of the body", rune(bad.Byte), bad.Offset)
+	case ok, errors.Is(err, errEmpty), errors.Is(err, errSecond):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the body ends before its Content-Length or its last chunk")
+	}
+	return err
 }
 
 // health answers a load balancer, or does not know the path.

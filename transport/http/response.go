@@ -5,7 +5,10 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rudderpost/rudderpost/transport/internal/web"
 )
@@ -97,20 +100,23 @@ func (o *response) skip() bool {
 	return err == nil
 }
 
-// bare is the body of a status that is not 200, in Kea's words and Kea's spacing.
+// bare is the body of a status that is not 200, in Kea's words and Kea's spacing. Behind Kea's words stands what is wrong.
 func bare(status int, hint string) []byte {
 	text := http.StatusText(status)
 	if hint != "" {
 		text += ": " + hint
 	}
-	return fmt.Appendf(nil, `{ "result": %d, "text": %q }`, status, text)
+	body := fmt.Appendf(nil, `{ "result": %d, "text": `, status)
+	body, _ = jsontext.AppendQuote(body, strings.ToValidUTF8(text, "\ufffd")) // fails for invalid UTF-8 only
+	return append(body, " }"...)
 }
 
-// hint says what to do, for the statuses that Kea does not have: its clients know the words of the
-// others.
+// hint says what is wrong, and what to do, for the statuses that are the client's to mend. 401 and 429 say nothing:
+// it would help to guess.
 func hint(no *web.RefusedError) string {
 	switch no.Status {
-	case http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+	case http.StatusBadRequest, http.StatusForbidden,
+		http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		return no.Err.Error()
 	}
 	return ""

@@ -26,7 +26,9 @@ func (e *StatusError) Error() string {
 	case http.StatusUnauthorized:
 		text += "; credentials are needed or wrong: --user, --token-file or --cert"
 	case http.StatusForbidden:
-		text += "; the daemon does not know this host name as its own: use its address, or add the name to allow-hosts"
+		if e.Text == "" || e.Text == http.StatusText(e.Status) {
+			text += "; the daemon does not know this host name as its own, or what is in front of it refuses: use its address, or add the name to allow-hosts"
+		}
 	case http.StatusTooManyRequests:
 		if e.RetryAfter > 0 {
 			text += fmt.Sprintf("; try again in %s", e.RetryAfter)
