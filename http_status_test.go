@@ -317,7 +317,9 @@ func TestEachReplyHasItsHTTPStatus(t *testing.T) {
 			require.NoError(t, err, "%s", text)
 			require.Contains(t, strings.Split(result, ", "), fmt.Sprint(int(reply.Code)), "%s", text)
 			if code != "–" && code != "…" {
-				require.Equal(t, code, reply.Err().(*wire.Error).Word, "%s", text)
+				var failed *wire.Error
+				require.ErrorAs(t, reply.Err(), &failed)
+				require.Equal(t, code, failed.Word, "%s", text)
 			}
 			if c.check != nil {
 				c.check(t, response)
@@ -346,7 +348,7 @@ func TestProtocolTableOfStatusesIsTested(t *testing.T) {
 	_, table, found := strings.Cut(string(text), "| result | `error.code` | when | status | body |\n")
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
-	row := regexp.MustCompile("^\\| ([^|]+) \\| ([^|]+) \\| [^|]+ \\| (\\d+) \\| [^|]+ \\|$")
+	row := regexp.MustCompile(`^\| ([^|]+) \| ([^|]+) \| [^|]+ \| (\d+) \| [^|]+ \|$`)
 	var documented, tested []string
 	for _, line := range strings.Split(table, "\n")[1:] {
 		m := row.FindStringSubmatch(line)
