@@ -72,7 +72,7 @@ func (a *account) Reserve(n int) error {
 	m := a.socket.m
 	m.addBuffered(a.of, int64(n))
 	full := m.full(a.of, func() bool { return a.socket.allowsNothing(a.peer) })
-	if full != nil && !(a.owner && a.booked+int64(n) <= ownersOwn) {
+	if full != nil && (!a.owner || a.booked+int64(n) > ownersOwn) {
 		m.addBuffered(a.of, int64(-n))
 		return &transport.FrameError{Reason: transport.OverBudget, Limit: int(full.bytes), LimitName: full.name(a.peer)}
 	}
