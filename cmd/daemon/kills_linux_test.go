@@ -26,7 +26,7 @@ import (
 // change something, commands that read, changes of the configuration, config-write, conns that come and go, a hook. In
 // turn nothing else happens, the audit is renamed, the disk is full, or the daemon has 64 descriptors. After each kill
 // the next daemon starts, has what was acknowledged, and nothing of the last one is left. RUDDERPOST_KILLS is how many
-// times; 10 unless it is set.
+// times; 10 unless it is set. What is on record of an acknowledged command is its outcome, or on a full disk its intent.
 func TestKilledDaemonLosesNothingAcknowledged(t *testing.T) {
 	kills := 10
 	if n, err := strconv.Atoi(os.Getenv("RUDDERPOST_KILLS")); err == nil {
@@ -217,8 +217,16 @@ func (k *killing) check(what string, others ...int) {
 		f, err := os.Open(path)
 		require.NoError(k.t, err)
 		for e := range record.Read(f) {
-			if e.Event == record.Outcome && e.Arguments != nil {
-				delete(missing, strings.TrimSuffix(strings.TrimPrefix(string(e.Arguments), `{"name":"`), `"}`))
+			if e.Event != record.Outcome && e.Event != record.Intent || e.Arguments == nil {
+				continue
+			}
+			name := strings.TrimSuffix(strings.TrimPrefix(string(e.Arguments), `{"name":"`), `"}`)
+			var round int
+			_, _ = fmt.Sscanf(name, "k%d-", &round)
+			// A disk that fills up between intent and outcome takes the outcome: the command has run, its caller hears
+			// how it ended, and the record of that waits in memory.
+			if e.Event == record.Outcome || round%4 == 2 {
+				delete(missing, name)
 			}
 		}
 		require.NoError(k.t, f.Close())
