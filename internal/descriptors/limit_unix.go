@@ -13,7 +13,7 @@ import (
 // raises the soft limit to the hard limit when a program starts.
 var Limit = sync.OnceValue(func() int {
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || uint64(limit.Cur) > math.MaxInt32 { //nolint:unconvert // Cur is an int64 on FreeBSD
 		return math.MaxInt32
 	}
 	return int(limit.Cur)
