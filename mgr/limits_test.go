@@ -97,6 +97,7 @@ func TestRequestBeyondMaxBufferedIsAnswered429(t *testing.T) {
 				require.Equal(t, map[string]any{"code": "too-many-bytes"}, r.Error)
 				s.release <- struct{}{}
 				first.hearAll(16)
+				synctest.Wait() // until the writer has returned what the replies held
 				second.say(pad(2))
 				require.Zero(t, second.hear().Result)
 			})
