@@ -117,7 +117,7 @@ func startStatus(t *testing.T, c *statusCase) *statusServer {
 		mgr.Func("nothing", "Find nothing.", mgr.Read, func(context.Context, mgr.None) (mgr.Result[mgr.None], error) {
 			return mgr.Result[mgr.None]{Code: wire.CodeEmpty, Text: "nothing was found"}, nil
 		}),
-		mgr.Async("wait", "Wait beside the loop.", mgr.Read, wait("wait")),
+		mgr.Async("wait", "Wait beside the loop.", mgr.Read, wait("wait"), mgr.AnyArguments()),
 		mgr.Func("hold", "Hold the loop.", mgr.Read, wait("hold")),
 	))
 	if c.hook != nil {
@@ -232,10 +232,11 @@ var statusCases = []statusCase{
 			s.say(`{"command":"look"}`)
 			eventually(t, func() bool { return s.m.Load().Queued == 1 }, "the second command does not wait")
 		}},
-	{row: "429 too-many-bytes 429", name: "bytes that wait", check: hasRetryAfter, options: mgr.Options{Limits: mgr.Limits{MaxBufferedPerPeer: 8 << 10}},
+	{row: "429 too-many-bytes 429", name: "bytes that wait", check: hasRetryAfter,
 		prepare: func(_ *testing.T, s *statusServer) {
-			s.say(`{"command":"wait"` + strings.Repeat(" ", 12<<10) + "}")
+			s.say(`{"command":"wait","arguments":"` + strings.Repeat("x", 40<<10) + `"}`)
 			<-s.running
+			s.m.SetLimits(mgr.Limits{MaxBufferedPerPeer: 8 << 10})
 		}},
 	{row: "503 shutting-down 503", name: "the loop has ended", loopEnds: true, check: hasRetryAfter},
 	{row: "503 too-many-conns 503", name: "conns of the listener", check: hasRetryAfter, options: mgr.Options{Limits: mgr.Limits{MaxConns: 2}}, // one is the owner's

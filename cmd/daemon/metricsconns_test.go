@@ -117,6 +117,11 @@ func TestBoundedListenerKeepsBusyConnections(t *testing.T) {
 	finish <- struct{}{}
 	finish <- struct{}{}
 	<-begun
+	eventually(t, func() bool { // the first connection waits, before the fourth does
+		bounded.mu.Lock()
+		defer bounded.mu.Unlock()
+		return bounded.waiting.Len() == 1
+	}, "the connection whose request was answered does not wait")
 	finish <- struct{}{}
 	answer, err := http.ReadResponse(fromFourth, nil)
 	require.NoError(t, err, "busy → closed frees a place")
