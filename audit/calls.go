@@ -101,7 +101,7 @@ func (l *Log) record(entries []record.Entry, sync bool) {
 	}
 	last := uint64(0)
 	for i := range entries {
-		if e := &entries[i]; !strange(e) || l.flood.lets(now) {
+		if e := &entries[i]; !strange(e) || l.flood.lets(now, e) {
 			l.makeRoom()
 			last = max(last, l.add(e, now))
 		}

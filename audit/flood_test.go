@@ -2,6 +2,8 @@ package audit_test
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -16,38 +18,47 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever may do nothing cannot fill the disk with that, and cannot hide others' work behind it.
-func TestFloodOfRefusals(t *testing.T) {
+// Refusals cannot fill the disk, and do not hide what other peers do: one peer gets 25 records a second, all get 100.
+func TestFloodOfRefusalsHasRecordsForEachPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := quiet(t, path)
-		for range 250 {
-			log.Refused(transport.Refusal{Transport: "https", Err: transport.ErrWrongCredentials})
+		refusal := func(address string) transport.Refusal {
+			return transport.Refusal{Transport: "https", Addr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)), Err: transport.ErrWrongCredentials}
+		}
+		for port := range uint16(250) { // many ports of one address are one peer
+			log.Refused(refusal(fmt.Sprintf("192.0.2.7:%d", 1000+port)))
 			log.End([]mgr.End{
 				{Call: aCall(commands[1], ""), Code: wire.CodeForbidden},
 				{Call: aCall(commands[0], ""), Code: wire.CodeTooMany},
 				{Call: aCall(nil, ""), Code: wire.CodeUnsupported},
 			})
 		}
+		for i := range 60 { // more peers than there are records left
+			log.Refused(refusal(fmt.Sprintf("198.51.100.%d:1000", i)))
+		}
 		work := aCall(commands[1], "")
 		require.NoError(t, log.Begin([]*mgr.Call{work}))
 		log.End([]mgr.End{{Call: work, Code: wire.CodeTooMany}, {Call: aCall(commands[0], "")}})
 		sleep(1000)
-		log.Refused(transport.Refusal{})
+		log.Refused(refusal("192.0.2.7:1"))
 		require.NoError(t, log.Close())
 
 		count := map[record.Event]int{}
+		refusals := map[string]int{}
 		for _, e := range entries(t, path) {
 			count[e.Event]++
-			if e.Event == record.Suppressed {
-				require.EqualValues(t, 900, e.Count)
+			if e.Event == record.LoginRefused {
+				host, _, err := net.SplitHostPort(e.Address)
+				require.NoError(t, err)
+				refusals[host]++
 			}
 		}
-		require.Equal(t, map[record.Event]int{
-			record.Opened: 1, record.LoginRefused: 26, record.Denied: 25, record.Outcome: 52,
-			record.Intent: 1, record.Suppressed: 1, record.Closed: 1,
-		}, count)
-		require.EqualValues(t, 900, verify(t, path).Suppressed)
+		require.Equal(t, 26, refusals["192.0.2.7"])
+		require.Equal(t, 1, refusals["198.51.100.0"])
+		require.Equal(t, 1, count[record.Suppressed])
+		require.Equal(t, 100+1, count[record.LoginRefused]+count[record.Denied]+count[record.Outcome]-2, "the two last outcomes are of allowed commands")
+		require.EqualValues(t, 1000+60-100, verify(t, path).Suppressed)
 	})
 }
 
@@ -56,7 +67,7 @@ func TestFloodAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := quiet(t, path)
-		for range 101 {
+		for range 26 {
 			log.Refused(transport.Refusal{})
 		}
 		require.NoError(t, log.Close())
