@@ -54,3 +54,17 @@ func TestPortIsFreeForTCPAndUDP(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
 }
+
+func TestOwnPortsReplacesEqualPortsByEqualPorts(t *testing.T) {
+	own := testkit.OwnPorts(t)
+	const text = "127.0.0.1:7443 localhost:7443 127.0.0.1:8000 127.0.0.1:0 192.0.2.1:7443"
+	words := strings.Fields(own(text))
+	ip, port, err := net.SplitHostPort(words[0])
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1", ip)
+	require.NotEqual(t, "7443", port)
+	require.Equal(t, "localhost:"+port, words[1])
+	require.NotContains(t, []string{"127.0.0.1:8000", words[0]}, words[2])
+	require.Equal(t, []string{"127.0.0.1:0", "192.0.2.1:7443"}, words[3:])
+	require.Equal(t, strings.Join(words, " "), own(text))
+}
