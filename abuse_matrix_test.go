@@ -88,14 +88,6 @@ func TestAbuseOnEveryTransport(t *testing.T) {
 	}
 }
 
-// open opens a place and returns its address.
-func open(t *testing.T, m *mgr.CommandMgr, place transport.Transport) net.Addr {
-	t.Helper()
-	socket, err := m.Open(t.Context(), place)
-	require.NoError(t, err)
-	return socket.Addr()
-}
-
 // give gives one command on a conn of its own.
 func (v *target) give(t *testing.T, addr net.Addr, request string) (wire.Reply, error) {
 	t.Helper()

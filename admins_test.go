@@ -112,20 +112,19 @@ transport = "unix"
 path = "run/s"
 [[listen]]
 transport = "tcp"
-address = "127.0.0.1:7760"
+address = "127.0.0.1:0"
 pki = "auto"
 [[listen]]
 transport = "http"
-address = "127.0.0.1:7761"
+address = "127.0.0.1:0"
 pki = "auto"
 [[listen]]
 transport = "websocket"
-address = "127.0.0.1:7762"
+address = "127.0.0.1:0"
 pki = "auto"
 `), 0o600))
 	d := start(t, dir, nil, program(t, "rudderpostd"), "-c", "config.toml")
 	d.listening(t)
-	eventually(t, func() bool { return strings.Contains(d.out.String(), "wss://") }, "it does not listen everywhere")
 	pki := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
 	socket := &unix.Transport{Path: filepath.Join(dir, "run", "s")}
 	require.Equal(t, wire.CodeSuccess, give(t, socket, "config-write", "{}").Code)
@@ -136,8 +135,9 @@ pki = "auto"
 	changed := map[int]bool{}
 	var admins sync.WaitGroup
 	for i, dialer := range []transport.Dialer{
-		socket, &tcp.Transport{Address: "127.0.0.1:7760", Client: pki},
-		&http.Transport{Address: "127.0.0.1:7761", Client: pki}, &websocket.Transport{Address: "127.0.0.1:7762", Client: pki},
+		socket, &tcp.Transport{Address: d.listeningOn(t, "tls"), Client: pki},
+		&http.Transport{Address: d.listeningOn(t, "https"), Client: pki},
+		&websocket.Transport{Address: d.listeningOn(t, "wss"), Client: pki},
 	} {
 		do := onConn(t, dialer)
 		admins.Go(func() {

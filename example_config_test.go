@@ -11,13 +11,15 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
-// config.toml.example runs as it is, for anybody, in an empty directory of theirs; and every command
-// line that the daemon prints reaches it, by every way in.
+// config.toml.example runs as it is (but for the ports, which other programs may have), for anybody, in an empty
+// directory of theirs; and every command line that the daemon prints reaches it, by every way in.
 func TestExampleConfigRuns(t *testing.T) {
-	dir, as := newcomer(t)
+	dir, as, own := newcomer(t)
 	daemon := start(t, dir, as, program(t, "rudderpostd"), "-c", "config.toml.example")
 	require.Equal(t, filepath.Join(dir, "run", "control.sock"), daemon.listening(t))
 	eventually(t, func() bool { return strings.Contains(daemon.out.String(), "first.token\n") }, "it does not say where its first token is")
@@ -44,14 +46,14 @@ func TestExampleConfigRuns(t *testing.T) {
 	require.Equal(t, []string{"unix", "tls", "tcp", "quic", "https", "https", "http", "wss", "wss", "ws"}, reached)
 
 	// What the first token may, and what it may not.
-	told = steer("-s", "http://127.0.0.1:8000", "--token-file", "run/first.token", "shutdown")
+	told = steer("-s", own("http://127.0.0.1:8000"), "--token-file", "run/first.token", "shutdown")
 	require.Equal(t, 77, told.status)
 	require.Equal(t, 403, told.reply.Result)
 	require.Contains(t, told.reply.Text, "'shutdown' is not allowed for token:first")
-	told = steer("-s", "tcp://127.0.0.1:7440", "log-level-set", "level=debug")
+	told = steer("-s", own("tcp://127.0.0.1:7440"), "log-level-set", "level=debug")
 	require.Equal(t, 77, told.status)
 
-	told = steer("-s", "quic://127.0.0.1:7443", "--pki", "run/pki", "shutdown")
+	told = steer("-s", own("quic://127.0.0.1:7443"), "--pki", "run/pki", "shutdown")
 	require.Zero(t, told.status, told.err)
 	require.Zero(t, daemon.wait(t), daemon.err.String())
 
@@ -76,12 +78,12 @@ func TestExampleConfigRuns(t *testing.T) {
 
 	again := start(t, dir, as, program(t, "rudderpostd"), "-c", "config.toml.example")
 	again.listening(t)
-	eventually(t, func() bool { return strings.Contains(again.out.String(), "ws://127.0.0.1:7080") }, "it does not listen everywhere")
+	again.listeningOn(t, "ws")
 	require.NotContains(t, again.out.String(), "first.token", "it has been given out")
 	after, err := os.ReadFile(filepath.Join(dir, "run", "pki", "ca.pem"))
 	require.NoError(t, err)
 	require.Equal(t, ca, after)
-	told = steer("-s", "wss://127.0.0.1:7444", "--ca", "run/pki/ca.pem", "--token-file", "run/first.token", "whoami")
+	told = steer("-s", own("wss://127.0.0.1:7444"), "--ca", "run/pki/ca.pem", "--token-file", "run/first.token", "whoami")
 	require.Zero(t, told.status, told.err)
 	require.NoError(t, again.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, again.wait(t), again.err.String())
@@ -98,14 +100,16 @@ type answer struct {
 	}
 }
 
-// newcomer is somebody without rights in an empty directory with the example in it.
-func newcomer(t *testing.T) (dir string, as func(*exec.Cmd)) {
+// newcomer is somebody without rights in an empty directory with the example in it. own replaces the example's ports by
+// those that the copy has.
+func newcomer(t *testing.T) (dir string, as func(*exec.Cmd), own func(string) string) {
 	t.Helper()
 	const nobody = 65534
 	dir = shortDir(t)
 	text, err := os.ReadFile("config.toml.example")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml.example"), text, 0o644))
+	own = testkit.OwnPorts(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml.example"), []byte(own(string(text))), 0o644))
 	var who *syscall.SysProcAttr
 	if os.Geteuid() == 0 {
 		require.NoError(t, os.Chown(dir, nobody, nobody))
@@ -115,7 +119,7 @@ func newcomer(t *testing.T) (dir string, as func(*exec.Cmd)) {
 		if who != nil {
 			cmd.SysProcAttr = who
 		}
-	}
+	}, own
 }
 
 // printed returns the command lines of steer that a daemon has printed, with each of the ways to

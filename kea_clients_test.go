@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
@@ -27,11 +28,8 @@ func startAgent(t *testing.T, socket string) string {
 	t.Helper()
 	agent := needs(t, "kea-ctrl-agent", "kea-ctrl-agent")
 	dir := shortDir(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(testkit.Port(t))
 	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
 	config := filepath.Join(dir, "agent.conf")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
 		`{"Control-agent": {"http-host": "127.0.0.1", "http-port": %s, "control-sockets": {"dhcp4": {"socket-type": "unix", "socket-name": %q}}}}`,

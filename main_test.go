@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -148,6 +149,14 @@ func serve(t testing.TB, m *mgr.CommandMgr, places ...transport.Transport) (stop
 	return stop
 }
 
+// open opens a place and returns its address.
+func open(t *testing.T, m *mgr.CommandMgr, place transport.Transport) net.Addr {
+	t.Helper()
+	socket, err := m.Open(t.Context(), place)
+	require.NoError(t, err)
+	return socket.Addr()
+}
+
 var quiet = slog.New(slog.DiscardHandler)
 
 // dialRaw returns a client that writes and reads the bytes itself.
@@ -260,4 +269,24 @@ func (p *process) listening(t testing.TB) string {
 		return ok
 	}, "%s does not listen", p.Args)
 	return where
+}
+
+// listeningOn waits until a daemon says that it listens on scheme://ADDRESS, and returns ADDRESS: with port 0 in the
+// configuration, the port that the kernel chose.
+func (p *process) listeningOn(t testing.TB, scheme string) (address string) {
+	t.Helper()
+	said := regexp.MustCompile(`listening on ` + scheme + `://(127\.0\.0\.1:\d+)\b`)
+	eventually(t, func() bool {
+		select {
+		case <-p.ended:
+			require.Fail(t, "it has ended", "%s\n%s%s", p.Args, p.out.String(), p.err.String())
+		default:
+		}
+		found := said.FindStringSubmatch(p.out.String())
+		if found != nil {
+			address = found[1]
+		}
+		return found != nil
+	}, "%s does not listen on %s", p.Args, scheme)
+	return address
 }

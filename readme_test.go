@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -70,14 +72,19 @@ func copyRepository(t *testing.T) string {
 	return dir
 }
 
-// The README's commands do what it says, one after the other, in a fresh copy of the repository. They
-// install into a GOPATH of their own.
+// The README's commands do what it says, one after the other, in a fresh copy of the repository, whose ports are the
+// test's own. They install into a GOPATH of their own.
 func TestReadme(t *testing.T) {
 	bash := needs(t, "bash", "bash")
 	needs(t, "socat", "socat")
 	needs(t, "curl", "curl")
 	needs(t, "python3", "python3")
 	dir := copyRepository(t)
+	own := testkit.OwnPorts(t)
+	example := filepath.Join(dir, "config.toml.example")
+	text, err := os.ReadFile(example)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(example, []byte(own(string(text))), 0o644))
 	modules, err := exec.Command("go", "env", "GOMODCACHE").Output()
 	require.NoError(t, err)
 	state := filepath.Join(shortDir(t), "state")
@@ -88,6 +95,7 @@ func TestReadme(t *testing.T) {
 	var background []*process
 	ran := 0
 	for _, b := range blocks(t, "README.md") {
+		b.text = own(b.text)
 		switch {
 		case strings.HasPrefix(b.remark, "save as "):
 			require.NoError(t, os.WriteFile(filepath.Join(dir, strings.TrimPrefix(b.remark, "save as ")), []byte(b.text), 0o600))

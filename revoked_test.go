@@ -44,15 +44,15 @@ transport = "unix"
 path = "run/s"
 [[listen]]
 transport = "tcp"
-address = "127.0.0.1:7750"
+address = "127.0.0.1:0"
 pki = "auto"
 [[listen]]
 transport = "quic"
-address = "127.0.0.1:7750"
+address = "127.0.0.1:0"
 pki = "auto"
 [[listen]]
 transport = "websocket"
-address = "127.0.0.1:7751"
+address = "127.0.0.1:0"
 pki = "auto"
 [auth]
 users-file = "users"
@@ -66,14 +66,14 @@ role = "monitor"
 `), 0o600))
 	d := start(t, dir, nil, program(t, "rudderpostd"), "-c", "config.toml")
 	d.listening(t)
-	eventually(t, func() bool { return strings.Contains(d.out.String(), "wss://") }, "it does not listen everywhere")
+	overTLS, overQUIC, web := d.listeningOn(t, "tls"), d.listeningOn(t, "quic"), d.listeningOn(t, "wss")
 	pki := filepath.Join(dir, "run", "pki")
 	steer("", "pki", "issue", "run/pki", "ops", "--client", "--san", "ops")
 	steer("", "pki", "issue", "run/pki", "dns", "--client", "--san", "dns")
 	ca := &tlsconf.Client{CA: filepath.Join(pki, "ca.pem")}
 	ops, dns := tlsconf.ClientFrom(pki, "ops"), tlsconf.ClientFrom(pki, "dns")
 	wss := func(id *tlsconf.Client, claim transport.Claim) transport.Dialer {
-		return &websocket.Transport{Address: "127.0.0.1:7751", Client: id, Credentials: claim}
+		return &websocket.Transport{Address: web, Client: id, Credentials: claim}
 	}
 	dial := func(dialer transport.Dialer) transport.Conn {
 		t.Helper()
@@ -88,12 +88,12 @@ role = "monitor"
 		"password":      dial(wss(ca, transport.Claim{User: "ann", Password: "correct horse"})),
 		"wss with ops":  dial(wss(ops, transport.Claim{})),
 		"both":          dial(wss(ops, transport.Claim{User: "bob", Password: "correct horse"})),
-		"tls with ops":  dial(&tcp.Transport{Address: "127.0.0.1:7750", Client: ops}),
-		"quic with ops": dial(&quic.Transport{Address: "127.0.0.1:7750", Client: ops}),
+		"tls with ops":  dial(&tcp.Transport{Address: overTLS, Client: ops}),
+		"quic with ops": dial(&quic.Transport{Address: overQUIC, Client: ops}),
 	}
 	others := []transport.Conn{
 		dial(wss(ca, transport.Claim{User: "bob", Password: "correct horse"})), dial(wss(dns, transport.Claim{})),
-		dial(&tcp.Transport{Address: "127.0.0.1:7750", Client: dns}), dial(&quic.Transport{Address: "127.0.0.1:7750", Client: dns}),
+		dial(&tcp.Transport{Address: overTLS, Client: dns}), dial(&quic.Transport{Address: overQUIC, Client: dns}),
 	}
 	steer("", "token", "remove", "tokens", "ci")
 	steer("another horse\n", "user", "passwd", "users", "ann")
@@ -108,7 +108,7 @@ role = "monitor"
 	for _, conn := range others {
 		requireAlive(t, conn)
 	}
-	_, err = client.Do(t.Context(), &tcp.Transport{Address: "127.0.0.1:7750", Client: ops}, wire.Request{Command: "whoami"})
+	_, err = client.Do(t.Context(), &tcp.Transport{Address: overTLS, Client: ops}, wire.Request{Command: "whoami"})
 	require.Error(t, err)
 	for _, conn := range others {
 		require.NoError(t, conn.Close())

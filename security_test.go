@@ -160,14 +160,14 @@ tokens-file = "tokens"
 file = "audit.jsonl"
 [[listen]]
 transport = "http"
-address = "127.0.0.1:7745"
+address = "127.0.0.1:0"
 insecure = true
 `), 0o600))
 	d := start(t, dir, nil, program(t, "rudderpostd"), "-c", "config.toml")
-	eventually(t, func() bool { return strings.Contains(d.out.String(), "http://") }, "it does not listen")
+	web := "http://" + d.listeningOn(t, "http")
 	text := ""
 	for _, role := range roles {
-		status, said := steerAs(t, dir, nil, "-r", "-s", "http://127.0.0.1:7745", "--token-file", role+".token", "list-commands")
+		status, said := steerAs(t, dir, nil, "-r", "-s", web, "--token-file", role+".token", "list-commands")
 		require.Zero(t, status, said)
 		var reply struct{ Arguments []string }
 		require.NoError(t, json.Unmarshal([]byte(said), &reply))
@@ -270,11 +270,11 @@ func TestCanary(t *testing.T) {
 	config := openSocket + `
 [[listen]]
 transport = "http"
-address = "127.0.0.1:7746"
+address = "127.0.0.1:0"
 insecure = true
 [[listen]]
 transport = "websocket"
-address = "127.0.0.1:7747"
+address = "127.0.0.1:0"
 pki = "auto"
 [auth]
 users-file = "run/users"
@@ -315,7 +315,7 @@ arguments = "clear"
 		hash(string(hashes)), hash(strings.TrimSpace(string(sums))),
 	}
 
-	web := []string{"-s", "wss://127.0.0.1:7747", "--ca", "run/pki/ca.pem"}
+	web := []string{"-s", "wss://" + d.listeningOn(t, "wss"), "--ca", "run/pki/ca.pem"}
 	for _, args := range [][]string{
 		append(web, "--user", "ann", "--password-file", secret("right", bird+"-2")),
 		append(web, "--user", "ann", "--password-file", secret("wrong", bird+"-3")),
@@ -324,7 +324,7 @@ arguments = "clear"
 		append(web, "--token-file", secret("t2", bird)),
 		append(web, "--token-file", "ci.token"),
 		append(web, "--pki", "run/pki"),
-		{"-s", "http://127.0.0.1:7746", "--user", "ann", "--password-file", "right"},
+		{"-s", "http://" + d.listeningOn(t, "http"), "--user", "ann", "--password-file", "right"},
 		{"-s", "unix:s"},
 	} {
 		status, said := steerAs(t, dir, nil, append(slices.Clone(args), "-r", "list-commands")...)

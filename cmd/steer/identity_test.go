@@ -2,13 +2,13 @@ package main
 
 import (
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -97,10 +97,7 @@ func TestWrongIdentity(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, world.CA.Revoke("revoked"))
 	require.NoError(t, world.Server.Reload())
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, closed.Close())
-	at := closed.Addr().String()
+	at := testkit.Port(t) // nothing listens there
 	ca := world.Dir + "/" + tlsconf.CACert
 
 	for _, c := range []struct {

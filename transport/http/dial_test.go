@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
 )
@@ -141,11 +142,8 @@ func TestStatusErrors(t *testing.T) {
 }
 
 func TestDialErrors(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	nobody := free.Addr().String()
-	require.NoError(t, free.Close())
-	_, err = post(t, &http.Transport{Address: nobody})
+	nobody := testkit.Port(t)
+	_, err := post(t, &http.Transport{Address: nobody})
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	require.ErrorContains(t, err, "http://"+nobody)
 	require.ErrorContains(t, err, "is the daemon running")
