@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/rudderpost/rudderpost/internal/testkit"
 )
 
 // startForeign starts programs that are not ours, one after another, and waits for each until it accepts at its place.
@@ -50,14 +52,18 @@ func awaitPlace(at endpoint, ended <-chan error) error {
 	}
 }
 
-// freePort is one on loopback where nobody listens.
+// reservedPorts has what releases the ports of freePort. They are reserved until the process ends.
+var reservedPorts []func()
+
+// freePort reserves a port on loopback at which nothing listens, for a program that cannot choose one itself. It must
+// not be called by two goroutines at a time.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := testkit.ReservePort()
 	if err != nil {
 		return "", err
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	reservedPorts = append(reservedPorts, release)
+	_, port, err := net.SplitHostPort(address)
 	return port, err
 }
 
