@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -205,7 +204,7 @@ func answer(mode string, hello, request spoken, id any) {
 	case "introduce-again":
 		introduce("again", "")
 	case "stop":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		stopSelf()
 	case "fork":
 		forks(false)
 		os.Exit(0)
@@ -230,7 +229,9 @@ func hang() {
 func forks(away bool) {
 	cmd := exec.Command("/bin/sleep", "100")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: away}
+	if away {
+		inNewSession(cmd)
+	}
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}

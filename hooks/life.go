@@ -68,12 +68,13 @@ func (l *life) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	silent := func() error { return fmt.Errorf("it has not introduced itself: %w", context.Cause(ctx)) }
 	select {
 	case l.out <- frame:
 	case <-l.ended:
 		return l.err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return silent()
 	}
 	select {
 	case <-l.known:
@@ -81,7 +82,7 @@ func (l *life) greet(ctx context.Context) error {
 	case <-l.ended:
 		return l.err
 	case <-ctx.Done():
-		return fmt.Errorf("it has not introduced itself: %w", context.Cause(ctx))
+		return silent()
 	}
 }
 

@@ -145,14 +145,14 @@ func TestStop(t *testing.T) {
 	d.eventually(func() bool { return contains(d.log.String(), "slowly now") }, "it does not run")
 	require.NoError(t, d.load())
 	require.Equal(t, "slowly", (<-asked).Text)
-	d.eventually(func() bool { return syscall.Kill(pid, 0) != nil }, "it does not end")
+	d.eventually(func() bool { return !processExists(pid) }, "it does not end")
 
 	d = start(t, func(s *hooks.Set) { s.StopTimeout = 20 * time.Millisecond })
 	require.NoError(t, d.load(process(t, "ignore", "ignore-term")))
 	pid = d.status("ignore").PID
 	require.Zero(t, d.ask("ignore", "").Code)
 	require.NoError(t, d.load())
-	d.eventually(func() bool { return syscall.Kill(pid, 0) != nil }, "it is not killed")
+	d.eventually(func() bool { return !processExists(pid) }, "it is not killed")
 	_, err := os.Stat("x")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

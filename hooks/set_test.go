@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rudderpost/rudderpost/hooks"
@@ -182,45 +182,47 @@ func TestOverrides(t *testing.T) {
 }
 
 // TestLoadThatFails: an error, a panic and a Load without end hurt nobody, and what was loaded beside is
-// unloaded again.
+// unloaded again. The time is virtual: only the Load without end takes any.
 func TestLoadThatFails(t *testing.T) {
-	unloaded := make(chan string, 10)
-	release := make(chan struct{})
-	d := start(t, func(s *hooks.Set) {
-		s.StartTimeout = 20 * time.Millisecond
-		s.Libraries = map[string]func() hooks.Library{}
-		for name, load := range map[string]func(context.Context, *hooks.Host) error{
-			"good":   func(context.Context, *hooks.Host) error { return nil },
-			"error":  func(context.Context, *hooks.Host) error { return errors.New("no database") },
-			"panics": func(context.Context, *hooks.Host) error { panic("canary") },
-			"endless": func(context.Context, *hooks.Host) error {
-				<-release
-				return nil
-			},
-			"around": func(_ context.Context, h *hooks.Host) error {
-				h.Around(func(mgr.Handler) mgr.Handler { panic("canary") })
-				return nil
-			},
-		} {
-			s.Libraries[name] = func() hooks.Library {
-				return library{load: load, unload: func() {
-					unloaded <- name
-					if name == "around" {
-						panic("canary")
-					}
-				}}
+	synctest.Test(t, func(t *testing.T) {
+		unloaded := make(chan string, 10)
+		release := make(chan struct{})
+		d := start(t, func(s *hooks.Set) {
+			s.StartTimeout = 20 * time.Millisecond
+			s.Libraries = map[string]func() hooks.Library{}
+			for name, load := range map[string]func(context.Context, *hooks.Host) error{
+				"good":   func(context.Context, *hooks.Host) error { return nil },
+				"error":  func(context.Context, *hooks.Host) error { return errors.New("no database") },
+				"panics": func(context.Context, *hooks.Host) error { panic("canary") },
+				"endless": func(context.Context, *hooks.Host) error {
+					<-release
+					return nil
+				},
+				"around": func(_ context.Context, h *hooks.Host) error {
+					h.Around(func(mgr.Handler) mgr.Handler { panic("canary") })
+					return nil
+				},
+			} {
+				s.Libraries[name] = func() hooks.Library {
+					return library{load: load, unload: func() {
+						unloaded <- name
+						if name == "around" {
+							panic("canary")
+						}
+					}}
+				}
 			}
-		}
+		})
+		err := d.load(hooks.Config{Name: "good"}, hooks.Config{Name: "error"}, hooks.Config{Name: "panics"}, hooks.Config{Name: "endless"})
+		require.EqualError(t, err, "hook 'error': no database\nhook 'panics': panic: canary\nhook 'endless': it took longer than 20ms to load")
+		require.Equal(t, "good", <-unloaded)
+		close(release)
+		require.Equal(t, "endless", <-unloaded)
+		require.ErrorContains(t, d.load(hooks.Config{Name: "around"}), "panic in a hook that was to be put around a command: canary")
+		require.Equal(t, "around", <-unloaded)
+		require.Equal(t, `"alive"`, text(d.ask("status-get", "")))
+		require.Empty(t, d.hooks.Status())
 	})
-	err := d.load(hooks.Config{Name: "good"}, hooks.Config{Name: "error"}, hooks.Config{Name: "panics"}, hooks.Config{Name: "endless"})
-	require.EqualError(t, err, "hook 'error': no database\nhook 'panics': panic: canary\nhook 'endless': it took longer than 20ms to load")
-	require.Equal(t, "good", <-unloaded)
-	close(release)
-	require.Equal(t, "endless", <-unloaded)
-	require.ErrorContains(t, d.load(hooks.Config{Name: "around"}), "panic in a hook that was to be put around a command: canary")
-	require.Equal(t, "around", <-unloaded)
-	require.Equal(t, `"alive"`, text(d.ask("status-get", "")))
-	require.Empty(t, d.hooks.Status())
 }
 
 // TestKeptChangedRemoved: of processes, a change starts and stops those alone whose configuration has
@@ -248,7 +250,7 @@ func TestKeptChangedRemoved(t *testing.T) {
 	require.Contains(t, text(d.ask("changed", "")), `{"now":"another"}`)
 	require.Equal(t, wire.CodeUnsupported, d.ask("removed", "").Code)
 	for _, pid := range []int{before[1].PID, before[2].PID} {
-		d.eventually(func() bool { return syscall.Kill(pid, 0) != nil }, "it does not end")
+		d.eventually(func() bool { return !processExists(pid) }, "it does not end")
 	}
 
 	// What was prepared on top of something else is not committed.
@@ -315,7 +317,7 @@ func TestClose(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, d.hooks.Close(ctx), context.Canceled)
-	require.Error(t, syscall.Kill(pid, 0))
+	require.False(t, processExists(pid))
 }
 
 // TestCommandsOfALibraryHaveTheirCallersRights: as those of a process, by way of the context.

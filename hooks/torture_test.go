@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -95,7 +94,7 @@ func (d *daemon) noneLeft() {
 		pid, err := strconv.Atoi(found[1])
 		require.NoError(d.t, err)
 		if contains(d.log.String(), "hook=fork-away") {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			killProcess(pid)
 			continue
 		}
 		d.eventually(func() bool { return !lives(pid) }, "what is in its group is left")
@@ -104,7 +103,7 @@ func (d *daemon) noneLeft() {
 
 // lives reports whether there is a process that is no zombie.
 func lives(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
+	if !processExists(pid) {
 		return false
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -113,7 +112,7 @@ func lives(pid int) bool {
 
 // TestLoadErrors: what cannot be loaded says why, and nothing else is touched.
 func TestLoadErrors(t *testing.T) {
-	d := start(t, func(s *hooks.Set) { s.StartTimeout = 3 * time.Second })
+	d := start(t, func(s *hooks.Set) { s.StartTimeout = patience })
 	require.NoError(t, d.load(process(t, "good", "echo")))
 	pid := d.status("good").PID
 	quick := start(t, func(s *hooks.Set) { s.StartTimeout = 20 * time.Millisecond })
@@ -253,7 +252,7 @@ func BenchmarkTorture(b *testing.B) {
 	}
 	for _, found := range leftBehind.FindAllStringSubmatch(d.log.String(), -1) {
 		pid, _ := strconv.Atoi(found[1])
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		killProcess(pid)
 	}
 }
 

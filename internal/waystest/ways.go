@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
-	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/transport/websocket"
 
 	quicgo "github.com/quic-go/quic-go"
@@ -59,38 +57,12 @@ const anyPort = "127.0.0.1:0"
 
 // Ways returns all of them.
 func (w *World) Ways() []Way {
-	return []Way{
-		w.unix(), w.tcp("tcp", nil), w.tcp("tls", w.Server),
+	return append(w.local(),
+		w.tcp("tcp", nil), w.tcp("tls", w.Server),
 		w.websocket("ws", nil), w.websocket("wss", w.Server),
 		w.quic(),
 		w.http("http", nil), w.http("https", w.Server),
-	}
-}
-
-func (w *World) unix() Way {
-	return Way{
-		Name: "unix", HalfClose: true,
-		Listen: func(t testing.TB, l Limits) transport.Transport {
-			dir := os.Getenv("RUDDERPOST_WAYS_DIR") // of a process without tests
-			if t != nil {
-				var err error
-				if dir, err = os.MkdirTemp("", "rp"); err != nil { // a test's own directory may have too long a name
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			}
-			return &unix.Transport{Path: filepath.Join(dir, "s"), MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout}
-		},
-		Dial: func(addr net.Addr, _ Identity) transport.Dialer { return &unix.Transport{Path: addr.String()} },
-		Raw: func(ctx context.Context, addr net.Addr, _ Identity) (Bytes, error) {
-			c, err := connect("unix")(ctx, addr)
-			if err != nil {
-				return nil, err
-			}
-			return c.(*net.UnixConn), nil
-		},
-		Connect: connect("unix"),
-	}
+	)
 }
 
 func connect(network string) func(context.Context, net.Addr) (net.Conn, error) {

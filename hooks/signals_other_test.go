@@ -1,0 +1,24 @@
+//go:build !unix
+
+package hooks_test
+
+import (
+	"os"
+	"os/exec"
+)
+
+// stopSelf is for the tests of hooks that are processes, which this system does not run.
+func stopSelf() {}
+
+func inNewSession(*exec.Cmd) {}
+
+func processExists(pid int) bool {
+	p, err := os.FindProcess(pid)
+	return err == nil && p.Release() == nil
+}
+
+func killProcess(pid int) {
+	if p, err := os.FindProcess(pid); err == nil {
+		_ = p.Kill()
+	}
+}

@@ -1,0 +1,43 @@
+//go:build unix && !aix
+
+package waystest
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/unix"
+)
+
+// local returns the ways that only this system has.
+func (w *World) local() []Way { return []Way{w.unix()} }
+
+func (w *World) unix() Way {
+	return Way{
+		Name: "unix", HalfClose: true,
+		Listen: func(t testing.TB, l Limits) transport.Transport {
+			dir := os.Getenv("RUDDERPOST_WAYS_DIR") // of a process without tests
+			if t != nil {
+				var err error
+				if dir, err = os.MkdirTemp("", "rp"); err != nil { // a test's own directory may have too long a name
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			}
+			return &unix.Transport{Path: filepath.Join(dir, "s"), MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout}
+		},
+		Dial: func(addr net.Addr, _ Identity) transport.Dialer { return &unix.Transport{Path: addr.String()} },
+		Raw: func(ctx context.Context, addr net.Addr, _ Identity) (Bytes, error) {
+			c, err := connect("unix")(ctx, addr)
+			if err != nil {
+				return nil, err
+			}
+			return c.(*net.UnixConn), nil
+		},
+		Connect: connect("unix"),
+	}
+}
