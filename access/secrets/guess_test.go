@@ -264,10 +264,10 @@ func TestRightPasswordsLeaveLittleBehind(t *testing.T) {
 	})
 }
 
-// The same in earnest: a flood of guesses costs neither the memory nor the time of those who log in.
+// The same with real hashes: a flood of guesses costs little memory, and a right password passes meanwhile.
 func TestAFloodOfGuesses(t *testing.T) {
 	if raced {
-		t.Skip("the race detector has a time and a memory of its own")
+		t.Skip("the race detector has a memory of its own")
 	}
 	d := newDesk(t)
 	for _, places := range []int{1, 1000} {
@@ -278,10 +278,8 @@ func TestAFloodOfGuesses(t *testing.T) {
 			all.Go(func() { _ = d.login(place, "ann", "wrong "+strconv.Itoa(i)) })
 		}
 		if places == 1 {
-			start := time.Now()
+			// TestGuessingAtOnce limits how long this takes, in virtual time.
 			require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
-			t.Logf("a good login took %v", time.Since(start))
-			require.Less(t, time.Since(start), 2*time.Second)
 		}
 		all.Wait()
 		grown := most(t) - before
