@@ -70,7 +70,7 @@ func startShell(t *testing.T, name string) *lineEditor {
 		}
 	}
 	home := shortDir(t)
-	bin := filepath.Dir(program(t, "steer"))
+	bin := plainSteer(t)
 	script := filepath.Join(home, "steer-completion")
 	name, _, _ = strings.Cut(name, " ")
 	text, err := exec.Command(filepath.Join(bin, "steer"), "--completion", name).Output()

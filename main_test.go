@@ -60,6 +60,23 @@ func program(t testing.TB, name string) string {
 	return filepath.Join(programs.dir, name)
 }
 
+// plainSteer returns the folder of a steer without the race detector: a shell starts it at each TAB, and the detector
+// makes each start many times slower.
+func plainSteer(t testing.TB) string {
+	t.Helper()
+	if !raced() {
+		return filepath.Dir(program(t, "steer"))
+	}
+	dir := filepath.Join(filepath.Dir(program(t, "steer")), "plain")
+	plainSteers.Do(func() {
+		out, err := exec.Command("go", "build", "-o", dir+"/", "./cmd/steer").CombinedOutput()
+		require.NoError(t, err, string(out))
+	})
+	return dir
+}
+
+var plainSteers sync.Once
+
 func build() (string, error) {
 	dir, err := os.MkdirTemp("", "rudderpost")
 	if err != nil {

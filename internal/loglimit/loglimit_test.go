@@ -2,6 +2,8 @@ package loglimit_test
 
 import (
 	"fmt"
+	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +15,19 @@ import (
 
 func TestLinesOfOneKeyDoNotHideLinesOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		omitted := map[string]int{}
-		l := &loglimit.Limiter{Report: func(key string, lines int) { omitted[key] += lines }}
+		report := func(key string, lines int) { // on a goroutine of the limiter's
+			mu.Lock()
+			defer mu.Unlock()
+			omitted[key] += lines
+		}
+		seen := func() map[string]int {
+			mu.Lock()
+			defer mu.Unlock()
+			return maps.Clone(omitted)
+		}
+		l := &loglimit.Limiter{Report: report}
 		allowed := 0
 		for range 5000 {
 			if l.Allow("loud") {
@@ -23,15 +36,15 @@ func TestLinesOfOneKeyDoNotHideLinesOfAnother(t *testing.T) {
 		}
 		require.Equal(t, loglimit.PerKey, allowed)
 		require.True(t, l.Allow("quiet"))
-		require.Empty(t, omitted)
+		require.Empty(t, seen())
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Equal(t, map[string]int{"loud": 4990}, omitted, "reported though no other line came")
+		require.Equal(t, map[string]int{"loud": 4990}, seen(), "reported though no other line came")
 		require.True(t, l.Allow("loud"))
 		time.Sleep(time.Second)
 		require.True(t, l.Allow("loud"))
 		l.Flush()
-		require.Len(t, omitted, 1)
+		require.Len(t, seen(), 1)
 	})
 }
 
