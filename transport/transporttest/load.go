@@ -118,8 +118,9 @@ func manyConns(p *place) {
 	var all sync.WaitGroup // nobody closes before everyone was answered
 	all.Add(count)
 	done := make(chan error, count)
+	dialing := make(chan struct{}, 25) // more handshakes at a time may take longer than a listener allows, on a slow machine
 	for i := range count {
-		go func() { done <- converse(p, frame(100+i, i), &all) }()
+		go func() { done <- converse(p, frame(100+i, i), dialing, &all) }()
 	}
 	for range count {
 		if err := p.ends("a conversation", done); err != nil {
@@ -129,8 +130,14 @@ func manyConns(p *place) {
 	p.wantNoError(p.ends("Accept", accepted))
 }
 
-func converse(p *place, f []byte, all *sync.WaitGroup) error {
-	answered := sync.OnceFunc(all.Done)
+// converse opens a conn, has a frame echoed, and keeps the conn until all are answered. It holds a place of dialing until
+// its own frame is answered.
+func converse(p *place, f []byte, dialing chan struct{}, all *sync.WaitGroup) error {
+	dialing <- struct{}{}
+	answered := sync.OnceFunc(func() {
+		<-dialing
+		all.Done()
+	})
 	defer answered()
 	c, err := p.dialer.Dial(p.ctx)
 	if err != nil {
