@@ -587,13 +587,15 @@ func TestLogWithoutHardLinksIsWholeOrInDoubt(t *testing.T) {
 	tr.noLink = true
 	scenarios["start, calls, rotations, stop, start"](tr)
 	inDoubt := 0
-	for _, c := range withRotation(tr.kills(), logName+".8") {
+	for i, c := range withRotation(tr.kills(), logName+".8") {
 		dir := t.TempDir()
 		_, paths := c.check(t, dir, record.Whole, record.InDoubt)
 		if verdict, _, _ := verdictOf(t, paths); verdict == record.InDoubt {
 			inDoubt++
 		}
-		requireEditsFound(t, paths)
+		if i%rarely(40, 10) == 0 {
+			requireEditsFound(t, paths)
+		}
 		require.NoError(t, os.RemoveAll(dir))
 	}
 	require.Positive(t, inDoubt, "the model does not reach the case")

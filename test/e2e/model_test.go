@@ -91,7 +91,7 @@ type variation struct {
 
 // The model: clients on all transports send random batches in random pieces, cancel, set timeouts, stop reading for a while
 // and hang up, at random. Each reply must be that of its own request, whole and in order; nothing may be left over: no
-// conn, no counted byte, no goroutine, no descriptor. RUDDERPOST_MODEL=20m makes each variation run so long.
+// conn, no counted byte, no goroutine, no descriptor. RUDDERPOST_MODEL_TIME=20m makes each variation run so long.
 func TestModelOfConcurrentClientsOnEveryTransport(t *testing.T) {
 	for name, v := range map[string]variation{
 		"plain":           {},
@@ -107,7 +107,7 @@ func TestModelOfConcurrentClientsOnEveryTransport(t *testing.T) {
 
 func runModel(t *testing.T, v variation) {
 	long := 3 * time.Second
-	if d, err := time.ParseDuration(os.Getenv("RUDDERPOST_MODEL")); err == nil {
+	if d, err := time.ParseDuration(os.Getenv("RUDDERPOST_MODEL_TIME")); err == nil {
 		long = d
 	}
 	var stats modelStats
