@@ -163,6 +163,7 @@ func (c *change) commit() error {
 		d.level.Set(c.next.logLevel())
 	}
 	d.handler.Replace(c.next.logHandler(d.logFile, &d.level))
+	d.logFile.setFormat(c.next.formatRecord)
 	if c.next.LogFile != c.before.LogFile {
 		d.logFile.swap(c.next.LogFile, c.logFile)
 	}

@@ -13,7 +13,15 @@ import (
 	"syscall"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	catchSIGPIPE()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// catchSIGPIPE makes a write to standard output or standard error return EPIPE when its reader is gone. Without it, Go
+// ends the process at such a write (os/signal, "SIGPIPE"). The signal is caught and not ignored: a process that the
+// daemon starts would inherit that it is ignored.
+func catchSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) } // nothing receives: further signals are dropped
 
 // run is main with an exit status: what a shutdown command asked for, 1 for what went wrong, 2 for a
 // wrong command line.

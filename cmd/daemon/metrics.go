@@ -21,6 +21,8 @@ type metrics struct {
 	lag      lag
 	restarts func() map[string]uint64 // of hooks, by name; nil: there are none
 
+	unwritten func() int64 // lines that could not be written; nil: none
+
 	commands  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	conns     *prometheus.GaugeVec
@@ -70,6 +72,15 @@ func newMetrics(load func() mgr.Load) *metrics {
 			Name: "rudderpost_conns_refused_total",
 			Help: "Conns that were refused for being too many, or since the daemon is stopping.",
 		}, func() float64 { return float64(load().Refused) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rudderpost_lines_unwritten_total",
+			Help: "Lines of the log and of standard output that could not be written.",
+		}, func() float64 {
+			if m.unwritten == nil {
+				return 0
+			}
+			return float64(m.unwritten())
+		}),
 		m.commands, m.durations, m.conns, m.received, m.sent, m.refusals, restarts{m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

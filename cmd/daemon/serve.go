@@ -51,14 +51,17 @@ type daemon struct {
 func serve(ctx context.Context, file string, config *Config, stdout, stderr io.Writer) (exit int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &daemon{file: file, started: time.Now(), stats: std.NewStatistics(), stdout: stdout, stop: stop}
+	d := &daemon{file: file, started: time.Now(), stats: std.NewStatistics(), stop: stop}
 	d.reloaded()
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
 	d.metrics = newMetrics(func() mgr.Load { return d.manager.Load() })
 	d.life.hearHangups()
-	d.logFile = &logFile{stderr: stderr, trust: config.trust}
+	d.logFile = &logFile{stderr: stderr, trust: config.trust, format: config.formatRecord}
 	defer d.logFile.Close()
+	d.stdout = lineCounter{stdout, d.logFile}
+	d.stats.Measure("lines-unwritten", d.logFile.Unwritten)
+	d.metrics.unwritten = d.logFile.Unwritten
 	d.handler = newLogHandler(config.logHandler(d.logFile, &d.level))
 	d.log = slog.New(d.handler)
 	d.door = &doorman{log: d.log, record: &d.record, metrics: d.metrics}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// An ignored signal is inherited by hooks, and a caught one is not.
+func TestSIGPIPEIsCaughtAndNotIgnored(t *testing.T) {
+	p := startIn(t, shortDir(t), oneSocket)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	require.NoError(t, err)
+	mask := regexp.MustCompile(`(?m)^SigIgn:\s*([0-9a-f]+)$`).FindSubmatch(text)
+	require.NotNil(t, mask)
+	ignored, err := strconv.ParseUint(string(mask[1]), 16, 64)
+	require.NoError(t, err)
+	require.Zero(t, ignored&(1<<(uint(syscall.SIGPIPE)-1)))
+	p.stop()
+}
+
+// The limit of a file's size ends a write within a line, as a full disk does.
+func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
+	dir := shortDir(t)
+	path := filepath.Join(dir, "log")
+	p := startIn(t, dir, "log-file = \"log\"\n"+oneSocket)
+	read := func() string {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(text)
+	}
+	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	eventually(t, func() bool { return strings.HasSuffix(read(), "\n") }, "nothing is logged")
+	size := uint64(len(read()))
+	var before unix.Rlimit
+	limit := unix.Rlimit{Cur: size + 20}
+	require.NoError(t, unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, nil, &before))
+	limit.Max = before.Max
+	require.NoError(t, unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil))
+	for range 3 {
+		require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	}
+	eventually(t, func() bool { return strings.Count(p.err.String(), "command=whoami") == 3 }, "lines do not go to standard error")
+	require.Equal(t, 1, strings.Count(p.err.String(), "log-file cannot be written; until it can, lines go to standard error"))
+	require.Len(t, read(), int(size)+20)
+	require.GreaterOrEqual(t, p.unwritten(), int64(3))
+	eventually(t, func() bool { return strings.Contains(p.err.String(), "command=statistic-get") }, "a line is missing")
+
+	require.NoError(t, unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &before, nil))
+	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+	eventually(t, func() bool { return strings.Contains(read(), "command=status-get") }, "the file is not written to again")
+	after := strings.Split(read()[size:], "\n")
+	require.Len(t, after, 4) // the part of a line, how many are missing, the new line, nothing
+	require.Len(t, after[0], 20)
+	require.Contains(t, after[1], `msg="lines could not be written" lines=4 error="write `+path+`: file too large"`)
+	require.Contains(t, after[2], "command=status-get")
+	p.stop()
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// unwritten returns the daemon's statistic lines-unwritten.
+func (p *process) unwritten() int64 {
+	p.t.Helper()
+	var samples map[string][][2]any
+	require.NoError(p.t, p.give("statistic-get", `{"name":"lines-unwritten"}`).Decode(&samples))
+	require.Len(p.t, samples["lines-unwritten"], 1)
+	return int64(samples["lines-unwritten"][0][0].(float64))
+}
+
+// startWithPipe starts a daemon whose output is the pipe that set puts in the command, and returns the end to read from.
+func startWithPipe(t *testing.T, dir, config string, set func(*exec.Cmd, *os.File)) (*process, *os.File) {
+	t.Helper()
+	writeConfig(t, dir, config)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = r.Close() })
+	p := start(t, dir, func(cmd *exec.Cmd) { set(cmd, w) }, "-c", "config.toml")
+	require.NoError(t, w.Close())
+	return p, r
+}
+
+func toStderr(cmd *exec.Cmd, w *os.File) { cmd.Stderr = w }
+func toStdout(cmd *exec.Cmd, w *os.File) { cmd.Stdout = w }
+
+func TestClosedStderrDoesNotEndTheDaemon(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		t.Run(format, func(t *testing.T) {
+			dir := shortDir(t)
+			p, r := startWithPipe(t, dir, "log-format = \""+format+"\"\n"+oneSocket, toStderr)
+			p.listening()
+			require.NoError(t, r.Close())
+			for range 5 {
+				require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+			}
+			require.GreaterOrEqual(t, p.unwritten(), int64(4)) // the line of a command may be written after its reply
+			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+			p.stop()
+			requireGone(t, dir)
+		})
+	}
+}
+
+func TestClosedStderrDoesNotEndTheDrain(t *testing.T) {
+	dir := shortDir(t)
+	p, r := startWithPipe(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n", toStderr)
+	p.listening()
+	require.NoError(t, r.Close())
+	conn := flood(t, p)
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	replies, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Greater(t, bytes.Count(replies, []byte(`"result":0`)), 16)
+	require.True(t, bytes.HasSuffix(replies, []byte("\n")), "a reply was cut")
+	require.Zero(t, p.wait())
+}
+
+// The daemon prints where a new listener is. Standard output is closed here.
+func TestClosedStdoutDoesNotEndTheDaemon(t *testing.T) {
+	dir := shortDir(t)
+	p, r := startWithPipe(t, dir, oneSocket, toStdout)
+	first, err := bufio.NewReader(r).ReadString('\n')
+	require.NoError(t, err)
+	_, _ = p.out.Write([]byte(first)) // p.listening reads it from there
+	require.NoError(t, r.Close())
+	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"second.sock\"\n")
+	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, int64(1), p.unwritten())
+	p.stop()
+	require.Contains(t, p.err.String(), `level=WARN msg="lines could not be written" lines=1 error="write /dev/stdout: broken pipe"`)
+}
+
+// A FIFO gets a reader again, as the log does when journald has restarted.
+func TestUnwrittenLinesAreLoggedWhenStderrHasAReaderAgain(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, oneSocket)
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	read := func() *os.File {
+		fd, err := syscall.Open(fifo, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		return os.NewFile(uintptr(fd), fifo)
+	}
+	first := read()
+	w, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	p := start(t, dir, func(cmd *exec.Cmd) { cmd.Stderr = w }, "-c", "config.toml")
+	require.NoError(t, w.Close())
+	p.listening()
+	require.NoError(t, first.Close())
+	for range 3 {
+		require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	}
+	eventually(t, func() bool { return p.unwritten() >= 4 }, "it does not count")
+	second := read()
+	t.Cleanup(func() { _ = second.Close() })
+	require.NoError(t, second.SetReadDeadline(time.Now().Add(patience)))
+	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	lines := bufio.NewReader(second)
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Regexp(t, `level=WARN msg="lines could not be written" lines=\d+ error="write /dev/stderr: broken pipe"\n$`, line)
+	line, err = lines.ReadString('\n')
+	require.NoError(t, err)
+	require.NotContains(t, line, "lines could not be written")
+	require.Contains(t, line, "msg=command")
+	p.stop()
+}
+
+func TestCheckWithClosedStdoutEndsWithStatus0(t *testing.T) {
+	dir := shortDir(t)
+	writeConfig(t, dir, oneSocket)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	p := start(t, dir, func(cmd *exec.Cmd) { cmd.Stdout = w }, "-c", "config.toml", "-check")
+	require.NoError(t, w.Close())
+	require.Zero(t, p.wait())
+	require.Empty(t, p.err.String())
+}
+
+// A line that a write ended within is ended before the next one, and lines that the file does not take go to
+// standard error.
+func TestLogFileThatFailsIsCountedAndSaidOnStderr(t *testing.T) {
+	dir := shortDir(t)
+	path := filepath.Join(dir, "log")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	readOnly, err := os.Open(path)
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	l := &logFile{path: path, stderr: &stderr, file: readOnly, format: defaults().formatRecord}
+	for _, line := range []string{"one\n", "two\n"} {
+		_, err = l.Write([]byte(line))
+		require.ErrorIs(t, err, syscall.EBADF)
+	}
+	require.Equal(t, int64(2), l.Unwritten())
+	require.Regexp(t, `^time=\S+ level=ERROR msg="log-file cannot be written; until it can, lines go to standard error" error="write .*: bad file descriptor"\none\ntwo\n$`, stderr.String())
+	require.NoError(t, l.Reopen())
+	n, err := l.Write([]byte("three\n"))
+	require.NoError(t, err)
+	require.Equal(t, 6, n)
+	_, err = l.Write([]byte("four\n"))
+	require.NoError(t, err)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Regexp(t, `^time=\S+ level=WARN msg="lines could not be written" lines=2 error="write .*: bad file descriptor"\nthree\nfour\n$`, string(text))
+	require.Equal(t, 2, strings.Count(stderr.String(), "\n")-1, "standard error got what the file takes")
+	require.NoError(t, l.Close())
+}
