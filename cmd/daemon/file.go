@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -25,7 +24,7 @@ func (c *Config) read(file string) error {
 	}
 	meta, err := toml.Decode(text, c)
 	if err != nil {
-		return located(file, err)
+		return tomlError(file, text, err)
 	}
 	var errs []error
 	var last toml.Key
@@ -52,28 +51,6 @@ func readConfig(file string, trust []uint32) (string, error) {
 func configRules(trust []uint32) trustedpath.Rules {
 	return trustedpath.Rules{FollowLink: true, TrustOwners: trust}
 }
-
-// located says where the TOML library met an error.
-func located(file string, err error) error {
-	if bad, ok := errors.AsType[toml.ParseError](err); ok {
-		where := fmt.Sprintf("%s:%d", file, bad.Position.Line)
-		if bad.LastKey != "" {
-			where += ": " + bad.LastKey
-		}
-		message := bad.Message
-		if message == "" {
-			message = strings.TrimPrefix(bad.Error(), "toml: ")
-		}
-		return fmt.Errorf("%s: %s", where, message)
-	}
-	if m := untyped.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%s:%s: %s: %s", file, m[1], m[2], m[3])
-	}
-	return fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
-}
-
-// untyped is what the library's errors look like that have no type, about a value of the wrong one.
-var untyped = regexp.MustCompile(`^toml: line (\d+) \(last key "([^"]+)"\): (.*)$`)
 
 // knownKey reports whether a key path exists in a struct, letter by letter, and what there is beside
 // its last known part.
