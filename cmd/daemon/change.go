@@ -224,6 +224,11 @@ func (c *change) say(stdout io.Writer, log *slog.Logger) {
 	if c.next.id.first != "" {
 		fmt.Fprintf(stdout, "a first token, which may read until tomorrow, is in %s\n", c.next.id.first)
 	}
+	for i, w := range c.next.ways {
+		if warning := w.listen.keptOut(); warning != "" {
+			log.Warn(fmt.Sprintf("listen %d: %s", i+1, warning))
+		}
+	}
 	for _, line := range slices.Concat(c.d.policy.Unknown(), c.d.policy.Idle(c.d.manager.Commands())) {
 		log.Warn(line)
 	}
