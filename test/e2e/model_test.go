@@ -275,9 +275,12 @@ func session(t *testing.T, v variation, stats *modelStats, lag *waystest.Lag, wa
 	var raw waystest.Bytes
 	asBytes := way.Raw != nil && r.IntN(2) == 0
 	opened := lag.Mark()
+	cancel := func() {}
+	defer func() { cancel() }()
 	err := lag.Retry(func() (err error) {
-		dial, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
+		cancel()
+		var dial context.Context
+		dial, cancel = context.WithTimeout(context.Background(), 20*time.Second)
 		if !asBytes {
 			conn, err = way.Dial(addr, id).Dial(dial)
 			return err
