@@ -100,7 +100,7 @@ type answer struct {
 	}
 }
 
-// newcomer is somebody without rights in an empty directory with the example in it. own replaces the example's ports by
+// newcomer is a user without rights in an empty directory with the example in it. own replaces the example's ports by
 // those that the copy has.
 func newcomer(t *testing.T) (dir string, as func(*exec.Cmd), own func(string) string) {
 	t.Helper()

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A manyPeers is a transport whose clients say who they are.
+// A manyPeers is a transport whose clients name their subject.
 type manyPeers struct {
 	memory transport.Memory
 	conns  chan transport.Conn

@@ -67,5 +67,5 @@ type Refusal struct {
 	Addr      net.Addr // where the client is
 	Claim     Claim    // what it claimed, where it came that far
 	Err       error    // why it was refused
-	Malformed bool     // the client has proven who it is, and what it sent is no command
+	Malformed bool     // the client has proven its subjects, and what it sent is no command
 }

@@ -56,7 +56,7 @@ type MemoryUse struct {
 	closed  bool
 }
 
-// Init says where to book and for whom. With a nil Memory nothing is booked.
+// Init sets where the conn books, and the peer for which it books. With a nil Memory nothing is booked.
 func (u *MemoryUse) Init(m Memory, peer *Peer) { u.memory, u.peer = m, peer }
 
 // Booked returns what Set has booked last.

@@ -50,7 +50,7 @@ type Authenticator struct {
 	gate     *gate
 	throttle *throttle
 	recent   *recent
-	nobody   *userRecord // whom an unknown user is taken for, where the file has none to go by
+	nobody   *userRecord // the record that an unknown user is compared with, where the file has none
 }
 
 var _ transport.Authenticator = (*Authenticator)(nil)

@@ -24,7 +24,7 @@ type doorman struct {
 
 // refused is told of a refusal.
 func (d *doorman) refused(r transport.Refusal) {
-	if d.record != nil && !r.Malformed { // which says nothing about who somebody is
+	if d.record != nil && !r.Malformed { // a malformed request is no refused login
 		d.record.Refused(r)
 	}
 	if d.metrics != nil {

@@ -12,7 +12,7 @@ import (
 
 // What may be set over the channel has the tag wire:"set". All else names files or code, or gives rights:
 // whoever could set that could make himself more than he is, and so it changes in the file only. A key
-// without the tag is frozen; nobody has to think of that. A key with the tag wire:"narrow" may be set to a value that
+// without the tag is frozen by default. A key with the tag wire:"narrow" may be set to a value that
 // gives fewer rights than the one in force (decision 64).
 func settable(f reflect.StructField) bool { return f.Tag.Get("wire") == "set" }
 

@@ -43,7 +43,7 @@ func asUser(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Root works on the files of a daemon that runs as the user 1000, who can still use them.
+// Root works on the files of a daemon that runs as the user 1000, and that user can still use them.
 func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 	asRoot(t)
 	dir := shortDir(t)

@@ -84,7 +84,7 @@ func TestReplacedFileKeepsOwnerGroupModeAndACL(t *testing.T) {
 	require.ErrorIs(t, sharedfile.Copy(path+".1", nil, path), fs.ErrExist)
 }
 
-// The default ACL of a folder gives nobody access to a file that had none.
+// The default ACL of a folder gives no user access to a file that had none.
 func TestReplacedFileTakesNoACLOfItsFolder(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")

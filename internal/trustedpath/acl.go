@@ -1,6 +1,6 @@
 package trustedpath
 
-// The tags of entries of a POSIX ACL (acl(5)) that can give somebody else write permission.
+// The tags of entries of a POSIX ACL (acl(5)) that can give another user write permission.
 const (
 	aclUser        = 0x02 // a named user
 	aclGroupObject = 0x04 // the file's group

@@ -18,7 +18,7 @@ func (r Rules) checkFolder(path string, at *place) error {
 		return err
 	}
 	if at.info.Mode()&fs.ModeSticky != 0 {
-		return nil // only the owner of a file, who is checked next, may replace it
+		return nil // only the owner of a file, which is checked next, may replace it
 	}
 	err := r.checkWriters(path, at.path, at.info, "the folder")
 	if err != nil && r.Log && at.info.Mode()&0o002 == 0 && OwnerOf(at.info) == 0 {

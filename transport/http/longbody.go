@@ -79,7 +79,7 @@ type bodyMemory struct {
 	kept    bool
 }
 
-// OpenAccount implements transport.Memory. The peer of the stream is nobody.
+// OpenAccount implements transport.Memory. The stream has no peer of its own.
 func (b *bodyMemory) OpenAccount(transport.Peer) transport.MemoryAccount {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -76,7 +76,7 @@ func TestRefusalOfAListenerWithoutPasswordsHasNoChallenge(t *testing.T) {
 	require.Empty(t, got.Header.Get("WWW-Authenticate"))
 }
 
-// A status that comes with one of several replies is nobody's.
+// A status that comes with one of several replies is ignored.
 func TestStatusOfOneOfSeveralRepliesIsIgnored(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	for name, sends := range map[string][][]string{

@@ -50,7 +50,7 @@ func (g *Guard) Refuse(r *http.Request, status int, err error) *RefusedError {
 	return g.refuse(r, status, transport.Claim{}, err)
 }
 
-// Malformed reports that a client, which has proven who it is, sent a request that is no command.
+// Malformed reports that a client which has proven its subjects sent a request that is no command.
 func (g *Guard) Malformed(r *http.Request, status int, err error) *RefusedError {
 	if g.OnRefused != nil {
 		g.OnRefused(transport.Refusal{Transport: g.Transport, Addr: g.Addr(r), Malformed: true, Err: err})
