@@ -93,16 +93,16 @@ func (c *keaConfig) Shown() any                           { return c.section }
 func (c *keaConfig) Hash() (string, error)                { return std.HashConfig("Dhcp4", c.section) }
 func (*keaConfig) Test(context.Context, wire.Value) error { return nil }
 
-func (c *keaConfig) Set(ctx context.Context, section wire.Value, _ std.Change) (hash string, err error) {
+func (c *keaConfig) Set(ctx context.Context, section wire.Value, _ std.Change) (applied std.Applied, err error) {
 	err = mgr.OnLoop(ctx, func() error {
 		c.section = section
-		hash, err = c.Hash()
+		applied.Hash, err = c.Hash()
 		return err
 	})
-	return hash, err
+	return applied, err
 }
 
-func (c *keaConfig) Reload(ctx context.Context, how std.Change) (string, error) {
+func (c *keaConfig) Reload(ctx context.Context, how std.Change) (std.Applied, error) {
 	return c.Set(ctx, wire.Value(`{"authoritative":false}`), how)
 }
 

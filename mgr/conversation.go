@@ -80,10 +80,10 @@ func (c *conversation) serve() (quiet bool) {
 // something must be waited for, or the peer has been quiet for a while.
 func (c *conversation) listen() (quiet bool) {
 	if conn, ok := c.conn.(transport.Hearer); ok {
-		return conn.Hear(c.m.receiving, c.hear)
+		return conn.Hear(c.socket.receiving, c.hear)
 	}
 	own := c.speaker()
-	frame, err := c.conn.Receive(c.m.receiving, own.scratch[:0])
+	frame, err := c.conn.Receive(c.socket.receiving, own.scratch[:0])
 	own.keep(frame)
 	c.turn(frame, err)
 	return false
@@ -251,12 +251,21 @@ func (c *conversation) submit() {
 			call.drop(why, false)
 		}
 	}
-	rejected, why := c.m.accept(batch...)
+	rejected, why := c.accept(batch)
 	for _, call := range rejected {
 		call.refuse(why)
 	}
 	clear(c.own.batch)
 	c.own.batch = c.own.batch[:0]
+}
+
+// accept hands the batch to where its commands run, unless the drain of the listener or of the manager has begun. It
+// returns the calls that it could not hand over, and why.
+func (c *conversation) accept(batch []*Call) (rejected []*Call, why *wire.Error) {
+	if draining := c.socket.refusal(); draining != nil {
+		return batch, draining
+	}
+	return c.m.place(batch...)
 }
 
 // record puts what may change something on record.
@@ -272,7 +281,7 @@ func (c *conversation) record(batch []*Call) *wire.Error {
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.
 func (c *conversation) sayNoMore(err error) {
 	c.ended = true
-	if c.m.receiving.Err() != nil || errors.Is(err, io.EOF) || c.conn.Context().Err() != nil {
+	if c.socket.receiving.Err() != nil || errors.Is(err, io.EOF) || c.conn.Context().Err() != nil {
 		return
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {

@@ -113,7 +113,7 @@ func (c *conversation) close() {
 		c.sayOrWait()
 	}
 	c.mu.Unlock()
-	_ = c.conn.Close()
+	c.closeConn()
 	c.mu.Lock()
 	for c.owes() { // calls of a peer that left end soon: they are dropped or cancelled
 		c.sayOrWait()
@@ -122,6 +122,17 @@ func (c *conversation) close() {
 	c.settled = true
 	c.mu.Unlock()
 	c.m.leave(c)
+}
+
+// closeConn closes the conn. During a drain the peer is told so, if its transport can tell it: the close frame of a
+// WebSocket has code 1001.
+func (c *conversation) closeConn() {
+	if draining := c.socket.refusal(); draining != nil {
+		if conn, ok := c.conn.(interface{ GoAway(why string) }); ok {
+			conn.GoAway(draining.Text)
+		}
+	}
+	_ = c.conn.Close()
 }
 
 // owes reports whether the peer has not been told everything. c.mu is held.

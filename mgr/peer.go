@@ -71,11 +71,11 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 		p = m.newPeer(name)
 	}
 	defer m.forgetUnused(p)
-	switch {
-	case m.banned.has(conn.Peer().Session):
+	if m.banned.has(conn.Peer().Session) {
 		return nil, errNoMore
-	case m.receiving.Err() != nil:
-		return nil, errShuttingDown
+	}
+	if draining := s.refusal(); draining != nil {
+		return nil, draining
 	}
 	if full, among := m.fullFor(s, p, owner, reserved); full != nil {
 		if !owner {
@@ -162,6 +162,7 @@ func (m *CommandMgr) leave(c *conversation) {
 	defer m.mu.Unlock()
 	delete(m.speaking, c)
 	c.socket.conns--
+	c.socket.endUnusedLocked()
 	c.peer.conns--
 	if c.reserved {
 		m.reserved--

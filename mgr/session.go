@@ -118,7 +118,7 @@ func (c *conversation) kill(why *wire.Error) (first bool) {
 	for _, call := range calls {
 		call.drop(why, false)
 	}
-	c.m.beside(func() { _ = c.conn.Close() })
+	c.m.beside(c.closeConn)
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +18,16 @@ type Socket struct {
 	m        *CommandMgr
 	listener transport.Listener
 	endpoint atomic.Pointer[Endpoint]
-	conns    int // m.mu guards it
-	accepts  sync.WaitGroup
-	closed   chan struct{} // closed by Close
-	once     sync.Once
-	err      error
+
+	receiving    context.Context         // the conns are read with it; ended by Drain, and by the drain of the manager
+	endReceiving context.CancelCauseFunc // its cause is the *wire.Error that refuses what arrives later
+
+	conns   int  // m.mu guards it
+	over    bool // no conn joins any more; m.mu guards it
+	accepts sync.WaitGroup
+	closed  chan struct{} // closed by Close
+	once    sync.Once
+	err     error
 }
 
 // Open opens a way in, at any time; ctx bounds the opening. Its conns are served at once, and their
@@ -48,9 +54,11 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Socket
 		return nil, err
 	}
 	s := &Socket{m: m, closed: make(chan struct{})}
+	s.receiving, s.endReceiving = context.WithCancelCause(m.receiving)
 	s.endpoint.Store(endpoint)
 	listener, err := t.Listen(transport.WithMemory(ctx, socketMemory{s}))
 	if err != nil {
+		s.endReceiving(errListenerRemoved)
 		return nil, err
 	}
 	s.listener = listener
@@ -88,8 +96,8 @@ func (s *Socket) SetMaxAccess(level Level) {
 // Addr says where the socket can be reached.
 func (s *Socket) Addr() net.Addr { return s.listener.Addr() }
 
-// Close closes the way in. Its conns live on; a command may so close the socket that it came
-// through, and is answered.
+// Close closes the listener. Its conns stay open, and are served until their peers close them; Drain ends them. A handler
+// may close the listener that its command came through.
 func (s *Socket) Close() error {
 	s.once.Do(func() {
 		s.m.mu.Lock()
@@ -98,8 +106,76 @@ func (s *Socket) Close() error {
 		close(s.closed)
 		s.err = s.listener.Close()
 		s.accepts.Wait()
+		s.m.mu.Lock()
+		defer s.m.mu.Unlock()
+		s.over = true
+		s.endUnusedLocked()
 	})
 	return s.err
+}
+
+// endUnusedLocked ends the context of a listener that is closed and has no conns, so that the manager's context does not
+// keep it. The caller holds m.mu.
+func (s *Socket) endUnusedLocked() {
+	if s.over && s.conns == 0 {
+		s.endReceiving(errListenerRemoved)
+	}
+}
+
+// Drain closes the listener, and then its conns: it reads no more requests from them, and each is closed when what it has
+// accepted is answered. A request that arrives later is not run: it is answered with 503 or not at all. After timeout,
+// which starts when the listener is closed, the conns that are left are closed; their commands that have not begun do not
+// run, and those that run beside the loop are cancelled.
+//
+// Drain returns the number of conns that it drains, and does not wait for them. It blocks only as Close does, whose error
+// it leaves to Close. A handler may drain the listener that its command came through; its conn is counted, and gets the
+// reply before it is closed. Drain may be called again; the timeout that passes first counts.
+func (s *Socket) Drain(timeout time.Duration) (conns int) {
+	_ = s.Close()
+	left := s.conversations() // all of them: after Close no conn joins
+	s.endReceiving(errListenerRemoved)
+	for _, c := range left {
+		s.m.talkers.unpark(c)
+	}
+	if len(left) > 0 {
+		time.AfterFunc(timeout, s.hangUp)
+	}
+	return len(left)
+}
+
+var (
+	errListenerRemoved = &wire.Error{Code: wire.CodeShuttingDown, Text: "this listener was removed and takes no more commands; connect to another one"}
+	errDrainTimeout    = &wire.Error{Code: wire.CodeShuttingDown, Text: "its listener was removed, and the time to drain its conns has passed"}
+)
+
+// hangUp closes the conns that a drain has left.
+func (s *Socket) hangUp() {
+	closed := 0
+	for _, c := range s.conversations() {
+		if c.kill(errDrainTimeout) {
+			closed++
+		}
+	}
+	if closed > 0 {
+		s.m.log.Warn("conns of a removed listener are closed before their commands are answered", "listener", s.endpoint.Load().Name, "conns", closed)
+	}
+}
+
+// conversations returns the conns of the listener that are open.
+func (s *Socket) conversations() []*conversation {
+	return slices.DeleteFunc(s.m.conversations(), func(c *conversation) bool { return c.socket != s })
+}
+
+// refusal returns the error for a request or a conn that arrives when the drain of the listener or of the manager has
+// begun, or nil.
+func (s *Socket) refusal() *wire.Error {
+	if s.receiving.Err() == nil {
+		return nil
+	}
+	if why, ok := errors.AsType[*wire.Error](context.Cause(s.receiving)); ok {
+		return why
+	}
+	return errShuttingDown
 }
 
 // accept serves conns until the listener is closed.

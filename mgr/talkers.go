@@ -40,6 +40,22 @@ func (t *talkers) serveQuiet(c *conversation) { t.all.Go(func() { t.work(c) }) }
 func (t *talkers) rest(c *conversation) {
 	if w := t.watchOf(c.m); w == nil || !w.Add(c.conn, c.wake) {
 		t.serveQuiet(c)
+		return
+	}
+	if c.socket.receiving.Err() != nil { // since before Drain could find it parked
+		t.unpark(c)
+	}
+}
+
+// unpark has a parked conn served again, which its listener's drain has to close. It does nothing for a conn that is not
+// parked. Drain ends the context before it calls unpark, and rest parks before it looks at the context: so one of them
+// finds the conn.
+func (t *talkers) unpark(c *conversation) {
+	t.mu.Lock()
+	w := t.watch
+	t.mu.Unlock()
+	if w != nil {
+		w.Wake(c.conn)
 	}
 }
 

@@ -93,7 +93,7 @@ func (m *CommandMgr) turn() {
 
 var errLeft = &wire.Error{Code: wire.CodeCancelled, Text: "its caller left before its turn came"}
 
-// accept hands calls to where their commands run, unless the drain has begun. It returns those that
+// accept hands calls of Process to where their commands run, unless the drain has begun. It returns those that
 // it could not hand over, and why.
 func (m *CommandMgr) accept(calls ...*Call) (rejected []*Call, why *wire.Error) {
 	if m.receiving.Err() != nil {

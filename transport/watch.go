@@ -58,6 +58,24 @@ func (w *Watch) Add(conn Conn, wake func()) bool {
 	return ok && watchable.beWatched(w, wake)
 }
 
+// Wake calls the wake function of conn now, if w watches conn. It does not block.
+func (w *Watch) Wake(conn Conn) {
+	watchable, ok := conn.(interface {
+		watchedBy(w *Watch) (*Stream, bool)
+	})
+	if !ok {
+		return
+	}
+	if s, watched := watchable.watchedBy(w); watched {
+		if wake := w.relieve(s); wake != nil {
+			wake()
+		}
+	}
+}
+
+// watchedBy returns the Stream of a conn, and whether w has ever watched it.
+func (s *Stream) watchedBy(w *Watch) (*Stream, bool) { return s, s.watch.Load() == w }
+
 // beWatched is Add. Until the descriptor is armed no other goroutine touches the Stream; from then on it belongs to
 // the goroutine that wake starts.
 //

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/hooks"
@@ -22,14 +23,16 @@ type change struct {
 	before *setup
 	next   *setup
 
-	fresh   []*way         // listeners that were opened for it
-	seen    []func() error // what can fail, but would be seen before the swap if it were done earlier
-	changed []func()
-	undo    []func()
-	hooks   *hooks.Change
-	audit   *audit.Log     // newly opened; nil: as before
-	logFile *os.File       // newly opened; nil: as before
-	metrics *metricsServer // newly opened; nil: as before
+	fresh []*way // listeners that were opened for it
+
+	superseded []*way         // listeners whose places fresh ones take
+	seen       []func() error // what can fail, but would be seen before the swap if it were done earlier
+	changed    []func()
+	undo       []func()
+	hooks      *hooks.Change
+	audit      *audit.Log     // newly opened; nil: as before
+	logFile    *os.File       // newly opened; nil: as before
+	metrics    *metricsServer // newly opened; nil: as before
 }
 
 // A setup is a configuration, and what has been made of it.
@@ -175,18 +178,25 @@ func (c *change) commit() error {
 	return nil
 }
 
-// finish drops what is no longer in use. Nothing depends on it.
-func (c *change) finish() {
+// finish drops what is no longer in use. It drains the conns of removed listeners and returns their number. The conns of a
+// listener that another one has superseded stay open, and so do those of all removed listeners with keep-conns. No other
+// part of the change depends on finish.
+func (c *change) finish() (draining int) {
 	_ = failpoint("before close")
 	for _, w := range c.before.ways {
-		if !slices.Contains(c.next.ways, w) {
+		switch {
+		case slices.Contains(c.next.ways, w):
+		case c.next.Limits.KeepConns, slices.Contains(c.superseded, w):
 			w.retire()
+		default:
+			draining += w.drain(time.Duration(c.next.Limits.DrainTimeout))
 		}
 	}
 	if c.before.metrics != c.next.metrics {
 		c.before.metrics.close()
 	}
 	_ = failpoint("after close")
+	return draining
 }
 
 // discard undoes what prepare has done.

@@ -74,6 +74,7 @@ type Limits struct {
 	KeepAlive          Duration `toml:"keep-alive" json:"keep-alive" wire:"set"`
 	WriteTimeout       Duration `toml:"write-timeout" json:"write-timeout" wire:"set"`
 	DrainTimeout       Duration `toml:"drain-timeout" json:"drain-timeout" wire:"set"`
+	KeepConns          bool     `toml:"keep-conns" json:"keep-conns" wire:"set"` // of listeners that a change removes
 	CriticalTimeout    Duration `toml:"critical-timeout" json:"critical-timeout" wire:"set"`
 	SlowCommand        Duration `toml:"slow-command" json:"slow-command" wire:"set"`
 }

@@ -80,27 +80,27 @@ func (s *settings) Test(ctx context.Context, text wire.Value) error {
 }
 
 // Set implements std.Configurable.
-func (s *settings) Set(ctx context.Context, text wire.Value, how std.Change) (hash string, err error) {
+func (s *settings) Set(ctx context.Context, text wire.Value, how std.Change) (applied std.Applied, err error) {
 	err = s.alone(ctx, func() error {
-		hash, err = s.change(ctx, how, func() (*Config, error) { return s.fromWire(text) })
+		applied, err = s.change(ctx, how, func() (*Config, error) { return s.fromWire(text) })
 		return err
 	})
-	return hash, err
+	return applied, err
 }
 
 // Reload implements std.Configurable.
-func (s *settings) Reload(ctx context.Context, how std.Change) (hash string, err error) {
+func (s *settings) Reload(ctx context.Context, how std.Change) (applied std.Applied, err error) {
 	if s.d.file == "" {
-		return "", errNoFile
+		return std.Applied{}, errNoFile
 	}
 	err = s.alone(ctx, func() error {
-		hash, err = s.change(ctx, how, func() (*Config, error) { return load(s.d.file, s.d.inForce.Load().trust...) })
+		applied, err = s.change(ctx, how, func() (*Config, error) { return load(s.d.file, s.d.inForce.Load().trust...) })
 		return err
 	})
 	if bad, ok := errors.AsType[*wire.Error](err); err != nil && (!ok || bad.Code == wire.CodeError) {
-		return "", fmt.Errorf("Config reload failed: configuration error using file '%s': %w", s.d.file, err) // Kea's words
+		return std.Applied{}, fmt.Errorf("Config reload failed: configuration error using file '%s': %w", s.d.file, err) // Kea's words
 	}
-	return hash, err
+	return applied, err
 }
 
 var errNoFile = errors.New("there is no configuration file: the daemon was started without one (-c)")
@@ -117,20 +117,20 @@ func (s *settings) alone(ctx context.Context, f func() error) error {
 }
 
 // change puts another configuration in force.
-func (s *settings) change(ctx context.Context, how std.Change, read func() (*Config, error)) (string, error) {
+func (s *settings) change(ctx context.Context, how std.Change, read func() (*Config, error)) (std.Applied, error) {
 	if how.IfHash != "" && how.IfHash != s.d.inForce.Load().hash {
-		return "", std.ErrChanged
+		return std.Applied{}, std.ErrChanged
 	}
 	if err := failpoint("before parse"); err != nil {
-		return "", err
+		return std.Applied{}, err
 	}
 	next, err := read()
 	if err != nil {
-		return "", err
+		return std.Applied{}, err
 	}
 	c, err := s.d.prepare(ctx, next)
 	if err != nil {
-		return "", err
+		return std.Applied{}, err
 	}
 	if !how.Force {
 		err = c.checkLockOut(ctx)
@@ -140,12 +140,15 @@ func (s *settings) change(ctx context.Context, how std.Change, read func() (*Con
 	}
 	if err != nil {
 		c.discard()
-		return "", err
+		return std.Applied{}, err
 	}
-	c.finish()
+	draining := c.finish()
+	if draining > 0 {
+		s.d.log.Info("conns of removed listeners are drained", "conns", draining)
+	}
 	c.say(s.d.stdout, s.d.log)
 	s.d.reloaded()
-	return c.next.hash, nil
+	return std.Applied{Hash: c.next.hash, Draining: draining}, nil
 }
 
 // kind is what peers of a listener have as their transport.

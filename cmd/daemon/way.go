@@ -63,6 +63,19 @@ func (w *way) retire() {
 	time.AfterFunc(graceful, w.close)
 }
 
+// drain closes the listener, and drains its conns and those of the listeners that it has superseded. It returns their
+// number. After timeout, the conns that are left are closed. A client whose handshake is not complete is disconnected.
+func (w *way) drain(timeout time.Duration) (conns int) {
+	w.close()
+	conns = w.Drain(timeout)
+	for _, e := range w.earlier {
+		if socket := e.socket.Value(); socket != nil {
+			conns += socket.Drain(timeout)
+		}
+	}
+	return conns
+}
+
 // graceful is how long somebody may take who is on the way in: longer than a handshake may.
 const graceful = 10 * time.Second
 
@@ -120,6 +133,7 @@ func (c *change) wayOf(ctx context.Context, l *Listen, old *way) (*way, error) {
 		w, err := c.listen(ctx, l, made, old.tcp)
 		if err == nil {
 			w.follow(old)
+			c.superseded = append(c.superseded, old)
 			c.changed = append(c.changed, w.lowerEarlier)
 		}
 		return w, err

@@ -13,7 +13,10 @@ import (
 )
 
 // A box is a Configurable that keeps one text.
-type box struct{ text, hash string }
+type box struct {
+	text, hash string
+	draining   int
+}
 
 func (b *box) Schema() *schema.Schema { return nil }
 func (b *box) Shown() any             { return wire.Value(b.text) }
@@ -26,22 +29,22 @@ func (b *box) Test(_ context.Context, section wire.Value) error {
 	return nil
 }
 
-func (b *box) Set(ctx context.Context, section wire.Value, how std.Change) (string, error) {
+func (b *box) Set(ctx context.Context, section wire.Value, how std.Change) (std.Applied, error) {
 	if how.IfHash != "" && how.IfHash != b.hash {
-		return "", std.ErrChanged
+		return std.Applied{}, std.ErrChanged
 	}
 	if err := b.Test(ctx, section); err != nil {
-		return "", err
+		return std.Applied{}, err
 	}
 	b.text, b.hash = string(section), b.hash+"1"
-	return b.hash, nil
+	return std.Applied{Hash: b.hash, Draining: b.draining}, nil
 }
 
-func (b *box) Reload(_ context.Context, how std.Change) (string, error) {
+func (b *box) Reload(_ context.Context, how std.Change) (std.Applied, error) {
 	if how.IfHash != "" && how.IfHash != b.hash {
-		return "", std.ErrChanged
+		return std.Applied{}, std.ErrChanged
 	}
-	return b.hash, nil
+	return std.Applied{Hash: b.hash, Draining: b.draining}, nil
 }
 
 func (b *box) Write(_ context.Context, name string) (std.Written, error) {
@@ -114,5 +117,19 @@ func TestConfigurationInKeasWords(t *testing.T) {
 		if test.arguments != "" {
 			require.JSONEq(t, test.arguments, arguments, test.request)
 		}
+	}
+}
+
+// The reply says how many conns are drained, where there are some. Kea's clients read the hash only.
+func TestReplyToAChangeSaysHowManyConnsAreDrained(t *testing.T) {
+	for draining, want := range map[int][2]string{
+		0: {"Configuration successful.", `{"hash":"0"}`},
+		1: {"Configuration successful. 1 conn of a removed listener is drained.", `{"hash":"0","draining":1}`},
+		3: {"Configuration successful. 3 conns of removed listeners are drained.", `{"hash":"0","draining":3}`},
+	} {
+		d := start(t, nil, std.Configuration("Dhcp4", &box{text: "{}", hash: "0", draining: draining})...)
+		reply, arguments := d.ask(`{"command":"config-reload"}`)
+		require.Equal(t, want[0], reply.Text)
+		require.JSONEq(t, want[1], arguments)
 	}
 }

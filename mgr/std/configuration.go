@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/rudderpost/rudderpost/mgr"
@@ -30,10 +31,9 @@ type Configurable interface {
 	// Test does what Set does, as far as nothing changes by it.
 	Test(ctx context.Context, section wire.Value) error
 
-	// Set puts another configuration in force, and Reload the one that is in the daemon's file now. They
-	// return its hash.
-	Set(ctx context.Context, section wire.Value, how Change) (hash string, err error)
-	Reload(ctx context.Context, how Change) (hash string, err error)
+	// Set puts another configuration in force, and Reload the one that is in the daemon's file now.
+	Set(ctx context.Context, section wire.Value, how Change) (Applied, error)
+	Reload(ctx context.Context, how Change) (Applied, error)
 
 	// Write writes the configuration in force to the daemon's file. name is empty, or which file the caller
 	// thinks that is.
@@ -53,6 +53,24 @@ type Change struct {
 // ErrChanged says that somebody else has changed the configuration.
 var ErrChanged = &wire.Error{Code: wire.CodeConflict, Word: "changed", Text: "the configuration is not the one with the hash that was given; get it again"}
 
+// Applied is what config-set or config-reload has done.
+type Applied struct {
+	Hash     string `json:"hash" doc:"64 upper-case hexadecimal digits."`
+	Draining int    `json:"draining,omitzero" doc:"Open conns of listeners that the change removed: each is closed when its commands are answered, or after drain-timeout."`
+}
+
+// reply returns the reply to the command. Its text is Kea's where no conns are drained.
+func (a Applied) reply() wire.Reply {
+	text := "Configuration successful."
+	switch {
+	case a.Draining == 1:
+		text += " 1 conn of a removed listener is drained."
+	case a.Draining > 1:
+		text += fmt.Sprintf(" %d conns of removed listeners are drained.", a.Draining)
+	}
+	return wire.Reply{Text: text, Arguments: a}
+}
+
 // Written is what config-write has written.
 type Written struct {
 	Filename string `json:"filename"`
@@ -71,7 +89,10 @@ func Configuration(daemon string, c Configurable) []mgr.Command {
 		hash, err := c.Hash()
 		return c.Shown(), hash, err
 	}}.commands()
-	hash := &schema.Schema{Type: "object", Required: []string{"hash"}, Properties: map[string]*schema.Schema{"hash": {Type: "string"}}}
+	applied, err := schema.Of(reflect.TypeFor[Applied]())
+	if err != nil {
+		panic(err) // the type above is wrong
+	}
 	change := map[string]*schema.Schema{
 		"if-hash": {Type: "string", Description: "Only if the configuration in force has this hash."},
 		"force":   {Type: "boolean", Description: "Also if the caller could not change it again."},
@@ -92,12 +113,12 @@ func Configuration(daemon string, c Configurable) []mgr.Command {
 			Args:    &schema.Schema{Type: "object", Closed: true, Required: []string{daemon}, Properties: section},
 		},
 		mgr.Command{
-			Name: "config-set", Level: mgr.Admin, Async: true, Critical: true, Handler: s.set, Returns: hash,
+			Name: "config-set", Level: mgr.Admin, Async: true, Critical: true, Handler: s.set, Returns: applied,
 			Summary: "Put another configuration in force: all of it, or, after an error, nothing.",
 			Args:    &schema.Schema{Type: "object", Closed: true, Required: []string{daemon}, Properties: with(section, change)},
 		},
 		mgr.Command{
-			Name: "config-reload", Level: mgr.Admin, Async: true, Critical: true, Handler: s.reload, Returns: hash,
+			Name: "config-reload", Level: mgr.Admin, Async: true, Critical: true, Handler: s.reload, Returns: applied,
 			Summary: "Put the configuration in force that is in the daemon's file: all of it, or, after an error, nothing.",
 			Args:    &schema.Schema{Type: "object", Properties: change},
 		},
@@ -253,11 +274,11 @@ func (s settings) set(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	hash, err := s.c.Set(ctx, section, how)
+	applied, err := s.c.Set(ctx, section, how)
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	return wire.Reply{Text: "Configuration successful.", Arguments: configHash{hash}}, nil
+	return applied.reply(), nil
 }
 
 func (s settings) reload(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
@@ -265,11 +286,11 @@ func (s settings) reload(ctx context.Context, call *mgr.Call) (wire.Reply, error
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	hash, err := s.c.Reload(ctx, how)
+	applied, err := s.c.Reload(ctx, how)
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	return wire.Reply{Text: "Configuration successful.", Arguments: configHash{hash}}, nil
+	return applied.reply(), nil
 }
 
 func (s settings) write(ctx context.Context, call *mgr.Call) (wire.Reply, error) {

@@ -21,6 +21,12 @@ var (
 	enough      = goodbye{gorilla.CloseNormalClosure, ""}
 )
 
+// GoAway makes the close frame that Close sends say 1001, going away (RFC 6455, section 7.4.1), and why in at most 123
+// bytes. It sends nothing itself, and does nothing when the close frame already tells of an error.
+func (c *conn) GoAway(why string) {
+	c.bye.CompareAndSwap(&c.cfg.bye, &goodbye{gorilla.CloseGoingAway, why[:min(len(why), 123)]})
+}
+
 // closeTimeout is how long our close frame may take to go out, and then the peer's to come in.
 const closeTimeout = time.Second
 
