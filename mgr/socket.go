@@ -53,9 +53,7 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Socket
 	if err := endpoint.check(); err != nil {
 		return nil, err
 	}
-	s := &Socket{m: m, closed: make(chan struct{})}
-	s.receiving, s.endReceiving = context.WithCancelCause(m.receiving)
-	s.endpoint.Store(endpoint)
+	s := m.newSocket(endpoint)
 	listener, err := t.Listen(transport.WithMemory(ctx, socketMemory{s}))
 	if err != nil {
 		s.endReceiving(errListenerRemoved)
@@ -75,6 +73,14 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Socket
 	}
 	m.sockets[s] = struct{}{} // from now on somebody may close it
 	return s, nil
+}
+
+// newSocket returns a Socket that has no listener yet.
+func (m *CommandMgr) newSocket(endpoint *Endpoint) *Socket {
+	s := &Socket{m: m, closed: make(chan struct{})}
+	s.receiving, s.endReceiving = context.WithCancelCause(m.receiving)
+	s.endpoint.Store(endpoint)
+	return s
 }
 
 // Accept begins to serve who connects. It may be called once, and does nothing after Close.

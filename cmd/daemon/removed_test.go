@@ -1,0 +1,212 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/quic"
+	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/unix"
+	"github.com/rudderpost/rudderpost/transport/websocket"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A removable is a listener that a reload removes, and the way to it.
+type removable struct {
+	name   string
+	config string // its [[listen]]
+	at     transport.Dialer
+}
+
+// removables returns a listener for each transport whose conns stay open between two commands.
+func removables(t *testing.T, dir string) []removable {
+	t.Helper()
+	id := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
+	secure := func(kind, address string) string {
+		return fmt.Sprintf("[[listen]]\ntransport = %q\npki = \"auto\"\naddress = %q\n", kind, address)
+	}
+	atTCP, atWS, atQUIC := freePort(t), freePort(t), freePort(t)
+	return []removable{
+		{"unix", "[[listen]]\ntransport = \"unix\"\npath = \"more.sock\"\n", &unix.Transport{Path: filepath.Join(dir, "more.sock")}},
+		{"tcp", secure("tcp", atTCP), &tcp.Transport{Address: atTCP, Client: id}},
+		{"websocket", secure("websocket", atWS), &websocket.Transport{Address: atWS, Client: id}},
+		{"quic", secure("quic", atQUIC), &quic.Transport{Address: atQUIC, Client: id}},
+	}
+}
+
+const removedBase = "state-dir = \"run\"\n" + oneSocket
+
+func (l removable) dial(t *testing.T) *client.Client {
+	t.Helper()
+	session, err := client.Dial(t.Context(), l.at)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = session.Close() })
+	_, err = session.Do(t.Context(), wire.Request{Command: "version-get"})
+	require.NoError(t, err)
+	return session
+}
+
+// draining returns the number of conns that the reply to a change says are drained; nil: it does not say so.
+func draining(t *testing.T, reply wire.Reply) any {
+	t.Helper()
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	var arguments map[string]any
+	require.NoError(t, json.Unmarshal(reply.Arguments.(wire.Value), &arguments))
+	require.NotEmpty(t, arguments["hash"])
+	return arguments["draining"]
+}
+
+func requireSessionEnds(t *testing.T, session *client.Client) {
+	t.Helper()
+	eventually(t, func() bool {
+		_, err := session.Do(t.Context(), wire.Request{Command: "version-get"})
+		return err != nil
+	}, "the conn of the removed listener is open")
+}
+
+func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
+	dir := shortDir(t)
+	ways := removables(t, dir)
+	config := removedBase
+	for _, l := range ways {
+		config += l.config
+	}
+	p := startIn(t, dir, config)
+	p.urls(len(ways) + 1)
+	for i, l := range ways {
+		t.Run(l.name, func(t *testing.T) {
+			idle, other := l.dial(t), l.dial(t)
+			config = removedBase
+			for _, l := range ways[i+1:] {
+				config += l.config
+			}
+			writeConfig(t, dir, config)
+			reply := p.give("config-reload", "")
+			require.EqualValues(t, 2, draining(t, reply))
+			require.Equal(t, "Configuration successful. 2 conns of removed listeners are drained.", reply.Text)
+			requireSessionEnds(t, idle)
+			requireSessionEnds(t, other)
+			require.Error(t, giving(l.at)())
+			require.Nil(t, draining(t, p.give("config-reload", "")), "the second reload removes none")
+		})
+	}
+	p.stop()
+}
+
+func TestReloadKeepsTheConnsOfARemovedListenerWithKeepConns(t *testing.T) {
+	dir := shortDir(t)
+	ways := removables(t, dir)
+	config := removedBase
+	for _, l := range ways {
+		config += l.config
+	}
+	p := startIn(t, dir, config)
+	p.urls(len(ways) + 1)
+	sessions := map[string]*client.Client{}
+	for _, l := range ways {
+		sessions[l.name] = l.dial(t)
+	}
+	writeConfig(t, dir, removedBase+"[limits]\nkeep-conns = true\n")
+	reply := p.give("config-reload", "")
+	require.Nil(t, draining(t, reply))
+	require.Equal(t, "Configuration successful.", reply.Text)
+	for _, l := range ways {
+		require.Error(t, giving(l.at)(), l.name)
+		_, err := sessions[l.name].Do(t.Context(), wire.Request{Command: "version-get"})
+		require.NoError(t, err, l.name)
+	}
+	p.stop()
+}
+
+// The conn that a change came over gets its reply, and is closed then.
+func TestChangeThatRemovesItsOwnListenerIsAnswered(t *testing.T) {
+	for _, command := range []string{"config-reload", "config-set"} {
+		dir := shortDir(t)
+		for _, l := range removables(t, dir) {
+			t.Run(command+"/"+l.name, func(t *testing.T) {
+				base := removedBase + "[[principal]]\nsubject = \"cert:admin\"\nrole = \"admin\"\n"
+				p := startIn(t, dir, base+l.config)
+				p.urls(2)
+				session, idle := l.dial(t), l.dial(t)
+				writeConfig(t, dir, base)
+				arguments := wire.Value(`{"force":true}`)
+				if command == "config-set" {
+					arguments = wire.Value(`{"force":true,"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}]}}`)
+				}
+				reply, err := session.Do(t.Context(), wire.Request{Command: command, Arguments: arguments})
+				require.NoError(t, err)
+				require.EqualValues(t, 2, draining(t, reply))
+				requireSessionEnds(t, session)
+				requireSessionEnds(t, idle)
+				p.stop()
+			})
+		}
+	}
+}
+
+// A command that does not end keeps its conn until drain-timeout has passed.
+func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
+	dir := shortDir(t)
+	writeHook(t, dir, "endless")
+	ways := removables(t, dir)
+	base := removedBase + "[limits]\ndrain-timeout = \"300ms\"\n[[hook]]\nname = \"endless\"\nexec = [\"endless\"]\n"
+	config := base
+	for _, l := range ways {
+		config += l.config
+	}
+	p := startIn(t, dir, config)
+	p.urls(len(ways) + 1)
+	ended := make(chan error, len(ways))
+	for _, l := range ways {
+		session := l.dial(t)
+		go func() {
+			_, err := session.Do(t.Context(), wire.Request{Command: "endless"})
+			ended <- err
+		}()
+	}
+	eventually(t, func() bool {
+		text := string(p.give("session-list", "").Arguments.(wire.Value))
+		return strings.Count(text, `"endless"`) == len(ways)
+	}, "the commands do not run")
+	writeConfig(t, dir, base)
+	began := time.Now()
+	require.EqualValues(t, len(ways), draining(t, p.give("config-reload", "")))
+	for range ways {
+		require.Error(t, <-ended)
+	}
+	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)
+	eventually(t, func() bool {
+		return strings.Contains(p.err.String(), "conns of a removed listener are closed before their commands are answered")
+	}, "the log does not say so")
+	p.stop()
+}
+
+// The conns of a listener that changes stay open. When the listener is removed, they are drained with those of its
+// successor.
+func TestReloadDrainsTheConnsOfSupersededListenersWithTheLast(t *testing.T) {
+	dir := shortDir(t)
+	l := removables(t, dir)[1]
+	files := strings.Replace(l.config, "pki = \"auto\"\n", "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"\n", 1)
+	p := startIn(t, dir, removedBase+l.config)
+	p.urls(2)
+	first := l.dial(t)
+	writeConfig(t, dir, removedBase+files)
+	require.Nil(t, draining(t, p.give("config-reload", "")))
+	second := l.dial(t)
+	_, err := first.Do(t.Context(), wire.Request{Command: "version-get"})
+	require.NoError(t, err)
+	writeConfig(t, dir, removedBase)
+	require.EqualValues(t, 2, draining(t, p.give("config-reload", "")))
+	requireSessionEnds(t, first)
+	requireSessionEnds(t, second)
+	p.stop()
+}
