@@ -33,6 +33,7 @@ type conversation struct {
 	wake   func()                                    // has it served again
 	ended  bool                                      // the last request has been heard
 	killed atomic.Pointer[wire.Error]                // why the conn was closed by kill; nil: it was not
+	why    atomic.Pointer[wire.Error]                // why the conn is closed before its last request; nil: it is not
 
 	reserved bool // it has a descriptor of the reserve
 	evicted  bool // it is being closed for another conn of the owner; m.mu guards it
@@ -194,6 +195,7 @@ func (c *conversation) admit(call *Call) *wire.Error {
 	}
 	if revoked(call.Peer) {
 		c.ended = true
+		c.why.Store(errRevoked)
 		return errRevoked
 	}
 	if !c.peer.mayCall(call.Received) {
@@ -252,6 +254,9 @@ func (c *conversation) submit() {
 		}
 	}
 	rejected, why := c.accept(batch)
+	if why != nil && isShuttingDown(why) {
+		c.why.Store(why)
+	}
 	for _, call := range rejected {
 		call.refuse(why)
 	}
@@ -281,7 +286,11 @@ func (c *conversation) record(batch []*Call) *wire.Error {
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.
 func (c *conversation) sayNoMore(err error) {
 	c.ended = true
-	if c.socket.receiving.Err() != nil || errors.Is(err, io.EOF) || c.conn.Context().Err() != nil {
+	if draining := c.socket.refusal(); draining != nil {
+		c.why.Store(draining)
+		return
+	}
+	if errors.Is(err, io.EOF) || c.conn.Context().Err() != nil {
 		return
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {

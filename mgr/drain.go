@@ -99,7 +99,7 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 func hangUp(conversations []*conversation) {
 	var closing sync.WaitGroup
 	for _, c := range conversations {
-		closing.Go(c.closeConn)
+		closing.Go(func() { closeFor(c.conn, errShuttingDown) })
 	}
 	closing.Wait()
 }

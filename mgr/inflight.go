@@ -1,9 +1,11 @@
 package mgr
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
+	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
 
@@ -124,15 +126,27 @@ func (c *conversation) close() {
 	c.m.leave(c)
 }
 
-// closeConn closes the conn. During a drain the peer is told so, if its transport can tell it: the close frame of a
-// WebSocket has code 1001.
+// closeConn closes the conn. The peer is told why, if there is a reason other than its last request.
 func (c *conversation) closeConn() {
-	if draining := c.socket.refusal(); draining != nil {
-		if conn, ok := c.conn.(interface{ GoAway(why string) }); ok {
-			conn.GoAway(draining.Text)
-		}
+	closeFor(c.conn, cmp.Or(c.killed.Load(), c.why.Load()))
+}
+
+// closeFor closes a conn because of an error, and tells the peer that error where the transport can; nil: nothing was wrong.
+func closeFor(conn transport.Conn, why *wire.Error) {
+	switch {
+	case why == nil:
+		_ = conn.Close()
+	case isShuttingDown(why):
+		_ = transport.CloseWithReason(conn, transport.CloseReason{Code: transport.GoingAway, Text: why.Text})
+	default:
+		_ = transport.CloseWithReason(conn, transport.CloseReason{Code: transport.PolicyViolation, Text: why.Text})
 	}
-	_ = c.conn.Close()
+}
+
+// isShuttingDown reports whether an error says that no more commands are taken. A conn too many has the same code, and
+// another word.
+func isShuttingDown(why *wire.Error) bool {
+	return why.Is(&wire.Error{Code: wire.CodeShuttingDown, Word: wire.CodeShuttingDown.String()})
 }
 
 // owes reports whether the peer has not been told everything. c.mu is held.

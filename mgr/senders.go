@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/wire"
 )
 
 // senders is a pool of goroutines that send what conversations owe. A conn that waits for its peer
@@ -118,6 +119,10 @@ const (
 // stallTimeout is how long a step of the daemon's own may take before the log names it.
 const stallTimeout = time.Second
 
+// errNotRead is the reason for closing the conn of a peer that does not take its replies. The peer seldom gets it: no
+// close frame can follow a message that was written in part.
+var errNotRead = &wire.Error{Code: wire.CodeCancelled, Text: "the replies were not read within write-timeout"}
+
 func (s step) String() string {
 	return [...]string{"the peer", "the recorder", "the observer", "the log handler"}[s]
 }
@@ -166,7 +171,7 @@ func (w *sender) during(c *conversation, batch []*answer, send func() error) {
 	if err := send(); err != nil {
 		w.cannotDeliver(c, err)
 	} else if w.last { // at once: so over QUIC its end is in the same packet
-		_ = c.conn.Close()
+		c.closeConn()
 	}
 	w.end()
 	w.forget()
@@ -218,7 +223,7 @@ func (w *sender) cannotDeliver(c *conversation, err error) {
 	if c.m.log.Enabled(c.m.background, slog.LevelDebug) && c.m.refusals.Allow(c.conn.Peer().String()) {
 		c.m.log.Debug("a reply could not be delivered", "peer", c.conn.Peer().String(), "error", err)
 	}
-	_ = c.conn.Close()
+	c.closeConn()
 }
 
 // watch notes that the sender reads the conn, and that another goroutine must do so from until on, unless ease is
@@ -310,7 +315,7 @@ func (w *sender) onTimer() {
 		if peer := c.conn.Peer().String(); c.m.refusals.Allow(peer) {
 			c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", peer)
 		}
-		_ = c.conn.Close()
+		closeFor(c.conn, errNotRead)
 	case stalled:
 		go c.m.logStall(s, c.conn.Peer()) // through the log handler, which may be what stalls
 	}

@@ -101,7 +101,7 @@ func (m *CommandMgr) CloseSession(id string) (conns int) {
 }
 
 var (
-	errKilled  = &wire.Error{Code: wire.CodeCancelled, Word: "session-killed", Text: "its session was closed by an administrator"}
+	errKilled  = &wire.Error{Code: wire.CodeCancelled, Word: "session-killed", Text: "the session was closed by an administrator"}
 	errNoMore  = &wire.Error{Code: wire.CodeForbidden, Word: "session-killed", Text: "the session was closed by an administrator; connect anew"}
 	errRevoked = &wire.Error{Code: wire.CodeUnauthenticated, Word: "revoked", Text: "your credentials are no longer good: revoked, changed or expired; the conn closes"}
 )

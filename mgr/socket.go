@@ -241,5 +241,5 @@ func refuseConn(conn transport.Conn, why *wire.Error, timeout time.Duration) {
 	} else {
 		_ = conn.Send(ctx, frame)
 	}
-	_ = conn.Close()
+	closeFor(conn, why)
 }

@@ -25,6 +25,7 @@ const (
 	CutOff                         // the peer said its last word inside a frame
 	OverBudget                     // the daemon would hold more bytes than a limit of its manager allows
 	NoFrame                        // more white space and comments between two frames than MaxFrame and 64 KiB
+	Binary                         // a binary message, on a wire whose messages can be text or binary
 )
 
 // A FrameError reports bytes that cannot become a frame. Receiving ends with it, sending does not,
@@ -53,6 +54,8 @@ func (e *FrameError) Error() string {
 		return fmt.Sprintf("timed out with %d bytes of an unfinished frame", e.Discarded)
 	case NoFrame:
 		return fmt.Sprintf("more than %d bytes of white space and comments before a frame", e.Limit)
+	case Binary:
+		return "a binary message is no command; send the JSON as a text message"
 	case BadEncoding:
 		return fmt.Sprintf("bad encoding (offset %d)", e.Offset)
 	case OverBudget:

@@ -198,12 +198,13 @@ func TestEndOfNetPipe(t *testing.T) {
 
 func TestFrameErrorInWords(t *testing.T) {
 	for want, err := range map[string]*FrameError{
-		"frame is longer than 5 bytes":                         {Reason: TooLarge, Limit: 5},
-		`a frame cannot start with the byte 'x' (offset 2)`:    {Reason: BadFirstByte, Byte: 'x', Offset: 2},
-		`a slash followed by 'x' starts no comment (offset 2)`: {Reason: BadComment, Byte: 'x', Offset: 2},
-		"timed out with 3 bytes of an unfinished frame":        {Reason: TimedOut, Discarded: 3},
-		"bad encoding (offset 2)":                              {Reason: BadEncoding, Offset: 2},
-		"the peer stopped after 3 bytes of a frame":            {Reason: CutOff, Discarded: 3},
+		"frame is longer than 5 bytes":                                    {Reason: TooLarge, Limit: 5},
+		`a frame cannot start with the byte 'x' (offset 2)`:               {Reason: BadFirstByte, Byte: 'x', Offset: 2},
+		`a slash followed by 'x' starts no comment (offset 2)`:            {Reason: BadComment, Byte: 'x', Offset: 2},
+		"timed out with 3 bytes of an unfinished frame":                   {Reason: TimedOut, Discarded: 3},
+		"bad encoding (offset 2)":                                         {Reason: BadEncoding, Offset: 2},
+		"a binary message is no command; send the JSON as a text message": {Reason: Binary},
+		"the peer stopped after 3 bytes of a frame":                       {Reason: CutOff, Discarded: 3},
 		"bad frame": {},
 	} {
 		require.EqualError(t, err, want)

@@ -4,9 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	gorilla "github.com/gorilla/websocket"
+
+	"github.com/rudderpost/rudderpost/transport"
 )
 
 // A goodbye is what a close frame says.
@@ -21,10 +25,39 @@ var (
 	enough      = goodbye{gorilla.CloseNormalClosure, ""}
 )
 
-// GoAway makes the close frame that Close sends say 1001, going away (RFC 6455, section 7.4.1), and why in at most 123
-// bytes. It sends nothing itself, and does nothing when the close frame already tells of an error.
-func (c *conn) GoAway(why string) {
-	c.bye.CompareAndSwap(&c.cfg.bye, &goodbye{gorilla.CloseGoingAway, why[:min(len(why), 123)]})
+// notAccepted is the reason for conns that wait for Accept when their listener closes.
+var notAccepted = transport.CloseReason{Code: transport.GoingAway, Text: "the daemon does not listen here any more"}
+
+// closeCodes are the codes of RFC 6455, section 7.4.1.
+var closeCodes = map[transport.CloseCode]int{
+	transport.NormalClosure:   gorilla.CloseNormalClosure,
+	transport.GoingAway:       gorilla.CloseGoingAway,
+	transport.PolicyViolation: gorilla.ClosePolicyViolation,
+}
+
+// CloseWithReason implements transport.ReasonCloser.
+func (c *conn) CloseWithReason(reason transport.CloseReason) error {
+	c.bye.CompareAndSwap(&c.cfg.bye, &goodbye{closeCodes[reason.Code], reason.Text})
+	return c.Close()
+}
+
+// maxReason is the longest text of a close frame in bytes: a control frame has at most 125, two of which are the code
+// (RFC 6455, section 5.5).
+const maxReason = 123
+
+// closeText makes text fit into a close frame. It cuts off what is too long at the end of a character. A text that is no
+// UTF-8 is repaired, since the peer fails the connection otherwise.
+func closeText(text string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
+	if len(text) <= maxReason {
+		return text
+	}
+	const ellipsis = "…"
+	end := maxReason - len(ellipsis)
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + ellipsis
 }
 
 // closeTimeout is how long our close frame may take to go out, and then the peer's to come in.
@@ -61,7 +94,7 @@ func (c *conn) say(bye goodbye) bool {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	text := bye.text
+	text := closeText(bye.text)
 	return nil == c.write(func() error {
 		return c.ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(bye.code, text), time.Now().Add(closeTimeout))
 	})

@@ -86,7 +86,10 @@ const (
 
 var writeBuffers sync.Pool // gorilla's
 
-var _ transport.Conn = (*conn)(nil)
+var (
+	_ transport.Conn         = (*conn)(nil)
+	_ transport.ReasonCloser = (*conn)(nil)
+)
 
 // newConn makes a conn of a WebSocket that speaks through a line. Gorilla reads from in; nil: it has a buffer of its own.
 func newConn(ws *gorilla.Conn, l *line, in *bufio.Reader, cfg config) *conn {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -304,4 +305,32 @@ func TestPassedListener(t *testing.T) {
 	l := listen(t, at)
 	require.Equal(t, passed.Addr(), l.Addr())
 	require.NoError(t, dial(t, ann(l.Addr())).Close())
+}
+
+// A conn that waits for Accept when its listener closes is told that the daemon goes away, and its peer hears the reason of
+// the first close only.
+func TestCloseWithReasonTellsThePeer(t *testing.T) {
+	l := listen(t, daemon())
+	peer := connect(t, l.Addr())
+	c := accept(t, l)
+	long := strings.Repeat("x", 200)
+	require.NoError(t, transport.CloseWithReason(c, transport.CloseReason{Code: transport.PolicyViolation, Text: long}))
+	require.NoError(t, transport.CloseWithReason(c, transport.CloseReason{Code: transport.GoingAway, Text: "late"}))
+	require.Equal(t, "close 1008 "+long[:120]+"…", peer.hear())
+
+	peer = connect(t, l.Addr())
+	require.NoError(t, l.Close())
+	require.Equal(t, "close 1001 the daemon does not listen here any more", peer.hear())
+}
+
+// What the transport has told the peer is wrong stays the reason.
+func TestCloseWithReasonKeepsTheReasonOfTheTransport(t *testing.T) {
+	l := listen(t, daemon())
+	peer := connect(t, l.Addr())
+	c := accept(t, l)
+	peer.say(frame(fin|binry, hello))
+	_, err := c.Receive(timeout(t), nil)
+	require.Equal(t, &transport.FrameError{Reason: transport.Binary}, err)
+	require.NoError(t, transport.CloseWithReason(c, transport.CloseReason{Code: transport.GoingAway, Text: "late"}))
+	require.Equal(t, "close 1003 a binary message is no command; send the JSON as a text message", peer.hear())
 }

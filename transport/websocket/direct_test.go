@@ -99,7 +99,7 @@ func TestLaterMessageIsRefused(t *testing.T) {
 		say    []byte
 		reason transport.Reason
 	}{
-		"binary":        {frame(fin|binry, hello), transport.BadEncoding},
+		"binary":        {frame(fin|binry, hello), transport.Binary},
 		"not masked":    {[]byte{fin | text, 2, '{', '}'}, transport.BadEncoding},
 		"a bit of more": {frame(fin|rsv2|text, hello), transport.BadEncoding},
 		"no JSON":       {frame(fin|text, "hello"), transport.BadFirstByte},

@@ -107,7 +107,7 @@ var frameCases = []struct {
 }
 
 const (
-	wordsBinary = `text {"result":1,"text":"bad encoding (offset 0)"}`
+	wordsBinary = `text {"result":1,"text":"a binary message is no command; send the JSON as a text message"}`
 	wordsLarge  = `text {"result":1,"text":"frame is longer than 100000 bytes"}`
 )
 

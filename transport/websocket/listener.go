@@ -93,7 +93,7 @@ func (l *listener) empty() {
 	for {
 		select {
 		case c := <-l.ready:
-			_ = c.Close()
+			_ = c.CloseWithReason(notAccepted)
 		default:
 			return
 		}

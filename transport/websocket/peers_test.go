@@ -23,8 +23,8 @@ text {}
 ` + bye +
 	`text {"result":1,"text":"frame is longer than 100000 bytes"}
 close 1009 frame is longer than 100000 bytes
-text {"result":1,"text":"bad encoding (offset 0)"}
-close 1003 bad encoding (offset 0)
+text {"result":1,"text":"a binary message is no command; send the JSON as a text message"}
+close 1003 a binary message is no command; send the JSON as a text message
 no subprotocol []
 ` + bye + `status 400
 status 401

@@ -34,7 +34,7 @@ func (c *conn) fill() error {
 			return c.why(err, 0)
 		}
 		if kind != gorilla.TextMessage {
-			return c.refuse(gorilla.CloseUnsupportedData, &transport.FrameError{Reason: transport.BadEncoding})
+			return c.refuse(gorilla.CloseUnsupportedData, &transport.FrameError{Reason: transport.Binary})
 		}
 		c.line.begin()
 		buf, err := c.message(r)

@@ -94,7 +94,20 @@ func (g *Guard) CheckOrigin(r *http.Request) *RefusedError {
 	case len(origins) == 1 && origins[0] != "null" && slices.Contains(g.AllowOrigins, origins[0]):
 		return nil
 	}
-	return g.Refuse(r, http.StatusForbidden, fmt.Errorf("the origin %q may not; if it may, add it to allow-origins", strings.Join(origins, ", ")))
+	return g.Refuse(r, http.StatusForbidden, originError(origins))
+}
+
+// originError says why origins are refused, and what to do.
+func originError(origins []string) error {
+	switch {
+	case len(origins) == 0:
+		return errors.New("the request has a cookie and no Origin header; a browser must send the Origin of its page, which allow-origins lists, and a program must send no cookie, but its credentials in the Authorization header")
+	case len(origins) > 1:
+		return fmt.Errorf("the request has %d Origin headers (%q); send one, which allow-origins lists", len(origins), origins)
+	case origins[0] == "null":
+		return errors.New(`the origin "null" may not: it is that of a page from a file or in a sandbox; serve the page from a host, and add its origin to allow-origins`)
+	}
+	return fmt.Errorf("the origin %q may not; if it may, add it to allow-origins", origins[0])
 }
 
 // Identify returns what the client has proven: by its certificate, and by a password or a token. One
