@@ -26,7 +26,8 @@ type Client struct {
 	mu      sync.Mutex
 	next    int64
 	waiting map[wire.ID]chan wire.Reply
-	err     error // why nothing is received any more
+	err     error // why commands in flight got no reply
+	late    error // why commands after them are not sent
 }
 
 // Dial opens a conn and returns its Client. ctx bounds the opening.
@@ -39,8 +40,8 @@ func Dial(ctx context.Context, d transport.Dialer) (*Client, error) {
 }
 
 // New returns the Client of a conn, which belongs to it from now on. One goroutine receives until
-// Close. A conn over HTTP carries one command only, and so then does its Client: give commands one by
-// one with the function Do there.
+// Close. A conn over HTTP carries one command only. The error of a second one is transport.ErrOneFrame:
+// use the function Do there, which dials for each command.
 func New(conn transport.Conn) *Client {
 	c := &Client{
 		conn:    conn,
@@ -81,7 +82,7 @@ func Call[Out any](ctx context.Context, c *Client, command string, arguments any
 // Do gives a command and waits for its reply; the request's id is the Client's matter. When ctx ends
 // first, the command is cancelled. The error says why there is no reply.
 func (c *Client) Do(ctx context.Context, r wire.Request) (wire.Reply, error) {
-	if err := take(ctx, c.slots, c.done, c.reason); err != nil {
+	if err := take(ctx, c.slots, c.done, c.notSent); err != nil {
 		return wire.Reply{}, err
 	}
 	reply := make(chan wire.Reply, 1)
@@ -135,17 +136,17 @@ func (c *Client) send(ctx context.Context, r wire.Request) error {
 	if err != nil {
 		return fmt.Errorf("the request: %w", err)
 	}
-	if err := take(ctx, c.sending, c.done, c.reason); err != nil {
+	if err := take(ctx, c.sending, c.done, c.notSent); err != nil {
 		return err
 	}
 	defer func() { <-c.sending }()
 	err = c.conn.Send(context.Background(), frame)
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, transport.ErrOneFrame) {
+		return err
 	}
 	select { // whoever closed the conn may have said why, which counts more
 	case <-c.done:
-		return c.reason()
+		return c.notSent()
 	case <-ctx.Done():
 		return err
 	}
@@ -206,19 +207,31 @@ func (c *Client) answer(frame []byte) error {
 
 // end notes why nothing is received any more.
 func (c *Client) end(err error) {
+	late := err
 	if errors.Is(err, io.EOF) {
-		err = errNoReply
+		err, late = errNoReply, errNoReply
+		if _, one := c.conn.(transport.OneFrameConn); one {
+			late = transport.ErrOneFrame
+		}
 	}
 	c.mu.Lock()
-	c.err = err
+	c.err, c.late = err, late
 	c.mu.Unlock()
 	_ = c.conn.Close()
 }
 
+// reason returns why a command that was sent got no reply.
 func (c *Client) reason() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
+}
+
+// notSent returns why a command is not sent, after nothing is received any more.
+func (c *Client) notSent() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.late
 }
 
 // take takes a place in a channel, or says why there will be none.

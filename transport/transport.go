@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net"
 )
 
@@ -34,6 +35,18 @@ type Listener interface {
 	// Addr says where the listener can be reached.
 	Addr() net.Addr
 }
+
+// A OneFrameConn is a dialed conn that carries one frame and the replies to it, as over HTTP. For a second frame Send
+// sends nothing, and returns ErrOneFrame.
+type OneFrameConn interface {
+	Conn
+
+	// OneFrame does nothing. It tells such a conn from others.
+	OneFrame()
+}
+
+// ErrOneFrame is the error of a second frame on a OneFrameConn.
+var ErrOneFrame = errors.New("an HTTP conn carries one command; dial again for the next one, as client.Do does, or use unix, tls, websocket or quic")
 
 // A Conn is one conversation: frames, in both directions, in order. One Receive and one Send may
 // overlap, two of either may not. Context, Close and Peer may be called at any time.

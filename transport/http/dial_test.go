@@ -191,20 +191,25 @@ func TestConnectionsAreShared(t *testing.T) {
 	}
 }
 
-func TestOneFrame(t *testing.T) {
+func TestSecondFrameOnOneConnIsRefusedWithAdvice(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	tr := &http.Transport{Address: l.Addr().String(), Credentials: credentials}
 	t.Cleanup(tr.CloseIdle)
 	c, err := tr.Dial(t.Context())
 	require.NoError(t, err)
-	require.ErrorContains(t, c.Send(t.Context(), []byte("{}"), []byte("{}")), "one frame")
+	require.ErrorIs(t, c.Send(t.Context(), []byte("{}"), []byte("{}")), transport.ErrOneFrame)
 	require.NoError(t, c.Send(t.Context()))
 	require.NoError(t, c.Send(t.Context(), []byte("{}")))
-	require.ErrorContains(t, c.Send(t.Context(), []byte("{}")), "dial again")
+	err = c.Send(t.Context(), []byte("{}"))
+	require.ErrorIs(t, err, transport.ErrOneFrame)
+	require.ErrorContains(t, err, "an HTTP conn carries one command; dial again")
 	got, err := c.Receive(t.Context(), nil)
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(got))
+	_, err = c.Receive(t.Context(), nil)
+	require.Equal(t, io.EOF, err)
+	require.ErrorIs(t, c.Send(t.Context(), []byte("{}")), transport.ErrOneFrame, "after the reply")
 	require.NoError(t, c.Close())
 }
 

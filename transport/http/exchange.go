@@ -59,9 +59,13 @@ func (x *exchange) Peer() transport.Peer {
 	return x.peer
 }
 
-var errOnce = errors.New("an HTTP conn carries one frame; dial again for another")
+var _ transport.OneFrameConn = (*exchange)(nil)
 
-// Send implements transport.Conn. It returns when the POST is out, and does not wait for the answer.
+// OneFrame implements transport.OneFrameConn.
+func (*exchange) OneFrame() {}
+
+// Send implements transport.Conn. It returns when the POST is out, and does not wait for the answer. The error is
+// transport.ErrOneFrame for a second frame.
 // When ctx ends before that, the conn is of no more use.
 func (x *exchange) Send(ctx context.Context, frames ...[]byte) error {
 	if err := x.begin(ctx, frames); err != nil || len(frames) == 0 {
@@ -92,7 +96,7 @@ func (x *exchange) begin(ctx context.Context, frames [][]byte) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case len(frames) > 1, len(frames) == 1 && x.begun:
-		return errOnce
+		return transport.ErrOneFrame
 	case len(frames) == 1:
 		x.begun = true
 		go x.run(bytes.Clone(frames[0])) // net/http may look at it even after it was answered
