@@ -117,7 +117,7 @@ func (c *change) prepareMetrics(context.Context) (err error) {
 	case now.Listen == before.Listen && now.Listen != "":
 		return errors.New("metrics.allow-hosts: it cannot be changed while the daemon runs, but together with listen; restart it")
 	default:
-		c.next.metrics, err = now.open(c.d.metrics, c.d.keepAlive)
+		c.next.metrics, err = now.open(c.d.metrics, c.d.keepAlive, c.d.ready)
 		c.metrics = c.next.metrics
 	}
 	return err

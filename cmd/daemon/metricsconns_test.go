@@ -15,10 +15,10 @@ import (
 )
 
 // openMetrics opens /metrics on a port of its own.
-func openMetrics(t *testing.T) *metricsServer {
+func openMetrics(t *testing.T, ready func() bool) *metricsServer {
 	t.Helper()
 	config := &Metrics{Listen: "127.0.0.1:0"}
-	s, err := config.open(newMetrics(func() mgr.Load { return mgr.Load{} }), func() time.Duration { return time.Minute })
+	s, err := config.open(newMetrics(func() mgr.Load { return mgr.Load{} }), func() time.Duration { return time.Minute }, ready)
 	require.NoError(t, err)
 	t.Cleanup(s.close)
 	return s
@@ -50,7 +50,7 @@ const scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
 	for name, say := range map[string]string{"silent": "", "half a head": "GET /metrics HTTP/1.1\r\nHo", "after a request": scrape} {
 		t.Run(name, func(t *testing.T) {
-			s := openMetrics(t)
+			s := openMetrics(t, nil)
 			var readers []*bufio.Reader
 			for range mostScrapers {
 				c, from := dialMetrics(t, s)
@@ -162,7 +162,7 @@ func TestBoundedListenerCloseEndsAnAcceptThatWaits(t *testing.T) {
 }
 
 func TestMetricsRequestWithLengthAndChunksClosesItsConnection(t *testing.T) {
-	s := openMetrics(t)
+	s := openMetrics(t, nil)
 	c, from := dialMetrics(t, s)
 	require.False(t, ask(t, c, from, scrape).Close)
 	require.True(t, ask(t, c, from, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").Close)
@@ -181,7 +181,7 @@ func TestScraperThatComesEveryTwoMinutesKeepsItsConnection(t *testing.T) {
 		bounded := newBoundedListener(l, mostScrapers, d.keepAlive)
 		server := http.Server{
 			ConnState: bounded.state, ConnContext: withBoundedConn, IdleTimeout: time.Minute,
-			Handler: bounded.serve((&Metrics{}).handler(newMetrics(func() mgr.Load { return mgr.Load{} }))),
+			Handler: bounded.serve((&Metrics{}).handler(newMetrics(func() mgr.Load { return mgr.Load{} }), nil)),
 		}
 		go func() { _ = server.Serve(bounded) }()
 		from := bufio.NewReader(here)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,8 +46,9 @@ func (c *Metrics) complete() error {
 	return nil
 }
 
-// open opens the place, if there is to be one.
-func (c *Metrics) open(m *metrics, keepAlive func() time.Duration) (*metricsServer, error) {
+// open opens the place, if there is to be one. ready reports whether commands are taken; it is called for each GET of
+// /readyz, and must not block.
+func (c *Metrics) open(m *metrics, keepAlive func() time.Duration, ready func() bool) (*metricsServer, error) {
 	if c.Listen == "" {
 		return nil, nil
 	}
@@ -56,7 +58,7 @@ func (c *Metrics) open(m *metrics, keepAlive func() time.Duration) (*metricsServ
 	}
 	bounded := newBoundedListener(l, mostScrapers, keepAlive)
 	s := &metricsServer{addr: l.Addr(), Server: http.Server{
-		Handler:           bounded.serve(c.handler(m)),
+		Handler:           bounded.serve(c.handler(m, ready)),
 		ConnState:         bounded.state,
 		ConnContext:       withBoundedConn,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -70,10 +72,13 @@ func (c *Metrics) open(m *metrics, keepAlive func() time.Duration) (*metricsServ
 	return s, nil
 }
 
-// handler answers GET /metrics, of those that call us by a name of ours: a page whose name has been made to
-// lead here (DNS rebinding) says another.
-func (c *Metrics) handler(m *metrics) http.Handler {
+// handler answers GET /metrics, /healthz and /readyz, of those that call us by a name of ours: a page whose name has
+// been made to lead here (DNS rebinding) says another. The health of the daemon is also here because an HTTPS listener
+// that requires a client certificate answers no request without one.
+func (c *Metrics) handler(m *metrics, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, true) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, ready()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		DisableCompression: true, MaxRequestsInFlight: mostScrapers, Timeout: 10 * time.Second,
 	}))
@@ -84,6 +89,19 @@ func (c *Metrics) handler(m *metrics) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// writeHealth answers as the http transport does for the same paths.
+func writeHealth(w http.ResponseWriter, ok bool) {
+	status, text := http.StatusOK, "ok\n"
+	if !ok {
+		status, text = http.StatusServiceUnavailable, "takes no commands\n"
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
 }
 
 // isOurs reports whether a Host header names us: by an address, as localhost, or as allow-hosts has it.
@@ -100,7 +118,7 @@ func (c *Metrics) isOurs(named string) bool {
 	})
 }
 
-// A metricsServer serves /metrics.
+// A metricsServer serves /metrics, /healthz and /readyz.
 type metricsServer struct {
 	http.Server
 	addr    net.Addr

@@ -44,6 +44,7 @@ type daemon struct {
 	passed   targets.Passed
 	stdout   io.Writer
 	stop     context.CancelFunc
+	ready    func() bool // commands are taken: from the first configuration in force until the drain begins
 	exit     int
 }
 
@@ -52,6 +53,7 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d := &daemon{file: file, started: time.Now(), stats: std.NewStatistics(), stop: stop}
+	d.ready = func() bool { return d.inForce.Load() != nil && ctx.Err() == nil }
 	d.reloaded()
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
