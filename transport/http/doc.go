@@ -23,7 +23,8 @@
 //
 // Host and method are looked at first, then the credentials, then the body: nobody makes a daemon
 // read before it knows who that is. GET /healthz says that the process lives, GET /readyz that it
-// takes commands; both are for everybody.
+// takes commands; both need no password or token. A listener without an Authenticator requires a client certificate for
+// each connection, also for these two.
 //
 // A client that closes its half of the connection is still answered. That it has left altogether
 // shows only when the answer cannot be delivered.
