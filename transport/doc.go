@@ -6,9 +6,10 @@
 // frames, each one JSON object or array, and knows who its [Peer] is. It never looks inside a frame.
 //
 // That is all that anybody needs: ten methods, no registry. A transport of your own is a value in a
-// package of your own, proven by [github.com/rudderpost/rudderpost/transport/transporttest]. A Conn may do two things
+// package of your own, proven by [github.com/rudderpost/rudderpost/transport/transporttest]. A Conn may do three things
 // more for those who ask it, as an [io.Writer] may be an [io.ReaderFrom]: call who answers where it reads, a [Hearer],
-// and send a long frame from where its parts lie, a [PartSender]. Each saves something, and changes nothing else.
+// and send a long frame from where its parts lie, a [PartSender]. Each saves something, and changes nothing else. A
+// [ReasonCloser] tells its peer why it is closed.
 //
 // Whatever moves bytes (a socket, a QUIC stream, a serial line) becomes a Conn through [NewStream],
 // which finds where each frame ends, blanks comments, and keeps the limits.
