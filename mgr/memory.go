@@ -59,6 +59,7 @@ type account struct {
 
 	mu     sync.Mutex
 	booked int64
+	window int64 // of booked: by ReserveWindow
 	closed bool
 }
 
@@ -66,6 +67,24 @@ type account struct {
 func (a *account) Reserve(n int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.reserveLocked(n)
+}
+
+// ReserveWindow implements transport.MemoryAccount.
+func (a *account) ReserveWindow(n int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.of.windows.Add(int64(n))
+	err := a.reserveLocked(n)
+	if err != nil || a.closed {
+		a.of.windows.Add(int64(-n))
+		return err
+	}
+	a.window += int64(n)
+	return nil
+}
+
+func (a *account) reserveLocked(n int) error {
 	if a.closed {
 		return nil
 	}
@@ -100,6 +119,7 @@ func (a *account) Close() {
 	}
 	a.closed = true
 	a.socket.m.addBuffered(a.of, -a.booked)
+	a.of.windows.Add(-a.window)
 	a.socket.m.releasePeer(a.of)
 }
 
@@ -142,7 +162,7 @@ func (m *CommandMgr) full(p *peer, nothing func() bool) *fullLimit {
 	switch {
 	case held > limits.MaxBufferedPerPeer:
 		return &fullLimit{shareFull, limits.MaxBufferedPerPeer}
-	case held > smallShare && nothing != nil && nothing():
+	case held-p.windows.Load() > smallShare && nothing != nil && nothing():
 		return &fullLimit{nobodyFull, smallShare}
 	case m.buffered.Load() > limits.MaxBuffered:
 		return &fullLimit{totalFull, limits.MaxBuffered}

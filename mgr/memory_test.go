@@ -236,3 +236,27 @@ func TestUnfinishedFrameIsBookedFromItsFirstByte(t *testing.T) {
 		require.Zero(t, d.Load().Buffered)
 	})
 }
+
+// The windows of connections do not use up the 64 KiB of a peer that may run no command; its share and the total they use.
+func TestWindowsCountAgainstTheShareAndNotAgainst64KiB(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, p, _ := startMany(t, mgr.Limits{MaxBufferedPerPeer: 256 << 10})
+		peer := transport.Peer{Creds: []transport.Credential{subject("nobody")}}
+		var accounts []transport.MemoryAccount
+		for range 3 {
+			a := p.memory.OpenAccount(peer)
+			require.NoError(t, a.ReserveWindow(64<<10))
+			accounts = append(accounts, a)
+		}
+		require.NoError(t, accounts[0].Reserve(64<<10), "its own 64 KiB are free")
+		require.Error(t, accounts[1].Reserve(1))
+		accounts[0].Release(64 << 10)
+		require.NoError(t, accounts[1].Reserve(1))
+		require.NoError(t, p.memory.OpenAccount(peer).ReserveWindow(63<<10))
+		require.ErrorContains(t, p.memory.OpenAccount(peer).ReserveWindow(64<<10), "max-buffered-per-peer")
+		for _, a := range accounts {
+			a.Close()
+		}
+		require.EqualValues(t, 63<<10, d.Load().Buffered)
+	})
+}

@@ -19,6 +19,7 @@ type peer struct {
 
 	conns    int          // m.mu guards it
 	accounts int          // that are open; m.mu guards it
+	windows  atomic.Int64 // of buffered: what ReserveWindow has booked
 	buffered atomic.Int64 // bytes that it makes the daemon hold
 
 	tokens float64 // m.mu guards the rate's two

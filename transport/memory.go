@@ -21,6 +21,11 @@ type MemoryAccount interface {
 	// nothing, and the error is a *FrameError with the reason OverBudget, which names the limit.
 	Reserve(n int) error
 
+	// ReserveWindow is Reserve for what a connection may need before its peer sends anything, such as a receive window. It
+	// counts against the limit of all peers and against the share of the peer, but not against the small share of a peer
+	// that may run no command: such a peer, too, is to be told why it is refused.
+	ReserveWindow(n int) error
+
 	// Release returns n of the bytes that were booked.
 	Release(n int)
 

@@ -108,6 +108,9 @@ type bodyAccount bodyMemory
 // Reserve implements transport.MemoryAccount.
 func (a *bodyAccount) Reserve(n int) error { return a.account.Reserve(n) }
 
+// ReserveWindow implements transport.MemoryAccount.
+func (a *bodyAccount) ReserveWindow(n int) error { return a.account.ReserveWindow(n) }
+
 // Release implements transport.MemoryAccount.
 func (a *bodyAccount) Release(n int) {
 	a.mu.Lock()

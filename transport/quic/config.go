@@ -24,8 +24,8 @@ const (
 // connection bounds all its streams together. It is booked for the client when the connection is accepted, and each
 // increase before it is granted.
 const (
-	serverStreamWindow, maxServerStreamWindow = 16 << 10, 2 << 20
-	serverConnWindow, maxServerConnWindow     = 16 << 10, 4 << 20
+	serverStreamWindow, maxServerStreamWindow = 64 << 10, 2 << 20
+	serverConnWindow, maxServerConnWindow     = 64 << 10, 4 << 20
 )
 
 // The receive windows of a dialed connection.

@@ -113,7 +113,7 @@ func arrivalOf(conn *quicgo.Conn) *arrival {
 // book books the window that each connection begins with.
 func (a *arrival) book(account transport.MemoryAccount) error {
 	a.windows.Store(&account)
-	return account.Reserve(serverConnWindow)
+	return account.ReserveWindow(serverConnWindow)
 }
 
 // grow books an increase of the window, or refuses it.
