@@ -252,11 +252,13 @@ func TestWindowsCountAgainstTheShareAndNotAgainst64KiB(t *testing.T) {
 		require.Error(t, accounts[1].Reserve(1))
 		accounts[0].Release(64 << 10)
 		require.NoError(t, accounts[1].Reserve(1))
-		require.NoError(t, p.memory.OpenAccount(peer).ReserveWindow(63<<10))
-		require.ErrorContains(t, p.memory.OpenAccount(peer).ReserveWindow(64<<10), "max-buffered-per-peer")
+		last := p.memory.OpenAccount(peer)
+		require.NoError(t, last.ReserveWindow(63<<10))
+		require.ErrorContains(t, last.ReserveWindow(64<<10), "max-buffered-per-peer")
 		for _, a := range accounts {
 			a.Close()
 		}
 		require.EqualValues(t, 63<<10, d.Load().Buffered)
+		last.Close()
 	})
 }
