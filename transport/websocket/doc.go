@@ -11,6 +11,7 @@
 // ours, since a foreign name can be made to lead here.
 //
 // A WebSocket has no half-close: a peer that closes has left. When the daemon closes, the close frame
-// says why: 1000 after the last reply, 1003 for a binary message, 1007 for what is no JSON, 1008 for
-// silence, 1009 for a message that is too large; the last four come behind an answer in words.
+// says why: 1000 after the last reply, 1001 for a drain, 1003 for a binary message, 1007 for what is no
+// JSON, 1008 for silence, a limit, revoked credentials or an administrator, 1009 for a message that is too
+// large, 1013 for too many bytes in memory. PROTOCOL.md says which of them come behind an answer in words.
 package websocket
