@@ -106,7 +106,8 @@ func TestDaemonInANamespace(t *testing.T) {
 	dir := shortDir(t)
 	require.NoError(t, os.Chown(dir, 12345, 12345))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml"), []byte(openSocket+"[[principal]]\nsubject = \"uid:65534\"\nrole = \"admin\"\n"), 0o644))
-	d := start(t, dir, func(cmd *exec.Cmd) { cmd.SysProcAttr = ownNamespace(12345) }, program(t, "rudderpostd"), "-c", "config.toml")
+	d := start(t, dir, func(cmd *exec.Cmd) { cmd.SysProcAttr = ownNamespace(12345) },
+		program(t, "rudderpostd"), "-c", "config.toml", "--trust-owner", "65534") // the owner of / is not mapped in the namespace
 	d.listening(t)
 	for _, test := range []struct {
 		name   string

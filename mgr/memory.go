@@ -89,12 +89,11 @@ func (a *account) reserveLocked(n int) error {
 		return nil
 	}
 	m := a.socket.m
-	m.addBuffered(a.of, int64(n))
-	full := m.full(a.of, func() bool { return a.socket.allowsNothing(a.peer) })
+	full := m.full(a.of, int64(n), func() bool { return a.socket.allowsNothing(a.peer) })
 	if full != nil && (!a.owner || a.booked+int64(n) > ownersOwn) {
-		m.addBuffered(a.of, int64(-n))
 		return &transport.FrameError{Reason: transport.OverBudget, Limit: int(full.bytes), LimitName: full.name(a.peer)}
 	}
+	m.addBuffered(a.of, int64(n))
 	a.booked += int64(n)
 	return nil
 }
@@ -154,17 +153,19 @@ func (f *fullLimit) name(peer transport.Peer) string {
 	return fmt.Sprintf("%s may run no command, and has as many bytes in the daemon as such a peer may", peer)
 }
 
-// full returns the limit that is exceeded by what is held now; nil: none. nothing is asked only for a peer that holds
+// full returns the limit that would be exceeded by what is held now and n bytes more; nil: none. It books nothing, so that
+// bytes which are then refused keep no other peer out; requests that ask at the same time may exceed a limit together,
+// by what they ask for. nothing is asked only for a peer that holds
 // more than a peer may that may do nothing; nil: this one may do something.
-func (m *CommandMgr) full(p *peer, nothing func() bool) *fullLimit {
+func (m *CommandMgr) full(p *peer, n int64, nothing func() bool) *fullLimit {
 	limits := m.limits.Load()
-	held := p.buffered.Load()
+	held := p.buffered.Load() + n
 	switch {
 	case held > limits.MaxBufferedPerPeer:
 		return &fullLimit{shareFull, limits.MaxBufferedPerPeer}
 	case held-p.windows.Load() > smallShare && nothing != nil && nothing():
 		return &fullLimit{nobodyFull, smallShare}
-	case m.buffered.Load() > limits.MaxBuffered:
+	case m.buffered.Load()+n > limits.MaxBuffered:
 		return &fullLimit{totalFull, limits.MaxBuffered}
 	}
 	return nil
@@ -172,7 +173,7 @@ func (m *CommandMgr) full(p *peer, nothing func() bool) *fullLimit {
 
 // noRoom returns the limit that keeps the conn from holding n bytes more; nil: none. c.mu is held.
 func (c *conversation) noRoom(n int) *fullLimit {
-	full := c.m.full(c.peer, nil)
+	full := c.m.full(c.peer, 0, nil)
 	if full != nil && c.owner && c.buffered+int64(n) <= ownersOwn {
 		return nil
 	}
@@ -181,7 +182,7 @@ func (c *conversation) noRoom(n int) *fullLimit {
 
 // room implements answerer. The loop asks between two commands, so that what is held exceeds a limit by one reply.
 func (c *conversation) room(call *Call) *wire.Error {
-	if c.m.full(c.peer, nil) == nil { // nearly always, and without a lock
+	if c.m.full(c.peer, 0, nil) == nil { // nearly always, and without a lock
 		return nil
 	}
 	c.mu.Lock()
@@ -198,14 +199,23 @@ const callBytes = 512
 // held is how many bytes the call holds until its handler has returned and its reply has been sent. Arguments that were
 // decoded count twice: as text, and as what the handler gets.
 func (c *Call) held() int {
+	own := callBytes
+	if c.Command == nil { // the name is a copy of what the peer sent
+		own += len(c.Name)
+	}
+	if c.bad != nil { // so is the name of an unknown member
+		for _, f := range c.bad.Fields {
+			own += len(f.Pointer)
+		}
+	}
 	arguments := cap(c.Arguments)
 	if arguments <= len(c.small) {
-		return callBytes
+		return own
 	}
 	if c.input != nil {
 		arguments *= 2
 	}
-	return callBytes + arguments
+	return own + arguments
 }
 
 // letGo is called once by each holder of the call's memory. It returns how many bytes the last one gives back.

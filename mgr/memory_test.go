@@ -262,3 +262,15 @@ func TestWindowsCountAgainstTheShareAndNotAgainst64KiB(t *testing.T) {
 		last.Close()
 	})
 }
+
+// The name of a command that does not exist is a copy of what the peer sent, and counts until its reply is sent.
+func TestNameOfAnUnknownCommandIsBooked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, p, _ := startMany(t, mgr.Limits{})
+		c := p.dial(t, "ann")
+		c.flood(`{"command":"` + strings.Repeat("x", 100<<10) + `","id":1}`) // the reply is not read
+		synctest.Wait()
+		require.Greater(t, d.Load().Buffered, int64(100<<10))
+		c.leave()
+	})
+}

@@ -61,8 +61,8 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	var evicted *conversation
 	defer func() {
 		if evicted != nil {
+			evicted.kill(errEvicted) // before the log handler, which may take long: the conn was idle a moment ago
 			m.log.Warn("a conn of the owner is closed, since the owner has opened another and has no place left", "session", evicted.conn.Peer().Session)
-			evicted.kill(errEvicted)
 		}
 	}()
 	m.mu.Lock()

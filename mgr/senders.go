@@ -312,10 +312,10 @@ func (w *sender) onTimer() {
 	switch {
 	case c == nil:
 	case stalled && s == writing:
+		closeFor(c.conn, errNotRead) // before the log handler, which may stall
 		if peer := c.conn.Peer().String(); c.m.refusals.Allow(peer) {
-			c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", peer)
+			go c.m.log.Warn("a peer does not read its replies; its conn is closed", "peer", peer)
 		}
-		closeFor(c.conn, errNotRead)
 	case stalled:
 		go c.m.logStall(s, c.conn.Peer()) // through the log handler, which may be what stalls
 	}

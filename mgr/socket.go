@@ -156,6 +156,11 @@ var (
 
 // hangUp closes the conns that a drain has left.
 func (s *Socket) hangUp() {
+	select {
+	case <-s.m.done: // the manager has ended before this timer fired
+		return
+	default:
+	}
 	closed := 0
 	for _, c := range s.conversations() {
 		if c.kill(errDrainTimeout) {
