@@ -1,0 +1,248 @@
+package rudderpost_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// forbidden matches the pronouns that hide the subject of a sentence. CONTRIBUTING.md ("Words") has the rule: name the
+// subject, such as the reader goroutine, the peer, the caller or the manager. "whose" and "whoami" do not match.
+var forbidden = regexp.MustCompile(`(?i)\b(who|whoever|nobody|somebody|whom)\b`)
+
+// proseExceptions are the lines that may contain a forbidden word. path is a file, or a folder with a slash at its end.
+// text is a part of the line.
+var proseExceptions = []struct{ path, text, reason string }{
+	{"CONTRIBUTING.md", "`who`", "the rule itself"},
+}
+
+// notYet lists the files and folders that are not converted to the rule yet. A folder stands for its own files, without
+// its subfolders. Delete an entry in the commit that cleans its files. Add none, except where unconverted files move.
+var notYet = []string{
+	"ARCHITECTURE.md",
+	"CHANGELOG.md",
+	"CONTRIBUTING.md",
+	"PROTOCOL.md",
+	"README.md",
+	"abuse_matrix_test.go",
+	"abuse_test.go",
+	"access_test.go",
+	"admins_test.go",
+	"audit_test.go",
+	"bench_audit_test.go",
+	"bench_wires_test.go",
+	"config.toml.example",
+	"credentials_test.go",
+	"crowd_test.go",
+	"dist_test.go",
+	"example_config_test.go",
+	"hooks_roles_test.go",
+	"hooks_test.go",
+	"kea_config_test.go",
+	"kea_http_test.go",
+	"revocation_test.go",
+	"revoked_test.go",
+	"security_test.go",
+	"sessions_test.go",
+	"steer_config_test.go",
+	"tls_peers_test.go",
+	"access",
+	"access/secrets",
+	"audit",
+	"audit/record",
+	"bench",
+	"browser",
+	"client",
+	"cmd/daemon",
+	"cmd/internal/notify",
+	"cmd/internal/targets",
+	"cmd/steer",
+	"dist/systemd",
+	"docs",
+	"docs/decisions",
+	"docs/how-to",
+	"examples/hooks",
+	"examples/selectloop",
+	"examples/sixth",
+	"hooks",
+	"internal/sharedfile",
+	"internal/waystest",
+	"loop",
+	"loop/looptest",
+	"mgr",
+	"mgr/schema",
+	"mgr/std",
+	"transport",
+	"transport/http",
+	"transport/internal/front",
+	"transport/internal/web",
+	"transport/pipe",
+	"transport/quic",
+	"transport/tcp",
+	"transport/tlsconf",
+	"transport/transporttest",
+	"transport/unix",
+	"transport/websocket",
+	"wire",
+}
+
+// A proseLine is a line of a comment or of a document.
+type proseLine struct {
+	number int
+	text   string
+}
+
+// TestProseNamesItsSubjects checks each comment in Go, and each line of the documents, examples, scripts and
+// configuration files, in all modules of the repository. Only files that git tracks, or would track, are read.
+func TestProseNamesItsSubjects(t *testing.T) {
+	root := repositoryRoot(t)
+	clean := map[string]bool{}
+	for _, dir := range notYet {
+		require.False(t, clean[dir], "notYet: %s stands there twice", dir)
+		clean[dir] = true
+	}
+	used := make([]bool, len(proseExceptions))
+	allowed := func(path, text string) bool {
+		for i, e := range proseExceptions {
+			inside := strings.HasSuffix(e.path, "/") && strings.HasPrefix(path, e.path)
+			if (path == e.path || inside) && strings.Contains(text, e.text) {
+				used[i] = true
+				return true
+			}
+		}
+		return false
+	}
+	read := 0
+	var wrong []string
+	for _, path := range repositoryFiles(t, root) {
+		lines, err := proseOf(root, path)
+		require.NoError(t, err)
+		if lines == nil {
+			continue
+		}
+		read++
+		dir := filepath.ToSlash(filepath.Dir(path))
+		for _, line := range lines {
+			if !forbidden.MatchString(line.text) || allowed(path, line.text) {
+				continue
+			}
+			if slices.Contains(notYet, dir) || slices.Contains(notYet, path) {
+				clean[dir], clean[path] = false, false
+				continue
+			}
+			wrong = append(wrong, fmt.Sprintf("%s:%d: %s", path, line.number, strings.TrimSpace(line.text)))
+		}
+	}
+	require.Greater(t, read, 300, "too few files were read")
+	if len(wrong) > 0 {
+		t.Errorf("%d lines do not name their subject (CONTRIBUTING.md, \"Words\"):\n%s", len(wrong), strings.Join(wrong, "\n"))
+	}
+	for _, dir := range notYet {
+		if clean[dir] {
+			t.Logf("notYet: %s is clean; delete its entry", dir)
+		}
+	}
+	for i, e := range proseExceptions {
+		if !used[i] && !slices.Contains(notYet, e.path) && !slices.Contains(notYet, filepath.ToSlash(filepath.Dir(e.path))) {
+			t.Errorf("proseExceptions: no line of %s needs the exception %q any more; delete it", e.path, e.text)
+		}
+	}
+}
+
+// TestForbiddenWords checks the pattern.
+func TestForbiddenWords(t *testing.T) {
+	for _, text := range []string{"// Who calls", "for whoever reads", "nobody's", "x (whom)", "Somebody"} {
+		require.True(t, forbidden.MatchString(text), text)
+	}
+	for _, text := range []string{"whose", "whoami", "whole", "asNobody", "the peer"} {
+		require.False(t, forbidden.MatchString(text), text)
+	}
+}
+
+// repositoryRoot returns the folder that has .ci/run.
+func repositoryRoot(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, ".ci", "run")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		require.NotEqual(t, parent, dir, "no folder above has .ci/run")
+		dir = parent
+	}
+}
+
+// repositoryFiles returns the files that git tracks or would track, with slashes, relative to root.
+func repositoryFiles(t testing.TB, root string) (paths []string) {
+	t.Helper()
+	cmd := exec.Command("git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for path := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if _, err := os.Stat(filepath.Join(root, path)); err == nil { // a removed file stays listed until the commit
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// proseOf returns the lines that the rule is about: the comments of a Go file, and all lines of other texts. It
+// returns nil for a file of another kind, and for test data.
+func proseOf(root, path string) ([]proseLine, error) {
+	if slices.Contains(strings.Split(path, "/"), "testdata") {
+		return nil, nil
+	}
+	name := filepath.Join(root, path)
+	switch filepath.Ext(path) {
+	case ".go":
+		return commentsOf(name)
+	case ".md", ".toml", ".example", ".sh", ".yml", ".yaml", ".service", ".socket", ".bash", ".zsh", ".fish", ".py", ".mjs", ".html":
+	default:
+		if path != ".ci/run" {
+			return nil, nil
+		}
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	lines := []proseLine{}
+	scanner := bufio.NewScanner(bytes.NewReader(text))
+	for scanner.Scan() {
+		lines = append(lines, proseLine{len(lines) + 1, scanner.Text()})
+	}
+	return lines, scanner.Err()
+}
+
+// commentsOf returns the lines of the comments of a Go file.
+func commentsOf(name string) ([]proseLine, error) {
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	lines := []proseLine{}
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			first := files.Position(comment.Pos()).Line
+			for i, text := range strings.Split(comment.Text, "\n") {
+				lines = append(lines, proseLine{first + i, text})
+			}
+		}
+	}
+	return lines, nil
+}
