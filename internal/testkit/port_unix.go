@@ -1,6 +1,5 @@
 //go:build unix
 
-// Package testkit has what tests of several packages need.
 package testkit
 
 import (
