@@ -120,6 +120,14 @@ func startShell(t *testing.T, name string) *lineEditor {
 	return e
 }
 
+// run has the shell run a line, and returns when the shell reads keys again. Keys that a shell receives while a
+// command runs are handled by the terminal and not by its line editor, which would lose a Ctrl-U or a TAB.
+func (e *lineEditor) run(line string) {
+	e.t.Helper()
+	e.press(line + "\r")
+	e.waitIdle()
+}
+
 // press writes keys as a person at the keyboard does.
 func (e *lineEditor) press(keys string) {
 	e.t.Helper()
@@ -300,7 +308,7 @@ func TestTabRunsNothingOfFileNames(t *testing.T) {
 				for _, text := range payloads {
 					dir := shortDir(t)
 					require.NoError(t, os.WriteFile(filepath.Join(dir, text), nil, 0o600))
-					e.press("cd " + dir + "\r")
+					e.run("cd " + dir)
 					require.False(t, e.complete(line), "%s %q", line, text)
 				}
 			}
@@ -343,7 +351,7 @@ func TestTabCompletesCommandsAndArguments(t *testing.T) {
 				}
 				return ""
 			}
-			e.press("export PLACE=" + socket + "\r")
+			e.run("export PLACE=" + socket)
 			e.press("steer -s $PLACE ho\tle\tin\t c\t7\r")
 			eventually(t, func() bool { return ran() != "" }, "%q", &e.shown)
 			require.JSONEq(t, `{"command":"honest","arguments":{"level":"info:x","count":7}}`, ran())
@@ -358,7 +366,8 @@ func TestTabCompletesCommandsAndArguments(t *testing.T) {
 
 			// Names of files are completed where files are named, and the verbs and flags of steer everywhere.
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "two words.jsonl"), nil, 0o600))
-			e.press("cd " + dir + "\rsteer aud\tver\ttw\t\r")
+			e.run("cd " + dir)
+			e.press("steer aud\tver\ttw\t\r")
 			eventually(t, func() bool { return strings.Contains(e.shown.String(), "no records") }, "%q", &e.shown)
 			e.waitIdle()
 			e.press("steer --passw\t\r")
