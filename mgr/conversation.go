@@ -20,42 +20,47 @@ import (
 // A request without an id is the last one (Kea's contract): it is answered after all replies owed
 // before it, and the conn closes. Requests with ids may be many at a time, up to a window; beyond it
 // nobody reads, which slows their sender down.
+//
+// Its flags stand together and its counters are short, since an idle conn costs what its fields take: 320 bytes
+// (TestIdleConnIsSmall).
 type conversation struct {
 	m      *CommandMgr
 	conn   transport.Conn
 	peer   *peer
-	owner  bool // it is the owner's
 	socket *Socket
 	own    *speaker // of the goroutine that serves, while it takes a turn
 
 	opened int64                                     // when, in nanoseconds of the epoch
 	hear   func(frame []byte, err error) (goOn bool) // turn, bound once and not for each Hear
 	wake   func()                                    // has it served again
-	ended  bool                                      // the last request has been heard
 	killed atomic.Pointer[wire.Error]                // why the conn was closed by kill; nil: it was not
 	why    atomic.Pointer[wire.Error]                // why the conn is closed before its last request; nil: it is not
 
+	owner    bool // it is the owner's
 	reserved bool // it has a descriptor of the reserve
 	evicted  bool // it is being closed for another conn of the owner; m.mu guards it
+	ended    bool // the last request has been heard; only the goroutine that serves touches it
+
+	// Guarded by mu, as all that follows.
+	settled  bool  // all of buffered has been returned, since the conn is closed
+	sending  bool  // somebody sends what is in out
+	settling bool  // serve will send what is in out, when nothing is awaited any more
+	writing  bool  // it does so
+	full     bool  // serve waits for room
+	closing  bool  // serve sends the last words itself
+	owed     int32 // of the calls in flight, those that are not answered
+	awaited  int32 // calls that serve waits for before it reads on
 
 	mu       sync.Mutex
 	changed  sync.Cond // a call has finished, or the last reply has been sent
 	calls    []*Call   // in flight: accepted, and their handlers not finished
-	owed     int       // of those, not answered
 	answers  int64     // how many were given
 	buffered int64     // bytes of requests in flight and of replies
 	told     int64     // what of it the manager knows
-	settled  bool      // all of it has been returned, since the conn is closed
 	out      []*answer // encoded replies that wait to be sent
 	spare    []*answer // the array of out that is being sent
 	last     *answer   // the reply to the last request, until all others are in out
-	sending  bool      // somebody sends what is in out
-	awaited  int       // calls that serve waits for before it reads on
-	settling bool      // serve will send what is in out, when nothing is awaited any more
-	writing  bool      // it does so
-	by       *sender   // who does that, or did last
-	full     bool      // serve waits for room
-	closing  bool      // serve sends the last words itself
+	by       *sender   // who settles or writes, or did last
 	one      struct {  // the first arrays of calls, out and spare, since most conns have one call at a time
 		call       [1]*Call
 		out, spare [1]*answer

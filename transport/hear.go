@@ -40,18 +40,19 @@ const quietAfter = 30 * time.Millisecond
 
 // A hearing is what Hear knows of its stream. Only who hears touches it, but for inside.
 type hearing struct {
-	ctx    context.Context
-	heard  func(frame []byte, err error) bool
-	try    func(fd uintptr) (done bool) // tryHear
-	inside atomic.Bool                  // tryHear runs, and the descriptor is in use
-	fd     uintptr                      // the descriptor, meanwhile
-	over   bool                         // heard shall not be called again
-	err    error                        // why nothing can be read
+	ctx   context.Context
+	heard func(frame []byte, err error) bool
+	try   func(fd uintptr) (done bool) // tryHear
+	fd    uintptr                      // the descriptor, meanwhile
+	err   error                        // why nothing can be read
 
-	turns   int  // how often heard was given a frame
-	drained bool // the last read took all that had come
-	used    bool // something has come since the peer was quiet last
-	timed   int  // turns when the read deadline was set to the end of a moment; -1: it is not
+	turns int // how often heard was given a frame
+	timed int // turns when the read deadline was set to the end of a moment; -1: it is not
+
+	inside  atomic.Bool // tryHear runs, and the descriptor is in use
+	over    bool        // heard shall not be called again
+	drained bool        // the last read took all that had come
+	used    bool        // something has come since the peer was quiet last
 }
 
 // Hear implements Hearer.

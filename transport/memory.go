@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // Memory counts the bytes that peers make a daemon hold before a frame is whole. The command manager
@@ -48,12 +49,17 @@ func MemoryOf(ctx context.Context) Memory {
 	return m
 }
 
-// A MemoryUse is what one conn holds, as a number that rises and falls. It opens an account with the first
-// byte, so that a conn that never waits within a frame has none. Set is for one goroutine at a time; Close may
-// be called from any goroutine, at any time.
+// A MemoryUse is the number of bytes that one conn holds. It opens an account with the first byte, so that a conn
+// that never waits within a frame has none, and an idle conn keeps four words. Set is for one goroutine at a time;
+// Close may be called from any goroutine, at any time.
 type MemoryUse struct {
 	memory Memory
 	peer   *Peer
+	use    atomic.Pointer[memoryUse] // nil: nothing has been booked; closedUse: Close came first
+}
+
+// A memoryUse is the part of a MemoryUse that exists from the first byte on.
+type memoryUse struct {
 	booked int // only Set touches it
 
 	mu      sync.Mutex
@@ -61,46 +67,68 @@ type MemoryUse struct {
 	closed  bool
 }
 
+// closedUse stands in each MemoryUse that was closed before its first byte.
+var closedUse = &memoryUse{closed: true}
+
 // Init sets where the conn books, and the peer for which it books. With a nil Memory nothing is booked.
 func (u *MemoryUse) Init(m Memory, peer *Peer) { u.memory, u.peer = m, peer }
 
-// Booked returns what Set has booked last.
-func (u *MemoryUse) Booked() int { return u.booked }
-
-// Set books n bytes in all, instead of what was booked before. To lower the number always succeeds. The error
-// is that of Reserve, and what was booked before stays.
-func (u *MemoryUse) Set(n int) error {
-	if u.memory == nil || n == u.booked {
-		return nil
+// Booked returns the number of bytes that Set has booked last.
+func (u *MemoryUse) Booked() int {
+	if use := u.use.Load(); use != nil {
+		return use.booked
 	}
-	return u.change(n)
+	return 0
 }
 
-func (u *MemoryUse) change(n int) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.closed {
+// Set books n bytes in all, instead of the number that was booked before. To lower the number always succeeds. The
+// error is that of Reserve, and the number that was booked before stays.
+func (u *MemoryUse) Set(n int) error {
+	if u.memory == nil || n == u.Booked() {
 		return nil
 	}
-	if u.account == nil {
-		u.account = u.memory.OpenAccount(*u.peer)
+	use := u.use.Load()
+	if use == nil {
+		use = new(memoryUse)
+		if !u.use.CompareAndSwap(nil, use) {
+			return nil // closed
+		}
 	}
-	if n < u.booked {
-		u.account.Release(u.booked - n)
-	} else if err := u.account.Reserve(n - u.booked); err != nil {
+	return u.change(use, n)
+}
+
+func (u *MemoryUse) change(use *memoryUse, n int) error {
+	use.mu.Lock()
+	defer use.mu.Unlock()
+	if use.closed {
+		return nil
+	}
+	if use.account == nil {
+		use.account = u.memory.OpenAccount(*u.peer)
+	}
+	if n < use.booked {
+		use.account.Release(use.booked - n)
+	} else if err := use.account.Reserve(n - use.booked); err != nil {
 		return err
 	}
-	u.booked = n
+	use.booked = n
 	return nil
 }
 
-// Close returns all that is booked. Set books nothing after it.
+// Close returns all bytes that are booked. Set books nothing after it.
 func (u *MemoryUse) Close() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.closed = true
-	if u.account != nil {
-		u.account.Close()
-		u.account = nil
+	if u.use.CompareAndSwap(nil, closedUse) {
+		return
+	}
+	use := u.use.Load()
+	if use == closedUse {
+		return
+	}
+	use.mu.Lock()
+	defer use.mu.Unlock()
+	use.closed = true
+	if use.account != nil {
+		use.account.Close()
+		use.account = nil
 	}
 }

@@ -1,0 +1,13 @@
+package mgr
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestIdleConnIsSmall: the runtime rounds the size of an object up to 320, 352 or 384 bytes.
+func TestIdleConnIsSmall(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(conversation{}), uintptr(320))
+}
