@@ -18,3 +18,13 @@ func TestNobodyIsRelievedOfAnothersTurn(t *testing.T) {
 		require.Equal(t, settling, c.settling)
 	}
 }
+
+// A timer may fire when the reader that it is for has written its replies. It then starts no second reader.
+func TestStaleTimerDetachesNoReader(t *testing.T) {
+	w := &sender{}
+	c := &conversation{m: New(nil), peer: &peer{}, writing: true, sending: true, by: w}
+	c.changed.L = &c.mu
+	c.unsent(nil, 0)
+	c.relieve(w)
+	require.False(t, w.lost)
+}

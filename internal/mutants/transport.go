@@ -1,0 +1,4 @@
+package main
+
+// transportMutants are the mutants of packages transport and internal/netfd.
+var transportMutants = []mutant{}
