@@ -1,13 +1,13 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"golang.org/x/sys/unix"
@@ -73,21 +73,12 @@ func openPrivate(path string, rules trustedpath.Rules) (*os.File, error) {
 		return nil, err
 	}
 	if info.Size() == 0 {
-		if err := syncDir(filepath.Dir(path)); err != nil { // it may be new
+		if err := sharedfile.SyncDir(filepath.Dir(path)); err != nil { // it may be new
 			_ = f.Close()
 			return nil, err
 		}
 	}
 	return f, nil
-}
-
-// syncDir makes a new file in dir outlive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // fault says what is wrong with a file.

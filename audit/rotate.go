@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/internal/sharedfile"
 	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
@@ -114,7 +115,7 @@ func linkCurrent(path string, info fs.FileInfo) error {
 			_ = os.Remove(made)
 			return err
 		}
-		return syncDir(filepath.Dir(path))
+		return sharedfile.SyncDir(filepath.Dir(path))
 	}
 	if failed := os.Remove(name); failed != nil && !errors.Is(failed, fs.ErrNotExist) { // it would lead to the wrong file
 		err = errors.Join(err, failed)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 
 	"github.com/rudderpost/rudderpost/mgr/schema"
 	"github.com/rudderpost/rudderpost/wire"
@@ -32,6 +31,16 @@ func (l Level) String() string {
 		return "admin"
 	}
 	return fmt.Sprintf("level-%d", uint8(l))
+}
+
+// ParseLevel returns the level that String calls name. ok is false for every other name, also for the empty one.
+func ParseLevel(name string) (level Level, ok bool) {
+	for _, l := range []Level{Read, Write, Admin} {
+		if l.String() == name {
+			return l, true
+		}
+	}
+	return 0, false
 }
 
 // A Handler answers one call. Everything typed is built on it. The context ends when the caller no
@@ -187,23 +196,17 @@ func returns(out reflect.Type) (*schema.Schema, error) {
 	return schema.Of(out)
 }
 
-var (
-	nameRule      = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	errNilHandler = errors.New("Specified command handler is NULL") // Kea's words
-)
+var errNilHandler = errors.New("Specified command handler is NULL") // Kea's words
 
 // valid says why the command cannot be registered.
 func (c *Command) valid() error {
 	switch {
 	case c.Handler == nil:
 		return errNilHandler
-	case !nameRule.MatchString(c.Name) || len(c.Name) > maxName:
-		return fmt.Errorf("a command's name matches %s and has at most %d bytes", nameRule, maxName)
+	case !wire.ValidName(c.Name):
+		return fmt.Errorf("a command's name matches %s and has at most %d bytes", wire.NamePattern, wire.MaxName)
 	case c.Level < Read || c.Level > Admin:
 		return errors.New("it declares no access level; say mgr.Read, mgr.Write or mgr.Admin")
 	}
 	return c.defect
 }
-
-// maxName is the longest name of a command, in bytes.
-const maxName = 64

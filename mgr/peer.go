@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ratelimit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
@@ -22,8 +23,7 @@ type peer struct {
 	windows  atomic.Int64 // of buffered: what ReserveWindow has booked
 	buffered atomic.Int64 // bytes that it makes the daemon hold
 
-	tokens float64 // m.mu guards the rate's two
-	filled time.Time
+	rate ratelimit.Bucket // of the calls; m.mu guards it
 }
 
 // mayCall takes one of the calls that the peer has this second.
@@ -34,13 +34,7 @@ func (p *peer) mayCall(now time.Time) bool {
 	}
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
-	p.tokens = min(rate, p.tokens+rate*now.Sub(p.filled).Seconds())
-	p.filled = now
-	if p.tokens < 1 {
-		return false
-	}
-	p.tokens--
-	return true
+	return p.rate.Take(now, rate, rate) == 0
 }
 
 // enter takes one of the places that the peer has for calls in flight, over all its conns.
@@ -106,7 +100,7 @@ func (m *CommandMgr) newPeer(name string) *peer {
 	if len(m.peers) >= m.sweepAt {
 		m.forgetIdle()
 	}
-	p := &peer{m: m, name: name, tokens: float64(m.limits.Load().MaxRate), filled: time.Now()}
+	p := &peer{m: m, name: name, rate: ratelimit.Full(time.Now(), float64(m.limits.Load().MaxRate))}
 	m.peers[name] = p
 	return p
 }
@@ -147,7 +141,7 @@ const firstSweep = 1024
 // are not forgotten at once, or connecting anew would fill it. m.mu is held.
 func (m *CommandMgr) forgetIdle() {
 	for name, p := range m.peers {
-		if p.conns == 0 && p.accounts == 0 && time.Since(p.filled) >= time.Second {
+		if p.conns == 0 && p.accounts == 0 && p.rate.SinceTake(time.Now()) >= time.Second {
 			delete(m.peers, name)
 		}
 	}

@@ -183,15 +183,12 @@ func (l *Listen) ceiling() mgr.Level {
 
 // level returns the access level of a name. None is 0.
 func level(name string) (mgr.Level, error) {
-	switch name {
-	case "":
+	if name == "" {
 		return 0, nil
-	case "read":
-		return mgr.Read, nil
-	case "write":
-		return mgr.Write, nil
-	case "admin":
-		return mgr.Admin, nil
 	}
-	return 0, fmt.Errorf("%q is none of read, write and admin", name)
+	l, ok := mgr.ParseLevel(name)
+	if !ok {
+		return 0, fmt.Errorf("%q is none of read, write and admin", name)
+	}
+	return l, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/audit/record"
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/wire"
 )
 
 // at is when a record was made.
@@ -56,15 +57,13 @@ func readable(e *record.Entry) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(text) // a name may have them in it
 }
 
-// commandName is how commands are called. Nothing else is repeated: it did not exist.
-var commandName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-
-// repeated returns the command line that gives the command of a record again, or why there is none.
+// repeated returns the command line that gives the command of a record again, or why there is none. A command whose
+// name is not valid did not exist.
 func repeated(e *record.Entry) string {
 	switch {
 	case e.Command == "":
 		return "It is about no command."
-	case !commandName.MatchString(e.Command):
+	case !wire.ValidName(e.Command):
 		return "There is no such command, so there is nothing to repeat."
 	case e.Arguments == nil && !e.Digest.IsZero():
 		return fmt.Sprintf("The arguments of %s were not recorded, only their SHA-256: %s", e.Command, e.Digest)

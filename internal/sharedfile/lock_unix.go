@@ -44,8 +44,9 @@ func Lock(path string, rules trustedpath.Rules) (unlock func(), err error) {
 	}
 }
 
-// syncDir makes a rename in dir outlive a power cut.
-func syncDir(dir string) error {
+// SyncDir writes the entries of the folder dir to the disk, so that a new name in it survives a power failure. It blocks
+// until the disk has them.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func (r *Replacement) Commit(text []byte) (_ fs.FileInfo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return info, errors.Join(Step("sync folder"), syncDir(filepath.Dir(r.path)))
+	return info, errors.Join(Step("sync folder"), SyncDir(filepath.Dir(r.path)))
 }
 
 // Replace is Prepare and Commit.
@@ -187,5 +187,5 @@ func create(path string, like *original, text []byte, mode fs.FileMode) error {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }

@@ -39,7 +39,7 @@ func (r *Replacement) rewrite(text []byte) (_ fs.FileInfo, err error) {
 			return nil, fmt.Errorf("%s may be damaged: %w; what it was before is in %s", r.path, errors.Join(err, failed), backup)
 		}
 	}
-	err = errors.Join(err, os.Remove(backup), syncDir(filepath.Dir(r.path)))
+	err = errors.Join(err, os.Remove(backup), SyncDir(filepath.Dir(r.path)))
 	info, failed := f.Stat()
 	return info, errors.Join(err, failed)
 }

@@ -14,6 +14,7 @@ import (
 
 	quicgo "github.com/quic-go/quic-go"
 
+	"github.com/rudderpost/rudderpost/internal/ratelimit"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
@@ -32,9 +33,8 @@ type gate struct {
 
 	unproven list.List // of *arrival: handshakes that can be ended, the oldest first
 
-	pace    float64 // handshakes a second
-	free    float64 // handshakes that are free now
-	counted time.Time
+	pace float64          // handshakes a second
+	free ratelimit.Bucket // handshakes that are free now
 }
 
 func (t *Transport) newGate() *gate {
@@ -44,8 +44,6 @@ func (t *Transport) newGate() *gate {
 		onRefused:    t.OnRefused,
 		sources:      make(map[netip.Prefix]int),
 		pace:         float64(cmp.Or(t.hooks.pace, freeHandshakes)),
-		free:         float64(cmp.Or(t.hooks.pace, freeHandshakes)),
-		counted:      time.Now(),
 	}
 }
 
@@ -73,13 +71,7 @@ func (g *gate) mustProve(addr net.Addr) bool {
 		return true
 	}
 	now := time.Now()
-	g.free = min(g.pace, g.free+g.pace*now.Sub(g.counted).Seconds())
-	g.counted = now
-	if g.free < 1 {
-		return true
-	}
-	g.free--
-	return false
+	return g.free.Take(now, g.pace, g.pace) > 0
 }
 
 var (
