@@ -133,8 +133,8 @@ func (b *bench) testWebSockets(t *testing.T) {
 	}{
 		"neighbour":            {403, true, `the origin "http://127.0.0.1:`},
 		"stranger":             {403, false, `the origin "http://evil.test:`},
-		"null origin, sandbox": {403, false, `the origin "null" may not`},
-		"null origin, data":    {403, false, `the origin "null" may not`},
+		"null origin, sandbox": {403, false, `the origin "null" is not allowed`},
+		"null origin, data":    {403, false, `the origin "null" is not allowed`},
 		"nobody logged in":     {401, false, `no credentials`},
 		"no subprotocol":       {400, true, `the subprotocol here is "rudderpost.v1"`},
 		"another subprotocol":  {400, true, `and not one of ["chat"]`},

@@ -56,7 +56,7 @@ func TestHealthOnTheMetricsListenerIsGuardedAsMetricsAre(t *testing.T) {
 		}{
 			{http.MethodGet, path, "", "ok\n", http.StatusOK},
 			{http.MethodHead, path, "metrics.example", "", http.StatusOK},
-			{http.MethodGet, path, "evil.example", "the host \"evil.example\" is none of ours; if it is, add it to allow-hosts in [metrics]\n", http.StatusForbidden},
+			{http.MethodGet, path, "evil.example", "the host \"evil.example\" is not a name of this daemon; if it is, add it to allow-hosts in [metrics]\n", http.StatusForbidden},
 			{http.MethodPost, path, "", "Method Not Allowed\n", http.StatusMethodNotAllowed},
 			{http.MethodGet, path + "/", "", "404 page not found\n", http.StatusNotFound},
 		} {

@@ -84,7 +84,7 @@ func (c *Metrics) handler(m *metrics, ready func() bool) http.Handler {
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !c.isOurs(r.Host) {
-			http.Error(w, fmt.Sprintf("the host %q is none of ours; if it is, add it to allow-hosts in [metrics]", r.Host), http.StatusForbidden)
+			http.Error(w, fmt.Sprintf("the host %q is not a name of this daemon; if it is, add it to allow-hosts in [metrics]", r.Host), http.StatusForbidden)
 			return
 		}
 		mux.ServeHTTP(w, r)

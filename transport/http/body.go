@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // maxHeld is the longest reply that waits for the next one to come, and the largest buffer that is
@@ -28,7 +28,7 @@ func (l *listener) receive(out *response, dst []byte) (frame []byte, rest *longB
 	switch {
 	case length > limit:
 		return dst, nil, &http.MaxBytesError{Limit: limit}
-	case 0 < length && length <= web.MaxShort && web.Short(out.r, limits.Idle, limits.FrameTimeout):
+	case 0 < length && length <= httpauth.MaxSmallBody && httpauth.SetSmallBody(out.r, limits.Idle, limits.FrameTimeout):
 		frame, err = short(out.r.Body, slices.Grow(dst, int(length))[:length])
 		return frame, nil, err
 	}

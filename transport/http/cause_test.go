@@ -27,7 +27,7 @@ func TestRefusalsTellTheirCauseInBodyAndLog(t *testing.T) {
 		{"a second one", request("{}{}"), 400, "Bad Request: there is more behind the frame, which ends at byte 2; send one at a time"},
 		{"a second one, in chunks", request(chunks("{}{}"), "Transfer-Encoding: chunked"), 400, "Bad Request: a second command in one body; POST each in a request of its own"},
 		{"cut off", request(`{"command":`), 400, "Bad Request: the body ends within the command, after 11 bytes of it; is Content-Length right?"},
-		{"another host", request(command, "Host: evil.example"), 403, `Forbidden: the host "evil.example" is none of ours; if it is, add it to allow-hosts`},
+		{"another host", request(command, "Host: evil.example"), 403, `Forbidden: the host "evil.example" is not a name of this daemon; if it is, add it to allow-hosts`},
 		{"another page", request(command, "Origin: https://evil.example"), 403,
 			`Forbidden: the page "https://evil.example" may not: only pages of this address may, and programs, which send neither Origin nor Sec-Fetch-Site (cross-origin request detected, and/or browser is out of date: Sec-Fetch-Site is missing, and Origin does not match Host)`},
 	} {
@@ -50,8 +50,8 @@ func TestRefusalsTellTheirCauseInBodyAndLog(t *testing.T) {
 
 // What the daemon says about a 403 is told as it is; only a 403 that says nothing gets a guess.
 func TestStatusErrorTellsTheDaemonsCause(t *testing.T) {
-	told := &http.StatusError{Status: 403, Text: `Forbidden: the host "x" is none of ours`}
-	require.Equal(t, `HTTP status 403, "Forbidden: the host \"x\" is none of ours"`, told.Error())
+	told := &http.StatusError{Status: 403, Text: `Forbidden: the host "x" is not a name of this daemon`}
+	require.Equal(t, `HTTP status 403, "Forbidden: the host \"x\" is not a name of this daemon"`, told.Error())
 	silent := &http.StatusError{Status: 403, Text: "Forbidden"}
 	require.Contains(t, silent.Error(), "add the name to allow-hosts")
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // A conn is one request whose body is here and whose response is not finished.
@@ -24,12 +24,12 @@ type conn struct {
 	gone   context.CancelCauseFunc
 
 	mu      sync.Mutex
-	frame   []byte            // the body; nil: it was received
-	rest    *longBody         // the body, where it has not been read; nil: it has
-	taken   bool              // it was received
-	refusal *web.RefusedError // why it is no frame; nil: it is one, or is not known to be none
-	hearing bool              // a Receive reads it
-	busy    bool              // a Send is under way
+	frame   []byte                 // the body; nil: it was received
+	rest    *longBody              // the body, where it has not been read; nil: it has
+	taken   bool                   // it was received
+	refusal *httpauth.RefusedError // why it is no frame; nil: it is one, or is not known to be none
+	hearing bool                   // a Receive reads it
+	busy    bool                   // a Send is under way
 	closed  bool
 
 	replies
@@ -210,7 +210,7 @@ func (c *conn) finish() {
 		close(c.done)
 		return
 	}
-	finished := web.Finished(c.out.r)
+	finished := httpauth.ResponseDone(c.out.r)
 	close(c.done)
 	patience := time.NewTimer(time.Second)
 	defer patience.Stop()

@@ -9,17 +9,17 @@ import (
 	"strings"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // serve is the life of a request. What needs no trust is checked first, and the body is read last.
 func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
-	out := &response{ResponseController: *http.NewResponseController(w), w: w, r: r, patience: min(l.limits().Idle, defaultIdle), challenge: l.guard.Authenticator != nil}
-	if no := l.guard.CheckHost(r); no != nil {
+	out := &response{ResponseController: *http.NewResponseController(w), w: w, r: r, patience: min(l.limits().Idle, defaultIdle), challenge: l.auth.Authenticator != nil}
+	if no := l.auth.CheckHost(r); no != nil {
 		out.refuse(no)
 		return
 	}
-	if no := l.guard.CheckProxy(r); no != nil {
+	if no := l.auth.CheckProxy(r); no != nil {
 		out.refuse(no)
 		return
 	}
@@ -44,7 +44,7 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := newConn(out, frame, rest, transport.Peer{
-		Transport: l.kind, Session: web.Session(r), Addr: l.guard.Addr(r), Creds: creds,
+		Transport: l.kind, Session: httpauth.Session(r), Addr: l.auth.ClientAddr(r), Creds: creds,
 	})
 	c.target = transport.Target{Host: r.Host, Origin: r.Header.Get("Origin")}
 	c.peer.Target = &c.target
@@ -58,24 +58,24 @@ func (l *listener) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit checks everything but the body.
-func (l *listener) admit(r *http.Request) ([]transport.Credential, *web.RefusedError) {
+func (l *listener) admit(r *http.Request) ([]transport.Credential, *httpauth.RefusedError) {
 	if err := l.pages.Check(r); err != nil {
-		return nil, l.guard.Refuse(r, http.StatusForbidden, fmt.Errorf("the page %q may not: only pages of this address may, and programs, which send neither Origin nor Sec-Fetch-Site (%w)",
+		return nil, l.auth.Refuse(r, http.StatusForbidden, fmt.Errorf("the page %q may not: only pages of this address may, and programs, which send neither Origin nor Sec-Fetch-Site (%w)",
 			strings.Join(r.Header["Origin"], ", "), err))
 	}
 	if !strings.EqualFold(r.Method, http.MethodPost) { // Kea takes a post for one
-		return nil, &web.RefusedError{
+		return nil, &httpauth.RefusedError{
 			Status: http.StatusMethodNotAllowed, Header: http.Header{"Allow": {http.MethodPost}},
 			Err: errors.New("commands are POSTed"),
 		}
 	}
 	if !isJSON(r.Header) {
-		return nil, &web.RefusedError{
+		return nil, &httpauth.RefusedError{
 			Status: http.StatusUnsupportedMediaType, Header: http.Header{"Accept": {"application/json"}},
 			Err: errors.New("send it with Content-Type: application/json"),
 		}
 	}
-	return l.guard.Identify(r)
+	return l.auth.Authenticate(r)
 }
 
 // isJSON reports whether a body is JSON in UTF-8, as it is. A page can make a browser send a form or
@@ -94,16 +94,16 @@ func isJSON(h http.Header) bool {
 }
 
 // unreadable makes an HTTP status of a body that is no frame, and reports it.
-func (l *listener) unreadable(r *http.Request, err error) *web.RefusedError {
+func (l *listener) unreadable(r *http.Request, err error) *httpauth.RefusedError {
 	var long *http.MaxBytesError
 	bad, _ := errors.AsType[*transport.FrameError](err)
 	switch {
 	case errors.As(err, &long), bad != nil && bad.Reason == transport.TooLarge:
-		return &web.RefusedError{Status: http.StatusRequestEntityTooLarge, Err: fmt.Errorf("a command has at most %d bytes", l.limits().MaxFrame)}
+		return &httpauth.RefusedError{Status: http.StatusRequestEntityTooLarge, Err: fmt.Errorf("a command has at most %d bytes", l.limits().MaxFrame)}
 	case bad != nil && bad.Reason == transport.TimedOut:
-		return l.guard.Refuse(r, http.StatusRequestTimeout, err)
+		return l.auth.Refuse(r, http.StatusRequestTimeout, err)
 	}
-	return l.guard.Malformed(r, http.StatusBadRequest, bodyError(err))
+	return l.auth.Malformed(r, http.StatusBadRequest, bodyError(err))
 }
 
 // bodyError says what is wrong with a body that is no frame, and where.

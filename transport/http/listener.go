@@ -9,18 +9,18 @@ import (
 	"sync/atomic"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // A listener makes conns of requests, which its server brings.
 type listener struct {
 	kind   string
-	guard  web.Guard
+	auth   httpauth.RequestAuth
 	pages  *http.CrossOriginProtection
 	limits func() transport.FrameLimits // with their defaults
 
 	memory    transport.Memory
-	server    *web.Server // nil in tests that bring the requests themselves
+	server    *httpauth.Server // nil in tests that bring the requests themselves
 	conns     chan *conn
 	accepting atomic.Bool // somebody has asked for conns
 	closed    chan struct{}
@@ -42,12 +42,12 @@ func newListener(ctx context.Context, t *Transport) *listener {
 		conns:  make(chan *conn),
 		closed: make(chan struct{}),
 	}
-	l.guard = web.Guard{
+	l.auth = httpauth.RequestAuth{
 		Transport: l.kind, AllowHosts: t.AllowHosts,
 		Authenticator: t.Authenticator, OnRefused: t.OnRefused,
 	}
 	if !t.ProxyProtocol {
-		l.guard.TrustedProxies = t.TrustedProxies
+		l.auth.TrustedProxies = t.TrustedProxies
 	}
 	l.close = sync.OnceValue(l.shut)
 	return l

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // A response is what goes back to the client of one request.
@@ -57,7 +57,7 @@ func (o *response) whole(status int, text []byte) error {
 }
 
 // refuse answers a request that does not become a conn.
-func (o *response) refuse(no *web.RefusedError) {
+func (o *response) refuse(no *httpauth.RefusedError) {
 	h := o.w.Header()
 	for name, values := range no.Header {
 		h[name] = values
@@ -73,10 +73,10 @@ func (o *response) explain(status int) {
 	switch status {
 	case http.StatusUnauthorized:
 		if o.challenge {
-			o.w.Header()["Www-Authenticate"] = []string{web.Challenge}
+			o.w.Header()["Www-Authenticate"] = []string{httpauth.Challenge}
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		o.w.Header()["Retry-After"] = []string{web.RetryAfter}
+		o.w.Header()["Retry-After"] = []string{httpauth.RetryAfter}
 	}
 }
 
@@ -94,7 +94,7 @@ func (o *response) skip() bool {
 	if n < 0 || n > maxUnread || o.r.Header["Expect"] != nil {
 		return false
 	}
-	web.Wait(o.r)
+	httpauth.AllowEviction(o.r)
 	_ = o.SetReadDeadline(time.Now().Add(o.patience))
 	_, err := io.Copy(io.Discard, o.r.Body)
 	return err == nil
@@ -113,7 +113,7 @@ func bare(status int, hint string) []byte {
 
 // hint says what is wrong, and what to do, for the statuses that are the client's to mend. 401 and 429 say nothing:
 // it would help to guess.
-func hint(no *web.RefusedError) string {
+func hint(no *httpauth.RefusedError) string {
 	switch no.Status {
 	case http.StatusBadRequest, http.StatusForbidden,
 		http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/front"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/accept"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -137,8 +137,8 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 		auth = tls.VerifyClientCertIfGiven
 	}
 	l := newListener(ctx, t)
-	server, err := web.Listen(ctx, web.Config{
-		Front: front.Config{
+	server, err := httpauth.Listen(ctx, httpauth.Config{
+		Accept: accept.Config{
 			Transport: l.kind, Address: t.Address, Listener: t.Listener,
 			TLS: t.TLS, ClientAuth: auth, Insecure: t.Insecure, OnRefused: t.OnRefused,
 			TrustedProxies: t.TrustedProxies, ProxyProtocol: t.ProxyProtocol,
@@ -168,7 +168,7 @@ func (t *Transport) keepAlive() time.Duration {
 	if t.KeepAliveFunc != nil {
 		keep = t.KeepAliveFunc()
 	}
-	return limit(keep, web.DefaultIdleTimeout)
+	return limit(keep, httpauth.DefaultIdleTimeout)
 }
 
 func (t *Transport) limits() transport.FrameLimits {

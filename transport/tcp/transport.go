@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/front"
+	"github.com/rudderpost/rudderpost/transport/internal/accept"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -90,7 +90,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: fmt.Errorf(
 			"%s: without TLS nobody can prove anything; use TLS, or say what its peers may pass for (anonymous = \"ROLE\")", t.Address)}
 	}
-	l, err := front.Listen(ctx, front.Config{
+	l, err := accept.Listen(ctx, accept.Config{
 		Transport: t.kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
 		TLS: t.TLS, ClientAuth: tls.RequireAndVerifyClientCert, Protos: []string{Protocol},
 		Insecure: t.Insecure, OnRefused: t.OnRefused,
@@ -110,7 +110,7 @@ func (t *Transport) kind(secure bool) string {
 }
 
 type listener struct {
-	*front.Listener
+	*accept.Listener
 	t      *Transport
 	memory transport.Memory
 }
@@ -140,7 +140,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 	}
 }
 
-func (t *Transport) conn(c *front.Conn, cfg transport.StreamConfig) *transport.Stream {
+func (t *Transport) conn(c *accept.Conn, cfg transport.StreamConfig) *transport.Stream {
 	cfg.Peer = transport.Peer{
 		Transport: t.kind(c.TLS != nil),
 		Session:   c.Session,
@@ -149,7 +149,7 @@ func (t *Transport) conn(c *front.Conn, cfg transport.StreamConfig) *transport.S
 		Target:    cfg.Peer.Target,
 	}
 	if c.TLS == nil {
-		return transport.NewStream(front.Socket{Conn: c}, cfg)
+		return transport.NewStream(accept.PlainConn{Conn: c}, cfg)
 	}
 	return transport.NewStream(c, cfg)
 }
@@ -164,7 +164,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	return t.conn(c, transport.StreamConfig{MaxFrame: cmp.Or(t.MaxFrame, transport.ClientMaxFrame), Idle: -1, FrameTimeout: t.FrameTimeout}), nil
 }
 
-func (t *Transport) connect(ctx context.Context) (*front.Conn, error) {
+func (t *Transport) connect(ctx context.Context) (*accept.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: context.Cause(ctx)}
 	}
@@ -178,14 +178,14 @@ func (t *Transport) connect(ctx context.Context) (*front.Conn, error) {
 		return nil, err
 	}
 	if t.Client == nil {
-		return front.NewConn(tcp, "tcp"), nil
+		return accept.NewConn(tcp, "tcp"), nil
 	}
 	secure, err := t.greet(ctx, tcp, host)
 	if err != nil {
 		_ = tcp.Close()
 		return nil, &net.OpError{Op: "dial", Net: "tls", Addr: tcp.RemoteAddr(), Err: err}
 	}
-	c := front.NewConn(secure, "tls")
+	c := accept.NewConn(secure, "tls")
 	state := secure.ConnectionState()
 	c.TLS, c.Creds = &state, []transport.Credential{tlsconf.FingerprintOf(state.PeerCertificates[0])}
 	return c, nil

@@ -96,7 +96,7 @@ func TestOrigin(t *testing.T) {
 	require.NoError(t, dial(t, page).Close())
 	page.Origin = "https://evil.example"
 	_, err := page.Dial(timeout(t))
-	require.ErrorContains(t, err, `403 Forbidden: the origin "https://evil.example" may not`)
+	require.ErrorContains(t, err, `403 Forbidden: the origin "https://evil.example" is not allowed`)
 }
 
 func TestMountedHandler(t *testing.T) {

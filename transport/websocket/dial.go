@@ -18,7 +18,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/front"
+	"github.com/rudderpost/rudderpost/transport/internal/accept"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -98,12 +98,12 @@ func (t *Transport) dial(ctx context.Context) (*conn, error) {
 }
 
 // secure does the TLS handshake, where there is one, and sees that nothing secret goes without.
-func (t *Transport) secure(ctx context.Context, tcp net.Conn, host string) (*front.Conn, error) {
+func (t *Transport) secure(ctx context.Context, tcp net.Conn, host string) (*accept.Conn, error) {
 	if t.Client == nil {
 		if addr, ok := tcp.RemoteAddr().(*net.TCPAddr); t.claims() && (!ok || !addr.IP.IsLoopback()) {
 			return nil, fmt.Errorf("%s would be sent there in the clear; use TLS (wss)", t.Credentials)
 		}
-		return front.NewConn(tcp, "ws"), nil
+		return accept.NewConn(tcp, "ws"), nil
 	}
 	config, err := t.Client.Config(host, "http/1.1")
 	if err != nil {
@@ -119,7 +119,7 @@ func (t *Transport) secure(ctx context.Context, tcp net.Conn, host string) (*fro
 		}
 		return nil, err
 	}
-	c := front.NewConn(secure, "wss")
+	c := accept.NewConn(secure, "wss")
 	state := secure.ConnectionState()
 	c.TLS = &state
 	c.Creds = []transport.Credential{tlsconf.FingerprintOf(state.PeerCertificates[0])}

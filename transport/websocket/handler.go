@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // A Handler is a place on an author's own mux: requests become the conns of whoever listens on it.
@@ -46,7 +46,7 @@ func (h *Handler) Listen(ctx context.Context) (transport.Listener, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), handshakeTimeout)
 	defer cancel()
-	s := &handshake{Handler: h, w: w, r: r.WithContext(ctx), guard: web.Guard{
+	s := &handshake{Handler: h, w: w, r: r.WithContext(ctx), auth: httpauth.RequestAuth{
 		Transport:     kind(r.TLS != nil),
 		AllowHosts:    h.t.AllowHosts,
 		AllowOrigins:  h.t.AllowOrigins,
@@ -54,7 +54,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		OnRefused:     h.t.OnRefused,
 	}}
 	if !h.t.ProxyProtocol {
-		s.guard.TrustedProxies = h.t.TrustedProxies
+		s.auth.TrustedProxies = h.t.TrustedProxies
 	}
 	if no := s.shake(); no != nil {
 		refuse(w, no)
@@ -62,7 +62,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers a request that becomes no conn, and ends its connection.
-func refuse(w http.ResponseWriter, no *web.RefusedError) {
+func refuse(w http.ResponseWriter, no *httpauth.RefusedError) {
 	text := http.StatusText(no.Status)
 	if no.Status != http.StatusUnauthorized && no.Status != http.StatusTooManyRequests { // nobody learns what was wrong
 		text += ": " + no.Error()

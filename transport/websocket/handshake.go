@@ -12,7 +12,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // A handshake is a request on its way to become a conn.
@@ -20,14 +20,14 @@ type handshake struct {
 	*Handler
 	w      http.ResponseWriter
 	r      *http.Request
-	guard  web.Guard
+	auth   httpauth.RequestAuth
 	answer http.Header // goes with the upgrade
 }
 
 // shake makes a conn of the request, or says why not. What costs least is looked at first; who it is,
 // last.
-func (s *handshake) shake() *web.RefusedError {
-	for _, check := range []func() *web.RefusedError{s.host, s.proxy, s.where, s.upgrade, s.origin, s.subprotocol} {
+func (s *handshake) shake() *httpauth.RefusedError {
+	for _, check := range []func() *httpauth.RefusedError{s.host, s.proxy, s.where, s.upgrade, s.origin, s.subprotocol} {
 		if no := check(); no != nil {
 			return no
 		}
@@ -52,15 +52,15 @@ func (s *handshake) shake() *web.RefusedError {
 	return nil
 }
 
-func (s *handshake) refuse(status int, err error) *web.RefusedError {
-	return s.guard.Refuse(s.r, status, err)
+func (s *handshake) refuse(status int, err error) *httpauth.RefusedError {
+	return s.auth.Refuse(s.r, status, err)
 }
 
-func (s *handshake) host() *web.RefusedError   { return s.guard.CheckHost(s.r) }
-func (s *handshake) proxy() *web.RefusedError  { return s.guard.CheckProxy(s.r) }
-func (s *handshake) origin() *web.RefusedError { return s.guard.CheckOrigin(s.r) }
+func (s *handshake) host() *httpauth.RefusedError   { return s.auth.CheckHost(s.r) }
+func (s *handshake) proxy() *httpauth.RefusedError  { return s.auth.CheckProxy(s.r) }
+func (s *handshake) origin() *httpauth.RefusedError { return s.auth.CheckOrigin(s.r) }
 
-func (s *handshake) where() *web.RefusedError {
+func (s *handshake) where() *httpauth.RefusedError {
 	if s.path == "" || s.r.URL.Path == s.path {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (s *handshake) where() *web.RefusedError {
 }
 
 // upgrade refuses what does not ask for a WebSocket (RFC 6455, section 4.2.1).
-func (s *handshake) upgrade() *web.RefusedError {
+func (s *handshake) upgrade() *httpauth.RefusedError {
 	if s.r.Method != http.MethodGet {
 		no := s.refuse(http.StatusMethodNotAllowed, fmt.Errorf("a WebSocket is opened with GET, not %s", s.r.Method))
 		no.Header.Set("Allow", http.MethodGet)
@@ -88,7 +88,7 @@ func (s *handshake) upgrade() *web.RefusedError {
 
 // subprotocol refuses clients that mean to speak something else, and pages that do not say what they
 // mean to speak. The answer must not name what nobody has named.
-func (s *handshake) subprotocol() *web.RefusedError {
+func (s *handshake) subprotocol() *httpauth.RefusedError {
 	lines := strings.Join(s.r.Header["Sec-Websocket-Protocol"], ",")
 	named := strings.FieldsFunc(lines, func(c rune) bool { return c == ',' || c == ' ' || c == '\t' })
 	switch {
@@ -102,7 +102,7 @@ func (s *handshake) subprotocol() *web.RefusedError {
 }
 
 // identify returns what the client has proven.
-func (s *handshake) identify() ([]transport.Credential, *web.RefusedError) {
+func (s *handshake) identify() ([]transport.Credential, *httpauth.RefusedError) {
 	if s.t.Identify != nil {
 		creds, err := s.t.Identify(s.r)
 		if err != nil {
@@ -112,11 +112,11 @@ func (s *handshake) identify() ([]transport.Credential, *web.RefusedError) {
 			return creds, nil
 		}
 	}
-	return s.guard.Identify(s.r)
+	return s.auth.Authenticate(s.r)
 }
 
 // open upgrades the request. There is neither a conn nor an answer when nobody is left to be told.
-func (s *handshake) open(creds []transport.Credential, l *listener) (c *conn, no *web.RefusedError) {
+func (s *handshake) open(creds []transport.Credential, l *listener) (c *conn, no *httpauth.RefusedError) {
 	upgrader := gorilla.Upgrader{
 		HandshakeTimeout: handshakeTimeout,
 		WriteBufferSize:  writeBuffer,
@@ -134,9 +134,9 @@ func (s *handshake) open(creds []transport.Credential, l *listener) (c *conn, no
 	}
 	_ = hijacker.line.SetDeadline(noDeadline)
 	peer := transport.Peer{
-		Transport: s.guard.Transport,
-		Session:   web.Session(s.r),
-		Addr:      s.guard.Addr(s.r),
+		Transport: s.auth.Transport,
+		Session:   httpauth.Session(s.r),
+		Addr:      s.auth.ClientAddr(s.r),
 		Creds:     creds,
 		Target:    &transport.Target{Host: s.r.Host, Origin: s.r.Header.Get("Origin")},
 	}

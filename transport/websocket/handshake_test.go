@@ -152,7 +152,7 @@ func TestHandshake(t *testing.T) {
 		{"page with a port", opener{"Origin: http://localhost:7080", named}, 101, ""},
 		{"page with another name", opener{"Origin: https://xn--bcher-kva.example", named}, 101, ""},
 		{"its name in letters", opener{"Origin: https://bücher.example", named}, 403, "allow-origins"},
-		{"null", opener{"Origin: null", named}, 403, `the origin \"null\" may not: it is that of a page from a file or in a sandbox; serve the page from a host, and add its origin to allow-origins`},
+		{"null", opener{"Origin: null", named}, 403, `the origin \"null\" is not allowed: a page from a file or in a sandbox has it; serve the page from a host, and add its origin to allow-origins`},
 		{"null with a cookie", opener{"Origin: null", named, "Cookie: a=b"}, 403, "allow-origins"},
 		{"cookie without origin", opener{"Cookie: a=b", named}, 403, "the request has a cookie and no Origin header; a browser must send the Origin of its page, which allow-origins lists, and a program must send no cookie, but its credentials in the Authorization header"},
 		{"no scheme", opener{"Origin: page.example", named}, 403, "allow-origins"},

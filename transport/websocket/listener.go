@@ -6,14 +6,14 @@ import (
 	"sync"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
 // A listener hands out the conns that a Handler has upgraded.
 type listener struct {
 	handler *Handler
-	server  *web.Server // nil: somebody else's
-	ready   chan *conn  // has room for all
+	server  *httpauth.Server // nil: somebody else's
+	ready   chan *conn       // has room for all
 	memory  transport.Memory
 	done    chan struct{}
 	once    sync.Once

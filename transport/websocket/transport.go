@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/front"
-	"github.com/rudderpost/rudderpost/transport/internal/web"
+	"github.com/rudderpost/rudderpost/transport/internal/accept"
+	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -131,8 +131,8 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	h := &Handler{t: t, path: t.path()}
 	l := newListener(ctx, h)
 	h.listener.Store(l)
-	server, err := web.Listen(ctx, web.Config{
-		Front: front.Config{
+	server, err := httpauth.Listen(ctx, httpauth.Config{
+		Accept: accept.Config{
 			Transport: kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
 			TLS: t.TLS, ClientAuth: t.clientAuth(),
 			Insecure: t.Insecure, OnRefused: t.OnRefused,

@@ -24,6 +24,11 @@ const (
 // ErrNoHeader says that a connection does not begin with a PROXY protocol header.
 var ErrNoHeader = errors.New("the connection does not begin with a PROXY protocol header; let the proxy send one (in HAProxy: send-proxy or send-proxy-v2), or turn proxy-protocol off for this listener")
 
+// IsHeaderStart reports whether the first five bytes of a connection are those of a PROXY protocol header.
+func IsHeaderStart(b [5]byte) bool {
+	return string(b[:]) == signature1[:5] || string(b[:]) == signature2[:5]
+}
+
 // ReadHeader reads a PROXY protocol header of version 1 or 2, and not a byte more. It returns the client's
 // address, or nil when the proxy reports none: LOCAL, UNKNOWN, and families other than TCP over IP. Any error
 // means that the connection must be closed.

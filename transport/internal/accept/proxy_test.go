@@ -1,4 +1,4 @@
-package front_test
+package accept_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/front"
+	"github.com/rudderpost/rudderpost/transport/internal/accept"
 
 	"github.com/stretchr/testify/require"
 )
@@ -18,8 +18,8 @@ import (
 func TestProxyHeaderThatIsLateIsRefused(t *testing.T) {
 	for _, part := range []string{"", "PROXY TCP4 192.0.2.", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"} {
 		refusals := make(chan transport.Refusal, 1)
-		l, err := front.Listen(t.Context(), front.Config{
-			Transport: "tcp", Address: "127.0.0.1:0", Insecure: true, Timeout: 50 * time.Millisecond,
+		l, err := accept.Listen(t.Context(), accept.Config{
+			Transport: "tcp", Address: "127.0.0.1:0", Insecure: true, HandshakeTimeout: 50 * time.Millisecond,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, ProxyProtocol: true,
 			OnRefused: func(r transport.Refusal) { refusals <- r },
 		})
@@ -38,10 +38,10 @@ func TestProxyHeaderThatIsLateIsRefused(t *testing.T) {
 	}
 }
 
-// A proxy that never sends a header gives way to newer connections, as a TLS handshake does.
-func TestSilentProxiesGiveWay(t *testing.T) {
-	l, err := front.Listen(t.Context(), front.Config{
-		Transport: "tcp", Address: "127.0.0.1:0", Insecure: true, MaxWaiting: 4,
+// A connection that waits for the header of a proxy can be evicted, as one in its TLS handshake can.
+func TestSilentProxyIsEvictedByNewerConnections(t *testing.T) {
+	l, err := accept.Listen(t.Context(), accept.Config{
+		Transport: "tcp", Address: "127.0.0.1:0", Insecure: true, MaxHandshakes: 4,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, ProxyProtocol: true,
 	})
 	require.NoError(t, err)

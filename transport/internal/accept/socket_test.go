@@ -1,4 +1,4 @@
-package front
+package accept
 
 import (
 	"bytes"
@@ -127,7 +127,7 @@ func BenchmarkSocket(b *testing.B) {
 func TestCloseDuringWriteThroughDescriptorDoesNotLinger(t *testing.T) {
 	ours, _ := sockets(t)
 	conn := NewConn(ours, "tcp")
-	raw, err := Socket{conn}.SyscallConn()
+	raw, err := PlainConn{conn}.SyscallConn()
 	require.NoError(t, err)
 	full := make(chan struct{})
 	written := make(chan error, 1)
@@ -152,7 +152,7 @@ func TestCloseDuringWriteThroughDescriptorDoesNotLinger(t *testing.T) {
 func TestCloseAfterWriteThroughDescriptorLingers(t *testing.T) {
 	ours, theirs := sockets(t)
 	conn := NewConn(ours, "tcp")
-	raw, err := Socket{conn}.SyscallConn()
+	raw, err := PlainConn{conn}.SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, raw.Write(func(fd uintptr) bool {
 		_, err := syscall.Write(int(fd), []byte("reply"))

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package front
-
-import "net"
-
-func left(*net.TCPConn) bool { return false }
