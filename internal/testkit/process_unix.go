@@ -36,7 +36,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	if p.Env == nil {
 		p.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=1")
 	}
-	if err := p.Cmd.Start(); err != nil {
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
