@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/go-json-experiment/json"
@@ -28,7 +29,7 @@ transport = "quic"
 address = "127.0.0.1:0"
 pki = "auto"
 `
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, two)
 	p := start(t, dir, nil, "-c", "config.toml")
 	p.listening()
@@ -52,7 +53,7 @@ pki = "auto"
 	}
 	reload(two + "[limits]\nmax-queued = 17\n")
 	require.Equal(t, before, urls(4))
-	require.Equal(t, 4, strings.Count(p.out.String(), "listening on "), "it has opened others")
+	require.Equal(t, 4, strings.Count(p.Out.String(), "listening on "), "it has opened others")
 	reload(strings.Replace(two, "pki = \"auto\"\n", "insecure = true\nanonymous = \"monitor\"\n", 1))
 	before[1] = strings.Replace(before[1], "tls:", "tcp:", 1)
 	require.Equal(t, before, urls(4))

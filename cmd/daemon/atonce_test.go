@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -33,7 +34,7 @@ func holdAt(t *testing.T, dir, step string) (held func() (goOn func())) {
 
 // Changes come one after the other, whoever makes them: each is answered, and the last one is in force, whole.
 func TestChangesAtOnce(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	state, path := p.state(), p.listening()
 	var all sync.WaitGroup
@@ -65,7 +66,7 @@ func TestChangesAtOnce(t *testing.T) {
 
 // Of those who change what they have read, one wins; the others are told.
 func TestOneOfManyChangesTheHash(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket)
+	p := startIn(t, testkit.ShortDir(t), oneSocket)
 	hash, path := p.hash(), p.listening()
 	results := make(chan wire.Code, 8)
 	for i := range cap(results) {
@@ -90,7 +91,7 @@ func TestOneOfManyChangesTheHash(t *testing.T) {
 func TestHangupInTheMiddleOfAChange(t *testing.T) {
 	for _, step := range []string{"before parse", "after listen", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
 			state, path := p.state(), p.listening()
 			held := holdAt(t, dir, step)
@@ -107,7 +108,7 @@ func TestHangupInTheMiddleOfAChange(t *testing.T) {
 			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 			goOn()
 			require.Equal(t, wire.CodeSuccess, (<-set).Code)
-			eventually(t, func() bool { return strings.Contains(p.err.String(), "the configuration has been read again") }, "SIGHUP is forgotten")
+			testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "the configuration has been read again") }, "SIGHUP is forgotten")
 			require.Equal(t, state, p.state())
 			p.stop()
 		})
@@ -118,7 +119,7 @@ func TestHangupInTheMiddleOfAChange(t *testing.T) {
 func TestMakerOfAChangeLeaves(t *testing.T) {
 	for _, step := range []string{"before parse", "after hooks", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
 			old := p.state()
 			held := holdAt(t, dir, step)
@@ -144,7 +145,7 @@ func TestMakerOfAChangeLeaves(t *testing.T) {
 func TestStopInTheMiddleOfAChange(t *testing.T) {
 	for _, step := range []string{"before parse", "after listen", "after hooks", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			writeHook(t, dir, "hook-a")
 			p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\n")
 			path := p.listening()
@@ -164,7 +165,7 @@ func TestStopInTheMiddleOfAChange(t *testing.T) {
 			goOn := held()
 			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 			if step != "before swap" && step != "after swap" { // there the loop stands still
-				eventually(t, func() bool { return !exists(path) }, "the drain does not begin")
+				testkit.Eventually(t, func() bool { return !exists(path) }, "the drain does not begin")
 				reply, err := session.Do(t.Context(), wire.Request{Command: "config-reload"})
 				if err == nil {
 					require.Equal(t, wire.CodeShuttingDown, reply.Code)
@@ -173,7 +174,7 @@ func TestStopInTheMiddleOfAChange(t *testing.T) {
 			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 			goOn()
 			require.NoError(t, <-answered, "who was heard is answered")
-			require.Zero(t, p.wait(), p.err.String())
+			require.Zero(t, p.wait(), p.Err.String())
 			requireGone(t, dir)
 			require.NoFileExists(t, filepath.Join(dir, "more"))
 			noHooksLeft(t, dir)

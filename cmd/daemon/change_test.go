@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -56,10 +57,10 @@ type pair struct {
 }
 
 func newPair(t *testing.T) pair {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "old-hook")
 	writeHook(t, dir, "new-hook")
-	kept, gone, added := freePort(t), freePort(t), freePort(t)
+	kept, gone, added := testkit.Port(t), testkit.Port(t), testkit.Port(t)
 	common := fmt.Sprintf("state-dir = \"run\"\n[[listen]]\ntransport = \"unix\"\npath = \"s\"\n[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)
 	return pair{dir: dir, kept: kept, gone: gone, added: added,
 		old: common + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n[[hook]]\nname = \"old\"\nexec = [\"old-hook\"]\n", gone),
@@ -186,7 +187,7 @@ func TestFaultsOfAWrite(t *testing.T) {
 
 // A change that takes away the listener through which it came is answered there.
 func TestRemovingOnesOwnListener(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"b\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")
 	p.urls(2)
@@ -212,7 +213,7 @@ func TestRemovingOnesOwnListener(t *testing.T) {
 	require.NoError(t, session.Close())
 
 	// Nobody shuts himself out by mistake.
-	address := freePort(t)
+	address := testkit.Port(t)
 	alone := fmt.Sprintf(`{"listen":[{"transport":"tcp","address":%q,"insecure":true}]}`, address)
 	a := &unix.Transport{Path: filepath.Join(dir, "control.sock")}
 	require.Equal(t, wire.CodeError, give(a, `{"Rudderpost":{"listen":[]}}`).Code)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/wire"
@@ -18,12 +19,12 @@ import (
 
 // What a clumsy administrator asks for is refused, says what is wrong, and changes nothing.
 func TestClumsySettings(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	kept := freePort(t)
+	kept := testkit.Port(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket+fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)+
 		"[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nsecrets = { one = \"canary-1\", two = \"canary-2\" }\n")
 	p.urls(2)
@@ -81,7 +82,7 @@ func TestClumsyListeners(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	dir, kept := shortDir(t), freePort(t)
+	dir, kept := testkit.ShortDir(t), testkit.Port(t)
 	config := "state-dir = \"run\"\n" + oneSocket + "[auth]\ntokens-file = \"tokens\"\n" + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)
 	p := startIn(t, dir, config)
 	p.urls(2)
@@ -105,7 +106,7 @@ func TestClumsyListeners(t *testing.T) {
 
 // Whatever has become of the file, what is in force stays in force, and the reply names the file and says why.
 func TestClumsyFiles(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	state, path := p.state(), filepath.Join(dir, "config.toml")
 	whole := func(text string, mode os.FileMode) func() {
@@ -147,11 +148,11 @@ func TestClumsyFiles(t *testing.T) {
 
 // Where the folder cannot be written, config-write says so, and the file stays whole.
 func TestWriteIntoAFolderThatIsReadOnly(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	text := oneSocket + "# mine\n"
 	path := writeConfig(t, dir, text)
 	require.NoError(t, os.Chmod(path, 0o644))
-	p := start(t, dir, func(cmd *exec.Cmd) { asNobody(t, cmd) }, "-c", "config.toml")
+	p := start(t, dir, func(cmd *exec.Cmd) { testkit.RunUnprivileged(t, cmd) }, "-c", "config.toml")
 	p.listening()
 	require.NoError(t, os.Chmod(dir, 0o555))
 	defer os.Chmod(dir, 0o755)

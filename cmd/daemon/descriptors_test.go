@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -80,7 +81,7 @@ func holdUnix(t *testing.T, dir, path string) (end func()) {
 func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 	for _, limit := range []int{64, 128, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			addresses := map[string]string{}
 			config := "state-dir = \"run\"\n" + oneSocket + "mode = \"0666\"\n[auth]\ntokens-file = \"tokens\"\n[audit]\nfile = \"audit.jsonl\"\n" +
 				"[[principal]]\nsubject = \"uid:65534\"\nrole = \"monitor\"\n"
@@ -88,7 +89,7 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 				"tcp": "transport = \"tcp\"\ninsecure = true\nanonymous = \"monitor\"\n", "tls": "transport = \"tcp\"\npki = \"auto\"\n",
 				"https": "transport = \"http\"\npki = \"auto\"\n", "http": "transport = \"http\"\ninsecure = true\n", "ws": "transport = \"websocket\"\ninsecure = true\n",
 			} {
-				addresses[name] = freePort(t)
+				addresses[name] = testkit.Port(t)
 				config += fmt.Sprintf("[[listen]]\n%saddress = %q\n", keys, addresses[name])
 			}
 			writeConfig(t, dir, config)
@@ -112,10 +113,10 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 			for name, begin := range storms {
 				end := begin()
 				if name == "tcp" || name == "unix" { // nothing that gives way: they have given a command
-					eventually(t, func() bool {
+					testkit.Eventually(t, func() bool {
 						open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
 						return err != nil || len(open) >= limit-max(limit/8, 24)-1
-					}, name+" does not hold all descriptors")
+					}, "%s does not hold all descriptors", name)
 				}
 				for i := range 10 {
 					require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code, name)
@@ -129,8 +130,8 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 				writeConfig(t, dir, config)
 				end()
 			}
-			require.NotContains(t, p.err.String(), "too many open files")
-			eventually(t, func() bool {
+			require.NotContains(t, p.Err.String(), "too many open files")
+			testkit.Eventually(t, func() bool {
 				conn, err := net.Dial("tcp", addresses["tcp"])
 				if err != nil {
 					return false
@@ -155,7 +156,7 @@ func TestOwnerGetsInWhenItsOwnConnsFillALimit(t *testing.T) {
 		"conns of a peer": {1024, "[limits]\nmax-conns-per-peer = 50\n"}, "conns of a listener": {1024, "[limits]\nmax-conns = 50\n"}, "descriptors": {96, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			writeConfig(t, dir, oneSocket+"[audit]\nfile = \"audit.jsonl\"\n"+c.keys)
 			p := startLimited(t, dir, c.limit)
 			at := &unix.Transport{Path: p.listening()}
@@ -171,7 +172,7 @@ func TestOwnerGetsInWhenItsOwnConnsFillALimit(t *testing.T) {
 				reply := p.give("config-reload", "")
 				require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 			}
-			require.NotContains(t, p.err.String(), "too many open files")
+			require.NotContains(t, p.Err.String(), "too many open files")
 			p.stop()
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -40,18 +41,18 @@ var changers = []changer{
 	{"config-reload", true, func(p *process, _ pair) error { return p.tell("config-reload", "") }},
 	{"config-set", false, func(p *process, both pair) error { return p.tell("config-set", both.onTheWire) }},
 	{"SIGHUP", true, func(p *process, _ pair) error {
-		before := len(p.err.String())
+		before := len(p.Err.String())
 		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
 			return err
 		}
 		var said string
-		eventually(p.t, func() bool {
+		testkit.Eventually(p.t, func() bool {
 			select {
-			case <-p.ended:
+			case <-p.Ended:
 				return true
 			default:
 			}
-			said = p.err.String()[before:]
+			said = p.Err.String()[before:]
 			return strings.Contains(said, "has been read again") || strings.Contains(said, "stays as it was") && strings.HasSuffix(said, "\n")
 		}, "nothing comes of SIGHUP")
 		if !strings.Contains(said, "has been read again") {
@@ -91,10 +92,10 @@ func (p *process) effects(both pair) string {
 		}
 		all = append(all, fmt.Sprint(address, ": ", err == nil))
 	}
-	before := len(p.err.String())
+	before := len(p.Err.String())
 	p.give("build-report", "")
-	eventually(p.t, func() bool {
-		for line := range strings.Lines(p.err.String()[before:]) {
+	testkit.Eventually(p.t, func() bool {
+		for line := range strings.Lines(p.Err.String()[before:]) {
 			if strings.Contains(line, "build-report") && strings.HasSuffix(line, "\n") {
 				all = append(all, "the log: "+line[:1])
 				return true
@@ -108,7 +109,7 @@ func (p *process) effects(both pair) string {
 // hooksIn waits until so many of the hooks in a folder run.
 func hooksIn(t *testing.T, dir string, n int) {
 	t.Helper()
-	eventually(t, func() bool { return countHooks(dir) == n }, "a hook is left over, or is gone")
+	testkit.Eventually(t, func() bool { return countHooks(dir) == n }, "a hook is left over, or is gone")
 }
 
 // A change of the configuration that fails at any step leaves everything as it was; one that is cut off by

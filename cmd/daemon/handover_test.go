@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/wire"
@@ -57,7 +58,7 @@ func TestHandOver(t *testing.T) {
 		"auth":      {"http", "pki = \"auto\"\n", "pki = \"auto\"\n[auth]\nusers-file = \"users\"\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, address := shortDir(t), freePort(t)
+			dir, address := testkit.ShortDir(t), testkit.Port(t)
 			config := func(how string) string {
 				return "log-level = \"error\"\nstate-dir = \"run\"\n[[principal]]\nsubject = \"cert:admin\"\nrole = \"monitor\"\n" + oneSocket +
 					fmt.Sprintf("[[listen]]\ntransport = %q\naddress = %q\n", c.transport, address) + how
@@ -90,8 +91,8 @@ func TestHandOver(t *testing.T) {
 
 // What cannot change where it is says so, and what to do.
 func TestNoHandOver(t *testing.T) {
-	dir := shortDir(t)
-	address, metrics := freePort(t), freePort(t)
+	dir := testkit.ShortDir(t)
+	address, metrics := testkit.Port(t), testkit.Port(t)
 	config := "state-dir = \"run\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"quic\"\npki = \"auto\"\naddress = %q\n", address) +
 		fmt.Sprintf("[metrics]\nlisten = %q\n[audit]\nfile = \"audit.jsonl\"\n", metrics)
 	p := startIn(t, dir, config)
@@ -121,9 +122,9 @@ func TestNoHandOver(t *testing.T) {
 
 // Passwords and tokens, metrics and hooks come and go while the daemon runs; the record comes.
 func TestSectionsComeAndGo(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
-	address, metrics := freePort(t), freePort(t)
+	address, metrics := testkit.Port(t), testkit.Port(t)
 	base := "state-dir = \"run\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"http\"\npki = \"auto\"\naddress = %q\n", address)
 	p := startIn(t, dir, base)
 	p.urls(2)
@@ -182,7 +183,7 @@ func TestSectionsComeAndGo(t *testing.T) {
 
 // A hook that cannot be loaded leaves the one that runs as it is, the same process, whatever is wrong with it.
 func TestBrokenHookKeepsTheOldOne(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "good")
 	for name, text := range map[string]string{
 		"ends": "exit 3\n", "babbles": "echo hello\n", "double": "read -r hello\necho '{\"introduce\":{\"commands\":[{\"name\":\"version-get\",\"summary\":\"-\",\"access\":\"read\"}]}}'\nread -r x\n",
@@ -211,7 +212,7 @@ func TestBrokenHookKeepsTheOldOne(t *testing.T) {
 // Who came through a listener before it changed may do no more than those who come now: its conns live on,
 // under the ceiling that is the lower one.
 func TestCeilingOfConnsThatStay(t *testing.T) {
-	dir, address := shortDir(t), freePort(t)
+	dir, address := testkit.ShortDir(t), testkit.Port(t)
 	config := func(more string) string {
 		return "state-dir = \"run\"\n[[principal]]\nsubject = \"cert:admin\"\nrole = \"admin\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\n", address) + more
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 
 	"github.com/stretchr/testify/require"
@@ -15,8 +16,8 @@ import (
 
 // An HTTPS listener of a daemon without [auth] requires a client certificate in the handshake.
 func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *testing.T) {
-	dir := shortDir(t)
-	address := freePort(t)
+	dir := testkit.ShortDir(t)
+	address := testkit.Port(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+withMetrics+fmt.Sprintf("[[listen]]\ntransport = \"http\"\naddress = %q\npki = \"auto\"\n", address))
 	p.listening()
 	metrics := strings.TrimSuffix(p.metricsAt(), "/metrics")
@@ -47,7 +48,7 @@ func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *te
 }
 
 func TestHealthOnTheMetricsListenerIsGuardedAsMetricsAre(t *testing.T) {
-	p := startIn(t, shortDir(t), withMetrics)
+	p := startIn(t, testkit.ShortDir(t), withMetrics)
 	at := strings.TrimSuffix(p.metricsAt(), "/metrics")
 	for _, path := range []string{"/healthz", "/readyz"} {
 		for _, test := range []struct {
@@ -69,14 +70,14 @@ func TestHealthOnTheMetricsListenerIsGuardedAsMetricsAre(t *testing.T) {
 }
 
 func TestReadyIs503WhileTheDaemonDrains(t *testing.T) {
-	p := startIn(t, shortDir(t), withMetrics+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
+	p := startIn(t, testkit.ShortDir(t), withMetrics+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
 	at := strings.TrimSuffix(p.metricsAt(), "/metrics")
 	conn := flood(t, p) // the drain waits for its reader
 	status, _ := get(t, http.MethodGet, at+"/readyz", "")
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	var body string
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		status, body = get(t, http.MethodGet, at+"/readyz", "")
 		return status != http.StatusOK
 	}, "it is still ready")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -31,7 +32,7 @@ func TestHosts(t *testing.T) {
 
 // A daemon at all addresses can be reached by each of them, without another word in its configuration.
 func TestAutomaticCertificateEverywhere(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"run\"\n[[listen]]\ntransport = \"tcp\"\naddress = \":0\"\npki = \"auto\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")
 	_, port, err := net.SplitHostPort(p.urls(1)[0][len("tls://"):])

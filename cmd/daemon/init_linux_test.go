@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +33,7 @@ while read line; do :; done
 // pidIn waits until a file has the number of a process, and returns it.
 func pidIn(t *testing.T, file string) (pid int) {
 	t.Helper()
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		text, err := os.ReadFile(file)
 		if err == nil {
 			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
@@ -46,7 +47,7 @@ func pidIn(t *testing.T, file string) (pid int) {
 // startInit starts a daemon below an init process, with two hooks that leave processes.
 func startInit(t *testing.T) (p *process, polite, stubborn int) {
 	t.Helper()
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	config := "state-dir = \"run\"\n" + oneSocket
 	first, second := orphanHook(t, dir, "polite", ""), orphanHook(t, dir, "stubborn", `trap "" TERM;`)
 	for _, hook := range []string{"polite", "stubborn"} {
@@ -63,12 +64,12 @@ func gone(pid int) bool { return !exists("/proc/" + strconv.Itoa(pid)) }
 // TestInitReapsWhatHooksLeaveAndReturnsTheStatusOfTheDaemon: no zombie stays, and no process.
 func TestInitReapsWhatHooksLeaveAndReturnsTheStatusOfTheDaemon(t *testing.T) {
 	p, polite, stubborn := startInit(t)
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		all := children(p.Process.Pid)
 		return len(all) == 3 // the daemon and two orphans
 	}, "orphans do not become children of the init process")
 	require.NoError(t, syscall.Kill(polite, syscall.SIGKILL))
-	eventually(t, func() bool { return gone(polite) }, "a zombie stays")
+	testkit.Eventually(t, func() bool { return gone(polite) }, "a zombie stays")
 
 	require.Equal(t, wire.CodeSuccess, p.give("shutdown", `{"exit-value":7}`).Code)
 	require.Equal(t, 7, p.wait())
@@ -81,9 +82,9 @@ func TestInitPassesSignalsToTheDaemon(t *testing.T) {
 	p, polite, _ := startInit(t)
 	require.NoError(t, syscall.Kill(polite, syscall.SIGKILL))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-	eventually(t, func() bool { return strings.Contains(p.err.String(), "SIGHUP: the configuration has been read again") }, "no reload")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "SIGHUP: the configuration has been read again") }, "no reload")
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	require.Zero(t, p.wait(), p.err.String())
+	require.Zero(t, p.wait(), p.Err.String())
 	requireGone(t, p.Dir)
 }
 
@@ -113,8 +114,8 @@ func TestDaemonDrainsWhenItsInitProcessIsKilled(t *testing.T) {
 	}
 	require.NoError(t, p.give("status-get", "").Decode(&status))
 	require.NoError(t, p.Process.Kill())
-	eventually(t, func() bool { return !exists(filepath.Join(p.Dir, "control.sock")) }, "it lives on")
-	eventually(t, func() bool { return gone(status.PID) || isZombie(status.PID) }, "it lives on")
+	testkit.Eventually(t, func() bool { return !exists(filepath.Join(p.Dir, "control.sock")) }, "it lives on")
+	testkit.Eventually(t, func() bool { return gone(status.PID) || isZombie(status.PID) }, "it lives on")
 }
 
 func isZombie(pid int) bool {
@@ -125,7 +126,7 @@ func isZombie(pid int) bool {
 // TestInitIsRefusedUnderSystemd: systemd does that work, and would not hear the daemon.
 func TestInitIsRefusedUnderSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/none")
-	p := start(t, shortDir(t), nil, "--init")
+	p := start(t, testkit.ShortDir(t), nil, "--init")
 	require.Equal(t, 1, p.wait())
-	require.Equal(t, "rudderpostd: --init: NOTIFY_SOCKET is set, so systemd runs this service and ends what it leaves; start it without --init\n", p.err.String())
+	require.Equal(t, "rudderpostd: --init: NOTIFY_SOCKET is set, so systemd runs this service and ends what it leaves; start it without --init\n", p.Err.String())
 }

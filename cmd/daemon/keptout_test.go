@@ -8,29 +8,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
 func TestSocketForAGroupInAFolderThatKeepsItOutGivesAWarning(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	const forGroup = "state-dir = \"run\"\n[[listen]]\ntransport = \"unix\"\npath = \"run/control.sock\"\nmode = \"0660\"\n"
 	p := startIn(t, dir, forGroup)
 	_, gid, err := modeAndGroup(filepath.Join(dir, "run"))
 	require.NoError(t, err)
 	warning := "listen 1: mode 0660 lets the group " + groupName(gid) + " connect, but the folder " + dir + "/run (mode 0700, group " +
 		groupName(gid) + ") keeps it out; do chmod g+x on the folder, or choose another path"
-	eventually(t, func() bool { return strings.Contains(p.err.String(), warning) }, "there is no warning")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), warning) }, "there is no warning")
 	require.NoError(t, os.Chmod(filepath.Join(dir, "run"), 0o710))
 	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-	require.Equal(t, 1, strings.Count(p.err.String(), "keeps it out"))
+	require.Equal(t, 1, strings.Count(p.Err.String(), "keeps it out"))
 	p.stop()
 
 	p = startIn(t, dir, forGroup) // such a state-dir is accepted
 	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
 	p.stop()
-	require.NotContains(t, p.err.String(), "keeps it out")
+	require.NotContains(t, p.Err.String(), "keeps it out")
 }
 
 func TestWarningAboutAFolderIsGivenWhereItIsSure(t *testing.T) {
@@ -56,7 +57,7 @@ func TestWarningAboutAFolderIsGivenWhereItIsSure(t *testing.T) {
 			if c.group == other && os.Geteuid() != 0 {
 				t.Skip("this test needs root: it gives a file to another group")
 			}
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			folder := filepath.Join(dir, "a", "b")
 			require.NoError(t, os.MkdirAll(folder, 0o755))
 			path := filepath.Join(folder, "socket")

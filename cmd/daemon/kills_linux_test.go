@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/audit/record"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -57,11 +58,11 @@ type killing struct {
 }
 
 func newKilling(t *testing.T) *killing {
-	k := &killing{t: t, dir: shortDir(t), acknowledged: map[string]bool{}}
+	k := &killing{t: t, dir: testkit.ShortDir(t), acknowledged: map[string]bool{}}
 	if err := syscall.Mount("tmpfs", k.dir, "tmpfs", 0, "size=256m,mode=0755"); err == nil {
 		k.small = true
 		t.Cleanup(func() { require.NoError(t, syscall.Unmount(k.dir, syscall.MNT_DETACH)) })
-	} else if os.Getenv("RUDDERPOST_REQUIRE") != "" {
+	} else if os.Getenv(testkit.Require) != "" {
 		t.Fatalf("a small disk cannot be mounted, which needs root: %v", err)
 	}
 	hook := "#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nwhile read line; do :; done\n"
@@ -160,7 +161,7 @@ func (k *killing) load(p *process, name string, worker int) {
 		return
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(testkit.Timeout))
 	lines := bufio.NewReader(conn)
 	give := func(id int, command, arguments string) (wire.Reply, error) {
 		_, err := fmt.Fprintf(conn, `{"command":%q,"arguments":%s,"id":%d}`, command, arguments, id)

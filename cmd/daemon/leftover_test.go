@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -18,7 +19,7 @@ import (
 // TestConfigWriteKeepsTheLastBackupsOnly: config-backups says how many.
 func TestConfigWriteKeepsTheLastBackupsOnly(t *testing.T) {
 	for keep, config := range map[int]string{10: "", 2: "config-backups = 2\n"} {
-		dir := shortDir(t)
+		dir := testkit.ShortDir(t)
 		p := startIn(t, dir, config+oneSocket)
 		text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
 		require.NoError(t, err)
@@ -41,7 +42,7 @@ func TestConfigWriteKeepsTheLastBackupsOnly(t *testing.T) {
 
 // TestStartRemovesTemporaryFilesOfKilledWriters: of the daemon, and of steer, wherever the daemon knows of a file.
 func TestStartRemovesTemporaryFilesOfKilledWriters(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "run", "pki"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), nil, 0o600))
 	leftovers := []string{".config.toml.tmp-17", ".users.tmp-1", "run/.config.key.tmp-2", "run/pki/.ca.pem.tmp-3"}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,7 @@ type serviceManager struct {
 // beSystemd starts a service manager, and returns the environment of its services.
 func beSystemd(t *testing.T, more ...string) (*serviceManager, func(*exec.Cmd)) {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "notify")
+	path := filepath.Join(testkit.ShortDir(t), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	s := &serviceManager{}
@@ -70,21 +71,21 @@ func (s *serviceManager) states() []string {
 // systemd is told when the daemon can be used and when it ends, and, while its loop turns, that it lives.
 func TestServiceManagerIsTold(t *testing.T) {
 	systemd, env := beSystemd(t, "WATCHDOG_USEC=100000", "WATCHDOG_PID=")
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
 	p := start(t, dir, env, "-c", "config.toml")
-	eventually(t, func() bool { return systemd.count("READY=1") == 1 }, "it is not ready")
+	testkit.Eventually(t, func() bool { return systemd.count("READY=1") == 1 }, "it is not ready")
 	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code, "it is what it said")
-	eventually(t, func() bool { return systemd.count("WATCHDOG=1") >= 3 }, "the dog is not fed")
+	testkit.Eventually(t, func() bool { return systemd.count("WATCHDOG=1") >= 3 }, "the dog is not fed")
 	require.Zero(t, systemd.count("STOPPING=1"))
 
 	conn := flood(t, p) // a drain that takes its time
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	eventually(t, func() bool { return systemd.count("STOPPING=1") == 1 }, "it does not say that it ends")
+	testkit.Eventually(t, func() bool { return systemd.count("STOPPING=1") == 1 }, "it does not say that it ends")
 	fed := systemd.count("WATCHDOG=1")
-	eventually(t, func() bool { return systemd.count("WATCHDOG=1") > fed }, "the dog is not fed in the drain")
+	testkit.Eventually(t, func() bool { return systemd.count("WATCHDOG=1") > fed }, "the dog is not fed in the drain")
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP)) // and it is not ready again after that
-	eventually(t, func() bool { return strings.Contains(p.out.String()+p.err.String(), "SIGHUP: ") }, "it has not heard SIGHUP")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Out.String()+p.Err.String(), "SIGHUP: ") }, "it has not heard SIGHUP")
 	require.NoError(t, conn.Close())
 	require.Zero(t, p.wait())
 	require.Equal(t, []string{"READY=1", "STOPPING=1"}, systemd.states())
@@ -93,14 +94,14 @@ func TestServiceManagerIsTold(t *testing.T) {
 // A daemon that cannot start never says that it is ready.
 func TestServiceManagerIsToldNoLie(t *testing.T) {
 	systemd, env := beSystemd(t)
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
 	writeConfig(t, dir, oneSocket+"[metrics]\nlisten = \""+taken.Addr().String()+"\"\n")
 	p := start(t, dir, env, "-c", "config.toml")
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.err.String(), "rudderpostd: metrics: listen tcp "+taken.Addr().String())
+	require.Contains(t, p.Err.String(), "rudderpostd: metrics: listen tcp "+taken.Addr().String())
 	require.Zero(t, systemd.count("READY=1"))
 	requireGone(t, dir)
 }

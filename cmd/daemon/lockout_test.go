@@ -18,6 +18,7 @@ import (
 	"github.com/rudderpost/rudderpost/access/secrets"
 	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -37,7 +38,7 @@ type lockRoom struct {
 
 func newLockRoom(t *testing.T) *lockRoom {
 	t.Helper()
-	r := &lockRoom{dir: shortDir(t), address: freePort(t)}
+	r := &lockRoom{dir: testkit.ShortDir(t), address: testkit.Port(t)}
 	for _, name := range []string{"pki", "other"} {
 		ca, err := tlsconf.CreateCA(filepath.Join(r.dir, name), name)
 		require.NoError(t, err)
@@ -191,7 +192,7 @@ func TestChangeThatLocksOutItsCallerIsRefused(t *testing.T) {
 // A listener beside the caller's own saves a change only if the caller's credentials count there.
 func TestListenerOfOtherCredentialsDoesNotPreventTheRefusal(t *testing.T) {
 	r := newLockRoom(t)
-	other := freePort(t)
+	other := testkit.Port(t)
 	before := oneSocket + r.listen("tcp", roomFiles) + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"other/server.pem\"\nkey = \"other/server.key\"\nclient-ca = \"other/ca.pem\"\n", other) + roomCert
 	p := startIn(t, r.dir, before)
 	at, err := targets.Parse("tls://"+r.address, r.id("cert"))
@@ -287,14 +288,12 @@ func TestServerNameThatTheCallerUsesMustStayInTheCertificate(t *testing.T) {
 
 // A user without root's rights is kept out by the mode of a socket, and by the folders above it.
 func TestModeThatKeepsTheCallerOutIsRefused(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
-	}
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "closed"), 0o700))
 	before := oneSocket + "mode = \"0666\"\n[[principal]]\nsubject = \"uid:65534\"\nrole = \"admin\"\n"
 	p := startIn(t, dir, before)
-	program := filepath.Join(shortDir(t), "client")
+	program := filepath.Join(testkit.ShortDir(t), "client")
 	self, err := os.Executable()
 	require.NoError(t, err)
 	text, err := os.ReadFile(self)
@@ -325,7 +324,7 @@ func TestModeThatKeepsTheCallerOutIsRefused(t *testing.T) {
 
 // config-set through the UNIX socket, after which the owner could not give it again because of a limit.
 func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "wait")
 	p := startIn(t, dir, oneSocket+"[[hook]]\nname = \"wait\"\nexec = [\"wait\"]\n")
 	at := &unix.Transport{Path: p.listening()}
@@ -345,7 +344,7 @@ func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 	for _, c := range held { // a conn with a command in flight is not closed for another one
 		go func() { _, _ = c.Do(t.Context(), wire.Request{Command: "wait"}) }()
 	}
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		sessions, _ := p.give("session-list", "").Arguments.(wire.Value)
 		return strings.Count(string(sessions), `"wait"`) == len(held)
 	}, "the commands do not run")
@@ -356,7 +355,7 @@ func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 	for _, c := range held {
 		require.NoError(t, c.Close())
 	}
-	eventually(t, func() bool { return set(`"max-conns":5,"max-conns-per-peer":5`, "").Code == wire.CodeSuccess }, "there is room now")
+	testkit.Eventually(t, func() bool { return set(`"max-conns":5,"max-conns-per-peer":5`, "").Code == wire.CodeSuccess }, "there is room now")
 	require.Equal(t, wire.CodeSuccess, set(`"max-frame":"1KiB"`, "").Code)
 	p.stop()
 }
@@ -370,7 +369,7 @@ func TestLeastLimitsLetTheOwnerSpeak(t *testing.T) {
 		"keep-alive": {`"999ms"`, `"1s"`}, "max-buffered-per-peer": {`"65535B"`, `"64KiB"`},
 		"drain-timeout": {`"99ms"`, `"100ms"`}, "critical-timeout": {`"9ms"`, `"10ms"`}, "slow-command": {`"-1ns"`, `"0s"`},
 	}
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	state := p.state()
 	set := func(key, value, more string) wire.Reply {
@@ -392,18 +391,18 @@ func TestLeastLimitsLetTheOwnerSpeak(t *testing.T) {
 	require.Equal(t, state, p.state())
 	var all []string
 	for key, c := range least { // max-rate = 1 may be in force
-		eventually(t, func() bool { return set(key, c.least, "").Code == wire.CodeSuccess }, key)
+		testkit.Eventually(t, func() bool { return set(key, c.least, "").Code == wire.CodeSuccess }, "%s = %s is refused", key, c.least)
 		all = append(all, fmt.Sprintf("%q:%s", key, c.least))
 	}
 	together := `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{` + strings.Join(all, ",") + `}}}`
-	eventually(t, func() bool { return p.give("config-set", together).Code == wire.CodeSuccess }, "the least limits together")
-	eventually(t, func() bool { return set("max-queued", "64", "").Code == wire.CodeSuccess }, "the owner cannot speak with the least limits")
+	testkit.Eventually(t, func() bool { return p.give("config-set", together).Code == wire.CodeSuccess }, "the least limits together")
+	testkit.Eventually(t, func() bool { return set("max-queued", "64", "").Code == wire.CodeSuccess }, "the owner cannot speak with the least limits")
 	p.stop()
 }
 
 // The issue's case: root locked itself out with an idle-timeout of a nanosecond.
 func TestTinyIdleTimeoutIsRefused(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket)
+	p := startIn(t, testkit.ShortDir(t), oneSocket)
 	reply := p.give("config-set", `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"idle-timeout":"1ns"}}}`)
 	require.Equal(t, wire.CodeError, reply.Code, reply.Text)
 	require.Contains(t, reply.Text, "limits.idle-timeout: must be at least 1s")
@@ -416,14 +415,11 @@ func TestTinyIdleTimeoutIsRefused(t *testing.T) {
 func TestListenerThatAcceptsNoConnectionIsRefused(t *testing.T) {
 	unshare, err := exec.LookPath("unshare")
 	if err != nil || exec.Command(unshare, "-n", "true").Run() != nil {
-		if os.Getenv("RUDDERPOST_REQUIRE") == "1" {
-			t.Fatal("unshare -n does not work here")
-		}
-		t.Skip("unshare -n does not work here")
+		testkit.SkipOrFail(t, "unshare -n does not work here")
 	}
 	for transport, keys := range map[string]string{"tcp": "pki = \"auto\"\n", "quic": "pki = \"auto\"\n", "http": "pki = \"auto\"\n", "websocket": "pki = \"auto\"\n"} {
 		t.Run(transport, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			writeConfig(t, dir, "state-dir = \"run\"\n"+oneSocket)
 			self, err := os.Executable()
 			require.NoError(t, err)
@@ -442,7 +438,7 @@ func TestListenerThatAcceptsNoConnectionIsRefused(t *testing.T) {
 
 // The probe of a new listener reaches no transport: it is neither a refused handshake nor a conn.
 func TestProbeOfNewListenersLeavesNoTrace(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket)
 	config := "state-dir = \"run\"\n" + oneSocket + "[auth]\ntokens-file = \"tokens\"\n[audit]\nfile = \"audit.jsonl\"\n"
 	for _, transport := range []string{"tcp", "quic", "http", "websocket"} {
@@ -461,7 +457,7 @@ func TestProbeOfNewListenersLeavesNoTrace(t *testing.T) {
 	arguments, _ := p.give("metrics-get", `{"prefix":"rudderpost_"}`).Arguments.(wire.Value)
 	require.NotContains(t, string(arguments), `"EOF"`)
 	p.stop()
-	require.NotContains(t, p.err.String(), "refused")
+	require.NotContains(t, p.Err.String(), "refused")
 	record, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
 	require.NoError(t, err)
 	require.NotContains(t, string(record), "refused")

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ import (
 
 // What is logged goes to the file, and, after SIGHUP, to the next one of that name: nothing is lost.
 func TestLogFile(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	path, rotated := filepath.Join(dir, "rudderpostd.log"), filepath.Join(dir, "rudderpostd.log.1")
 	p := startIn(t, dir, "log-file = \"rudderpostd.log\"\n"+oneSocket)
 	read := func(path string) string {
@@ -29,32 +30,32 @@ func TestLogFile(t *testing.T) {
 	require.Equal(t, fs.FileMode(0o600), info.Mode())
 
 	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
-	eventually(t, func() bool { return strings.Contains(read(path), "command=version-get") }, "nothing is logged")
+	testkit.Eventually(t, func() bool { return strings.Contains(read(path), "command=version-get") }, "nothing is logged")
 	require.NoError(t, os.Rename(path, rotated))
 	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
-	eventually(t, func() bool { return strings.Contains(read(rotated), "command=status-get") }, "what was renamed is not written to")
+	testkit.Eventually(t, func() bool { return strings.Contains(read(rotated), "command=status-get") }, "what was renamed is not written to")
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-	eventually(t, func() bool { return exists(path) && strings.Contains(read(path), "the log has been opened again") }, "it is not opened again")
+	testkit.Eventually(t, func() bool { return exists(path) && strings.Contains(read(path), "the log has been opened again") }, "it is not opened again")
 	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
-	eventually(t, func() bool { return strings.Contains(read(path), "command=whoami") }, "the new file is not written to")
+	testkit.Eventually(t, func() bool { return strings.Contains(read(path), "command=whoami") }, "the new file is not written to")
 	require.NotContains(t, read(rotated), "whoami")
 
 	// What cannot be opened changes nothing.
 	require.NoError(t, os.Rename(path, filepath.Join(dir, "kept")))
 	require.NoError(t, os.Symlink("/etc/passwd", path))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		return strings.Contains(read(filepath.Join(dir, "kept")), "the file that is open stays in use")
 	}, "it does not say so")
 	require.Contains(t, read(filepath.Join(dir, "kept")), "is a symbolic link; name the file itself")
 	p.stop()
-	require.Empty(t, p.err.String(), "nothing goes to standard error")
+	require.Empty(t, p.Err.String(), "nothing goes to standard error")
 }
 
 func TestHangupWithoutLogFile(t *testing.T) {
-	p := startIn(t, shortDir(t), "log-level = \"debug\"\n"+oneSocket)
+	p := startIn(t, testkit.ShortDir(t), "log-level = \"debug\"\n"+oneSocket)
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-	eventually(t, func() bool { return strings.Contains(p.err.String(), "the configuration has been read again") }, "it did not hear it")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "the configuration has been read again") }, "it did not hear it")
 	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
 	p.stop()
 }
@@ -70,7 +71,7 @@ func TestLogFileThatCannotBe(t *testing.T) {
 		"no directory": {func(path string) error { return os.Remove(filepath.Dir(path)) }, "log: no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(shortDir(t), "d")
+			dir := filepath.Join(testkit.ShortDir(t), "d")
 			require.NoError(t, os.Mkdir(dir, 0o700))
 			path := filepath.Join(dir, "log")
 			require.NoError(t, test.prepare(path))

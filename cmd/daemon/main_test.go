@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -76,33 +74,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what must happen. What happens in time does not depend on it.
-const patience = 30 * time.Second
-
-// An output collects what a process writes.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// A process is a daemon of its own, in a directory of its own.
+// A process is a daemon in a directory of its own.
 type process struct {
-	*exec.Cmd
-	t        *testing.T
-	out, err output
-	ended    chan struct{} // closed when it has
+	*testkit.Child
+	t *testing.T
 }
 
 // start starts a daemon in a directory. change may change the command before that.
@@ -113,29 +88,15 @@ func start(t *testing.T, dir string, change func(*exec.Cmd), args ...string) *pr
 	return startCommand(t, dir, change, exec.Command(self, args...))
 }
 
-// startCommand starts what becomes a daemon.
+// startCommand starts a command that becomes a daemon.
 func startCommand(t *testing.T, dir string, change func(*exec.Cmd), cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{Cmd: cmd, t: t, ended: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
-	p.Env = append(os.Environ(), beDaemon+"=1", "GORACE=atexit_sleep_ms=1")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), beDaemon+"=1", "GORACE=atexit_sleep_ms=1")
 	if change != nil {
-		change(p.Cmd)
+		change(cmd)
 	}
-	require.NoError(t, p.Start())
-	go func() {
-		defer close(p.ended)
-		_ = p.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = p.Process.Kill()
-		<-p.ended
-		if t.Failed() {
-			said := p.out.String() + p.err.String()
-			t.Logf("%s said, in the end:\n%s", strings.Join(p.Args, " "), said[max(0, len(said)-2000):])
-		}
-	})
-	return p
+	return &process{testkit.Start(t, cmd), t}
 }
 
 // startIn starts a daemon with a configuration, and waits until it listens.
@@ -155,42 +116,24 @@ func writeConfig(t *testing.T, dir, config string) string {
 	return path
 }
 
-// wait waits for the end of a process, and returns its status.
+// wait waits until the process has ended, and returns its exit status.
 func (p *process) wait() int {
 	p.t.Helper()
-	select {
-	case <-p.ended:
-	case <-time.After(patience):
-		require.Fail(p.t, "it does not end", "%s%s", p.out.String(), p.err.String())
-	}
-	return p.ProcessState.ExitCode()
+	return p.Child.Wait(p.t)
 }
 
-// listening waits until the daemon says that it listens, and returns where.
+// listening waits until the daemon listens on a UNIX socket, and returns the path.
 func (p *process) listening() string {
 	p.t.Helper()
-	var where string
-	eventually(p.t, func() bool {
-		select {
-		case <-p.ended:
-			require.Fail(p.t, "it has ended", "%s%s", p.out.String(), p.err.String())
-		default:
-		}
-		_, rest, ok := strings.Cut(p.out.String(), "listening on unix://")
-		if ok {
-			where, _, ok = strings.Cut(rest, ",")
-		}
-		return ok
-	}, "it does not listen")
-	return where
+	return p.Listening(p.t)
 }
 
 // urls waits until the daemon says that it listens at so many places, and returns where.
 func (p *process) urls(n int) (urls []string) {
 	p.t.Helper()
-	eventually(p.t, func() bool {
+	testkit.Eventually(p.t, func() bool {
 		urls = nil
-		for line := range strings.Lines(p.out.String()) {
+		for line := range strings.Lines(p.Out.String()) {
 			if rest, ok := strings.CutPrefix(line, "listening on "); ok && strings.HasSuffix(line, "\n") {
 				url, _, _ := strings.Cut(rest, ";")
 				url, _, _ = strings.Cut(url, ",")
@@ -206,7 +149,7 @@ func (p *process) urls(n int) (urls []string) {
 func (p *process) stop() {
 	p.t.Helper()
 	require.NoError(p.t, p.Process.Signal(syscall.SIGTERM))
-	require.Zero(p.t, p.wait(), p.err.String())
+	require.Zero(p.t, p.wait(), p.Err.String())
 }
 
 // give gives the daemon a command. arguments is JSON, or nothing.
@@ -216,7 +159,7 @@ func (p *process) give(command, arguments string) wire.Reply {
 	if arguments != "" {
 		value = wire.Value(arguments)
 	}
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(p.t.Context(), testkit.Timeout)
 	defer cancel()
 	reply, err := client.Do(ctx, &unix.Transport{Path: p.listening()}, wire.Request{Command: command, Arguments: value})
 	require.NoError(p.t, err)
@@ -229,45 +172,12 @@ func (p *process) say(text string) string {
 	conn, err := net.Dial("unix", p.listening())
 	require.NoError(p.t, err)
 	defer conn.Close()
-	require.NoError(p.t, conn.SetDeadline(time.Now().Add(patience)))
+	require.NoError(p.t, conn.SetDeadline(time.Now().Add(testkit.Timeout)))
 	_, err = io.WriteString(conn, text)
 	require.NoError(p.t, err)
 	answer, err := io.ReadAll(conn)
 	require.NoError(p.t, err)
 	return string(answer)
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, condition func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, condition, patience, 2*time.Millisecond, what)
-}
-
-// shortDir returns a directory whose name leaves room for a socket's, and which everybody may enter.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "rp")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755))
-	return dir
-}
-
-// asNobody makes a program, which must be readable by everybody, run without any rights. Whoever is
-// not root has few already.
-func asNobody(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return
-	}
-	const nobody = 65534
-	program := filepath.Join(shortDir(t), "rudderpostd")
-	text, err := os.ReadFile(cmd.Path)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(program, text, 0o755))
-	require.NoError(t, os.Chown(cmd.Dir, nobody, nobody))
-	cmd.Path = program
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 }
 
 func exists(path string) bool {
@@ -277,9 +187,3 @@ func exists(path string) bool {
 
 // errNotSettable is what config-set and config-test return where they would change what only the file may change.
 var errNotSettable = &wire.Error{Code: wire.CodeError, Word: "not-settable"}
-
-// freePort returns an address that no other test of this machine has.
-func freePort(t *testing.T) string {
-	t.Helper()
-	return testkit.Port(t)
-}

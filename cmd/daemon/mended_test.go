@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
@@ -59,9 +60,9 @@ func setLevel(level string) func(map[string]any) {
 
 // A listener that was tried and not put in force holds its port no longer.
 func TestFailedListenerLetsGoOfItsPort(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
-	address := freePort(t)
+	address := testkit.Port(t)
 	broken := fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"none\"\nkey = \"none\"\nclient-ca = \"none\"\n", address)
 	state := p.state()
 	writeConfig(t, dir, oneSocket+broken)
@@ -78,8 +79,8 @@ func TestFailedListenerLetsGoOfItsPort(t *testing.T) {
 // Changes that fail when their listeners are ready take no client from the listener that is in force: both
 // have the same socket.
 func TestFailedChangesTakeNoClients(t *testing.T) {
-	dir := shortDir(t)
-	address := freePort(t)
+	dir := testkit.ShortDir(t)
+	address := testkit.Port(t)
 	config := func(hosts string) string {
 		return "state-dir = \"run\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"http\"\npki = \"auto\"\naddress = %q\nallow-hosts = [%q]\n", address, hosts)
 	}
@@ -100,7 +101,7 @@ func TestFailedChangesTakeNoClients(t *testing.T) {
 
 // A listener is the same one whichever way its path is written.
 func TestPathWrittenDifferently(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	session, err := client.Dial(t.Context(), &unix.Transport{Path: p.listening()})
 	require.NoError(t, err)
@@ -117,7 +118,7 @@ func TestPathWrittenDifferently(t *testing.T) {
 // Numbers come back from the channel as they went out: a hook that nobody has touched is neither refused nor
 // started again.
 func TestLargeNumbersSurviveTheChannel(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
 	p := startIn(t, dir, oneSocket+"[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nparameters = { big = 9007199254740993, half = 0.5, deep = [{ id = 9223372036854775807 }] }\n")
 	pid := func() string {
@@ -147,7 +148,7 @@ func TestLargeNumbersSurviveTheChannel(t *testing.T) {
 
 // A pipe where the file was keeps nobody waiting for somebody who writes into it.
 func TestPipeForAFile(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	state, path := p.state(), filepath.Join(dir, "config.toml")
 	require.NoError(t, os.Remove(path))
@@ -163,7 +164,7 @@ func TestPipeForAFile(t *testing.T) {
 
 // What config-write would make of the file must be what the daemon reads.
 func TestWriteOfWhatCannotBeRead(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	var text strings.Builder
 	text.WriteString("listen=[{transport=\"unix\",path=\"control.sock\"}]\nprincipal=[")
 	for uid := range 20000 {
@@ -185,7 +186,7 @@ func TestWriteOfWhatCannotBeRead(t *testing.T) {
 func TestFailedWriteLeavesNoBackup(t *testing.T) {
 	for _, step := range []string{"after backup", "write", "sync", "rename"} {
 		t.Run(step, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "fail"), []byte(step+"=error"), 0o600))
 			require.Equal(t, wire.CodeError, p.give("config-write", "").Code)
@@ -213,7 +214,7 @@ func configFiles(t *testing.T, dir string) (names []string) {
 
 // The socket's mode is the new one when the configuration is, and no sooner.
 func TestModeChangesWithTheRest(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	writeConfig(t, dir, oneSocket+"mode = \"0666\"\n")
 	fail := filepath.Join(dir, "fail")
@@ -241,7 +242,7 @@ func TestModeChangesWithTheRest(t *testing.T) {
 
 // A first token that nobody is told of is not left lying about.
 func TestFailedChangeMintsNoToken(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket)
 	fail := filepath.Join(dir, "fail")
 	require.NoError(t, os.WriteFile(fail, []byte("after hooks=error"), 0o600))
@@ -249,7 +250,7 @@ func TestFailedChangeMintsNoToken(t *testing.T) {
 	require.Equal(t, wire.CodeError, p.give("config-reload", "").Code)
 	require.NoFileExists(t, filepath.Join(dir, "run", "first.token"))
 	require.NoFileExists(t, filepath.Join(dir, "tokens"))
-	require.NotContains(t, p.out.String(), "metrics for Prometheus", "they were not to be had for long")
+	require.NotContains(t, p.Out.String(), "metrics for Prometheus", "they were not to be had for long")
 	require.NoError(t, os.Remove(fail))
 
 	// Nor one that cannot be written down, or whose configuration fails in the same step.
@@ -272,7 +273,7 @@ func TestFailedChangeMintsNoToken(t *testing.T) {
 	}
 	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
 	require.FileExists(t, filepath.Join(dir, "run", "first.token"))
-	eventually(t, func() bool { return strings.Contains(p.out.String(), "a first token") }, "nobody is told")
-	require.Contains(t, p.out.String(), "metrics for Prometheus")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Out.String(), "a first token") }, "nobody is told")
+	require.Contains(t, p.Out.String(), "metrics for Prometheus")
 	p.stop()
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -25,8 +25,8 @@ import (
 // metricsAt waits until the daemon says where its metrics are.
 func (p *process) metricsAt() (url string) {
 	p.t.Helper()
-	eventually(p.t, func() bool {
-		_, rest, _ := strings.Cut(p.out.String(), "metrics for Prometheus are at ")
+	testkit.Eventually(p.t, func() bool {
+		_, rest, _ := strings.Cut(p.Out.String(), "metrics for Prometheus are at ")
 		line, _, whole := strings.Cut(rest, "\n")
 		url = line
 		return whole
@@ -52,14 +52,14 @@ const withMetrics = oneSocket + "[metrics]\nlisten = \"127.0.0.1:0\"\nallow-host
 
 // What Prometheus reads, and what its own checker says of it.
 func TestMetrics(t *testing.T) {
-	p := startIn(t, shortDir(t), withMetrics)
+	p := startIn(t, testkit.ShortDir(t), withMetrics)
 	url := p.metricsAt()
 	for _, command := range []string{"version-get", "version-get", "no-such", "nor-such", "statistic-reset"} {
 		p.give(command, "")
 	}
 	p.say("x")
 	var text string
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		status, body := get(t, "GET", url, "")
 		require.Equal(t, http.StatusOK, status)
 		text = body
@@ -84,20 +84,13 @@ func TestMetrics(t *testing.T) {
 	require.NotContains(t, text, "such", "what strangers say is no label")
 	promtool(t, text)
 	p.stop()
-	require.NotContains(t, p.out.String()+p.err.String(), "panic")
+	require.NotContains(t, p.Out.String()+p.Err.String(), "panic")
 }
 
 // promtool has Prometheus's own checker look at metrics.
 func promtool(t *testing.T, text string) {
 	t.Helper()
-	program, err := exec.LookPath("promtool")
-	if err != nil {
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatal("promtool is not installed (Debian: prometheus)")
-		}
-		t.Skip("promtool is not installed (Debian: prometheus)")
-	}
-	cmd := exec.Command(program, "check", "metrics")
+	cmd := exec.Command(testkit.NeedProgram(t, "promtool", "prometheus"), "check", "metrics")
 	cmd.Stdin = strings.NewReader(text)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -106,7 +99,7 @@ func promtool(t *testing.T, text string) {
 
 // The metrics are for those who ask for them by a name of ours, and there is nothing else.
 func TestMetricsAreGuarded(t *testing.T) {
-	p := startIn(t, shortDir(t), withMetrics)
+	p := startIn(t, testkit.ShortDir(t), withMetrics)
 	url := p.metricsAt()
 	for _, test := range []struct {
 		method, path, host string
@@ -134,7 +127,7 @@ func TestMetricsAreGuarded(t *testing.T) {
 
 // metrics-get has the same, for those who have no Prometheus.
 func TestMetricsGet(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket)
+	p := startIn(t, testkit.ShortDir(t), oneSocket)
 	p.give("version-get", "")
 	type value struct {
 		Labels  map[string]string
@@ -162,7 +155,7 @@ func TestMetricsGet(t *testing.T) {
 		return byName
 	}
 	var all map[string]family
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		all = ask(`{"prefix":"rudderpost_"}`)
 		return len(all["rudderpost_commands_total"].Metrics) > 0
 	}, "nothing is counted")
@@ -270,10 +263,10 @@ func TestLag(t *testing.T) {
 // The limit of the file is the manager's. No command of the daemon's own is slow, so that it is a very
 // small one here.
 func TestSlowCommandIsLogged(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket+"[limits]\nslow-command = \"1ns\"\n")
-	eventually(t, func() bool {
+	p := startIn(t, testkit.ShortDir(t), oneSocket+"[limits]\nslow-command = \"1ns\"\n")
+	testkit.Eventually(t, func() bool {
 		p.give("build-report", "")
-		return strings.Contains(p.err.String(), "a command holds the loop") || strings.Contains(p.err.String(), "a command held the loop")
+		return strings.Contains(p.Err.String(), "a command holds the loop") || strings.Contains(p.Err.String(), "a command held the loop")
 	}, "nothing is slow")
 	p.stop()
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 
 	"github.com/stretchr/testify/require"
@@ -117,7 +118,7 @@ func TestBoundedListenerKeepsBusyConnections(t *testing.T) {
 	finish <- struct{}{}
 	finish <- struct{}{}
 	<-begun
-	eventually(t, func() bool { // the first connection waits, before the fourth does
+	testkit.Eventually(t, func() bool { // the first connection waits, before the fourth does
 		bounded.mu.Lock()
 		defer bounded.mu.Unlock()
 		return bounded.waiting.Len() == 1

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -12,8 +13,8 @@ import (
 
 // config-set and config-test may give fewer rights at a listener, and never more (decision 64).
 func TestConfigSetNarrowsOnly(t *testing.T) {
-	dir := shortDir(t)
-	web := freePort(t)
+	dir := testkit.ShortDir(t)
+	web := testkit.Port(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket+"[auth]\ntokens-file = \"tokens\"\n"+fmt.Sprintf(`
 [[listen]]
 transport = "websocket"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,38 +8,12 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
 )
-
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("this test needs root: it gives files to other users")
-	}
-}
-
-// ownerOf returns owner, group and mode of a file.
-func ownerOf(t *testing.T, path string) string {
-	t.Helper()
-	info, err := os.Lstat(path)
-	require.NoError(t, err)
-	stat := info.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%d:%d %04o", stat.Uid, stat.Gid, info.Mode().Perm())
-}
-
-// giveAway gives a file, or a folder with all that is in it, to the user 1000.
-func giveAway(t *testing.T, path string) {
-	t.Helper()
-	require.NoError(t, filepath.WalkDir(path, func(name string, _ os.DirEntry, err error) error {
-		if err == nil {
-			err = os.Lchown(name, 1000, 50)
-		}
-		return err
-	}))
-}
 
 // ownConfig has a file of each kind, in DIR.
 const ownConfig = `state-dir = "DIR/state"
@@ -72,7 +45,7 @@ exec = ["DIR/hook/hello.sh"]
 // ownSite makes the folders of ownConfig. The configuration is in DIR/etc.
 func ownSite(t *testing.T) (dir, config string) {
 	t.Helper()
-	dir = shortDir(t)
+	dir = testkit.ShortDir(t)
 	for _, name := range []string{"etc", "state", "log", "run", "secret", "audit", "hook"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}
@@ -87,17 +60,17 @@ func ownSite(t *testing.T) (dir, config string) {
 
 // What another user could have planted is refused at the start, with the component and what to do.
 func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	place := func(name, text string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
 			path := filepath.Join(dir, name)
 			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-			giveAway(t, path)
+			testkit.ChownAll(t, path, 1000, 50)
 		}
 	}
 	own := func(name string) func(t *testing.T, dir string) {
-		return func(t *testing.T, dir string) { giveAway(t, filepath.Join(dir, name)) }
+		return func(t *testing.T, dir string) { testkit.ChownAll(t, filepath.Join(dir, name), 1000, 50) }
 	}
 	wide := func(name string, mode os.FileMode) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) { require.NoError(t, os.Chmod(filepath.Join(dir, name), mode)) }
@@ -122,12 +95,12 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 		"pki": {func(t *testing.T, dir string) {
 			_, err := tlsconf.Auto(filepath.Join(dir, "state", "pki"), nil)
 			require.NoError(t, err)
-			giveAway(t, filepath.Join(dir, "state", "pki"))
+			testkit.ChownAll(t, filepath.Join(dir, "state", "pki"), 1000, 50)
 		}, "automatic PKI: DIR/state/pki: it belongs to the user 1000"},
 		"key of the pki": {func(t *testing.T, dir string) {
 			_, err := tlsconf.Auto(filepath.Join(dir, "state", "pki"), nil)
 			require.NoError(t, err)
-			giveAway(t, filepath.Join(dir, "state", "pki", "ca.key"))
+			testkit.ChownAll(t, filepath.Join(dir, "state", "pki", "ca.key"), 1000, 50)
 		}, "DIR/state/pki/ca.key: it belongs to the user 1000"},
 		"config.key": {place("state/config.key", strings.Repeat("0", 64)), "the key of config-hash-get: DIR/state/config.key: it belongs to the user 1000"},
 		"config.key, readable": {func(t *testing.T, dir string) {
@@ -161,7 +134,7 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 			test.spoil(t, dir)
 			p := start(t, dir, nil, "-c", config)
 			require.Equal(t, 1, p.wait())
-			require.Contains(t, p.err.String()+p.out.String(), strings.ReplaceAll(test.says, "DIR", dir))
+			require.Contains(t, p.Err.String()+p.Out.String(), strings.ReplaceAll(test.says, "DIR", dir))
 		})
 	}
 	t.Run("nothing", func(t *testing.T) {
@@ -172,11 +145,11 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 	})
 	t.Run("trusted", func(t *testing.T) {
 		dir, config := ownSite(t)
-		giveAway(t, dir)
+		testkit.ChownAll(t, dir, 1000, 50)
 		p := start(t, dir, nil, "--trust-owner", "1000", "-c", config)
 		p.urls(3)
 		for _, made := range []string{"state/config.key", "state/quic.keys", "state/pki", "state/pki/ca.key", "secret/users", "audit/audit.jsonl", "log/log", "state/first.token"} {
-			require.Contains(t, ownerOf(t, filepath.Join(dir, made)), "1000:50 ", made)
+			require.Contains(t, testkit.OwnerAndMode(t, filepath.Join(dir, made)), "1000:50 ", made)
 		}
 		p.stop()
 	})
@@ -184,10 +157,10 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 
 // A reload applies the rules of the start, and leaves what is in force.
 func TestReloadRefusesConfigurationOfAnotherUser(t *testing.T) {
-	asRoot(t)
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
-	giveAway(t, filepath.Join(dir, "config.toml"))
+	testkit.ChownAll(t, filepath.Join(dir, "config.toml"), 1000, 50)
 	reply := p.give("config-reload", "")
 	require.Equal(t, wire.CodeError, reply.Code)
 	require.Contains(t, reply.Text, "config.toml: it belongs to the user 1000; only root is trusted")
@@ -197,8 +170,8 @@ func TestReloadRefusesConfigurationOfAnotherUser(t *testing.T) {
 
 // A daemon without root's rights trusts root and itself: /etc/NAME root:GROUP 0640, and its own state and socket.
 func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
-	asRoot(t)
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	for _, name := range []string{"etc", "state", "run"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
 	}
@@ -208,7 +181,7 @@ func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
 	for _, name := range []string{"state", "run"} {
 		require.NoError(t, os.Chown(filepath.Join(dir, name), 65534, 65534))
 	}
-	p := start(t, dir, func(cmd *exec.Cmd) { asNobody(t, cmd) }, "-c", config)
+	p := start(t, dir, func(cmd *exec.Cmd) { testkit.RunUnprivileged(t, cmd) }, "-c", config)
 	p.listening()
 	require.NoError(t, os.Chown(config, 1000, 65534))
 	require.Contains(t, p.give("config-reload", "").Text, "config.toml: it belongs to the user 1000; only root and the user 65534 (this process) are trusted")
@@ -217,8 +190,8 @@ func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
 
 // config-write by root keeps owner, group and mode, of the file and of the one beside it.
 func TestConfigWriteKeepsOwnerGroupAndMode(t *testing.T) {
-	asRoot(t)
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	path := writeConfig(t, dir, oneSocket)
 	require.NoError(t, os.Chown(path, 1000, 50))
 	require.NoError(t, os.Chmod(path, 0o640))
@@ -226,22 +199,22 @@ func TestConfigWriteKeepsOwnerGroupAndMode(t *testing.T) {
 	p.listening()
 	reply := p.give("config-write", "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
-	require.Equal(t, "1000:50 0640", ownerOf(t, path))
-	require.Equal(t, "1000:50 0640", ownerOf(t, path+".1"))
+	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path))
+	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path+".1"))
 	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
 	p.stop()
 }
 
 // The same without the flag and without a daemon, so that it shows the fault of a file of root's group too.
 func TestConfigWriteKeepsTheGroupOfRootsFile(t *testing.T) {
-	asRoot(t)
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	path := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.Chown(path, 0, 50))
 	require.NoError(t, os.Chmod(path, 0o640))
 	require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
-	require.Equal(t, "0:50 0640", ownerOf(t, path))
+	require.Equal(t, "0:50 0640", testkit.OwnerAndMode(t, path))
 	p.stop()
 }
 

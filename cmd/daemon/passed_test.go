@@ -12,6 +12,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ import (
 
 // Sockets that systemd has opened, of every kind, are found by their names.
 func TestPassedSockets(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, `
 state-dir = "run"
 [auth]
@@ -41,7 +42,7 @@ socket = "kea"
 insecure = true
 `)
 	p := activate(t, dir, "unix", filepath.Join(dir, "s"), "--fdname=local:remote:web:kea",
-		"-l", filepath.Join(dir, "s"), "-l", freePort(t), "-l", freePort(t), "-l", freePort(t))
+		"-l", filepath.Join(dir, "s"), "-l", testkit.Port(t), "-l", testkit.Port(t), "-l", testkit.Port(t))
 	urls := p.urls(4)
 	for i, scheme := range []string{"unix:", "tls:", "wss:", "http:"} {
 		require.True(t, strings.HasPrefix(urls[i], scheme), urls[i])
@@ -67,18 +68,12 @@ insecure = true
 // activate lets systemd's own program open sockets, and pass them to a daemon when something comes.
 func activate(t *testing.T, dir, network, first string, args ...string) *process {
 	t.Helper()
-	program, err := exec.LookPath("systemd-socket-activate")
-	if err != nil {
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatal("systemd-socket-activate is not installed (Debian: systemd)")
-		}
-		t.Skip("systemd-socket-activate is not installed (Debian: systemd)")
-	}
+	program := testkit.NeedProgram(t, "systemd-socket-activate", "systemd")
 	self, err := os.Executable()
 	require.NoError(t, err)
 	args = append(args, "-E", beDaemon+"=1", self, "-c", "config.toml")
 	p := startCommand(t, dir, nil, exec.Command(program, args...))
-	eventually(t, func() bool { return strings.Contains(p.err.String(), "Listening on") }, "it does not listen")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "Listening on") }, "it does not listen")
 	conn, err := net.Dial(network, first)
 	require.NoError(t, err)
 	_, err = conn.Write([]byte(" "))
@@ -89,9 +84,9 @@ func activate(t *testing.T, dir, network, first string, args ...string) *process
 
 // QUIC takes a datagram socket. (systemd-socket-activate opens either streams or datagrams.)
 func TestPassedDatagramSocket(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"run\"\n[[listen]]\ntransport = \"quic\"\nsocket = \"fast\"\npki = \"auto\"\n")
-	port := freePort(t)
+	port := testkit.Port(t)
 	p := activate(t, dir, "udp", port, "-d", "--fdname=fast", "-l", port)
 	url := p.urls(1)[0]
 	dialer, err := targets.Parse(url, targets.Identity{PKI: filepath.Join(dir, "run", "pki")})
@@ -104,9 +99,9 @@ func TestPassedDatagramSocket(t *testing.T) {
 
 // A socket that nobody asks for, and one that is not there, are errors with their names.
 func TestPassedSocketsDoNotFit(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "[[listen]]\ntransport = \"unix\"\nsocket = \"local\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")
 	require.Equal(t, 1, p.wait())
-	require.Equal(t, "rudderpostd: listen 1 (unix): no socket named \"local\" was passed (none was passed); set FileDescriptorName= in its unit\n", p.err.String())
+	require.Equal(t, "rudderpostd: listen 1 (unix): no socket named \"local\" was passed (none was passed); set FileDescriptorName= in its unit\n", p.Err.String())
 }

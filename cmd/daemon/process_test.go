@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -23,9 +24,9 @@ import (
 
 // Without a file there is one socket, in a directory of its own, for the user alone.
 func TestWithoutFile(t *testing.T) {
-	runtime := shortDir(t)
-	p := start(t, shortDir(t), func(cmd *exec.Cmd) {
-		asNobody(t, cmd)
+	runtime := testkit.ShortDir(t)
+	p := start(t, testkit.ShortDir(t), func(cmd *exec.Cmd) {
+		testkit.RunUnprivileged(t, cmd)
 		if cmd.SysProcAttr != nil {
 			require.NoError(t, os.Chown(runtime, 65534, 65534))
 		}
@@ -43,13 +44,13 @@ func TestWithoutFile(t *testing.T) {
 
 func TestWithoutFileAndPlace(t *testing.T) {
 	for _, place := range []string{"", "relative"} {
-		p := start(t, shortDir(t), func(cmd *exec.Cmd) {
-			asNobody(t, cmd)
+		p := start(t, testkit.ShortDir(t), func(cmd *exec.Cmd) {
+			testkit.RunUnprivileged(t, cmd)
 			cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+place)
 		})
 		if os.Geteuid() != 0 || p.SysProcAttr != nil {
 			require.Equal(t, 1, p.wait())
-			require.Equal(t, "rudderpostd: XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own; set it, or give a configuration with -c\n", p.err.String())
+			require.Equal(t, "rudderpostd: XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own; set it, or give a configuration with -c\n", p.Err.String())
 		}
 	}
 }
@@ -65,7 +66,7 @@ func TestExitStatus(t *testing.T) {
 		`{"exit-value":-1}`:  255,
 	} {
 		t.Run(strconv.Itoa(status)+arguments, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
 			reply := p.give("shutdown", arguments)
 			require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
@@ -87,7 +88,7 @@ func requireGone(t *testing.T, dir string) {
 func TestSignals(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\n")
 			silent, err := net.Dial("unix", p.listening())
 			require.NoError(t, err)
@@ -122,40 +123,40 @@ func flood(t *testing.T, p *process) net.Conn {
 
 // The second signal is for those who cannot wait for the drain.
 func TestSecondSignal(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
 	flood(t, p)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
+	testkit.Eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
 	select {
-	case <-p.ended:
+	case <-p.Ended:
 		require.Fail(t, "it did not wait for the one who does not read")
 	default:
 	}
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.err.String(), "rudderpostd: second signal (terminated), leaving at once\n")
+	require.Contains(t, p.Err.String(), "rudderpostd: second signal (terminated), leaving at once\n")
 }
 
 // A drain that takes too long is cut off, and said so.
 func TestDrainTimeout(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"200ms\"\nwrite-timeout = \"1h\"\n")
 	flood(t, p)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.err.String(), "rudderpostd: drain: 1 conns were closed before their commands were answered")
+	require.Contains(t, p.Err.String(), "rudderpostd: drain: 1 conns were closed before their commands were answered")
 	requireGone(t, dir)
 }
 
 // What was accepted is answered, whatever signal comes meanwhile.
 func TestSignalLosesNothing(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
 	conn := flood(t, p)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	testkit.Eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 	lines := bufio.NewReader(conn)
 	done, refused := 0, map[wire.ID]bool{} // a refusal may overtake what was accepted before it
 	for {
@@ -180,12 +181,12 @@ func TestSignalLosesNothing(t *testing.T) {
 	}
 	require.Greater(t, done, 16)
 	require.Zero(t, p.wait())
-	require.Equal(t, done, strings.Count(p.err.String(), "command=build-report result=0")) // each that ran was answered
+	require.Equal(t, done, strings.Count(p.Err.String(), "command=build-report result=0")) // each that ran was answered
 }
 
 // A daemon that was killed leaves its files; the next one takes over.
 func TestKilled(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	require.NoError(t, p.Process.Kill())
 	p.wait()
@@ -203,13 +204,13 @@ func TestKilled(t *testing.T) {
 
 // A second daemon is refused, and the first one does not notice.
 func TestSecondDaemon(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	first := startIn(t, dir, oneSocket)
 	second := start(t, dir, nil, "-c", "config.toml")
 	require.Equal(t, 1, second.wait())
 	require.Equal(t, "rudderpostd: listen 1 (unix): listen unix "+first.listening()+": address already in use: another daemon owns this socket; stop it, or choose another path\n",
-		second.err.String())
-	require.Empty(t, second.out.String())
+		second.Err.String())
+	require.Empty(t, second.Out.String())
 	require.Equal(t, wire.CodeSuccess, first.give("version-get", "").Code)
 	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, first.wait())
@@ -218,12 +219,12 @@ func TestSecondDaemon(t *testing.T) {
 
 // What keeps one socket from being opened closes the others.
 func TestHalfOpened(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "taken"), []byte("precious"), 0o600))
 	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"taken\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.err.String(), "taken: it is a regular file; move it away, or choose another path")
+	require.Contains(t, p.Err.String(), "taken: it is a regular file; move it away, or choose another path")
 	requireGone(t, dir)
 	text, err := os.ReadFile(filepath.Join(dir, "taken"))
 	require.NoError(t, err)
@@ -232,7 +233,7 @@ func TestHalfOpened(t *testing.T) {
 
 // The state directory is made for nobody else, with what is above it, and where it is relative to.
 func TestStateDir(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"a/b\"\n[[listen]]\ntransport = \"unix\"\npath = \"a/b/control.sock\"\nmode = \"0660\"\n")
 	p := start(t, os.TempDir(), nil, "-c", filepath.Join(dir, "config.toml"))
 	require.Equal(t, filepath.Join(dir, "a", "b", "control.sock"), p.listening())
@@ -245,12 +246,12 @@ func TestStateDir(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, fs.ModeSocket|0o660, info.Mode())
 
-	blocked := shortDir(t)
+	blocked := testkit.ShortDir(t)
 	require.NoError(t, os.WriteFile(filepath.Join(blocked, "run"), nil, 0o600))
 	writeConfig(t, blocked, "state-dir = \"run\"\n"+oneSocket)
 	p = start(t, blocked, nil, "-c", "config.toml")
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.err.String(), "rudderpostd: state-dir: open "+blocked+"/run: not a directory")
+	require.Contains(t, p.Err.String(), "rudderpostd: state-dir: open "+blocked+"/run: not a directory")
 }
 
 // The log says who did what with which result, and never what it was about.
@@ -258,7 +259,7 @@ func TestLog(t *testing.T) {
 	const secret = "s3cr3t"
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
-			p := startIn(t, shortDir(t), "log-level = \"debug\"\nlog-format = \""+format+"\"\n"+oneSocket)
+			p := startIn(t, testkit.ShortDir(t), "log-level = \"debug\"\nlog-format = \""+format+"\"\n"+oneSocket)
 			p.give("statistic-get", `{"name":"`+secret+`"}`)
 			p.give("statistic-reset", `{"name":"`+secret+`"}`)
 			p.give("statistic-get", `{"`+secret+`":1}`)
@@ -272,9 +273,9 @@ func TestLog(t *testing.T) {
 			p.say(`x` + secret)
 			require.Equal(t, wire.CodeSuccess, p.give("shutdown", `{"exit-value":3}`).Code)
 			require.Equal(t, 3, p.wait())
-			require.NotContains(t, p.out.String()+p.err.String(), secret)
-			lines := strings.Split(strings.TrimSpace(p.err.String()), "\n")
-			require.Len(t, lines, 12, "%s", p.err.String())
+			require.NotContains(t, p.Out.String()+p.Err.String(), secret)
+			lines := strings.Split(strings.TrimSpace(p.Err.String()), "\n")
+			require.Len(t, lines, 12, "%s", p.Err.String())
 			for _, line := range lines {
 				require.Contains(t, line, "uid:"+strconv.Itoa(os.Geteuid()))
 				if format == "text" {
@@ -292,40 +293,40 @@ func TestLog(t *testing.T) {
 				require.NotNil(t, record.Duration)
 				require.NotEmpty(t, record.Session)
 			}
-			require.Contains(t, p.err.String(), "statistic-reset")
+			require.Contains(t, p.Err.String(), "statistic-reset")
 		})
 	}
 }
 
 // The log level is that of the file, and can be changed while the daemon runs.
 func TestLogLevel(t *testing.T) {
-	p := startIn(t, shortDir(t), "log-level = \"error\"\n"+oneSocket)
+	p := startIn(t, testkit.ShortDir(t), "log-level = \"error\"\n"+oneSocket)
 	p.give("version-get", "")
 	p.give("shutdown", "")
 	require.Zero(t, p.wait())
-	require.Empty(t, p.err.String())
+	require.Empty(t, p.Err.String())
 
-	p = startIn(t, shortDir(t), "log-level = \"error\"\n"+oneSocket)
+	p = startIn(t, testkit.ShortDir(t), "log-level = \"error\"\n"+oneSocket)
 	require.Equal(t, wire.CodeSuccess, p.give("log-level-set", `{"level":"info"}`).Code)
 	require.JSONEq(t, `{"level":"info"}`, string(p.give("log-level-get", "").Arguments.(wire.Value)))
 	p.give("whoami", "")
 	p.give("shutdown", "")
 	require.Zero(t, p.wait())
-	require.Contains(t, p.err.String(), "whoami")
+	require.Contains(t, p.Err.String(), "whoami")
 }
 
 // The limits of the file are those of the daemon.
 func TestLimits(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket+"[limits]\nmax-frame = \"1KiB\"\nidle-timeout = \"1s\"\nmax-rate = 3\n")
+	p := startIn(t, testkit.ShortDir(t), oneSocket+"[limits]\nmax-frame = \"1KiB\"\nidle-timeout = \"1s\"\nmax-rate = 3\n")
 	require.Contains(t, p.say(`{"command":"version-get","arguments":"`+strings.Repeat("x", 1024)+`"}`),
 		"the command is longer than the 1024 bytes that are allowed (max-frame)")
 	require.Contains(t, p.say(""), "Connection over control channel timed out")
-	eventually(t, func() bool { return p.give("version-get", "").Code == wire.CodeTooMany }, "nobody is too fast")
+	testkit.Eventually(t, func() bool { return p.give("version-get", "").Code == wire.CodeTooMany }, "nobody is too fast")
 }
 
 // status-get and config-get tell what the file said.
 func TestConfigIsTold(t *testing.T) {
-	p := startIn(t, shortDir(t), "state-dir = \"run\"\n"+oneSocket+"[limits]\nmax-frame = 65536\nidle-timeout = \"90s\"\n")
+	p := startIn(t, testkit.ShortDir(t), "state-dir = \"run\"\n"+oneSocket+"[limits]\nmax-frame = 65536\nidle-timeout = \"90s\"\n")
 	var status struct {
 		PID     int `json:"pid"`
 		Sockets struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 
 	"github.com/stretchr/testify/require"
 )
@@ -19,7 +20,7 @@ import (
 // Behind a trusted proxy each client has its own address: in whoami, in the log, in the audit, and where failed
 // logins are counted. A client that is no trusted proxy cannot choose its address.
 func TestClientsBehindATrustedProxyHaveTheirOwnAddresses(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	users, err := secrets.OpenUsers(filepath.Join(dir, "users"))
 	require.NoError(t, err)
 	require.NoError(t, users.Add("ann", "admin", "correct horse"))
@@ -62,7 +63,7 @@ listen = [
 	c, err := net.Dial("tcp", strings.TrimPrefix(urls[2], "http://"))
 	require.NoError(t, err)
 	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(testkit.Timeout)))
 	_, err = io.WriteString(c, "PROXY TCP4 203.0.113.11 127.0.0.1 4000 80\r\n"+
 		"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\nConnection: close\r\n"+
 		"Authorization: Basic YW5uOmNvcnJlY3QgaG9yc2U=\r\n\r\n"+`{"command":"whoami"}`)
@@ -74,10 +75,10 @@ listen = [
 	c, err = net.Dial("tcp", strings.TrimPrefix(urls[2], "http://"))
 	require.NoError(t, err)
 	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(testkit.Timeout)))
 	_, err = io.WriteString(c, "PROXY nonsense\r\n")
 	require.NoError(t, err)
-	eventually(t, func() bool { return strings.Contains(p.err.String(), "malformed PROXY protocol header") }, "the malformed header is not in the log")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "malformed PROXY protocol header") }, "the malformed header is not in the log")
 
 	slow := false
 	for i := range 20 {
@@ -88,7 +89,7 @@ listen = [
 	status, body = whoami(urls[1], "203.0.113.10", "correct horse")
 	require.Equal(t, http.StatusOK, status, "not verified at this address before, and the guesser is another one: %s", body)
 	p.stop()
-	log := p.err.String()
+	log := p.Err.String()
 	require.Contains(t, log, "from=203.0.113.66")
 	require.Contains(t, log, "malformed X-Forwarded-For header from the trusted proxy 127.0.0.1")
 	record, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ import (
 // their own. It has no secret, and nothing that a client wrote drives a terminal.
 func TestRefusalsAreLimitedForEachAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out output
+		var out testkit.Output
 		seen := 0
 		since := func() string { return out.String()[seen:] }
 		d := &doorman{log: slog.New(slog.NewTextHandler(&out, nil))}

@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -58,10 +57,10 @@ func TestReloadsUnderLoad(t *testing.T) {
 	if testing.Short() {
 		reloads = 50
 	}
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
 	writeHook(t, dir, "hook-b")
-	kept, still, changing, coming := freePort(t), freePort(t), freePort(t), freePort(t)
+	kept, still, changing, coming := testkit.Port(t), testkit.Port(t), testkit.Port(t), testkit.Port(t)
 	config := func(level, hosts, hook, more string) string {
 		return fmt.Sprintf(`
 log-level = %q
@@ -108,7 +107,7 @@ exec = ["hook-a"]
 	for i := range 10 {
 		reload(i)
 	}
-	eventually(t, func() bool { _, children, _, _ := p.usage(); return children <= 2 }, "old hooks do not end")
+	testkit.Eventually(t, func() bool { _, children, _, _ := p.usage(); return children <= 2 }, "old hooks do not end")
 	descriptors, _, goroutines, rss := p.usage()
 
 	pki := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
@@ -148,22 +147,17 @@ exec = ["hook-a"]
 	stop.Store(true)
 	load.Wait()
 	require.Greater(t, done.Load(), int64(reloads))
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		d, c, g, _ := p.usage()
 		return d <= descriptors && c <= 1 && g <= goroutines // once those have gone who had time to finish
 	}, "something is left over")
 	d, c, g, after := p.usage()
 	t.Logf("%d commands; descriptors %d → %d, children %d, goroutines %d → %d, resident %d → %d MiB", done.Load(), descriptors, d, c, goroutines, g, rss>>20, after>>20)
-	if !raced() { // the race detector has a memory of its own
+	if !testkit.RaceEnabled { // the race detector has a memory of its own
 		require.Less(t, after, rss+(64<<20))
 	}
 	p.stop()
 	noHooksLeft(t, dir)
-}
-
-func raced() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
 }
 
 // giving gives a command on a conn of its own.
@@ -282,7 +276,7 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 	record, err := os.ReadFile(filepath.Join(both.dir, "audit.jsonl"))
 	require.NoError(t, err)
 	require.Contains(t, string(record), `"config-set"`)
-	for _, text := range []string{string(record), p.out.String(), p.err.String(), string(arguments)} {
+	for _, text := range []string{string(record), p.Out.String(), p.Err.String(), string(arguments)} {
 		require.NotContains(t, text, "canary-77")
 	}
 	p.stop()

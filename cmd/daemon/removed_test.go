@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 	"github.com/rudderpost/rudderpost/transport/tcp"
@@ -34,7 +35,7 @@ func removables(t *testing.T, dir string) []removable {
 	secure := func(kind, address string) string {
 		return fmt.Sprintf("[[listen]]\ntransport = %q\npki = \"auto\"\naddress = %q\n", kind, address)
 	}
-	atTCP, atWS, atQUIC := freePort(t), freePort(t), freePort(t)
+	atTCP, atWS, atQUIC := testkit.Port(t), testkit.Port(t), testkit.Port(t)
 	return []removable{
 		{"unix", "[[listen]]\ntransport = \"unix\"\npath = \"more.sock\"\n", &unix.Transport{Path: filepath.Join(dir, "more.sock")}},
 		{"tcp", secure("tcp", atTCP), &tcp.Transport{Address: atTCP, Client: id}},
@@ -67,14 +68,14 @@ func draining(t *testing.T, reply wire.Reply) any {
 
 func requireSessionEnds(t *testing.T, session *client.Client) {
 	t.Helper()
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		_, err := session.Do(t.Context(), wire.Request{Command: "version-get"})
 		return err != nil
 	}, "the conn of the removed listener is open")
 }
 
 func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	ways := removables(t, dir)
 	config := removedBase
 	for _, l := range ways {
@@ -103,7 +104,7 @@ func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
 }
 
 func TestReloadKeepsTheConnsOfARemovedListenerWithKeepConns(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	ways := removables(t, dir)
 	config := removedBase
 	for _, l := range ways {
@@ -130,7 +131,7 @@ func TestReloadKeepsTheConnsOfARemovedListenerWithKeepConns(t *testing.T) {
 // The conn that a change came over gets its reply, and is closed then.
 func TestChangeThatRemovesItsOwnListenerIsAnswered(t *testing.T) {
 	for _, command := range []string{"config-reload", "config-set"} {
-		dir := shortDir(t)
+		dir := testkit.ShortDir(t)
 		for _, l := range removables(t, dir) {
 			t.Run(command+"/"+l.name, func(t *testing.T) {
 				base := removedBase + "[[principal]]\nsubject = \"cert:admin\"\nrole = \"admin\"\n"
@@ -155,7 +156,7 @@ func TestChangeThatRemovesItsOwnListenerIsAnswered(t *testing.T) {
 
 // A command that does not end keeps its conn until drain-timeout has passed.
 func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "endless")
 	ways := removables(t, dir)
 	base := removedBase + "[limits]\ndrain-timeout = \"300ms\"\n[[hook]]\nname = \"endless\"\nexec = [\"endless\"]\n"
@@ -173,7 +174,7 @@ func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 			ended <- err
 		}()
 	}
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		text := string(p.give("session-list", "").Arguments.(wire.Value))
 		return strings.Count(text, `"endless"`) == len(ways)
 	}, "the commands do not run")
@@ -184,8 +185,8 @@ func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 		require.Error(t, <-ended)
 	}
 	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)
-	eventually(t, func() bool {
-		return strings.Contains(p.err.String(), "conns of a removed listener are closed before their commands are answered")
+	testkit.Eventually(t, func() bool {
+		return strings.Contains(p.Err.String(), "conns of a removed listener are closed before their commands are answered")
 	}, "the log does not say so")
 	p.stop()
 }
@@ -193,7 +194,7 @@ func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 // The conns of a listener that changes stay open. When the listener is removed, they are drained with those of its
 // successor.
 func TestReloadDrainsTheConnsOfSupersededListenersWithTheLast(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	l := removables(t, dir)[1]
 	files := strings.Replace(l.config, "pki = \"auto\"\n", "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"\n", 1)
 	p := startIn(t, dir, removedBase+l.config)

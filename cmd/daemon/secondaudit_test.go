@@ -8,33 +8,35 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
 // TestSecondDaemonWithTheSameAuditIsRefusedWithThePidOfTheFirst: also where it has a socket of its own. While the first
 // one drains, the second one waits for it, as in a restart.
 func TestSecondDaemonWithTheSameAuditIsRefusedWithThePidOfTheFirst(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	audit := fmt.Sprintf("[audit]\nfile = %q\n[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n", filepath.Join(dir, "audit.jsonl"))
 	first := startIn(t, dir, oneSocket+audit)
-	other := shortDir(t)
+	other := testkit.ShortDir(t)
 	writeConfig(t, other, oneSocket+audit)
 	second := start(t, other, nil, "-c", "config.toml")
 	require.Equal(t, 1, second.wait())
-	require.Contains(t, second.err.String(), fmt.Sprintf("audit.jsonl.head: process %d writes this audit, and one daemon at a time can; stop that process", first.Process.Pid))
+	require.Contains(t, second.Err.String(), fmt.Sprintf("audit.jsonl.head: process %d writes this audit, and one daemon at a time can; stop that process", first.Process.Pid))
 
 	conn := flood(t, first)
 	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
-	eventually(t, func() bool {
+	testkit.Eventually(t, func() bool {
 		head, err := os.ReadFile(filepath.Join(dir, "audit.jsonl.head"))
 		return err == nil && strings.Contains(string(head), " closing ")
 	}, "the first one does not say that it drains")
 	third := start(t, other, nil, "-c", "config.toml")
-	eventually(t, func() bool {
-		return strings.Contains(third.err.String(), fmt.Sprintf("another daemon is closing the audit; waiting for it\" file=%s pid=%d", filepath.Join(dir, "audit.jsonl"), first.Process.Pid))
+	testkit.Eventually(t, func() bool {
+		return strings.Contains(third.Err.String(), fmt.Sprintf("another daemon is closing the audit; waiting for it\" file=%s pid=%d", filepath.Join(dir, "audit.jsonl"), first.Process.Pid))
 	}, "it does not say that it waits")
 	require.NoError(t, conn.Close())
 	third.listening()
-	require.Zero(t, first.wait(), first.err.String())
+	require.Zero(t, first.wait(), first.Err.String())
 	third.stop()
 }

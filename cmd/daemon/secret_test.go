@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,7 @@ func withSecret(secret string) string {
 func TestSecretsOfHooks(t *testing.T) {
 	for _, secret := range []string{"canary-88", "***", `"\` + "\u00e4\u007f", ""} {
 		t.Run(secret, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			writeHook(t, dir, "hook-a")
 			require.NoError(t, os.Chmod(writeConfig(t, dir, withSecret(secret)), 0o640))
 			p := start(t, dir, nil, "-c", "config.toml")
@@ -40,7 +41,7 @@ func TestSecretsOfHooks(t *testing.T) {
 			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
 			require.Equal(t, hash, p.hash(), "what was written is the secret")
 			if secret == "canary-88" {
-				require.NotContains(t, p.out.String()+p.err.String()+section, secret)
+				require.NotContains(t, p.Out.String()+p.Err.String()+section, secret)
 				text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
 				require.NoError(t, err)
 				require.Contains(t, string(text), secret)
@@ -52,7 +53,7 @@ func TestSecretsOfHooks(t *testing.T) {
 
 // The hash is that of the real values, under a key of the installation.
 func TestHash(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
 	p := startIn(t, dir, withSecret("one"))
 	one := p.hash()

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ import (
 
 // An ignored signal is inherited by hooks, and a caught one is not.
 func TestSIGPIPEIsCaughtAndNotIgnored(t *testing.T) {
-	p := startIn(t, shortDir(t), oneSocket)
+	p := startIn(t, testkit.ShortDir(t), oneSocket)
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	require.NoError(t, err)
 	mask := regexp.MustCompile(`(?m)^SigIgn:\s*([0-9a-f]+)$`).FindSubmatch(text)
@@ -31,7 +32,7 @@ func TestSIGPIPEIsCaughtAndNotIgnored(t *testing.T) {
 
 // The limit of a file's size ends a write within a line, as a full disk does.
 func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	path := filepath.Join(dir, "log")
 	p := startIn(t, dir, "log-file = \"log\"\n"+oneSocket)
 	read := func() string {
@@ -40,7 +41,7 @@ func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
 		return string(text)
 	}
 	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
-	eventually(t, func() bool { return strings.HasSuffix(read(), "\n") }, "nothing is logged")
+	testkit.Eventually(t, func() bool { return strings.HasSuffix(read(), "\n") }, "nothing is logged")
 	size := uint64(len(read()))
 	var before unix.Rlimit
 	limit := unix.Rlimit{Cur: size + 20}
@@ -50,15 +51,15 @@ func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
 	for range 3 {
 		require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
 	}
-	eventually(t, func() bool { return strings.Count(p.err.String(), "command=whoami") == 3 }, "lines do not go to standard error")
-	require.Equal(t, 1, strings.Count(p.err.String(), "log-file cannot be written; until it can, lines go to standard error"))
+	testkit.Eventually(t, func() bool { return strings.Count(p.Err.String(), "command=whoami") == 3 }, "lines do not go to standard error")
+	require.Equal(t, 1, strings.Count(p.Err.String(), "log-file cannot be written; until it can, lines go to standard error"))
 	require.Len(t, read(), int(size)+20)
 	require.GreaterOrEqual(t, p.unwritten(), int64(3))
-	eventually(t, func() bool { return strings.Contains(p.err.String(), "command=statistic-get") }, "a line is missing")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "command=statistic-get") }, "a line is missing")
 
 	require.NoError(t, unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &before, nil))
 	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
-	eventually(t, func() bool { return strings.Contains(read(), "command=status-get") }, "the file is not written to again")
+	testkit.Eventually(t, func() bool { return strings.Contains(read(), "command=status-get") }, "the file is not written to again")
 	after := strings.Split(read()[size:], "\n")
 	require.Len(t, after, 4) // the part of a line, how many are missing, the new line, nothing
 	require.Len(t, after[0], 20)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -44,7 +45,7 @@ func toStdout(cmd *exec.Cmd, w *os.File) { cmd.Stdout = w }
 func TestClosedStderrDoesNotEndTheDaemon(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			p, r := startWithPipe(t, dir, "log-format = \""+format+"\"\n"+oneSocket, toStderr)
 			p.listening()
 			require.NoError(t, r.Close())
@@ -60,19 +61,19 @@ func TestClosedStderrDoesNotEndTheDaemon(t *testing.T) {
 }
 
 func TestClosedStderrDoesNotEndTheDrain(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p, r := startWithPipe(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n", toStderr)
 	p.listening()
 	require.NoError(t, r.Close())
 	conn := flood(t, p)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 	lines := bufio.NewReader(conn)
 	first, err := lines.ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, first, `"result":0`)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	testkit.Eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 	replies, err := io.ReadAll(lines)
 	require.NoError(t, err)
 	require.Contains(t, string(replies), `"result":0`)
@@ -82,22 +83,22 @@ func TestClosedStderrDoesNotEndTheDrain(t *testing.T) {
 
 // The daemon prints where a new listener is. Standard output is closed here.
 func TestClosedStdoutDoesNotEndTheDaemon(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	p, r := startWithPipe(t, dir, oneSocket, toStdout)
 	first, err := bufio.NewReader(r).ReadString('\n')
 	require.NoError(t, err)
-	_, _ = p.out.Write([]byte(first)) // p.listening reads it from there
+	_, _ = p.Out.Write([]byte(first)) // p.listening reads it from there
 	require.NoError(t, r.Close())
 	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"second.sock\"\n")
 	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
 	require.Equal(t, int64(1), p.unwritten())
 	p.stop()
-	require.Contains(t, p.err.String(), `level=WARN msg="lines could not be written" lines=1 error="write /dev/stdout: broken pipe"`)
+	require.Contains(t, p.Err.String(), `level=WARN msg="lines could not be written" lines=1 error="write /dev/stdout: broken pipe"`)
 }
 
 // A FIFO gets a reader again, as the log does when journald has restarted.
 func TestUnwrittenLinesAreLoggedWhenStderrHasAReaderAgain(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket)
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
@@ -116,10 +117,10 @@ func TestUnwrittenLinesAreLoggedWhenStderrHasAReaderAgain(t *testing.T) {
 	for range 3 {
 		require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
 	}
-	eventually(t, func() bool { return p.unwritten() >= 4 }, "it does not count")
+	testkit.Eventually(t, func() bool { return p.unwritten() >= 4 }, "it does not count")
 	second := read()
 	t.Cleanup(func() { _ = second.Close() })
-	require.NoError(t, second.SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(t, second.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
 	lines := bufio.NewReader(second)
 	line, err := lines.ReadString('\n')
@@ -133,7 +134,7 @@ func TestUnwrittenLinesAreLoggedWhenStderrHasAReaderAgain(t *testing.T) {
 }
 
 func TestCheckWithClosedStdoutEndsWithStatus0(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -141,13 +142,13 @@ func TestCheckWithClosedStdoutEndsWithStatus0(t *testing.T) {
 	p := start(t, dir, func(cmd *exec.Cmd) { cmd.Stdout = w }, "-c", "config.toml", "-check")
 	require.NoError(t, w.Close())
 	require.Zero(t, p.wait())
-	require.Empty(t, p.err.String())
+	require.Empty(t, p.Err.String())
 }
 
 // A line that a write ended within is ended before the next one, and lines that the file does not take go to
 // standard error.
 func TestLogFileThatFailsIsCountedAndSaidOnStderr(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	path := filepath.Join(dir, "log")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	readOnly, err := os.Open(path)

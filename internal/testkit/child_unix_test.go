@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestProcessCollectsOutputAndExitStatus(t *testing.T) {
+func TestChildCollectsOutputAndExitStatus(t *testing.T) {
 	p := testkit.Start(t, exec.Command("/bin/sh", "-c", "echo problem >&2; read line || exit 3"))
 	stopped := testkit.Start(t, exec.Command("/bin/sh", "-c", "echo listening on tcp://127.0.0.1:7443; sleep 1000"))
 	require.Equal(t, "127.0.0.1:7443", stopped.ListeningOn(t, "tcp"))

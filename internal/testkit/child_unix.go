@@ -12,23 +12,25 @@ import (
 	"time"
 )
 
-// A Process is a program that a test has started.
-type Process struct {
+// A Child is a process that a test has started.
+type Child struct {
 	*exec.Cmd
-	Out, Err Output        // what it has written to its standard output and its standard error
+	Out, Err Output        // its standard output and standard error until now
 	Ended    chan struct{} // closed when the process has ended and its output is complete
 }
 
-// Start starts cmd. It sets the standard output and the standard error; the other fields of cmd stay as the caller has set
-// them, with these defaults: the process has a process group of its own, and the environment of the test with GORACE set
-// so that a program with the race detector exits at once. When the test ends, the process (with its group, if it has one)
-// is killed, and the end of its output is logged if the test has failed.
-func Start(t testing.TB, cmd *exec.Cmd) *Process {
+// Start starts cmd. These fields of cmd get a default if they are nil: Stdout and Stderr are &p.Out and &p.Err, and Env is
+// the environment of the test with GORACE set so that a program with the race detector exits at once. When the test ends,
+// the process is killed, with its process group if cmd.SysProcAttr asks for a group of its own. If the test has failed,
+// the end of the output is logged.
+func Start(t testing.TB, cmd *exec.Cmd) *Child {
 	t.Helper()
-	p := &Process{Cmd: cmd, Ended: make(chan struct{})}
-	p.Stdout, p.Stderr = &p.Out, &p.Err
-	if p.SysProcAttr == nil {
-		p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p := &Child{Cmd: cmd, Ended: make(chan struct{})}
+	if p.Stdout == nil {
+		p.Stdout = &p.Out
+	}
+	if p.Stderr == nil {
+		p.Stderr = &p.Err
 	}
 	if p.WaitDelay == 0 {
 		p.WaitDelay = 2 * Timeout // later than Wait fails
@@ -45,7 +47,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	}()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		if p.SysProcAttr.Setpgid {
+		if p.SysProcAttr != nil && p.SysProcAttr.Setpgid {
 			_ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
 		}
 		<-p.Ended
@@ -58,7 +60,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 }
 
 // Wait waits until the process has ended and returns its exit status. After Timeout the test fails.
-func (p *Process) Wait(t testing.TB) int {
+func (p *Child) Wait(t testing.TB) int {
 	t.Helper()
 	select {
 	case <-p.Ended:
@@ -69,21 +71,21 @@ func (p *Process) Wait(t testing.TB) int {
 }
 
 // Listening waits until a daemon has printed that it listens on a UNIX socket, and returns the path.
-func (p *Process) Listening(t testing.TB) string {
+func (p *Child) Listening(t testing.TB) string {
 	t.Helper()
 	return p.waitForOutput(t, regexp.MustCompile(`listening on unix://([^,]*),`))
 }
 
 // ListeningOn waits until a daemon has printed that it listens on scheme://ADDRESS, and returns ADDRESS, which is on
 // 127.0.0.1. With port 0 in the configuration it has the port that the kernel chose.
-func (p *Process) ListeningOn(t testing.TB, scheme string) string {
+func (p *Child) ListeningOn(t testing.TB, scheme string) string {
 	t.Helper()
 	return p.waitForOutput(t, regexp.MustCompile(`listening on `+scheme+`://(127\.0\.0\.1:\d+)\b`))
 }
 
 // waitForOutput waits until the standard output matches pattern, and returns the first group. The test fails if the
 // process ends before that.
-func (p *Process) waitForOutput(t testing.TB, pattern *regexp.Regexp) (found string) {
+func (p *Child) waitForOutput(t testing.TB, pattern *regexp.Regexp) (found string) {
 	t.Helper()
 	Eventually(t, func() bool {
 		select {
