@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,7 +42,7 @@ func TestCompletion(t *testing.T) {
 
 // Where there is no daemon, or one that does not speak to sessions, there is nothing to complete.
 func TestCompletionWithoutDaemon(t *testing.T) {
-	require.Empty(t, completions(t, filepath.Join(shortDir(t), "nowhere"), ""))
+	require.Empty(t, completions(t, filepath.Join(testkit.ShortDir(t), "nowhere"), ""))
 	require.Empty(t, completions(t, kea(t, `{ "result": 1, "text": "Received command contains unsupported parameter 'id'" }`), ""))
 }
 

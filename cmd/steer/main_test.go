@@ -10,8 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/std"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -31,9 +31,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what must happen. What happens in time does not depend on it.
-const patience = 30 * time.Second
-
 // A told is what steer said, and its exit status.
 type told struct {
 	out, err string
@@ -43,22 +40,12 @@ type told struct {
 // steer runs steer with a command line and standard input.
 func steer(t *testing.T, stdin string, args ...string) told {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 	defer cancel()
 	var out, err bytes.Buffer
 	status := run(ctx, args, strings.NewReader(stdin), &out, &err)
 	require.NoError(t, ctx.Err(), "it waits for ever")
 	return told{out.String(), err.String(), status}
-}
-
-// shortDir returns a directory whose name leaves room for a socket's, and which everybody may enter.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "rp")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755))
-	return dir
 }
 
 // outcome is what the command "fail" is asked to answer.
@@ -92,7 +79,7 @@ func serve(t *testing.T) string {
 // serveManager runs a manager until the test ends, and returns the path of its socket.
 func serveManager(t *testing.T, m *mgr.CommandMgr) string {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "control.sock")
+	path := filepath.Join(testkit.ShortDir(t), "control.sock")
 	_, err := m.Open(t.Context(), &unix.Transport{Path: path})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -108,7 +95,7 @@ func serveManager(t *testing.T, m *mgr.CommandMgr) string {
 // peer listens at a socket and does with each conn what a test wants: it is no daemon of ours.
 func peer(t *testing.T, answer func(net.Conn)) string {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "peer.sock")
+	path := filepath.Join(testkit.ShortDir(t), "peer.sock")
 	l, err := net.Listen("unix", path)
 	require.NoError(t, err)
 	var conns sync.WaitGroup

@@ -1,52 +1,33 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/rudderpost/rudderpost/internal/testkit"
 
 	"github.com/stretchr/testify/require"
 )
 
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("this test needs root: it gives files to other users")
-	}
-}
-
-func ownerOf(t *testing.T, path string) string {
-	t.Helper()
-	info, err := os.Lstat(path)
-	require.NoError(t, err)
-	stat := info.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%d:%d %04o", stat.Uid, stat.Gid, info.Mode().Perm())
-}
-
 // asUser runs steer as the user 1000.
 func asUser(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Skip(err)
-	}
-	program := filepath.Join(shortDir(t), "steer")
-	require.NoError(t, os.WriteFile(program, self, 0o755))
-	cmd := exec.Command(program, args...)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), beSteer+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
+	testkit.RunAs(t, cmd, 1000)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
 // Root works on the files of a daemon that runs as the user 1000, and that user can still use them.
 func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
-	asRoot(t)
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Chown(dir, 1000, 1000))
 	folder := filepath.Join(dir, "pki")
 	ok := func(args ...string) {
@@ -64,7 +45,7 @@ func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 		require.NoError(t, err, args)
 	}
 	for _, name := range []string{"issued.jsonl", "crl.pem", "ann.key", "ann.pem", "ben.key", "daemon.key", "lock"} {
-		require.Contains(t, ownerOf(t, filepath.Join(folder, name)), "1000:1000 ", name)
+		require.Contains(t, testkit.OwnerAndMode(t, filepath.Join(folder, name)), "1000:1000 ", name)
 	}
 	ok("pki", "issue", folder, "cid", "--client")
 	ok("pki", "list", folder)
@@ -77,7 +58,7 @@ func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 	require.Zero(t, steer(t, "correct horse\n", "user", "add", users, "ann", "--role", "admin").status)
 	require.Zero(t, steer(t, "", "token", "mint", tokens, "ci", "--role", "monitor", "--to", filepath.Join(dir, "ci.token")).status)
 	for _, path := range []string{users, users + ".lock", tokens, tokens + ".lock", filepath.Join(dir, "ci.token")} {
-		require.Equal(t, "1000:1000 0600", ownerOf(t, path), path)
+		require.Equal(t, "1000:1000 0600", testkit.OwnerAndMode(t, path), path)
 	}
 	ok("token", "mint", tokens, "again", "--role", "monitor")
 	ok("user", "list", users)
@@ -85,15 +66,15 @@ func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 
 // A file for a daemon's group stays so.
 func TestRootKeepsTheGroupThatReadsAFile(t *testing.T) {
-	asRoot(t)
-	dir := shortDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	users := filepath.Join(dir, "users")
 	require.NoError(t, os.WriteFile(users, nil, 0o600))
 	require.NoError(t, os.Chown(users, 0, 1000))
 	require.NoError(t, os.Chmod(users, 0o640))
 	done := steer(t, "correct horse\n", "user", "add", users, "ann", "--role", "admin")
 	require.Zero(t, done.status, done.err)
-	require.Equal(t, "0:1000 0640", ownerOf(t, users))
+	require.Equal(t, "0:1000 0640", testkit.OwnerAndMode(t, users))
 	out, err := asUser(t, "user", "list", users)
 	require.NoError(t, err, out)
 	require.Equal(t, "ann  admin\n", out)
@@ -103,7 +84,7 @@ func TestRootKeepsTheGroupThatReadsAFile(t *testing.T) {
 }
 
 func TestSteerDoesNotWriteReadOnlySource(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "..data"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "..data", "users"), nil, 0o400))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "..data", "tokens"), nil, 0o400))
@@ -121,8 +102,8 @@ func TestSteerDoesNotWriteReadOnlySource(t *testing.T) {
 }
 
 func TestTrustOwnerFlagOfSteer(t *testing.T) {
-	asRoot(t)
-	above := shortDir(t)
+	testkit.NeedRoot(t)
+	above := testkit.ShortDir(t)
 	dir := filepath.Join(above, "pki")
 	require.NoError(t, os.Chown(above, 1001, -1))
 	_, err := pki("init", filepath.Join(dir, "a"), "--trust-owner", "x")
@@ -132,5 +113,5 @@ func TestTrustOwnerFlagOfSteer(t *testing.T) {
 	require.ErrorContains(t, err, "the folder "+above+" belongs to the user 1001; only root is trusted")
 	_, err = pki("init", filepath.Join(dir, "a"), "--trust-owner", "1001")
 	require.NoError(t, err)
-	require.True(t, strings.HasPrefix(ownerOf(t, filepath.Join(dir, "a")), "0:"))
+	require.True(t, strings.HasPrefix(testkit.OwnerAndMode(t, filepath.Join(dir, "a")), "0:"))
 }

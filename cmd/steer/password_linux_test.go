@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -55,7 +57,7 @@ func (p *prompter) Write(text []byte) (int, error) {
 		line := p.lines[0]
 		p.lines = p.lines[1:]
 		go func() {
-			for deadline := time.Now().Add(patience); echoes(p.t, p.tty) && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(testkit.Timeout); echoes(p.t, p.tty) && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)
 			}
 			_, _ = p.person.WriteString(line)
@@ -108,7 +110,7 @@ func TestAPasswordThatIsNotGiven(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	go func() {
-		for deadline := time.Now().Add(patience); echoes(t, tty) && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(testkit.Timeout); echoes(t, tty) && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
 		cancel(interrupted)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -73,13 +74,7 @@ ben    client  ben                      DATE  -           PIN
 		out = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(out, "PIN")
 		require.Equal(t, step.says, out)
 	}
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			require.NoError(t, err)
-		}
-		t.Skip("openssl is not installed (Debian: openssl)")
-	}
+	openssl := testkit.NeedProgram(t, "openssl", "openssl")
 	verify := func(purpose, name string) error {
 		return exec.CommandContext(t.Context(), openssl, "verify", "-crl_check", "-purpose", purpose, "-CAfile", filepath.Join(dir, "ca.pem"),
 			"-CRLfile", filepath.Join(dir, "crl.pem"), filepath.Join(dir, name+".pem")).Run()

@@ -13,9 +13,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -239,7 +239,7 @@ func TestArgumentsFromElsewhere(t *testing.T) {
 
 // Who cannot be reached is told where, why, and what to do.
 func TestUnreachable(t *testing.T) {
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	nowhere := filepath.Join(dir, "nowhere.sock")
 	got := steer(t, "", "-s", "unix://"+nowhere, "echo")
 	require.Equal(t, told{err: "steer: there is no daemon at unix://" + nowhere + " (no such socket); start it, or say where it is with -s\n", status: 69}, got)
@@ -281,49 +281,39 @@ func TestUnreachable(t *testing.T) {
 
 // What cannot be had at the default place is said to those who have none.
 func TestWithoutPlace(t *testing.T) {
-	got := asNobody(t, shortDir(t), "XDG_RUNTIME_DIR=", "echo")
+	got := steerUnprivileged(t, "XDG_RUNTIME_DIR=", "echo")
 	require.Equal(t, told{err: "steer: XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own; say where the daemon is with -s\n", status: 64}, got)
 }
 
 // Who may not open the socket is told so.
 func TestNoPermission(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can be somebody else")
-	}
+	testkit.NeedRoot(t)
 	socket := serve(t)
-	got := asNobody(t, shortDir(t), "A=B", "-s", socket, "echo")
+	got := steerUnprivileged(t, "A=B", "-s", socket, "echo")
 	require.Equal(t, 77, got.status)
 	require.Contains(t, got.err, "steer: "+socket+" may not be opened by you; try as its owner or as root: ")
 	require.Empty(t, got.out)
 
 	// Who may open it and may not command is told that by the daemon.
 	require.NoError(t, os.Chmod(socket, 0o666))
-	got = asNobody(t, shortDir(t), "A=B", "-s", socket, "echo")
+	got = steerUnprivileged(t, "A=B", "-s", socket, "echo")
 	require.Equal(t, 77, got.status)
 	require.Contains(t, got.out, `"result": 403`)
 	require.Contains(t, got.out, `"'echo' is not allowed for uid:65534`)
 }
 
-// asNobody runs steer as a process, without rights where the test has any.
-func asNobody(t *testing.T, dir, setting string, args ...string) told {
+// steerUnprivileged runs steer as a process, as a user without rights if the test runs as root. setting is added to its
+// environment.
+func steerUnprivileged(t *testing.T, setting string, args ...string) told {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	text, err := os.ReadFile(self)
-	require.NoError(t, err)
-	program := filepath.Join(dir, "steer")
-	require.NoError(t, os.WriteFile(program, text, 0o755))
-	var out, complaint strings.Builder
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), beSteer+"=1", "GORACE=atexit_sleep_ms=1", setting)
-	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
-	if err := cmd.Run(); cmd.ProcessState == nil {
-		require.NoError(t, err)
-	}
-	return told{out.String(), complaint.String(), cmd.ProcessState.ExitCode()}
+	testkit.RunUnprivileged(t, cmd)
+	p := testkit.Start(t, cmd)
+	status := p.Wait(t)
+	return told{p.Out.String(), p.Err.String(), status}
 }
 
 // A caller who has waited long enough leaves, whoever it is that does not answer.
