@@ -31,9 +31,9 @@ func TestExamples(t *testing.T) {
 			t.Parallel()
 			path := "PATH="
 			for _, program := range each.needs {
-				path += filepath.Dir(needs(t, program[0], program[1])) + ":"
+				path += filepath.Dir(hookProgram(t, program[0], program[1])) + ":"
 			}
-			interpreter := needs(t, each.needs[0][0], each.needs[0][1])
+			interpreter := hookProgram(t, each.needs[0][0], each.needs[0][1])
 			d := start(t, nil)
 			require.NoError(t, d.load(hooks.Config{
 				Name: "example", Exec: []string{interpreter, filepath.Join(examples(t), each.file)}, Env: []string{path + os.Getenv("PATH")},
@@ -117,9 +117,9 @@ rp_run
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			program := needs(t, each.program, each.debian)
+			program := hookProgram(t, each.program, each.debian)
 			if name == "try.sh" {
-				needs(t, "jq", "jq")
+				hookProgram(t, "jq", "jq")
 			}
 			dir := examples(t)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(each.text), 0o600))

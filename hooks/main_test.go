@@ -1,19 +1,17 @@
 package hooks_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -23,9 +21,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
-
-// patience is how long a test waits for what must happen. What happens in time does not depend on it.
-const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	if mode := os.Getenv(beChild); mode != "" {
@@ -40,7 +35,7 @@ type daemon struct {
 	*mgr.CommandMgr
 	hooks *hooks.Set
 	loop  *loop.Loop
-	log   logBuffer
+	log   testkit.Output
 	t     testing.TB
 }
 
@@ -50,7 +45,7 @@ func start(t testing.TB, change func(*hooks.Set)) *daemon {
 	d := &daemon{t: t, loop: loop.New()}
 	log := slog.New(slog.NewTextHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	d.CommandMgr = mgr.New(&mgr.Options{Loop: d.loop, Logger: log, Authorizer: ranks{}, Limits: mgr.Limits{MaxInFlight: 100}})
-	d.hooks = &hooks.Set{Manager: d.CommandMgr, Logger: log, StopTimeout: patience}
+	d.hooks = &hooks.Set{Manager: d.CommandMgr, Logger: log, StopTimeout: testkit.Timeout}
 	if change != nil {
 		change(d.hooks)
 	}
@@ -63,7 +58,7 @@ func start(t testing.TB, change func(*hooks.Set)) *daemon {
 	var looping sync.WaitGroup
 	looping.Go(func() { _ = d.loop.Run(context.Background()) })
 	t.Cleanup(func() {
-		ctx, stop := context.WithTimeout(context.Background(), patience)
+		ctx, stop := context.WithTimeout(context.Background(), testkit.Timeout)
 		defer stop()
 		require.NoError(t, d.hooks.Close(ctx))
 		require.NoError(t, d.Shutdown(ctx))
@@ -114,7 +109,7 @@ func (d *daemon) ask(command, arguments string) wire.Reply {
 
 func ask(t testing.TB, c *client.Client, command, arguments string) wire.Reply {
 	t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), 10*patience)
+	ctx, stop := context.WithTimeout(context.Background(), 10*testkit.Timeout)
 	defer stop()
 	r := wire.Request{Command: command}
 	if arguments != "" {
@@ -142,7 +137,7 @@ func (d *daemon) status(name string) hooks.Status {
 
 func (d *daemon) eventually(condition func() bool, what string) {
 	d.t.Helper()
-	require.Eventually(d.t, condition, patience, 2*time.Millisecond, what)
+	testkit.Eventually(d.t, condition, "%s", what)
 }
 
 // ranks lets admins do everything, and monitors look.
@@ -197,44 +192,6 @@ type disguisedConn struct {
 
 func (c disguisedConn) Peer() transport.Peer { return c.peer }
 
-// A logBuffer collects what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// needs returns the path of a program that is not ours, as a hook has it in its PATH. Without it the test
-// is skipped, or fails where nothing may be skipped.
-func needs(t testing.TB, name, debian string) string {
-	t.Helper()
-	for _, dir := range []string{"/usr/local/bin/", "/usr/bin/", "/bin/"} {
-		if _, err := os.Stat(dir + name); err == nil {
-			return dir + name
-		}
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		const text = "%s is not installed (Debian: %s)"
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatalf(text, name, debian)
-		}
-		t.Skipf(text, name, debian)
-	}
-	return path
-}
-
 // contains reports whether a text has all the parts.
 func contains(s string, parts ...string) bool {
 	for _, part := range parts {
@@ -243,4 +200,16 @@ func contains(s string, parts ...string) bool {
 		}
 	}
 	return true
+}
+
+// hookProgram returns the path of a program of another project, in the order of the PATH of a hook. Without the program
+// the test is skipped, or fails (testkit.SkipOrFail).
+func hookProgram(t testing.TB, name, debian string) string {
+	t.Helper()
+	for _, dir := range []string{"/usr/local/bin/", "/usr/bin/", "/bin/"} {
+		if _, err := os.Stat(dir + name); err == nil {
+			return dir + name
+		}
+	}
+	return testkit.NeedProgram(t, name, debian)
 }

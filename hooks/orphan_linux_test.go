@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 
 	"github.com/stretchr/testify/require"
@@ -51,5 +52,5 @@ func TestNoHookOutlivesItsDaemon(t *testing.T) {
 	require.True(t, lives(pid))
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return !lives(pid) }, patience, 2*time.Millisecond)
+	require.Eventually(t, func() bool { return !lives(pid) }, testkit.Timeout, 2*time.Millisecond)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/client"
 	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
@@ -48,7 +49,7 @@ var tortures = []struct {
 
 func torture(t testing.TB, mode string, code wire.Code) hooks.Config {
 	cfg := process(t, mode, mode)
-	cfg.Timeout, cfg.MaxOutput = patience, 64<<10
+	cfg.Timeout, cfg.MaxOutput = testkit.Timeout, 64<<10
 	if code == wire.CodeTimeout {
 		cfg.Timeout = 200 * time.Millisecond
 	}
@@ -112,7 +113,7 @@ func lives(pid int) bool {
 
 // TestLoadErrors: what cannot be loaded says why, and nothing else is touched.
 func TestLoadErrors(t *testing.T) {
-	d := start(t, func(s *hooks.Set) { s.StartTimeout = patience })
+	d := start(t, func(s *hooks.Set) { s.StartTimeout = testkit.Timeout })
 	require.NoError(t, d.load(process(t, "good", "echo")))
 	pid := d.status("good").PID
 	quick := start(t, func(s *hooks.Set) { s.StartTimeout = 20 * time.Millisecond })

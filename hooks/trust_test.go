@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/hooks"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 
 	"github.com/stretchr/testify/require"
 )
@@ -13,7 +14,7 @@ import (
 // TestProgramsThatOthersCanChange are not run: neither they, nor what they are given by name, nor what is
 // in a folder whose names others can change, nor by way of a link.
 func TestProgramsThatOthersCanChange(t *testing.T) {
-	sh := needs(t, "sh", "dash")
+	sh := hookProgram(t, "sh", "dash")
 	d := start(t, nil)
 	dir := t.TempDir()
 	const program = "#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nread end\n"
@@ -53,9 +54,7 @@ func TestProgramsThatOthersCanChange(t *testing.T) {
 }
 
 func TestProgramOfTrustedOwnerIsRun(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
-	}
+	testkit.NeedRoot(t)
 	d := start(t, nil)
 	path := filepath.Join(t.TempDir(), "program")
 	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nread end\n"), 0o700))
