@@ -10,6 +10,8 @@ import (
 	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/mgr"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,11 +20,7 @@ func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
-		const text = "a disk of 64 KiB cannot be mounted, which needs root: %v"
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatalf(text, err)
-		}
-		t.Skipf(text, err)
+		testkit.SkipOrFail(t, "a disk of 64 KiB cannot be mounted, which needs root: %v", err)
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
 	return dir

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
@@ -225,7 +226,7 @@ func (b *bench) testRaw(t *testing.T, network string) {
 	conn, err := net.Dial(network, addr.String())
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(testkit.Timeout)))
 	_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18\r\n\r\n"+`{"command":"fire"}`)
 	require.NoError(t, err)
 	answer, err := io.ReadAll(conn)

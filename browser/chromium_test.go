@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,7 +30,7 @@ func newScript(t *testing.T) script {
 	install := exec.CommandContext(t.Context(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	install.Dir = s.dir
 	if out, err := install.CombinedOutput(); err != nil {
-		skip(t, "npm ci, which needs the network or a cache: %v\n%s", err, out)
+		testkit.SkipOrFail(t, "npm ci, which needs the network or a cache: %v\n%s", err, out)
 	}
 	return s
 }
@@ -37,7 +39,7 @@ func find(t *testing.T, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		skip(t, "%s is not installed (Debian: %s)", name, debian)
+		testkit.SkipOrFail(t, "%s is not installed (Debian: %s)", name, debian)
 	}
 	return path
 }
@@ -63,13 +65,13 @@ func (s script) run(t *testing.T, places map[string]any) map[string]outcome {
 	t.Helper()
 	input, err := json.Marshal(places)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*testkit.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.node, filepath.Join(s.dir, "script.mjs"))
 	var out, complaint bytes.Buffer
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, bytes.NewReader(input), &out, &complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it ends its browsers
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = testkit.Timeout
 	require.NoError(t, cmd.Run(), "%s\n%s", &out, &complaint)
 	outcomes := map[string]outcome{}
 	for line := range bytes.Lines(out.Bytes()) {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 
 	"github.com/stretchr/testify/require"
@@ -31,7 +32,7 @@ func pages(secure bool, taps *[]*tap) http.Handler {
 	mux.HandleFunc("GET /empty", html([]byte("<!doctype html><title>Empty</title>")))
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) { logIn(w, secure) })
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), patience/3)
+		ctx, cancel := context.WithTimeout(r.Context(), testkit.Timeout/3)
 		defer cancel()
 		if !seen(ctx, r.FormValue("case"), *taps) {
 			http.Error(w, "it never came", http.StatusNotFound)

@@ -14,27 +14,12 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/trustedpath"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
-
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("this test needs root: it gives files to other users")
-	}
-}
-
-// look returns owner, group and mode of a file.
-func look(t *testing.T, path string) string {
-	t.Helper()
-	info, err := os.Lstat(path)
-	require.NoError(t, err)
-	stat := info.Sys().(*syscall.Stat_t)
-	return fmt.Sprintf("%d:%d %04o", stat.Uid, stat.Gid, info.Mode().Perm())
-}
 
 // acl is what setfacl -m u:4711:r makes of a file with mode 0640.
 var acl = []byte{2, 0, 0, 0,
@@ -65,21 +50,21 @@ func getACL(t *testing.T, path string) []byte {
 }
 
 func TestReplacedFileKeepsOwnerGroupModeAndACL(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path, []byte("before"), 0o640))
 	require.NoError(t, os.Chown(path, 1000, 50))
 	_, err := sharedfile.Replace(path, []byte("after"), 0o600)
 	require.NoError(t, err)
-	require.Equal(t, "1000:50 0640", look(t, path))
+	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path))
 	require.Nil(t, getACL(t, path))
 	setACL(t, path, trustedpath.ACLName)
 	_, err = sharedfile.Replace(path, []byte("later"), 0o600)
 	require.NoError(t, err)
-	require.Equal(t, "1000:50 0640", look(t, path))
+	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path))
 	require.Equal(t, acl, getACL(t, path))
 	require.NoError(t, sharedfile.Copy(path+".1", []byte("copy"), path))
-	require.Equal(t, "1000:50 0640", look(t, path+".1"))
+	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path+".1"))
 	require.Equal(t, acl, getACL(t, path+".1"))
 	require.ErrorIs(t, sharedfile.Copy(path+".1", nil, path), fs.ErrExist)
 }
@@ -97,7 +82,7 @@ func TestReplacedFileTakesNoACLOfItsFolder(t *testing.T) {
 }
 
 func TestNewFileOfRootTakesOwnerOfItsFolder(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	require.NoError(t, os.Chown(dir, 1000, 50))
 	_, err := sharedfile.Replace(dir+"/replaced", nil, 0o644)
@@ -106,9 +91,9 @@ func TestNewFileOfRootTakesOwnerOfItsFolder(t *testing.T) {
 	unlock, err := sharedfile.Lock(dir+"/lock", trustedpath.Rules{TrustOwners: []uint32{1000}})
 	require.NoError(t, err)
 	unlock()
-	require.Equal(t, "1000:50 0644", look(t, dir+"/replaced"))
-	require.Equal(t, "1000:50 0600", look(t, dir+"/created"))
-	require.Equal(t, "1000:50 0600", look(t, dir+"/lock"))
+	require.Equal(t, "1000:50 0644", testkit.OwnerAndMode(t, dir+"/replaced"))
+	require.Equal(t, "1000:50 0600", testkit.OwnerAndMode(t, dir+"/created"))
+	require.Equal(t, "1000:50 0600", testkit.OwnerAndMode(t, dir+"/lock"))
 	require.ErrorIs(t, sharedfile.Create(dir+"/created", nil, 0o600), fs.ErrExist)
 }
 
@@ -127,15 +112,6 @@ func inHelper(t *testing.T, dir string, change func(*exec.Cmd)) string {
 	return string(out)
 }
 
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "rp")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755))
-	return dir
-}
-
 func TestOwnerThatCannotBeKeptIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	if dir := os.Getenv("SHAREDFILE_HELPER"); dir != "" {
 		path := filepath.Join(dir, "sub", "file")
@@ -145,8 +121,8 @@ func TestOwnerThatCannotBeKeptIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		fmt.Printf("%v|%s|%v\n", err, steps, sharedfile.Check(path) != nil)
 		return
 	}
-	asRoot(t)
-	dir := openDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	sub := filepath.Join(dir, "sub")
 	require.NoError(t, os.Mkdir(sub, 0o700))
 	require.NoError(t, os.WriteFile(sub+"/file", []byte("before"), 0o644))
@@ -160,7 +136,7 @@ func TestOwnerThatCannotBeKeptIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	entries, err := os.ReadDir(sub)
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
-	require.Equal(t, "1000:50 0644", look(t, sub+"/file"))
+	require.Equal(t, "1000:50 0644", testkit.OwnerAndMode(t, sub+"/file"))
 }
 
 // A file that is mounted by itself, as docker run -v FILE:FILE does, is written in place.
@@ -180,7 +156,7 @@ func TestBindMountedFileIsRewrittenInPlace(t *testing.T) {
 		sharedfile.Step = func(step string) error {
 			if step == "rewrite" {
 				text, err := os.ReadFile(path + sharedfile.BackupSuffix)
-				copied = fmt.Sprint(string(text), err, look(t, path+sharedfile.BackupSuffix))
+				copied = fmt.Sprint(string(text), err, testkit.OwnerAndMode(t, path+sharedfile.BackupSuffix))
 			}
 			return nil
 		}
@@ -188,8 +164,8 @@ func TestBindMountedFileIsRewrittenInPlace(t *testing.T) {
 		fmt.Println(os.SameFile(info, before), err, copied)
 		return
 	}
-	asRoot(t)
-	dir := openDir(t)
+	testkit.NeedRoot(t)
+	dir := testkit.ShortDir(t)
 	require.NoError(t, os.WriteFile(dir+"/outside", []byte("the longer text before"), 0o640))
 	require.NoError(t, os.Chown(dir+"/outside", 1000, 50))
 	require.NoError(t, os.WriteFile(dir+"/config", nil, 0o600))
@@ -203,7 +179,7 @@ func TestBindMountedFileIsRewrittenInPlace(t *testing.T) {
 	text, err := os.ReadFile(dir + "/outside")
 	require.NoError(t, err)
 	require.Equal(t, "after", string(text))
-	require.Equal(t, "1000:50 0640", look(t, dir+"/outside"))
+	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, dir+"/outside"))
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 3, "outside, config and the test's program; the copy is gone")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,15 +29,6 @@ var kinds = map[string]Rules{
 	"certificate, CRL":      {Profile: Source},
 	"key, users, tokens":    {Profile: Source, Readers: OwnerOnly},
 	"hook program":          {FollowLink: true},
-}
-
-// asRoot skips a test that gives files to other users.
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	t.Skip("this test needs root: it gives files to other users")
 }
 
 // A site is a path dir/above/folder/file, of which each component can be made bad.
@@ -59,7 +52,7 @@ func chmod(t *testing.T, path string, mode fs.FileMode) {
 
 // TestEachKindOfFileWithEachBadComponentIsRefused names the component and what to do.
 func TestEachKindOfFileWithEachBadComponentIsRefused(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	for _, bad := range []struct {
 		name  string
 		spoil func(t *testing.T, s site)
@@ -174,7 +167,7 @@ func TestEachKindOfFileWithEachBadComponentIsRefused(t *testing.T) {
 }
 
 func TestTrustedOwnerIsAccepted(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	s := newSite(t)
 	for _, path := range []string{s.above, s.folder, s.file} {
 		require.NoError(t, os.Chown(path, 1000, 50))
@@ -192,7 +185,7 @@ func TestTrustedOwnerIsAccepted(t *testing.T) {
 
 // A group may write where each of its members is trusted.
 func TestMembersOfGroupDecide(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	groupFile, passwdFile = filepath.Join(dir, "group"), filepath.Join(dir, "passwd")
 	t.Cleanup(func() { groupFile, passwdFile = "/etc/group", "/etc/passwd" })
@@ -225,14 +218,8 @@ func TestMembersOfGroupDecide(t *testing.T) {
 
 // The write permission of a POSIX ACL counts, bounded by its mask.
 func TestACLThatGivesWritePermissionIsRefused(t *testing.T) {
-	asRoot(t)
-	setfacl, err := exec.LookPath("setfacl")
-	if err != nil {
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatal("setfacl is not installed (Debian: acl)")
-		}
-		t.Skip("setfacl is not installed (Debian: acl)")
-	}
+	testkit.NeedRoot(t)
+	setfacl := testkit.NeedProgram(t, "setfacl", "acl")
 	for acl, says := range map[string]string{
 		"u:1000:rw":      "it can be written by the user 1000, by its ACL (mode 0660); do: setfacl -x u:1000 ",
 		"g:4711:rw":      "it can be written by the group 4711, by its ACL, whose members are not known (mode 0660); do: setfacl -x g:4711 ",
@@ -255,7 +242,7 @@ func TestACLThatGivesWritePermissionIsRefused(t *testing.T) {
 
 // Log files may be in a folder of root's that a group may write, such as /var/log on Ubuntu; but not a hard link.
 func TestLogFileInFolderOfGroupHasNoOtherLink(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	s := newSite(t)
 	require.NoError(t, os.Chown(s.folder, 0, 4711))
 	chmod(t, s.folder, 0o775)
@@ -272,7 +259,7 @@ func TestLogFileInFolderOfGroupHasNoOtherLink(t *testing.T) {
 }
 
 func TestFolderForNewFiles(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	s := newSite(t)
 	require.NoError(t, Rules{}.Folder(s.folder))
 	require.NoError(t, os.Symlink("folder", s.folder+".link"))
@@ -290,7 +277,7 @@ func TestFolderForNewFiles(t *testing.T) {
 
 // What root makes belongs to the owner of the folder.
 func TestNewFilesOfRootTakeTheOwnerOfTheirFolder(t *testing.T) {
-	asRoot(t)
+	testkit.NeedRoot(t)
 	s := newSite(t)
 	require.NoError(t, os.Chown(s.folder, 1000, 50))
 	rules := Rules{TrustOwners: []uint32{1000}}
@@ -354,7 +341,7 @@ func TestUnprivilegedProcess(t *testing.T) {
 		}
 		return
 	}
-	asRoot(t)
+	testkit.NeedRoot(t)
 	dir, err := os.MkdirTemp("/tmp", "rp")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -378,7 +365,7 @@ func TestUnprivilegedProcess(t *testing.T) {
 	program := filepath.Join(dir, "test")
 	require.NoError(t, os.WriteFile(program, self, 0o755))
 	cmd := exec.Command(program, "-test.run=^TestUnprivilegedProcess$", "-test.v=false")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), variable+"="+dir, "RUDDERPOST_REQUIRE=")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), variable+"="+dir, testkit.Require+"=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4711, Gid: 4711}}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/rudderpost/rudderpost/transport/http"
@@ -16,13 +18,7 @@ import (
 // curl runs curl with the options that every command has.
 func curl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	path, err := exec.LookPath("curl")
-	if err != nil {
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatal("curl is not installed (Debian: curl)")
-		}
-		t.Skip("curl is not installed (Debian: curl)")
-	}
+	path := testkit.NeedProgram(t, "curl", "curl")
 	args = append([]string{"-sS", "--noproxy", "*", "--max-time", "20", "-H", "Content-Type: application/json"}, args...)
 	out, err := exec.Command(path, args...).CombinedOutput()
 	return string(out), err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
@@ -107,7 +108,7 @@ func answers(t *testing.T, in []byte, handler nethttp.Handler) []byte {
 	serving.Go(func() { _ = server.Serve(place) })
 	select {
 	case <-closed:
-	case <-time.After(patience):
+	case <-time.After(testkit.Timeout):
 		t.Fatal("it hangs")
 	}
 	_ = server.Close()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -27,9 +28,6 @@ func TestMain(m *testing.M) {
 		os.Exit(status)
 	}))
 }
-
-// patience is how long what must happen may take. Nothing waits for it to pass.
-const patience = 20 * time.Second
 
 // ann is a user whom everybody believes who knows the password.
 type ann struct{}
@@ -137,7 +135,7 @@ func dialTCP(t testing.TB, l transport.Listener) *net.TCPConn {
 	c, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(testkit.Timeout)))
 	return c.(*net.TCPConn)
 }
 

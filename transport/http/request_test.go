@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
 )
@@ -267,7 +268,7 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, 503, get("GET", "/readyz").StatusCode) // nobody has called Accept
 	require.Equal(t, 200, get("GET", "/healthz").StatusCode)
 	echo(t, l)
-	require.Eventually(t, func() bool { return get("GET", "/readyz").StatusCode == nethttp.StatusOK }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return get("GET", "/readyz").StatusCode == nethttp.StatusOK }, testkit.Timeout, time.Millisecond)
 	require.Equal(t, "ok\n", get("GET", "/healthz").body)
 	require.Equal(t, "", get("HEAD", "/healthz").body)
 	require.Equal(t, 405, get("GET", "/healthz/").StatusCode)

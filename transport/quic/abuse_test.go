@@ -9,13 +9,14 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
 // soon is how long a good client waits while others misbehave.
 func soon() time.Duration {
-	if raced() {
+	if testkit.RaceEnabled {
 		return 10 * time.Second
 	}
 	return time.Second
@@ -36,7 +37,7 @@ func requireServed(t *testing.T, l transport.Listener) {
 // requireFreed sees that nothing is left at a daemon.
 func requireFreed(t *testing.T, l transport.Listener) {
 	t.Helper()
-	eventually(t, "all connections are gone", func() bool { return quic.Counted(l) == 0 })
+	testkit.Eventually(t, func() bool { return quic.Counted(l) == 0 }, "all connections are gone")
 }
 
 func heap() uint64 {
@@ -48,16 +49,16 @@ func heap() uint64 {
 
 func TestStreamsOpenedAndReset(t *testing.T) {
 	count := 10000
-	if raced() {
+	if testkit.RaceEnabled {
 		count = 3000
 	}
 	l := listen(t, place(t))
 	serveEcho(l)
-	conn, err := dialRawConn(within(t, patience), t, l.Addr())
+	conn, err := dialRawConn(within(t, testkit.Timeout), t, l.Addr())
 	require.NoError(t, err)
 	before := heap()
 	for i := range count {
-		stream, err := conn.OpenStreamSync(within(t, patience))
+		stream, err := conn.OpenStreamSync(within(t, testkit.Timeout))
 		require.NoError(t, err)
 		_, err = stream.Write([]byte(`{"half`))
 		require.NoError(t, err)
@@ -79,7 +80,7 @@ func TestStreamsNeverFinished(t *testing.T) {
 	serveEcho(l)
 	before, conns := heap(), []*quicgo.Conn{}
 	for range 20 {
-		conn, err := dialRawConn(within(t, patience), t, l.Addr())
+		conn, err := dialRawConn(within(t, testkit.Timeout), t, l.Addr())
 		require.NoError(t, err)
 		conns = append(conns, conn)
 		for range 100 {
@@ -106,7 +107,7 @@ func TestNobodyReads(t *testing.T) {
 	at := place(t)
 	at.Idle = time.Minute
 	l := listen(t, at)
-	conn, err := dialRawConn(within(t, patience), t, l.Addr())
+	conn, err := dialRawConn(within(t, testkit.Timeout), t, l.Addr())
 	require.NoError(t, err)
 	before := heap()
 	sent := 0

@@ -15,6 +15,7 @@ import (
 	quicproxy "github.com/quic-go/quic-go/integrationtests/tools/proxy"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/quic"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
@@ -87,7 +88,7 @@ func TestProcessEndsAfterItsLastReply(t *testing.T) {
 				c := dial(t, to(t, sock.LocalAddr()))
 				send(t, c, `{"command":"config-get"}`)
 				require.Equal(t, mebibyte, receive(t, c))
-				_, err = c.Receive(within(t, patience), nil)
+				_, err = c.Receive(within(t, testkit.Timeout), nil)
 				require.ErrorIs(t, err, io.EOF)
 				require.NoError(t, c.Close())
 				require.NoError(t, child.Wait())

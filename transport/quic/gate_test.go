@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
@@ -151,12 +152,12 @@ func TestTooManyConnections(t *testing.T) {
 				ways = append(ways, way)
 			}
 			fourth := to(t, l.Addr())
-			_, err := fourth.Dial(within(t, patience))
+			_, err := fourth.Dial(within(t, testkit.Timeout))
 			require.ErrorContains(t, err, "takes no more connections")
 			require.ErrorContains(t, next(t, told).Err, "too many connections")
 			require.NoError(t, first.Close())
 			pair(t, l, ways[1]) // on the connection that is there
-			_, err = fourth.Dial(within(t, patience))
+			_, err = fourth.Dial(within(t, testkit.Timeout))
 			require.Error(t, err, "the daemon has not closed its end")
 		})
 	}

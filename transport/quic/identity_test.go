@@ -13,6 +13,7 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -34,7 +35,7 @@ func next(t testing.TB, told <-chan transport.Refusal) transport.Refusal {
 	select {
 	case r := <-told:
 		return r
-	case <-time.After(patience):
+	case <-time.After(testkit.Timeout):
 		require.Fail(t, "nothing was refused")
 		return transport.Refusal{}
 	}
@@ -43,7 +44,7 @@ func next(t testing.TB, told <-chan transport.Refusal) transport.Refusal {
 // ask dials, sends a frame, and returns what prevents an answer.
 func ask(t testing.TB, at *quic.Transport) error {
 	t.Helper()
-	ctx := within(t, patience)
+	ctx := within(t, testkit.Timeout)
 	c, err := at.Dial(ctx)
 	if err != nil {
 		return err
@@ -176,7 +177,7 @@ func TestNoEarlyData(t *testing.T) {
 	require.NoError(t, err)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	for i := range 3 {
-		conn, err := quicgo.DialAddrEarly(within(t, patience), l.Addr().String(), config, nil)
+		conn, err := quicgo.DialAddrEarly(within(t, testkit.Timeout), l.Addr().String(), config, nil)
 		require.NoError(t, err)
 		stream, err := conn.OpenStream()
 		require.NoError(t, err)
@@ -211,7 +212,7 @@ func TestResumedSessionIsVerified(t *testing.T) {
 	}
 	ca.revoke(cert)
 	require.NoError(t, trust.Reload())
-	eventually(t, "the connection of before is not used", func() bool { return quic.Links(at) == 0 })
+	testkit.Eventually(t, func() bool { return quic.Links(at) == 0 }, "the connection of before is not used")
 	require.ErrorContains(t, ask(t, at), "does not believe our certificate")
 }
 
@@ -228,7 +229,7 @@ func TestNobodyThere(t *testing.T) {
 
 	require.NoError(t, sock.Close())
 	began := time.Now()
-	_, err = silent.Dial(within(t, patience))
+	_, err = silent.Dial(within(t, testkit.Timeout))
 	require.ErrorAs(t, err, new(*net.OpError))
 	if time.Since(began) < 4*time.Second { // where the system tells
 		require.ErrorContains(t, err, "connection refused; is the daemon running")

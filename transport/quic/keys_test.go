@@ -11,6 +11,7 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
@@ -39,7 +40,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	second := listen(t, again)
 	began := time.Now()
 	send(t, c, `{"command":"is-anybody-there","arguments":{"padding":"a packet that is too short is not answered"}}`)
-	_, err = c.Receive(within(t, patience), nil)
+	_, err = c.Receive(within(t, testkit.Timeout), nil)
 	require.ErrorAs(t, err, new(*quicgo.StatelessResetError))
 	require.ErrorContains(t, err, "connect again")
 	require.NotErrorIs(t, err, net.ErrClosed)
@@ -49,7 +50,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 
-	eventually(t, "the dead connection is forgotten", func() bool { return quic.Links(way) == 0 })
+	testkit.Eventually(t, func() bool { return quic.Links(way) == 0 }, "the dead connection is forgotten")
 	pair(t, second, way)
 }
 

@@ -4,14 +4,13 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
-	"runtime/debug"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
@@ -27,33 +26,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(status)
 	}))
-}
-
-// patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
-
-// needs returns the path of a program. Without it the test is skipped, or fails where nothing may be.
-func needs(t *testing.T, name, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		const text = "%s is not installed (Debian: %s)"
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatalf(text, name, debian)
-		}
-		t.Skipf(text, name, debian)
-	}
-	return path
-}
-
-func raced() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, setting := range info.Settings {
-		if setting.Key == "-race" {
-			return setting.Value == "true"
-		}
-	}
-	return false
 }
 
 func within(t testing.TB, d time.Duration) context.Context {
@@ -79,7 +51,7 @@ func to(t testing.TB, addr net.Addr) *quic.Transport {
 
 func dial(t testing.TB, at *quic.Transport) transport.Conn {
 	t.Helper()
-	c, err := at.Dial(within(t, patience))
+	c, err := at.Dial(within(t, testkit.Timeout))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
@@ -87,7 +59,7 @@ func dial(t testing.TB, at *quic.Transport) transport.Conn {
 
 func accept(t testing.TB, l transport.Listener) transport.Conn {
 	t.Helper()
-	c, err := l.Accept(within(t, patience))
+	c, err := l.Accept(within(t, testkit.Timeout))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
@@ -96,13 +68,13 @@ func accept(t testing.TB, l transport.Listener) transport.Conn {
 func send(t testing.TB, c transport.Conn, frames ...string) {
 	t.Helper()
 	for _, frame := range frames {
-		require.NoError(t, c.Send(within(t, patience), []byte(frame)))
+		require.NoError(t, c.Send(within(t, testkit.Timeout), []byte(frame)))
 	}
 }
 
 func receive(t testing.TB, c transport.Conn) string {
 	t.Helper()
-	frame, err := c.Receive(within(t, patience), nil)
+	frame, err := c.Receive(within(t, testkit.Timeout), nil)
 	require.NoError(t, err)
 	return string(frame)
 }
@@ -141,9 +113,4 @@ func echo(c transport.Conn) {
 			return
 		}
 	}
-}
-
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	require.Eventually(t, condition, patience, 2*time.Millisecond, what)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
@@ -15,7 +16,7 @@ import (
 // but everything before that: the handshake with a certificate, a stream, and an address that changes
 // under it.
 func TestNgtcp2(t *testing.T) {
-	gtlsclient := needs(t, "gtlsclient", "ngtcp2-client")
+	gtlsclient := testkit.NeedProgram(t, "gtlsclient", "ngtcp2-client")
 	at := place(t)
 	at.LikeHTTP3()
 	l := listen(t, at)
@@ -33,18 +34,18 @@ func TestNgtcp2(t *testing.T) {
 
 		c := accept(t, l)
 		require.Equal(t, "cert:ops.example", c.Peer().Creds[0].Subject())
-		_, err = c.Receive(within(t, patience), nil) // the request of HTTP/3
+		_, err = c.Receive(within(t, testkit.Timeout), nil) // the request of HTTP/3
 		require.ErrorAs(t, err, new(*transport.FrameError))
 		before := c.Peer().Addr.String()
-		eventually(t, "the address changes", func() bool {
+		testkit.Eventually(t, func() bool {
 			now := quic.Whereabouts(l)
 			return len(now) == 1 && now[0] != before
-		})
+		}, "the address changes")
 		send(t, c, `{"not":"HTTP/3"}`)
 		require.NoError(t, c.Close())
 		text := <-output
 		require.Contains(t, text, "PATH_CHALLENGE")
 		require.Regexp(t, `frm rx \d+ 1RTT STREAM`, text)
-		eventually(t, "it is gone", func() bool { return quic.Counted(l) == 0 })
+		testkit.Eventually(t, func() bool { return quic.Counted(l) == 0 }, "it is gone")
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
@@ -30,9 +31,9 @@ func TestConnsShareAConnection(t *testing.T) {
 	require.Equal(t, 1, quic.Sessions(l))
 	require.NoError(t, served.Close())
 	require.NoError(t, first.Close())
-	eventually(t, "the connection ends with its last conn", func() bool {
+	testkit.Eventually(t, func() bool {
 		return quic.Links(way) == 0 && quic.Sessions(l) == 0 && quic.Counted(l) == 0
-	})
+	}, "the connection ends with its last conn")
 }
 
 // A client that has heard the end leaves nothing behind, and does not wait.
@@ -43,10 +44,10 @@ func TestCloseAfterTheEndIsAtOnce(t *testing.T) {
 	send(t, accepted, "{}")
 	require.NoError(t, accepted.Close())
 	require.Equal(t, "{}", receive(t, dialed))
-	_, err := dialed.Receive(within(t, patience), nil)
+	_, err := dialed.Receive(within(t, testkit.Timeout), nil)
 	require.ErrorIs(t, err, io.EOF)
 	require.NoError(t, dialed.Close())
-	eventually(t, "all is closed", func() bool { return quic.Links(way) == 0 && quic.Counted(l) == 0 })
+	testkit.Eventually(t, func() bool { return quic.Links(way) == 0 && quic.Counted(l) == 0 }, "all is closed")
 }
 
 // A request that nobody waits for is read to its end, though its client closes at once and the
@@ -62,18 +63,18 @@ func TestFireAndForget(t *testing.T) {
 	accepted := accept(t, l)
 	select { // the daemon learns that its client has left, though it has not read
 	case <-accepted.Context().Done():
-	case <-time.After(patience):
+	case <-time.After(testkit.Timeout):
 		require.Fail(t, "the departure is not noticed")
 	}
 	require.NotErrorIs(t, context.Cause(accepted.Context()), net.ErrClosed)
 	require.Equal(t, `{"n":1}`, receive(t, accepted))
 	require.Equal(t, `{"n":2}`, receive(t, accepted))
-	_, err := accepted.Receive(within(t, patience), nil)
+	_, err := accepted.Receive(within(t, testkit.Timeout), nil)
 	require.ErrorIs(t, err, io.EOF)
 	require.Equal(t, 1, quic.Sessions(l))
 	require.NoError(t, accepted.Close())
-	eventually(t, "the daemon closes the connection", func() bool { return quic.Sessions(l) == 0 })
-	eventually(t, "and the client has", func() bool { return quic.Links(way) == 0 })
+	testkit.Eventually(t, func() bool { return quic.Sessions(l) == 0 }, "the daemon closes the connection")
+	testkit.Eventually(t, func() bool { return quic.Links(way) == 0 }, "and the client has")
 }
 
 // Beyond MaxStreams another connection is made, and a closed conn makes room.
@@ -97,7 +98,7 @@ func TestStreamsCountUntilTheDaemonClosesThem(t *testing.T) {
 	at := place(t)
 	at.MaxStreams = 2
 	l := listen(t, at)
-	conn, err := dialRawConn(within(t, patience), t, l.Addr())
+	conn, err := dialRawConn(within(t, testkit.Timeout), t, l.Addr())
 	require.NoError(t, err)
 	defer conn.CloseWithError(0, "")
 	open := func() error {
@@ -170,10 +171,10 @@ func TestGivenUpHandshake(t *testing.T) {
 		} else {
 			require.ErrorIs(t, err, errGivenUp)
 		}
-		eventually(t, "no connection is left", func() bool { return quic.Links(way) == 0 })
+		testkit.Eventually(t, func() bool { return quic.Links(way) == 0 }, "no connection is left")
 	}
 	require.NoError(t, l.Close())
-	eventually(t, "and none at the daemon", func() bool { return quic.Counted(l) == 0 })
+	testkit.Eventually(t, func() bool { return quic.Counted(l) == 0 }, "and none at the daemon")
 }
 
 func TestPassedPacketConn(t *testing.T) {

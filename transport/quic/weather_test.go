@@ -14,6 +14,7 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
@@ -203,7 +204,7 @@ func TestLingerHasAnEnd(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, accepted.Close())
 		require.Equal(t, 100*time.Millisecond, time.Since(began).Round(10*time.Millisecond))
-		_, err := dialed.Receive(within(t, patience), nil)
+		_, err := dialed.Receive(within(t, testkit.Timeout), nil)
 		require.ErrorIs(t, err, io.EOF)
 	})
 }
@@ -218,7 +219,7 @@ func TestSlowReader(t *testing.T) {
 		require.NoError(t, accepted.Close())
 		time.Sleep(10 * time.Minute)
 		require.Equal(t, reply, receive(t, dialed))
-		_, err := dialed.Receive(within(t, patience), nil)
+		_, err := dialed.Receive(within(t, testkit.Timeout), nil)
 		require.ErrorIs(t, err, io.EOF)
 	})
 }
@@ -235,7 +236,7 @@ func TestCutOff(t *testing.T) {
 		require.NoError(t, accepted.Close())
 		require.ErrorIs(t, <-sent, net.ErrClosed)
 		require.Equal(t, `{"whole":1}`, receive(t, dialed))
-		_, err := dialed.Receive(within(t, patience), nil)
+		_, err := dialed.Receive(within(t, testkit.Timeout), nil)
 		bad, ok := errors.AsType[*transport.FrameError](err)
 		require.True(t, ok, "%v", err)
 		require.Equal(t, transport.CutOff, bad.Reason)

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 
 	"github.com/stretchr/testify/require"
@@ -222,7 +223,7 @@ func TestWritersAtOnce(t *testing.T) {
 
 // openssl agrees.
 func TestOpenSSL(t *testing.T) {
-	openssl := needs(t, "openssl", "openssl")
+	openssl := testkit.NeedProgram(t, "openssl", "openssl")
 	ca, dir := newCA(t, "ours")
 	_, err := ca.IssueServer("daemon", []string{"dhcp1.example", "192.0.2.1"}, 0)
 	require.NoError(t, err)

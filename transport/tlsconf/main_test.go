@@ -5,12 +5,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 
 	"github.com/stretchr/testify/require"
@@ -18,24 +17,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
-
-// needs returns the path of a program that is not ours. Without it the test is skipped, or fails where
-// nothing may be skipped.
-func needs(t testing.TB, name, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		const text = "%s is not installed (Debian: %s)"
-		if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-			t.Fatalf(text, name, debian)
-		}
-		t.Skipf(text, name, debian)
-	}
-	return path
-}
 
 // newCA returns a CA in a directory of its own.
 func newCA(t testing.TB, name string) (*tlsconf.CA, string) {
@@ -90,7 +71,7 @@ func connect(t testing.TB, server, client *tls.Config) (o outcome) {
 }
 
 func talk(conn *tls.Conn, first bool) error {
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testkit.Timeout)); err != nil {
 		return err
 	}
 	if err := conn.Handshake(); err != nil {

@@ -5,9 +5,10 @@ import (
 	"crypto/tls"
 	"testing"
 
+	"github.com/quic-go/quic-go"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 
-	"github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +20,7 @@ func TestQUIC(t *testing.T) {
 	l, err := quic.ListenAddr("127.0.0.1:0", config, nil)
 	require.NoError(t, err)
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 	defer cancel()
 	dial := func() (tls.ConnectionState, error) {
 		config, err := s.client.Config("localhost", "rudderpost.v1")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
@@ -32,7 +33,7 @@ func credOf(t *testing.T, l transport.Listener, c *child, path string) unix.Cred
 
 func TestAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		skip(t, "only root can become another user")
+		testkit.SkipOrFail(t, "only root can become another user")
 	}
 	groups := []uint32{stranger + 1}
 	for g := range uint32(100) { // more than the first guess has room for
@@ -67,7 +68,7 @@ func TestAnotherUser(t *testing.T) {
 // Who is in the socket's group, by which of its groups, and who is not.
 func TestTheSocketsGroup(t *testing.T) {
 	if os.Getuid() != 0 {
-		skip(t, "only root can become another user")
+		testkit.SkipOrFail(t, "only root can become another user")
 	}
 	c, err := startChild(t, &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{stranger + 1, 65534}},
@@ -115,7 +116,7 @@ func TestRootOfAnotherNamespace(t *testing.T) {
 		Credential:  &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true},
 	})
 	if err != nil {
-		skip(t, "user namespaces are not permitted: "+err.Error())
+		testkit.SkipOrFail(t, "user namespaces are not permitted: %s", err.Error())
 	}
 	require.Equal(t, "0", c.ask(t, "uid"), "it is root where it is")
 

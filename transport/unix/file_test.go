@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	xunix "golang.org/x/sys/unix"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
@@ -78,7 +79,7 @@ func TestGroup(t *testing.T) {
 	}
 	for _, group := range []string{strconv.Itoa(gid), nameOf(gid)} {
 		if group == "" {
-			skip(t, "this process's group has no name")
+			testkit.SkipOrFail(t, "this process's group has no name")
 		}
 		path := socketPath(t)
 		listen(t, &unix.Transport{Path: path, Mode: 0o660, Group: group})
@@ -106,7 +107,7 @@ func nameOf(gid int) string {
 // A failure after the lock was taken leaves nothing behind.
 func TestGroupThatIsNotOurs(t *testing.T) {
 	if os.Getuid() != 0 {
-		skip(t, "only root can become another user")
+		testkit.SkipOrFail(t, "only root can become another user")
 	}
 	dir := openDir(t)
 	require.NoError(t, os.Chown(dir, 12345, 12345))

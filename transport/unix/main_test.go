@@ -24,15 +24,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// skip skips a test that cannot run here, and fails it where everything is supposed to run.
-func skip(t *testing.T, reason string) {
-	t.Helper()
-	if os.Getenv("RUDDERPOST_REQUIRE") == "1" {
-		t.Fatalf("RUDDERPOST_REQUIRE=1, but: %s", reason)
-	}
-	t.Skip(reason)
-}
-
 // openDir makes a directory that other users can reach.
 func openDir(t *testing.T) string {
 	t.Helper()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
@@ -88,7 +89,7 @@ func TestLongPaths(t *testing.T) {
 // A killed daemon with a long path is replaced, and a living one is found without its lock file.
 func TestLongPathIsProbed(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		skip(t, "long paths are for Linux only")
+		testkit.SkipOrFail(t, "long paths are for Linux only")
 	}
 	path := pathOf(t, 300, 200)
 	c := newChild(t)

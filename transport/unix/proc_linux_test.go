@@ -7,20 +7,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
 // Without /proc short paths work as ever, and long ones are refused in words.
 func TestWithoutProc(t *testing.T) {
 	if os.Getuid() != 0 {
-		skip(t, "only root can hide /proc")
+		testkit.SkipOrFail(t, "only root can hide /proc")
 	}
 	c, err := startChild(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS})
 	if err != nil {
-		skip(t, "mount namespaces are not permitted: "+err.Error())
+		testkit.SkipOrFail(t, "mount namespaces are not permitted: %s", err.Error())
 	}
 	if answer := c.ask(t, "hide-proc"); answer != "ok" {
-		skip(t, "mounts are not permitted: "+answer)
+		testkit.SkipOrFail(t, "mounts are not permitted: %s", answer)
 	}
 	path := socketPath(t)
 	require.Equal(t, "ok", c.ask(t, "listen 640 %s", path))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/websocket"
@@ -145,7 +146,7 @@ func TestMaxConns(t *testing.T) {
 			return false
 		}
 		return c.Close() == nil
-	}, patience, time.Millisecond)
+	}, testkit.Timeout, time.Millisecond)
 }
 
 // Conns outlive their listener, and its server, with what they owe.
@@ -271,7 +272,7 @@ func TestPingFlood(t *testing.T) {
 	peer := connect(t, l.Addr())
 	c := accept(t, l)
 	flood := bytes.Repeat(frame(fin|ping, id1(125)), 1000)
-	_ = peer.SetWriteDeadline(time.Now().Add(patience))
+	_ = peer.SetWriteDeadline(time.Now().Add(testkit.Timeout))
 	for range 1000 {
 		_ = peer.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
 		if _, err := peer.Write(flood); err != nil {

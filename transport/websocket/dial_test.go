@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/websocket"
@@ -100,7 +101,7 @@ func TestDialInTheClear(t *testing.T) {
 	addr := outside(t)
 	l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
 	if err != nil {
-		skip(t, "cannot listen at "+addr)
+		testkit.SkipOrFail(t, "cannot listen at %s", addr)
 	}
 	defer func() { _ = l.Close() }()
 	_, err = ann(l.Addr()).Dial(timeout(t))
@@ -117,6 +118,6 @@ func outside(t testing.TB) string {
 			return ip.IP.String()
 		}
 	}
-	skip(t, "this machine has no address but loopback")
+	testkit.SkipOrFail(t, "this machine has no address but loopback")
 	return ""
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
@@ -57,7 +58,7 @@ func ask(t testing.TB, addr net.Addr, o opener) answer {
 	c, err := net.Dial("tcp", addr.String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testkit.Timeout))
 	_, err = io.WriteString(c, o.String())
 	require.NoError(t, err)
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -244,10 +245,10 @@ func TestTooEager(t *testing.T) {
 	defer func() { _ = c.Close() }()
 	_, err = io.WriteString(c, opener{}.String()+string(frame(fin|text, hello)))
 	require.NoError(t, err)
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testkit.Timeout))
 	_, err = c.Read(make([]byte, 1))
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return len(refused.take()) == 1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return len(refused.take()) == 1 }, testkit.Timeout, time.Millisecond)
 }
 
 // The head of an upgrade is limited.
@@ -256,7 +257,7 @@ func TestLongHead(t *testing.T) {
 	c, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testkit.Timeout))
 	_, err = io.WriteString(c, opener{"X: " + strings.Repeat("x", 16<<10)}.String())
 	require.NoError(t, err)
 	r, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -266,7 +267,7 @@ func TestLongHead(t *testing.T) {
 	require.Eventually(t, func() bool { // net/http lingers
 		_, err := io.WriteString(c, "x")
 		return err != nil
-	}, patience, time.Millisecond)
+	}, testkit.Timeout, time.Millisecond)
 }
 
 // Halves of upgrades are in nobody's way, and go when the listener does.
@@ -287,7 +288,7 @@ func TestHalfUpgrades(t *testing.T) {
 	require.Equal(t, hello, receive(t, accept(t, l)))
 	require.NoError(t, l.Close())
 	for _, c := range halves {
-		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_ = c.SetReadDeadline(time.Now().Add(testkit.Timeout))
 		_, err := io.Copy(io.Discard, c)
 		require.NotErrorIs(t, err, errTimeout)
 	}

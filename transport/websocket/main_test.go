@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/websocket"
@@ -21,31 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must happen. What happens in time does not depend on it.
-const patience = 30 * time.Second
-
-// needs returns the path of a program. Where everything is supposed to run, a test without it fails.
-func needs(t testing.TB, name, debian string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		skip(t, name+" is not installed (Debian: "+debian+")")
-	}
-	return path
-}
-
-func skip(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("RUDDERPOST_REQUIRE") != "" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-}
-
 // timeout is a context for what must not take long.
 func timeout(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -200,7 +178,7 @@ func serve(t testing.TB, h http.Handler) net.Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &http.Server{Handler: h, ReadHeaderTimeout: patience}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: testkit.Timeout}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(l) })
 	t.Cleanup(func() {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -47,25 +49,25 @@ func peer(t *testing.T, program string, args ...string) string {
 func TestPython(t *testing.T) {
 	python := "/usr/bin/python3" // Debian's, which has Debian's packages
 	if _, err := os.Stat(python); err != nil {
-		python = needs(t, "python3", "python3")
+		python = testkit.NeedProgram(t, "python3", "python3")
 	}
 	if exec.CommandContext(timeout(t), python, "-c", "import websockets").Run() != nil {
-		skip(t, "websockets is not installed for "+python+" (Debian: python3-websockets)")
+		testkit.SkipOrFail(t, "websockets is not installed for %s (Debian: python3-websockets)", python)
 	}
 	said := peer(t, python, "testdata/peer.py")
 	require.Equal(t, "subprotocol rudderpost.v1 extensions []\n"+seen, said)
 }
 
 func TestNode(t *testing.T) {
-	node, npm := needs(t, "node", "nodejs"), needs(t, "npm", "npm")
+	node, npm := testkit.NeedProgram(t, "node", "nodejs"), testkit.NeedProgram(t, "npm", "npm")
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/ws")))
-	ctx, cancel := context.WithTimeout(timeout(t), patience)
+	ctx, cancel := context.WithTimeout(timeout(t), testkit.Timeout)
 	defer cancel()
 	install := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	install.Dir = dir
 	if said, err := install.CombinedOutput(); err != nil {
-		skip(t, "npm cannot install ws: "+string(said))
+		testkit.SkipOrFail(t, "npm cannot install ws: %s", string(said))
 	}
 	said := peer(t, node, dir+"/peer.js")
 	said = strings.ReplaceAll(said, "no subprotocol text", "no subprotocol")

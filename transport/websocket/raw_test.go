@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -90,7 +92,7 @@ func connect(t testing.TB, addr net.Addr) *client {
 // open makes a WebSocket of a connection.
 func open(t testing.TB, c net.Conn) *client {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testkit.Timeout))
 	_, err := io.WriteString(c, opening+"\r\n")
 	require.NoError(t, err)
 	in := bufio.NewReader(c)
@@ -149,7 +151,7 @@ func (c *client) hear() string {
 // hears sees that exactly this comes. A close frame may say more than is asked for.
 func (c *client) hears(want ...string) {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(patience))
+	_ = c.SetReadDeadline(time.Now().Add(testkit.Timeout))
 	for _, w := range want {
 		got := c.hear()
 		if strings.HasPrefix(w, "close ") {
