@@ -96,7 +96,7 @@ var closeCases = []closeCase{
 	}, code: 1008, text: "your credentials are no longer good: revoked, changed or expired; the conn closes"},
 	{name: "killed session", do: func(t *testing.T, c *closing) {
 		require.Equal(t, 1, c.CloseSession(c.Sessions()[0].ID))
-	}, code: 1008, text: "the session was closed by an administrator"},
+	}, code: 1008, text: "the session was closed by an administrator; open a new connection"},
 	{name: "too many conns", opts: mgr.Options{Limits: mgr.Limits{MaxConnsPerPeer: 1}}, do: func(t *testing.T, c *closing) {
 		c.client = c.open(t)
 	}, code: 1008, text: "user:ann has as many conns as one peer may; close some"},

@@ -198,6 +198,10 @@ func (c *conversation) admit(call *Call) *wire.Error {
 	if call.bad != nil {
 		return call.bad
 	}
+	if why := c.killed.Load(); why != nil {
+		c.ended = true
+		return why
+	}
 	if revoked(call.Peer) {
 		c.ended = true
 		c.why.Store(errRevoked)

@@ -55,7 +55,7 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	var evicted *conversation
 	defer func() {
 		if evicted != nil {
-			evicted.kill(errEvicted) // before the log handler, which may take long: the conn was idle a moment ago
+			evicted.kill(errEvicted, waitingCalls) // before the log handler, which may take long: the conn was idle a moment ago
 			m.log.Warn("a conn of the owner is closed, since the owner has opened another and has no place left", "session", evicted.conn.Peer().Session)
 		}
 	}()
@@ -67,7 +67,7 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	}
 	defer m.forgetUnused(p)
 	if m.banned.has(conn.Peer().Session) {
-		return nil, errNoMore
+		return nil, errKilled
 	}
 	if draining := s.refusal(); draining != nil {
 		return nil, draining

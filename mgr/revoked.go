@@ -40,7 +40,7 @@ func (m *CommandMgr) watchRevocable(peer transport.Peer) {
 // closeRevoked closes the conns of those whose credentials are good no longer.
 func (m *CommandMgr) closeRevoked() {
 	for _, c := range m.conversations() {
-		if peer := c.conn.Peer(); revoked(peer) && c.kill(errRevoked) {
+		if peer := c.conn.Peer(); revoked(peer) && c.kill(errRevoked, allCalls) {
 			m.log.Warn("a conn is closed, since its peer's credentials are no longer good", "peer", peer.String(), "session", peer.Session)
 		}
 	}

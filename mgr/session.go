@@ -2,6 +2,7 @@ package mgr
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -79,9 +80,10 @@ func (c *conversation) describe(s *Session) {
 	}
 }
 
-// CloseSession closes the conns of a session, and returns how many they were. Their commands that wait
-// for their turn never run; those that run beside the loop are cancelled. The connection underneath, if
-// it can have more conns, gets none any more: each is told so, and closed.
+// CloseSession closes the conns of a session, and returns how many they were. Their commands are answered with result 403
+// (session-killed): those that wait for their turn never run, those that run beside the loop are cancelled, and one that
+// runs on the loop runs to its end. A conn is closed when its replies have been sent, at the latest after a second. The
+// connection underneath, if it can have more conns, gets none any more: each is refused with the same error, and closed.
 func (m *CommandMgr) CloseSession(id string) (conns int) {
 	m.mu.Lock()
 	m.banned.add(id)
@@ -89,7 +91,7 @@ func (m *CommandMgr) CloseSession(id string) (conns int) {
 	for _, c := range m.conversations() {
 		if c.conn.Peer().Session == id {
 			conns++
-			c.kill(errKilled)
+			c.kill(errKilled, allCalls)
 		}
 	}
 	if conns == 0 {
@@ -101,14 +103,25 @@ func (m *CommandMgr) CloseSession(id string) (conns int) {
 }
 
 var (
-	errKilled  = &wire.Error{Code: wire.CodeCancelled, Word: "session-killed", Text: "the session was closed by an administrator"}
-	errNoMore  = &wire.Error{Code: wire.CodeForbidden, Word: "session-killed", Text: "the session was closed by an administrator; connect anew"}
+	errKilled  = &wire.Error{Code: wire.CodeForbidden, Word: "session-killed", Text: "the session was closed by an administrator; open a new connection"}
 	errRevoked = &wire.Error{Code: wire.CodeUnauthenticated, Word: "revoked", Text: "your credentials are no longer good: revoked, changed or expired; the conn closes"}
 )
 
-// kill closes a conn at once, and reports whether it is the first to do so. It does not wait for the conn. Calls that are
-// published later are dropped by the reader (submit).
-func (c *conversation) kill(why *wire.Error) (first bool) {
+// A killScope says which calls kill answers.
+type killScope uint8
+
+const (
+	waitingCalls killScope = iota // those that wait for their turn
+	allCalls                      // those that run, too; the replies of their handlers are discarded
+)
+
+// lastRepliesTimeout is how long the peer of a conn that was killed may take to read the last replies.
+const lastRepliesTimeout = time.Second
+
+// kill answers the conn's calls with why, cancels the contexts of those that run and are answered, and closes the conn
+// when the replies have been sent, at the latest after lastRepliesTimeout. It returns at once, and reports whether it is
+// the first to kill the conn. Calls that are published later are dropped by the reader (submit).
+func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
 	if !c.killed.CompareAndSwap(nil, why) {
 		return false
 	}
@@ -116,10 +129,34 @@ func (c *conversation) kill(why *wire.Error) (first bool) {
 	calls := slices.Clone(c.calls)
 	c.mu.Unlock()
 	for _, call := range calls {
-		call.drop(why, false)
+		call.drop(why, scope == allCalls)
+		if scope == allCalls && call.ending != nil {
+			call.ending.cancel(why) // after the reply: the handler has no better one
+		}
 	}
-	c.m.beside(c.closeConn)
+	c.m.beside(func() {
+		c.waitForLastReplies(scope)
+		c.closeConn()
+	})
 	return true
+}
+
+// waitForLastReplies waits until the replies of a conn that was killed have been sent, or cannot be, or
+// lastRepliesTimeout has passed. A call that runs has no reply unless scope is allCalls.
+func (c *conversation) waitForLastReplies(scope killScope) {
+	ctx, cancel := context.WithTimeout(c.conn.Context(), lastRepliesTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	defer stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ctx.Err() == nil && (c.sending || len(c.out) > 0 || scope == allCalls && c.owed > 0) {
+		c.changed.Wait()
+	}
 }
 
 // mostBanned is how many closed sessions are remembered: the oldest connections have ended by then.

@@ -96,7 +96,7 @@ func TestAClosedSessionGetsNoMoreConns(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, d.Sessions())
 		again := shared.dial()
-		require.Equal(t, reply{Result: 403, Text: "the session was closed by an administrator; connect anew", Error: details("session-killed")}, again.hear())
+		require.Equal(t, reply{Result: 403, Text: "the session was closed by an administrator; open a new connection", Error: details("session-killed")}, again.hear())
 		again.eof()
 	})
 }

@@ -163,7 +163,7 @@ func (s *Socket) hangUp() {
 	}
 	closed := 0
 	for _, c := range s.conversations() {
-		if c.kill(errDrainTimeout) {
+		if c.kill(errDrainTimeout, waitingCalls) {
 			closed++
 		}
 	}
