@@ -44,7 +44,7 @@ func TestAutomaticCertificateEverywhere(t *testing.T) {
 			continue // a name that leads nowhere
 		}
 		_ = conn.Close()
-		dialer, err := targets.Parse("tls://"+net.JoinHostPort(host, port), targets.Identity{PKI: filepath.Join(dir, "run", "pki")})
+		dialer, err := targets.Parse("tls://"+net.JoinHostPort(host, port), targets.ClientConfig{PKI: filepath.Join(dir, "run", "pki")})
 		require.NoError(t, err)
 		reply, err := client.Do(t.Context(), dialer, wire.Request{Command: "whoami"})
 		require.NoError(t, err, host)

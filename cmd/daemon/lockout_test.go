@@ -74,7 +74,7 @@ func (r *lockRoom) listen(transport, more string) string {
 }
 
 // id is what the client has for a kind of credential.
-func (r *lockRoom) id(kind string) (id targets.Identity) {
+func (r *lockRoom) id(kind string) (id targets.ClientConfig) {
 	switch kind {
 	case "cert":
 		id.CA, id.Cert, id.Key = filepath.Join(r.dir, "pki", "ca.pem"), filepath.Join(r.dir, "pki", "ops.pem"), filepath.Join(r.dir, "pki", "ops.key")
@@ -448,7 +448,7 @@ func TestProbeOfNewListenersLeavesNoTrace(t *testing.T) {
 	reply := p.give("config-reload", "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	for _, url := range p.urls(5)[1:] {
-		at, err := targets.Parse(url, targets.Identity{PKI: filepath.Join(dir, "run", "pki")})
+		at, err := targets.Parse(url, targets.ClientConfig{PKI: filepath.Join(dir, "run", "pki")})
 		require.NoError(t, err)
 		reply, err := client.Do(t.Context(), at, wire.Request{Command: "whoami"})
 		require.NoError(t, err, url)

@@ -46,7 +46,7 @@ insecure = true
 	urls := p.urls(4)
 	for i, scheme := range []string{"unix:", "tls:", "wss:", "http:"} {
 		require.True(t, strings.HasPrefix(urls[i], scheme), urls[i])
-		id := targets.Identity{}
+		id := targets.ClientConfig{}
 		switch scheme {
 		case "tls:", "wss:":
 			id.PKI = filepath.Join(dir, "run", "pki")
@@ -89,7 +89,7 @@ func TestPassedDatagramSocket(t *testing.T) {
 	port := testkit.Port(t)
 	p := activate(t, dir, "udp", port, "-d", "--fdname=fast", "-l", port)
 	url := p.urls(1)[0]
-	dialer, err := targets.Parse(url, targets.Identity{PKI: filepath.Join(dir, "run", "pki")})
+	dialer, err := targets.Parse(url, targets.ClientConfig{PKI: filepath.Join(dir, "run", "pki")})
 	require.NoError(t, err)
 	reply, err := client.Do(t.Context(), dialer, wire.Request{Command: "whoami"})
 	require.NoError(t, err)

@@ -41,7 +41,7 @@ type daemon struct {
 	metrics  *metrics
 	life     life
 	door     *doorman
-	passed   targets.Passed
+	passed   targets.PassedSockets
 	stdout   io.Writer
 	stop     context.CancelFunc
 	ready    func() bool // commands are taken: from the first configuration in force until the drain begins
@@ -67,7 +67,7 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 	d.handler = newLogHandler(config.logHandler(d.logFile, &d.level))
 	d.log = slog.New(d.handler)
 	d.door = &doorman{log: d.log, record: &d.record, metrics: d.metrics}
-	d.passed = targets.TakePassed()
+	d.passed = targets.TakePassedSockets()
 	if d.policy, err = access.NewPolicy(access.Options{NoOwner: true}); err != nil {
 		return 1, err
 	}

@@ -90,7 +90,7 @@ func (c *change) prepareListeners(ctx context.Context) error {
 		}
 		c.next.ways = append(c.next.ways, w)
 	}
-	if rest := c.d.passed.Rest(); len(rest) > 0 {
+	if rest := c.d.passed.CloseUnused(); len(rest) > 0 {
 		return fmt.Errorf("sockets were passed that no [[listen]] asks for: %s; name each in a socket key", strings.Join(rest, ", "))
 	}
 	return nil
@@ -228,7 +228,7 @@ func listenTCP(ctx context.Context, l *Listen) (*net.TCPListener, error) {
 	return opened.(*net.TCPListener), nil
 }
 
-func passedTCP(passed targets.Passed, name string) (*net.TCPListener, error) {
+func passedTCP(passed targets.PassedSockets, name string) (*net.TCPListener, error) {
 	opened, err := passed.Listener(name)
 	if err != nil {
 		return nil, err

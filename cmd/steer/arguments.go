@@ -20,53 +20,52 @@ import (
 // maxInput is the longest JSON text that is read from a file or standard input, in bytes.
 const maxInput = 64 << 20
 
-// A commandLine is what stands behind the name of a command: one JSON text, or pairs.
-type commandLine struct {
-	whole wire.Value
+// An argumentInput has the arguments as they were typed after the name of a command: one JSON text, or pairs.
+type argumentInput struct {
+	json  wire.Value
 	pairs []pair
 }
 
-// A pair is NAME=VALUE as it was typed.
+// A pair is one NAME=VALUE.
 type pair struct{ name, text string }
 
-// parseArguments reads what stands behind the name of a command.
-func parseArguments(args []string, stdin io.Reader) (line commandLine, err error) {
+// parseArguments parses the words after the name of a command. It reads the file or stdin that they name.
+func parseArguments(args []string, stdin io.Reader) (input argumentInput, err error) {
 	if len(args) == 1 {
 		switch first := args[0]; {
 		case first == "-" || first == "@-":
-			line.whole, err = readJSON("standard input", stdin)
-			return line, err
+			input.json, err = readJSON("standard input", stdin)
+			return input, err
 		case strings.HasPrefix(first, "@"):
 			f, err := os.Open(first[1:])
 			if err != nil {
-				return line, err
+				return input, err
 			}
 			defer f.Close()
-			line.whole, err = readJSON(first[1:], f)
-			return line, err
-		case isText(first):
-			line.whole, err = checkJSON("the arguments", []byte(first))
-			return line, err
+			input.json, err = readJSON(first[1:], f)
+			return input, err
+		case isJSONText(first):
+			input.json, err = checkJSON("the arguments", []byte(first))
+			return input, err
 		}
 	}
 	seen := map[string]bool{}
 	for _, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
 		if !ok || name == "" {
-			return line, fmt.Errorf("%q is no NAME=VALUE; whole JSON texts, @FILE and - stand alone", arg)
+			return input, fmt.Errorf("%q is not NAME=VALUE; a JSON text, @FILE or - must be the only argument", arg)
 		}
 		if seen[name] {
-			return line, fmt.Errorf("%q is given twice", name)
+			return input, fmt.Errorf("%q is given twice", name)
 		}
 		seen[name] = true
-		line.pairs = append(line.pairs, pair{name, value})
+		input.pairs = append(input.pairs, pair{name, value})
 	}
-	return line, nil
+	return input, nil
 }
 
-// isText reports whether an argument that stands alone is a JSON text: a map or a list, with comments before it
-// or without.
-func isText(arg string) bool {
+// isJSONText reports whether the only argument is a JSON text: an object or an array, perhaps with comments before it.
+func isJSONText(arg string) bool {
 	for _, begin := range []string{"{", "[", "#", "//", "/*"} {
 		if strings.HasPrefix(arg, begin) {
 			return true
@@ -75,8 +74,8 @@ func isText(arg string) bool {
 	return false
 }
 
-// needsTypes reports whether a VALUE can be a string or something else, so that the command's schema decides.
-func (l *commandLine) needsTypes() bool {
+// needsSchema reports whether a VALUE can be a string or another JSON value, so that the command's schema decides.
+func (l *argumentInput) needsSchema() bool {
 	for _, p := range l.pairs {
 		if value, ok := parseValue(p.text); ok && value.Kind() != '"' {
 			return true
@@ -85,18 +84,18 @@ func (l *commandLine) needsTypes() bool {
 	return false
 }
 
-// arguments returns the arguments of the request; nil if there are none. A VALUE that is JSON is taken as
-// JSON, unless types says that the argument is a string. Any other VALUE is a string.
-func (l *commandLine) arguments(types map[string]argumentType) (wire.Value, error) {
+// encode returns the arguments of the request, or nil if there are none. A VALUE that is JSON is sent as JSON, unless types
+// says that the argument is a string. Any other VALUE is sent as a string.
+func (l *argumentInput) encode(types map[string]propertyType) (wire.Value, error) {
 	if len(l.pairs) == 0 {
-		return l.whole, nil
+		return l.json, nil
 	}
 	named := make(map[string]jsontext.Value, len(l.pairs))
 	for _, p := range l.pairs {
 		value, ok := parseValue(p.text)
-		is := types[p.name]
+		want := types[p.name]
 		kind := value.Kind()
-		if !ok || is.text && kind != '"' && (kind != 'n' || !is.null) {
+		if !ok || want.text && kind != '"' && (kind != 'n' || !want.null) {
 			value, _ = jsontext.AppendQuote(nil, strings.ToValidUTF8(p.text, "\ufffd"))
 		}
 		named[p.name] = value
@@ -104,18 +103,18 @@ func (l *commandLine) arguments(types map[string]argumentType) (wire.Value, erro
 	return client.Arguments(named)
 }
 
-// parseValue returns a VALUE that is JSON. Comments are allowed inside of maps and lists.
+// parseValue returns a VALUE as JSON. ok is false if it is not JSON. Comments are allowed in objects and arrays.
 func parseValue(text string) (value jsontext.Value, ok bool) {
 	value = jsontext.Value(text)
 	if !wire.Value(value).Valid() && strings.IndexAny(text, "{[") == 0 {
-		value = withoutComments([]byte(text))
+		value = blankComments([]byte(text))
 	}
 	return value, wire.Value(value).Valid()
 }
 
-// withoutComments returns a map or a list with spaces in place of its comments, as the daemon reads them
-// from the wire. A text that cannot be read so is returned as it is. Places in the text stay the same.
-func withoutComments(text []byte) []byte {
+// blankComments returns a copy of an object or an array with spaces in place of its comments. The daemon accepts the same
+// comments on the wire. Line and column numbers stay the same. A text that is not one frame is returned unchanged.
+func blankComments(text []byte) []byte {
 	blanked := slices.Clone(text)
 	if _, err := transport.Frame(blanked); err != nil {
 		return text
@@ -123,22 +122,22 @@ func withoutComments(text []byte) []byte {
 	return blanked
 }
 
-// An argumentType says which JSON an argument may be, as far as steer must know.
-type argumentType struct{ text, null bool }
+// A propertyType says whether an argument may be a string, and whether it may be null.
+type propertyType struct{ text, null bool }
 
-// argumentTypes asks the daemon for the schema of a command. It returns nil if there is none, as of a daemon of
-// Kea's: steer then goes by the look of the values alone.
-func argumentTypes(ctx context.Context, dialer transport.Dialer, command string) map[string]argumentType {
-	var about struct {
+// propertyTypes asks the daemon for the schema of a command. It returns nil if there is no schema, as with the daemons of
+// Kea. steer then decides by the syntax of the values alone.
+func propertyTypes(ctx context.Context, dialer transport.Dialer, command string) map[string]propertyType {
+	var description struct {
 		Arguments struct {
 			Properties map[string]jsontext.Value `json:"properties"`
 		} `json:"arguments"`
 	}
-	if ask(ctx, dialer, &about, "describe-command", map[string]string{"command": command}) != nil {
+	if ask(ctx, dialer, &description, "describe-command", map[string]string{"command": command}) != nil {
 		return nil
 	}
-	types := map[string]argumentType{}
-	for name, schema := range about.Arguments.Properties {
+	types := map[string]propertyType{}
+	for name, schema := range description.Arguments.Properties {
 		var property struct {
 			Type jsontext.Value `json:"type"`
 		}
@@ -148,7 +147,7 @@ func argumentTypes(ctx context.Context, dialer transport.Dialer, command string)
 			kinds = make([]string, 1)
 			_ = json.Unmarshal(property.Type, &kinds[0])
 		}
-		types[name] = argumentType{text: slices.Contains(kinds, "string"), null: slices.Contains(kinds, "null")}
+		types[name] = propertyType{text: slices.Contains(kinds, "string"), null: slices.Contains(kinds, "null")}
 	}
 	return types
 }
@@ -167,11 +166,11 @@ func readJSON(name string, r io.Reader) (wire.Value, error) {
 }
 
 func checkJSON(name string, text []byte) (wire.Value, error) {
-	text = withoutComments(text)
+	text = blankComments(text)
 	if _, err := wire.ParseRaw(text); err != nil {
 		why := err.Error()
-		if bad, ok := errors.AsType[*wire.Error](err); ok {
-			why = strings.ReplaceAll(bad.Text, "<wire>", "<"+name+">")
+		if rerr, ok := errors.AsType[*wire.Error](err); ok {
+			why = strings.ReplaceAll(rerr.Text, "<wire>", "<"+name+">")
 		}
 		return nil, fmt.Errorf("%s: no JSON: %s", name, why)
 	}

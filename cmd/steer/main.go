@@ -1,3 +1,11 @@
+// Steer sends a command to a daemon and prints the reply.
+//
+//	steer [-s URL] COMMAND [NAME=VALUE …]
+//	steer [-s URL] COMMAND JSON
+//	steer [-s URL] COMMAND @FILE      (- is standard input)
+//
+// It works with rudderpostd, with every daemon that embeds rudderpost, and with the daemons of Kea. The reply goes to
+// standard output, everything else to standard error. The exit status follows the result.
 package main
 
 import (

@@ -21,7 +21,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test program is steer too, when this is in its environment.
+// The test program runs as steer if this variable is in its environment.
 const beSteer = "RUDDERPOST_TEST_BE_STEER"
 
 func TestMain(m *testing.M) {
@@ -31,31 +31,31 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A told is what steer said, and its exit status.
-type told struct {
-	out, err string
-	status   int
+// A result has the output of steer and its exit status.
+type result struct {
+	stdout, stderr string
+	status         int
 }
 
-// steer runs steer with a command line and standard input.
-func steer(t *testing.T, stdin string, args ...string) told {
+// steer runs steer with these arguments and standard input.
+func steer(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 	defer cancel()
 	var out, err bytes.Buffer
 	status := run(ctx, args, strings.NewReader(stdin), &out, &err)
-	require.NoError(t, ctx.Err(), "it waits for ever")
-	return told{out.String(), err.String(), status}
+	require.NoError(t, ctx.Err(), "steer does not return")
+	return result{out.String(), err.String(), status}
 }
 
-// outcome is what the command "fail" is asked to answer.
-type outcome struct {
+// failArguments are the result and the text that the command "fail" returns.
+type failArguments struct {
 	Result int    `json:"result" doc:"The result."`
 	Text   string `json:"text" doc:"Its text."`
 }
 
-// serve runs a daemon for steer to command, and returns the path of its socket. Its commands echo
-// what they are given.
+// serve runs a daemon, and returns the path of its socket. The command "echo" returns its arguments, "fail" returns the
+// result that it is asked for, and "never" blocks until its context ends.
 func serve(t *testing.T) string {
 	t.Helper()
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -64,10 +64,10 @@ func serve(t *testing.T) string {
 			call, _ := mgr.CallOf(ctx)
 			return call.Arguments, nil
 		}, mgr.AnyArguments()),
-		mgr.Func("fail", "Return a result.", mgr.Read, func(_ context.Context, in outcome) (wire.Reply, error) {
+		mgr.Func("fail", "Return a result.", mgr.Read, func(_ context.Context, in failArguments) (wire.Reply, error) {
 			return wire.Reply{Code: wire.Code(in.Result), Text: in.Text}, nil
 		}),
-		mgr.Async("never", "Answer when nobody waits any more.", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
+		mgr.Async("never", "Block until the context ends.", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 			<-ctx.Done()
 			return mgr.None{}, ctx.Err()
 		}),
@@ -92,8 +92,8 @@ func serveManager(t *testing.T, m *mgr.CommandMgr) string {
 	return path
 }
 
-// peer listens at a socket and does with each conn what a test wants: it is no daemon of ours.
-func peer(t *testing.T, answer func(net.Conn)) string {
+// serveRaw listens at a socket, and calls handle for each conn.
+func serveRaw(t *testing.T, handle func(net.Conn)) string {
 	t.Helper()
 	path := filepath.Join(testkit.ShortDir(t), "peer.sock")
 	l, err := net.Listen("unix", path)
@@ -107,7 +107,7 @@ func peer(t *testing.T, answer func(net.Conn)) string {
 			}
 			conns.Go(func() {
 				defer conn.Close()
-				answer(conn)
+				handle(conn)
 			})
 		}
 	})
@@ -118,9 +118,9 @@ func peer(t *testing.T, answer func(net.Conn)) string {
 	return path
 }
 
-// kea answers the way Kea does: one reply, without a newline, and the end.
-func kea(t *testing.T, reply string) string {
-	return peer(t, func(conn net.Conn) {
+// serveKeaReply answers as Kea does: it writes one reply without a newline, and closes.
+func serveKeaReply(t *testing.T, reply string) string {
+	return serveRaw(t, func(conn net.Conn) {
 		request := make([]byte, 4096)
 		if n, _ := conn.Read(request); n > 0 {
 			_, _ = conn.Write([]byte(reply))

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/term"
 )
 
-// readPassword asks for a new password at a terminal, twice, or reads a line of whatever else stdin is.
-func readPassword(ctx context.Context, stdin io.Reader, prompts io.Writer) (string, error) {
+// readNewPassword asks for a new password twice if stdin is a terminal, and reads the first line of stdin otherwise.
+func readNewPassword(ctx context.Context, stdin io.Reader, prompts io.Writer) (string, error) {
 	f, ok := stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return readLine(stdin)
@@ -24,18 +24,18 @@ func readPassword(ctx context.Context, stdin io.Reader, prompts io.Writer) (stri
 	if err != nil {
 		return "", err
 	}
-	again, err := prompt(ctx, f, prompts, "The same again: ")
+	again, err := prompt(ctx, f, prompts, "Repeat the password: ")
 	if err != nil {
 		return "", err
 	}
 	if again != password {
-		return "", errors.New("the two are not the same; nothing was changed")
+		return "", errors.New("the two passwords differ; nothing was changed")
 	}
 	return password, nil
 }
 
-// prompt asks for one line, which the terminal does not show. When ctx ends it leaves the terminal
-// as it was, and whoever reads there to the end of the program.
+// prompt asks for one line, which the terminal does not show. When ctx ends, it restores the terminal and returns. The
+// goroutine that reads the terminal then stays until the program ends.
 func prompt(ctx context.Context, terminal *os.File, prompts io.Writer, text string) (string, error) {
 	fd := int(terminal.Fd())
 	before, err := term.GetState(fd)
@@ -43,7 +43,7 @@ func prompt(ctx context.Context, terminal *os.File, prompts io.Writer, text stri
 		return "", err
 	}
 	fmt.Fprint(prompts, text)
-	defer fmt.Fprintln(prompts) // the one that was typed is not shown either
+	defer fmt.Fprintln(prompts) // the terminal does not show the newline that was typed
 	type result struct {
 		line []byte
 		err  error
@@ -65,7 +65,7 @@ func prompt(ctx context.Context, terminal *os.File, prompts io.Writer, text stri
 	}
 }
 
-// readLine reads the first line, and not much more of it than a password may be long.
+// readLine returns the first line of r. It reads at most 2 bytes more than a password may have.
 func readLine(r io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, secrets.MaxPassword+2)).ReadString('\n')
 	if err != nil && err != io.EOF {

@@ -18,56 +18,56 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal returns a terminal, and the person in front of it.
-func terminal(t *testing.T) (tty, person *os.File) {
+// openPTY returns a terminal and its master side, with which the test types.
+func openPTY(t *testing.T) (tty, master *os.File) {
 	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = person.Close() })
-	require.NoError(t, unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0))
-	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	t.Cleanup(func() { _ = master.Close() })
+	require.NoError(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
 	require.NoError(t, err)
 	tty, err = os.OpenFile(fmt.Sprint("/dev/pts/", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = tty.Close() })
-	return tty, person
+	return tty, master
 }
 
-// echoes reports whether the terminal shows what is typed.
-func echoes(t *testing.T, tty *os.File) bool {
+// echoOn reports whether the terminal shows what is typed.
+func echoOn(t *testing.T, tty *os.File) bool {
 	t.Helper()
 	state, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	require.NoError(t, err)
 	return state.Lflag&unix.ECHO != 0
 }
 
-// A prompter types a line whenever it is asked for one, as soon as the terminal no longer shows it.
-type prompter struct {
-	t      *testing.T
-	tty    *os.File
-	person *os.File
-	lines  []string
-	asked  bytes.Buffer
-	typed  chan struct{}
+// A typist types a line after each prompt, when the terminal has stopped to echo.
+type typist struct {
+	t       *testing.T
+	tty     *os.File
+	master  *os.File
+	lines   []string
+	prompts bytes.Buffer
+	typed   chan struct{}
 }
 
-func (p *prompter) Write(text []byte) (int, error) {
-	p.asked.Write(text)
+func (p *typist) Write(text []byte) (int, error) {
+	p.prompts.Write(text)
 	if bytes.HasSuffix(text, []byte(": ")) {
 		line := p.lines[0]
 		p.lines = p.lines[1:]
 		go func() {
-			for deadline := time.Now().Add(testkit.Timeout); echoes(p.t, p.tty) && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(testkit.Timeout); echoOn(p.t, p.tty) && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)
 			}
-			_, _ = p.person.WriteString(line)
+			_, _ = p.master.WriteString(line)
 			p.typed <- struct{}{}
 		}()
 	}
 	return len(text), nil
 }
 
-func TestPasswordAtATerminal(t *testing.T) {
+func TestPasswordPromptAtTerminal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	for _, test := range []struct {
 		name  string
@@ -75,12 +75,12 @@ func TestPasswordAtATerminal(t *testing.T) {
 		says  string
 	}{
 		{"ann", []string{"correct horse\n", "correct horse\n"}, ""},
-		{"bob", []string{"correct horse\n", "correct hors\n"}, "the two are not the same; nothing was changed"},
+		{"bob", []string{"correct horse\n", "correct hors\n"}, "the two passwords differ; nothing was changed"},
 		{"bob", []string{"\n"}, "no password given"},
 		{"bob", []string{"short\n", "short\n"}, "too short"},
 	} {
-		tty, person := terminal(t)
-		p := &prompter{t: t, tty: tty, person: person, lines: test.lines, typed: make(chan struct{}, len(test.lines))}
+		tty, master := openPTY(t)
+		p := &typist{t: t, tty: tty, master: master, lines: test.lines, typed: make(chan struct{}, len(test.lines))}
 		cmd := userCommand(tty, nil)
 		cmd.SetErr(p)
 		cmd.SetArgs([]string{"add", path, test.name, "--role", "admin"})
@@ -92,32 +92,32 @@ func TestPasswordAtATerminal(t *testing.T) {
 			require.ErrorContains(t, err, test.says)
 		} else {
 			require.NoError(t, err)
-			require.Contains(t, p.asked.String(), "New password: \nThe same again: \n")
-			require.True(t, knows(t, path, test.name, "correct horse"))
+			require.Contains(t, p.prompts.String(), "New password: \nRepeat the password: \n")
+			require.True(t, passwordAccepted(t, path, test.name, "correct horse"))
 		}
-		require.True(t, echoes(t, tty), "as it was")
+		require.True(t, echoOn(t, tty), "the prompt does not restore the terminal")
 		_, _ = tty.WriteString("\nend\n")
-		shown, err := bufio.NewReader(person).ReadString('e')
+		shown, err := bufio.NewReader(master).ReadString('e')
 		require.NoError(t, err)
 		require.NotContains(t, shown, "hors")
 	}
-	require.False(t, knows(t, path, "bob", "correct horse"))
+	require.False(t, passwordAccepted(t, path, "bob", "correct horse"))
 }
 
-// Whoever interrupts the question gets the terminal back as it was.
-func TestAPasswordThatIsNotGiven(t *testing.T) {
-	tty, person := terminal(t)
+// After an interrupted prompt the terminal has its old state.
+func TestInterruptedPromptRestoresTerminal(t *testing.T) {
+	tty, master := openPTY(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	go func() {
-		for deadline := time.Now().Add(testkit.Timeout); echoes(t, tty) && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(testkit.Timeout); echoOn(t, tty) && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
 		cancel(interrupted)
 	}()
-	_, err := readPassword(ctx, tty, new(bytes.Buffer))
+	_, err := readNewPassword(ctx, tty, new(bytes.Buffer))
 	require.ErrorIs(t, err, interrupted)
-	require.True(t, echoes(t, tty))
+	require.True(t, echoOn(t, tty))
 	require.True(t, term.IsTerminal(int(tty.Fd())))
-	_, _ = person.WriteString("\n") // lets go of whoever still reads
+	_, _ = master.WriteString("\n") // ends the goroutine that still reads
 }

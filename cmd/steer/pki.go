@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const pkiHelp = `Manage a private certificate authority (CA) for daemons and their clients: files in a
-directory DIR. Keep the directory on one machine, and copy from it what others need.`
+const pkiHelp = `Manage a private certificate authority (CA) for daemons and their clients. Its files are
+in the directory DIR. Keep the directory on one machine, and copy single files from it.`
 
 const pkiExamples = `  steer pki init pki
   steer pki issue pki dhcp1 --server --host dhcp1.example --host 192.0.2.1
@@ -25,7 +25,7 @@ const pkiExamples = `  steer pki init pki
   steer pki list pki
   steer pki revoke pki ann`
 
-// pkiCommand returns `steer pki`.
+// pkiCommand returns "steer pki", which manages a private CA.
 func pkiCommand(stdout io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "pki",
@@ -37,13 +37,13 @@ func pkiCommand(stdout io.Writer) *cobra.Command {
 			return errors.New("pki needs one of init, issue, revoke and list")
 		},
 	}
-	t := &trust{}
-	t.flag(cmd)
-	cmd.AddCommand(pkiInit(stdout, t), pkiIssue(stdout, t), pkiRevoke(stdout, t), pkiList(stdout, t))
+	owners := &trustedOwners{}
+	owners.addFlag(cmd)
+	cmd.AddCommand(pkiInit(stdout, owners), pkiIssue(stdout, owners), pkiRevoke(stdout, owners), pkiList(stdout, owners))
 	return cmd
 }
 
-func pkiInit(stdout io.Writer, t *trust) *cobra.Command {
+func pkiInit(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "init DIR",
@@ -51,21 +51,21 @@ func pkiInit(stdout io.Writer, t *trust) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := args[0]
-			if _, err := tlsconf.CreateCA(dir, name, t.owners(dir)...); err != nil {
+			if _, err := tlsconf.CreateCA(dir, name, owners.forPath(dir)...); err != nil {
 				return err
 			}
-			return say(stdout, "made a CA in %s", dir).
-				file(filepath.Join(dir, tlsconf.CACert), "for every daemon (client-ca) and every client (--ca)").
-				file(filepath.Join(dir, tlsconf.CRLFile), "for every daemon (crl); copy it again after each revoke").
-				file(filepath.Join(dir, tlsconf.CAKey), "stays here, secret; keep a backup").
-				end("next: steer pki issue %[1]s NAME --server --host HOST\n      steer pki issue %[1]s NAME --client", quoted(dir))
+			return newPKIReport(stdout, "made a CA in %s", dir).
+				addFile(filepath.Join(dir, tlsconf.CACert), "for every daemon (client-ca) and every client (--ca)").
+				addFile(filepath.Join(dir, tlsconf.CRLFile), "for every daemon (crl); copy it again after each revoke").
+				addFile(filepath.Join(dir, tlsconf.CAKey), "stays here, secret; keep a backup").
+				print("next: steer pki issue %[1]s NAME --server --host HOST\n      steer pki issue %[1]s NAME --client", shellQuote(dir))
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "rudderpost private CA", "what people shall read in its certificate")
+	cmd.Flags().StringVar(&name, "name", "rudderpost private CA", "the common name in the certificate of the CA")
 	return cmd
 }
 
-// issueOptions are the flags of issue.
+// issueOptions are the flags of "steer pki issue".
 type issueOptions struct {
 	server, client bool
 	hosts          []string
@@ -73,16 +73,16 @@ type issueOptions struct {
 	days           int
 }
 
-func pkiIssue(stdout io.Writer, t *trust) *cobra.Command {
+func pkiIssue(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	var o issueOptions
 	cmd := &cobra.Command{
 		Use:   "issue DIR NAME --server --host HOST… | --client [--san NAME]",
 		Short: "Issue a certificate, into DIR/NAME.pem and DIR/NAME.key.",
-		Long: `Issue a certificate, into DIR/NAME.pem and DIR/NAME.key. What was issued before under the
-same name is replaced there, but stays valid until it ends or is revoked.`,
+		Long: `Issue a certificate, into DIR/NAME.pem and DIR/NAME.key. An older certificate with the
+same name is overwritten, but stays valid until it expires or is revoked.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			ca, err := openCA(args[0], t)
+			ca, err := openCA(args[0], owners)
 			if err != nil {
 				return err
 			}
@@ -92,9 +92,9 @@ same name is replaced there, but stays valid until it ends or is revoked.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.server, "server", false, "for a daemon")
 	flags.BoolVar(&o.client, "client", false, "for a client")
-	flags.StringArrayVar(&o.hosts, "host", nil, "a name or address at which clients reach the daemon; may be repeated")
-	flags.StringVar(&o.san, "san", "", "who the client is: a DNS name or a URI (default NAME)")
-	flags.IntVar(&o.days, "days", 0, "how long it lasts, 825 at most (default 825)")
+	flags.StringArrayVar(&o.hosts, "host", nil, "a DNS name or IP address of the daemon; may be repeated")
+	flags.StringVar(&o.san, "san", "", "the subject of the client: a DNS name or a URI (default NAME)")
+	flags.IntVar(&o.days, "days", 0, "how many days the certificate is valid, at most 825 (default 825)")
 	cmd.MarkFlagsOneRequired("server", "client")
 	cmd.MarkFlagsMutuallyExclusive("server", "client")
 	cmd.MarkFlagsMutuallyExclusive("server", "san")
@@ -102,75 +102,75 @@ same name is replaced there, but stays valid until it ends or is revoked.`,
 	return cmd
 }
 
-// issue issues a certificate and says what to do with it.
+// issue issues a certificate, and prints its files and their use.
 func (o *issueOptions) issue(ca *tlsconf.CA, dir, name string, stdout io.Writer) error {
 	const day = 24 * time.Hour
-	life := time.Duration(min(max(o.days, -1), 36500)) * day // what is too long is refused there, and must not overflow here
+	validity := time.Duration(min(max(o.days, -1), 36500)) * day // CA refuses more than 825 days; the bounds only prevent an overflow
 	if o.server {
-		is, err := ca.IssueServer(name, o.hosts, life)
+		issued, err := ca.IssueServer(name, o.hosts, validity)
 		if err != nil {
 			return err
 		}
-		return say(stdout, "issued %s for a daemon at %s, until %s", is.Name, strings.Join(is.Hosts, ", "), date(is.NotAfter)).
-			file(is.Cert, "for the daemon (cert)").
-			file(is.Key, "for the daemon (key), and for nobody else").
-			end("a client without the CA may pin it: %s", is.Fingerprint.Pin())
+		return newPKIReport(stdout, "issued %s for a daemon at %s, until %s", issued.Name, strings.Join(issued.Hosts, ", "), formatDate(issued.NotAfter)).
+			addFile(issued.Cert, "for the daemon (cert)").
+			addFile(issued.Key, "for the daemon (key); keep it secret").
+			print("a client without the CA can pin the certificate: %s", issued.Fingerprint.Pin())
 	}
-	is, err := ca.IssueClient(name, o.san, life)
+	issued, err := ca.IssueClient(name, o.san, validity)
 	if err != nil {
 		return err
 	}
-	return say(stdout, "issued %s for a client, until %s", is.Name, date(is.NotAfter)).
-		file(is.Cert, "for the client (--cert)").
-		file(is.Key, "for the client (--key), and for nobody else").
-		file(filepath.Join(dir, tlsconf.CACert), "for the client (--ca)").
-		end("next: give the subject %q a role, in a [[principal]] of the daemon's configuration", tlsconf.Cert{Name: is.SAN}.Subject())
+	return newPKIReport(stdout, "issued %s for a client, until %s", issued.Name, formatDate(issued.NotAfter)).
+		addFile(issued.Cert, "for the client (--cert)").
+		addFile(issued.Key, "for the client (--key); keep it secret").
+		addFile(filepath.Join(dir, tlsconf.CACert), "for the client (--ca)").
+		print("next: give the subject %q a role, in a [[principal]] of the daemon's configuration", tlsconf.Cert{Name: issued.SAN}.Subject())
 }
 
-func pkiRevoke(stdout io.Writer, t *trust) *cobra.Command {
+func pkiRevoke(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke DIR NAME",
-		Short: "Revoke what was issued under a name.",
+		Short: "Revoke the certificates with a name.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, name := args[0], args[1]
-			ca, err := openCA(dir, t)
+			ca, err := openCA(dir, owners)
 			if err != nil {
 				return err
 			}
 			if err := ca.Revoke(name); err != nil {
 				return err
 			}
-			return say(stdout, "revoked %s", name).
-				file(filepath.Join(dir, tlsconf.CRLFile), "for every daemon that does not read it here (crl)").
-				end("each daemon that reads it refuses new conns of %[1]s and closes those that are open, within seconds", name)
+			return newPKIReport(stdout, "revoked %s", name).
+				addFile(filepath.Join(dir, tlsconf.CRLFile), "copy it to each daemon that does not read this file (crl)").
+				print("each daemon that reads it refuses new conns of %[1]s, and closes the open ones, within seconds", name)
 		},
 	}
 }
 
-func pkiList(stdout io.Writer, t *trust) *cobra.Command {
+func pkiList(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list DIR",
-		Short: "List what was issued.",
+		Short: "List the certificates.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			ca, err := openCA(args[0], t)
+			ca, err := openCA(args[0], owners)
 			if err != nil {
 				return err
 			}
-			all, err := ca.List()
+			certs, err := ca.List()
 			if err != nil {
 				return err
 			}
 			table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "NAME\tKIND\tNAMES\tUNTIL\tREVOKED\tFINGERPRINT")
-			for _, is := range all {
+			for _, issued := range certs {
 				revoked := "-"
-				if !is.Revoked.IsZero() {
-					revoked = date(is.Revoked)
+				if !issued.Revoked.IsZero() {
+					revoked = formatDate(issued.Revoked)
 				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", is.Name, is.Kind(),
-					cmp.Or(is.SAN, strings.Join(is.Hosts, ",")), date(is.NotAfter), revoked, is.Fingerprint.Pin())
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", issued.Name, issued.Kind(),
+					cmp.Or(issued.SAN, strings.Join(issued.Hosts, ",")), formatDate(issued.NotAfter), revoked, issued.Fingerprint.Pin())
 			}
 			return table.Flush()
 		},
@@ -178,36 +178,36 @@ func pkiList(stdout io.Writer, t *trust) *cobra.Command {
 }
 
 // openCA opens the CA in dir.
-func openCA(dir string, t *trust) (*tlsconf.CA, error) {
-	ca, err := tlsconf.OpenCA(dir, t.owners(dir)...)
+func openCA(dir string, owners *trustedOwners) (*tlsconf.CA, error) {
+	ca, err := tlsconf.OpenCA(dir, owners.forPath(dir)...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no CA in %s (%w); steer pki init makes one", dir, err)
+		return nil, fmt.Errorf("no CA in %s (%w); steer pki init creates one", dir, err)
 	}
 	return ca, err
 }
 
-// A report says what was done, which files are for whom, and what comes next.
-type report struct {
+// A pkiReport is the output of "steer pki": the result, a table of files and their use, and the next step.
+type pkiReport struct {
 	table *tabwriter.Writer
 }
 
-// say begins a report.
-func say(w io.Writer, format string, args ...any) report {
-	r := report{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+// newPKIReport starts a report with its first line.
+func newPKIReport(w io.Writer, format string, args ...any) pkiReport {
+	r := pkiReport{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	fmt.Fprintf(r.table, format+"\n", args...)
 	return r
 }
 
-// file adds a file, and who needs it.
-func (r report) file(path, why string) report {
+// addFile adds a file and its use.
+func (r pkiReport) addFile(path, why string) pkiReport {
 	fmt.Fprintf(r.table, "  %s\t%s\n", path, why)
 	return r
 }
 
-// end prints the report, with what comes next.
-func (r report) end(format string, args ...any) error {
+// print prints the report, with a last line.
+func (r pkiReport) print(format string, args ...any) error {
 	fmt.Fprintf(r.table, format+"\n", args...)
 	return r.table.Flush()
 }
 
-func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+func formatDate(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -11,11 +11,12 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 )
 
-// pki executes `steer pki`.
-func pki(args ...string) (string, error) {
+// runPKI runs "steer pki".
+func runPKI(args ...string) (string, error) {
 	var out bytes.Buffer
 	cmd := pkiCommand(&out)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
@@ -26,12 +27,11 @@ func pki(args ...string) (string, error) {
 	return out.String(), err
 }
 
-// A CA's life, as its owner sees it.
-func TestPKI(t *testing.T) {
+func TestPKILifecycle(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
 	for _, step := range []struct {
 		args []string
-		says string // with DATE and PIN for what is never the same
+		says string // DATE and PIN stand for text that changes
 	}{
 		{[]string{"init", dir}, `made a CA in DIR
   DIR/ca.pem   for every daemon (client-ca) and every client (--ca)
@@ -42,24 +42,24 @@ next: steer pki issue DIR NAME --server --host HOST
 `},
 		{[]string{"issue", dir, "dhcp1", "--server", "--host", "dhcp1.example", "--host", "127.0.0.1", "--days", "30"}, `issued dhcp1 for a daemon at dhcp1.example, 127.0.0.1, until DATE
   DIR/dhcp1.pem  for the daemon (cert)
-  DIR/dhcp1.key  for the daemon (key), and for nobody else
-a client without the CA may pin it: PIN
+  DIR/dhcp1.key  for the daemon (key); keep it secret
+a client without the CA can pin the certificate: PIN
 `},
 		{[]string{"issue", dir, "ann", "--client", "--san", "spiffe://example/ann"}, `issued ann for a client, until DATE
   DIR/ann.pem  for the client (--cert)
-  DIR/ann.key  for the client (--key), and for nobody else
+  DIR/ann.key  for the client (--key); keep it secret
   DIR/ca.pem   for the client (--ca)
 next: give the subject "cert:spiffe://example/ann" a role, in a [[principal]] of the daemon's configuration
 `},
 		{[]string{"issue", dir, "ben", "--client"}, `issued ben for a client, until DATE
   DIR/ben.pem  for the client (--cert)
-  DIR/ben.key  for the client (--key), and for nobody else
+  DIR/ben.key  for the client (--key); keep it secret
   DIR/ca.pem   for the client (--ca)
 next: give the subject "cert:ben" a role, in a [[principal]] of the daemon's configuration
 `},
 		{[]string{"revoke", dir, "ann"}, `revoked ann
-  DIR/crl.pem  for every daemon that does not read it here (crl)
-each daemon that reads it refuses new conns of ann and closes those that are open, within seconds
+  DIR/crl.pem  copy it to each daemon that does not read this file (crl)
+each daemon that reads it refuses new conns of ann, and closes the open ones, within seconds
 `},
 		{[]string{"list", dir}, `NAME   KIND    NAMES                    UNTIL       REVOKED     FINGERPRINT
 dhcp1  server  dhcp1.example,127.0.0.1  DATE  -           PIN
@@ -67,7 +67,7 @@ ann    client  spiffe://example/ann     DATE  DATE  PIN
 ben    client  ben                      DATE  -           PIN
 `},
 	} {
-		out, err := pki(step.args...)
+		out, err := runPKI(step.args...)
 		require.NoError(t, err)
 		out = strings.ReplaceAll(out, dir, "DIR")
 		out = regexp.MustCompile(`\d{4}-\d\d-\d\d`).ReplaceAllString(out, "DATE")
@@ -84,10 +84,9 @@ ben    client  ben                      DATE  -           PIN
 	require.Error(t, verify("sslclient", "ann"))
 }
 
-// What a hand that slips is told.
-func TestPKIRefused(t *testing.T) {
+func TestPKIWrongArguments(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
-	_, err := pki("init", dir)
+	_, err := runPKI("init", dir)
 	require.NoError(t, err)
 	for _, test := range []struct {
 		args string
@@ -107,12 +106,12 @@ func TestPKIRefused(t *testing.T) {
 		{"issue DIR ann --client --days 9000000000000000000", "825 days at most"},
 		{"issue DIR ann --client --days -1", "over already"},
 		{"issue DIR ../ann --client", "the name"},
-		{"issue DIR2 ann --client", "steer pki init makes one"},
+		{"issue DIR2 ann --client", "steer pki init creates one"},
 		{"revoke DIR ann", "nothing was issued under that name"},
 		{"list DIR2", "no CA in "},
 	} {
 		args := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(test.args, "DIR2", dir+"2"), "DIR", dir))
-		_, err := pki(args...)
+		_, err := runPKI(args...)
 		require.ErrorContains(t, err, test.says, test.args)
 	}
 	_, err = os.Stat(dir + "2")

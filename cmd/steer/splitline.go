@@ -6,13 +6,11 @@ import (
 	"strings"
 )
 
-// splitLine splits a command line of bash, up to the cursor, into words without their quotes. The word at
-// its end, which may be empty, is returned as it was typed. Assignments before the program's name are left
-// out.
+// splitLine splits a command line of bash, up to the cursor, into words without their quotes. The last word, which may be
+// empty, is returned as it was typed. Assignments before the program's name are left out.
 //
-// splitLine knows blanks, the three kinds of quotes, ~/ at the beginning of a word, and variables of the
-// environment. ok is false if the line has anything else that bash would evaluate or that ends a command:
-// a substitution, a redirection, an operator.
+// splitLine handles blanks, the three kinds of quotes, ~/ at the start of a word, and environment variables. ok is false
+// if the line has a substitution, a redirection, an operator or another construct that bash evaluates.
 func splitLine(line string) (words []string, last string, ok bool) {
 	s := lineSplitter{rest: line}
 	for {
@@ -20,30 +18,30 @@ func splitLine(line string) (words []string, last string, ok bool) {
 		start := s.rest
 		word, err := s.word()
 		switch {
-		case errors.Is(err, errUnfinished) || err == nil && s.rest == "":
+		case errors.Is(err, errOpenQuote) || err == nil && s.rest == "":
 			return words, start, true
 		case err != nil:
 			return nil, "", false
 		}
-		if len(words) > 0 || !assignment.MatchString(word) {
+		if len(words) > 0 || !assignmentPattern.MatchString(word) {
 			words = append(words, word)
 		}
 	}
 }
 
-// A lineSplitter reads words from the beginning of rest.
+// A lineSplitter reads words from the start of rest.
 type lineSplitter struct{ rest string }
 
-type splitError string
+type splitLineError string
 
-func (e splitError) Error() string { return string(e) }
+func (e splitLineError) Error() string { return string(e) }
 
 const (
-	errUnfinished = splitError("the line ends inside of quotes")
-	errEvaluated  = splitError("bash would evaluate it")
+	errOpenQuote  = splitLineError("the line ends inside quotes")
+	errNeedsShell = splitLineError("only bash can evaluate it")
 )
 
-// word reads up to the next blank or the end.
+// word reads one word, up to the next blank or the end.
 func (s *lineSplitter) word() (string, error) {
 	var b strings.Builder
 	if strings.HasPrefix(s.rest, "~/") {
@@ -51,7 +49,7 @@ func (s *lineSplitter) word() (string, error) {
 		s.rest = s.rest[1:]
 	}
 	if strings.HasPrefix(s.rest, "#") {
-		return "", errEvaluated
+		return "", errNeedsShell
 	}
 	for s.rest != "" {
 		c := s.rest[0]
@@ -59,11 +57,11 @@ func (s *lineSplitter) word() (string, error) {
 		case ' ', '\t':
 			return b.String(), nil
 		case '\n', ';', '|', '&', '<', '>', '(', ')', '`':
-			return "", errEvaluated
+			return "", errNeedsShell
 		case '\'':
 			quoted, rest, ended := strings.Cut(s.rest[1:], "'")
 			if !ended {
-				return "", errUnfinished
+				return "", errOpenQuote
 			}
 			b.WriteString(quoted)
 			s.rest = rest
@@ -74,10 +72,10 @@ func (s *lineSplitter) word() (string, error) {
 			}
 		case '\\':
 			if len(s.rest) == 1 {
-				return "", errUnfinished
+				return "", errOpenQuote
 			}
 			if s.rest[1] == '\n' {
-				return "", errEvaluated
+				return "", errNeedsShell
 			}
 			b.WriteByte(s.rest[1])
 			s.rest = s.rest[2:]
@@ -101,7 +99,7 @@ func (s *lineSplitter) doubleQuoted(b *strings.Builder) error {
 			s.rest = s.rest[1:]
 			return nil
 		case c == '`':
-			return errEvaluated
+			return errNeedsShell
 		case c == '$':
 			if err := s.variable(b); err != nil {
 				return err
@@ -114,18 +112,19 @@ func (s *lineSplitter) doubleQuoted(b *strings.Builder) error {
 			s.rest = s.rest[1:]
 		}
 	}
-	return errUnfinished
+	return errOpenQuote
 }
 
-// variable reads a $ and the name of a variable, or a $ that stands for itself.
+// variable reads $ with the name of an environment variable, and appends its value. A $ before a blank, a quote or one of
+// /.:,%+=@ is appended unchanged.
 func (s *lineSplitter) variable(b *strings.Builder) error {
-	if name := variableAtHead.FindString(s.rest); name != "" {
+	if name := variableAtStart.FindString(s.rest); name != "" {
 		b.WriteString(os.Getenv(strings.Trim(name, "${}")))
 		s.rest = s.rest[len(name):]
 		return nil
 	}
 	if len(s.rest) > 1 && strings.IndexByte(" \t\"/.:,%+=@", s.rest[1]) < 0 {
-		return errEvaluated
+		return errNeedsShell
 	}
 	b.WriteByte('$')
 	s.rest = s.rest[1:]

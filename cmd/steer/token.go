@@ -17,67 +17,68 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// tokenCommand returns "steer token", which writes the tokens-file of a daemon.
+// tokenCommand returns "steer token", which edits the tokens-file of a daemon.
 func tokenCommand(stdout io.Writer) *cobra.Command {
-	cmd := group("token", "Give and take away tokens.", `Write the tokens-file of a daemon, which its [auth] names: secrets for programs, and
-which role each of them gives. A daemon that runs follows within a second.`)
-	t := &trust{}
-	t.flag(cmd)
-	cmd.AddCommand(tokenMint(stdout, t), tokenRemove(t), tokenList(stdout, t))
+	cmd := parentCommand("token", "Create and remove tokens.", `Edit the tokens-file of a daemon, which [auth] in its configuration names. A token is a
+secret for a program, and gives it a role. A running daemon applies a change within a second.`)
+	owners := &trustedOwners{}
+	owners.addFlag(cmd)
+	cmd.AddCommand(tokenMint(stdout, owners), tokenRemove(owners), tokenList(stdout, owners))
 	return cmd
 }
 
-func tokenMint(stdout io.Writer, trusting *trust) *cobra.Command {
+func tokenMint(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	var role, expires, to string
 	cmd := &cobra.Command{
 		Use:   "mint FILE ID --role ROLE",
-		Short: "Make a token and print it, which happens only once.",
+		Short: "Create a token and print it. It cannot be printed again.",
 		Example: `  steer token mint run/tokens ci --role monitor --expires 30d --to ~/.config/ci.token
   steer token mint run/tokens backup --role operator --expires 2027-01-01`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			end, err := parseExpires(expires, time.Now())
+			expiry, err := parseExpires(expires, time.Now())
 			if err != nil {
 				return err
 			}
-			tokens, err := openOrMake(cmd, args[0], trusting, secrets.OpenTokens)
+			tokens, err := openOrCreate(cmd, args[0], owners, secrets.OpenTokens)
 			if err != nil {
 				return err
 			}
-			if err := mint(tokens, secrets.Token{ID: args[1], Role: role, Expires: end}, stdout, to); err != nil {
+			if err := mintAndDeliver(tokens, secrets.Token{ID: args[1], Role: role, Expires: expiry}, stdout, to); err != nil {
 				return err
 			}
-			noteRole(cmd, role)
-			fmt.Fprintf(cmd.ErrOrStderr(), "The token %q expires: %s.\n", args[1], showExpires(end))
+			hintCustomRole(cmd, role)
+			fmt.Fprintf(cmd.ErrOrStderr(), "The token %q expires: %s.\n", args[1], formatExpiry(expiry))
 			return nil
 		},
 	}
 	roleFlag(cmd, &role)
-	cmd.Flags().StringVar(&expires, "expires", "90d", "when it ends: in 24h or 90d, at 2027-01-01 (UTC) or 2027-01-01T12:00:00Z, or never")
-	cmd.Flags().StringVar(&to, "to", "", "write it to a new file, mode 0600, instead of printing it")
+	cmd.Flags().StringVar(&expires, "expires", "90d", "when it expires: after 24h or 90d, at 2027-01-01 (UTC) or 2027-01-01T12:00:00Z, or never")
+	cmd.Flags().StringVar(&to, "to", "", "write it to a new file with mode 0600 instead of printing it")
 	return cmd
 }
 
-// mint makes a token and hands its secret over. One that nobody has got is removed again.
-func mint(tokens *secrets.Tokens, t secrets.Token, stdout io.Writer, to string) error {
-	hand := func(secret string) error {
+// mintAndDeliver creates a token, and writes its secret to stdout, or to the new file to. If the write fails, it removes
+// the token.
+func mintAndDeliver(tokens *secrets.Tokens, t secrets.Token, stdout io.Writer, to string) error {
+	deliver := func(secret string) error {
 		_, err := fmt.Fprintln(stdout, secret)
 		return err
 	}
 	if to != "" {
-		f, err := newFile(to)
+		f, err := createFile(to)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		hand = func(secret string) error {
+		deliver = func(secret string) error {
 			_, err := fmt.Fprintln(f, secret)
 			return errors.Join(err, f.Close())
 		}
 	}
 	secret, err := tokens.Mint(t.ID, t.Role, t.Expires)
 	if err == nil {
-		if err = hand(secret); err != nil {
+		if err = deliver(secret); err != nil {
 			err = errors.Join(err, tokens.Remove(t.ID))
 		}
 	}
@@ -87,8 +88,9 @@ func mint(tokens *secrets.Tokens, t secrets.Token, stdout io.Writer, to string) 
 	return err
 }
 
-// newFile makes a file, 0600, that was not there. Made by root it takes the owner of its folder.
-func newFile(path string) (*os.File, error) {
+// createFile creates a file with mode 0600, and fails if it exists. If root runs steer, the file gets the owner of its
+// folder.
+func createFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -101,19 +103,19 @@ func newFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// parseExpires reads --expires. The zero time is never.
+// parseExpires parses --expires. The zero time means never.
 func parseExpires(text string, now time.Time) (time.Time, error) {
 	if text == "never" {
 		return time.Time{}, nil
 	}
-	if at, ok := parseMoment(text, now, 1); ok {
-		return at, nil
+	if expiry, ok := parseTimeOrOffset(text, now, 1); ok {
+		return expiry, nil
 	}
-	return time.Time{}, fmt.Errorf("--expires %q is no time; write one like 24h, 90d, 2027-01-01, 2027-01-01T12:00:00Z or never", text)
+	return time.Time{}, fmt.Errorf("--expires %q is not a time; write one such as 24h, 90d, 2027-01-01, 2027-01-01T12:00:00Z or never", text)
 }
 
-// parseMoment reads a time, or how far it is from now: forwards (1) or backwards (-1).
-func parseMoment(text string, now time.Time, direction int) (time.Time, bool) {
+// parseTimeOrOffset parses a time, or an offset from now. direction is 1 for an offset into the future, -1 for the past.
+func parseTimeOrOffset(text string, now time.Time, direction int) (time.Time, bool) {
 	if number, days := strings.CutSuffix(text, "d"); days {
 		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
 			return now.AddDate(0, 0, direction*int(n)), true
@@ -123,27 +125,27 @@ func parseMoment(text string, now time.Time, direction int) (time.Time, bool) {
 		return now.Add(time.Duration(direction) * d), true
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at, true
+		if parsed, err := time.Parse(layout, text); err == nil {
+			return parsed, true
 		}
 	}
 	return time.Time{}, false
 }
 
-func showExpires(at time.Time) string {
-	if at.IsZero() {
+func formatExpiry(expiry time.Time) string {
+	if expiry.IsZero() {
 		return "never"
 	}
-	return at.UTC().Format(time.RFC3339)
+	return expiry.UTC().Format(time.RFC3339)
 }
 
-func tokenRemove(trusting *trust) *cobra.Command {
+func tokenRemove(owners *trustedOwners) *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove FILE ID",
 		Short: "Remove a token.",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			tokens, err := existing(args[0], trusting, secrets.OpenTokens)
+			tokens, err := openExisting(args[0], owners, secrets.OpenTokens)
 			if err != nil {
 				return err
 			}
@@ -152,19 +154,19 @@ func tokenRemove(trusting *trust) *cobra.Command {
 	}
 }
 
-func tokenList(stdout io.Writer, trusting *trust) *cobra.Command {
+func tokenList(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list FILE",
 		Short: "List the tokens, their roles, and when they expire.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			tokens, err := existing(args[0], trusting, secrets.OpenTokens)
+			tokens, err := openExisting(args[0], owners, secrets.OpenTokens)
 			if err != nil {
 				return err
 			}
 			table := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 			for _, t := range tokens.List() {
-				expires := showExpires(t.Expires)
+				expires := formatExpiry(t.Expires)
 				if t.Expired(time.Now()) {
 					expires += " (expired)"
 				}

@@ -16,16 +16,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// token runs "steer token".
-func token(t *testing.T, args ...string) (stdout, stderr string, err error) {
+// runToken runs "steer token".
+func runToken(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out bytes.Buffer
-	stderr, err = execute(t, tokenCommand(&out), args...)
+	stderr, err = executeCommand(t, tokenCommand(&out), args...)
 	return out.String(), stderr, err
 }
 
-// honours reports whether a daemon that has the file lets the bearer of a token in.
-func honours(t *testing.T, path, token string) bool {
+// tokenAccepted reports whether a daemon with this tokens-file accepts the token.
+func tokenAccepted(t *testing.T, path, token string) bool {
 	t.Helper()
 	tokens, err := secrets.OpenTokens(path)
 	require.NoError(t, err)
@@ -33,16 +33,16 @@ func honours(t *testing.T, path, token string) bool {
 	return err == nil
 }
 
-func TestToken(t *testing.T) {
+func TestTokenMintListRemove(t *testing.T) {
 	dir := t.TempDir()
 	path, to := filepath.Join(dir, "tokens"), filepath.Join(dir, "ci.token")
-	out, said, err := token(t, "mint", path, "ci", "--role", "monitor", "--expires", "2100-01-01")
+	out, said, err := runToken(t, "mint", path, "ci", "--role", "monitor", "--expires", "2100-01-01")
 	require.NoError(t, err)
 	require.Regexp(t, `^rpt_ci_[A-Za-z0-9_-]{43}\n$`, out)
 	require.Equal(t, path+" is a new file.\nThe token \"ci\" expires: 2100-01-01T00:00:00Z.\n", said)
-	require.True(t, honours(t, path, strings.TrimSpace(out)))
+	require.True(t, tokenAccepted(t, path, strings.TrimSpace(out)))
 
-	out, said, err = token(t, "mint", path, "ops", "--role", "admin", "--expires", "never", "--to", to)
+	out, said, err = runToken(t, "mint", path, "ops", "--role", "admin", "--expires", "never", "--to", to)
 	require.NoError(t, err)
 	require.Empty(t, out)
 	require.Equal(t, "The token \"ops\" expires: never.\n", said)
@@ -51,32 +51,32 @@ func TestToken(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 	secret, err := os.ReadFile(to)
 	require.NoError(t, err)
-	require.True(t, honours(t, path, strings.TrimSpace(string(secret))))
+	require.True(t, tokenAccepted(t, path, strings.TrimSpace(string(secret))))
 
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(t, err)
 	_, err = f.WriteString("old monitor 2020-01-01T00:00:00Z " + strings.Repeat("0a", 32) + "\n")
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	out, _, err = token(t, "list", path)
+	out, _, err = runToken(t, "list", path)
 	require.NoError(t, err)
 	require.Equal(t, "ci   monitor  2100-01-01T00:00:00Z\nops  admin    never\nold  monitor  2020-01-01T00:00:00Z (expired)\n", out)
 
-	_, _, err = token(t, "remove", path, "ops")
+	_, _, err = runToken(t, "remove", path, "ops")
 	require.NoError(t, err)
-	require.False(t, honours(t, path, strings.TrimSpace(string(secret))))
+	require.False(t, tokenAccepted(t, path, strings.TrimSpace(string(secret))))
 }
 
-// A token whose secret nobody got is not left behind, and no file is written over.
-func TestATokenThatNobodyGot(t *testing.T) {
+// A token that cannot be written out is removed again, and no existing file is overwritten.
+func TestUndeliveredTokenIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tokens")
 	list := func() string {
-		out, _, err := token(t, "list", path)
+		out, _, err := runToken(t, "list", path)
 		require.NoError(t, err)
 		return out
 	}
-	_, err := execute(t, tokenCommand(brokenPipe{}), "mint", path, "ci", "--role", "monitor")
+	_, err := executeCommand(t, tokenCommand(closedPipe{}), "mint", path, "ci", "--role", "monitor")
 	require.ErrorIs(t, err, io.ErrClosedPipe)
 	require.Empty(t, list())
 
@@ -84,7 +84,7 @@ func TestATokenThatNobodyGot(t *testing.T) {
 	require.NoError(t, os.WriteFile(there, []byte("mine"), 0o644))
 	require.NoError(t, os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "link")))
 	for _, to := range []string{there, filepath.Join(dir, "link"), filepath.Join(dir, "no", "such")} {
-		_, _, err := token(t, "mint", path, "ci", "--role", "monitor", "--to", to)
+		_, _, err := runToken(t, "mint", path, "ci", "--role", "monitor", "--to", to)
 		require.Error(t, err)
 		require.Empty(t, list())
 	}
@@ -94,39 +94,39 @@ func TestATokenThatNobodyGot(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, "elsewhere"))
 
 	to := filepath.Join(dir, "to")
-	_, _, err = token(t, "mint", path, "CI", "--role", "monitor", "--to", to)
+	_, _, err = runToken(t, "mint", path, "CI", "--role", "monitor", "--to", to)
 	require.ErrorContains(t, err, `"CI" is no id for a token`)
 	require.NoFileExists(t, to)
 }
 
-type brokenPipe struct{}
+type closedPipe struct{}
 
-func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+func (closedPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-func TestTokenMistakes(t *testing.T) {
+func TestTokenWrongArguments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
-	_, _, err := token(t, "mint", path, "ci", "--role", "monitor")
+	_, _, err := runToken(t, "mint", path, "ci", "--role", "monitor")
 	require.NoError(t, err)
 	for args, says := range map[string]string{
-		"":                                  "what about it? See steer token --help",
+		"":                                  "a subcommand is missing; see steer token --help",
 		"mint " + path + " ops":             `required flag(s) "role" not set`,
 		"mint " + path + " ops --role X":    `"X" is no name for a role`,
 		"mint " + path + " ci --role admin": `there is a token "ci" already`,
-		"mint " + path + " ops --role admin --expires soon":       `--expires "soon" is no time; write one like 24h, 90d, 2027-01-01`,
+		"mint " + path + " ops --role admin --expires soon":       `--expires "soon" is not a time; write one such as 24h, 90d, 2027-01-01`,
 		"mint " + path + " ops --role admin --expires 2020-01-01": "is of no use to anybody",
 		"mint " + path + " ops --role admin --expires=-1h":        "is of no use to anybody",
 		"mint " + path + " ops --role admin --expires 0d":         "is of no use to anybody",
 		"remove " + path + " ops":                                 `there is no token "ops"`,
-		"remove " + path + "x ops":                                "is that the name?",
-		"list " + path + "x":                                      "is that the name?",
+		"remove " + path + "x ops":                                "check the file name",
+		"list " + path + "x":                                      "check the file name",
 	} {
-		out, _, err := token(t, strings.Fields(args)...)
+		out, _, err := runToken(t, strings.Fields(args)...)
 		require.ErrorContains(t, err, says, args)
 		require.Empty(t, out)
 	}
 }
 
-func TestExpires(t *testing.T) {
+func TestParseExpires(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.FixedZone("", 3600))
 	for text, want := range map[string]string{
 		"24h": "2026-11-23T11:00:00Z", "90m": "2026-11-22T12:30:00Z", "90d": "2027-02-20T11:00:00Z", "1d": "2026-11-23T11:00:00Z",
@@ -136,7 +136,7 @@ func TestExpires(t *testing.T) {
 		at, err := parseExpires(text, now)
 		require.Equal(t, want == "", err != nil, text)
 		if err == nil {
-			require.Equal(t, want, showExpires(at), text)
+			require.Equal(t, want, formatExpiry(at), text)
 		}
 	}
 }

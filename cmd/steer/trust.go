@@ -12,34 +12,34 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A trust collects the values of --trust-owner.
-type trust struct{ uids []uint32 }
+// trustedOwners collects the values of --trust-owner.
+type trustedOwners struct{ uids []uint32 }
 
 // String implements pflag.Value.
-func (t *trust) String() string { return "" }
+func (t *trustedOwners) String() string { return "" }
 
 // Type implements pflag.Value.
-func (t *trust) Type() string { return "UID" }
+func (t *trustedOwners) Type() string { return "UID" }
 
 // Set implements pflag.Value.
-func (t *trust) Set(text string) error {
+func (t *trustedOwners) Set(text string) error {
 	uid, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return errors.New("it is no user id, which is a number")
+		return errors.New("it is not a numeric user id")
 	}
 	t.uids = append(t.uids, uint32(uid))
 	return nil
 }
 
-// flag adds --trust-owner to a command and those below it.
-func (t *trust) flag(cmd *cobra.Command) {
-	cmd.PersistentFlags().Var(t, "trust-owner", "accept files and folders of this user too, which may be given more than once (beside root and this user; where root runs this, also the owner of the file and of its folder)")
+// addFlag adds --trust-owner to a command and its subcommands.
+func (t *trustedOwners) addFlag(cmd *cobra.Command) {
+	cmd.PersistentFlags().Var(t, "trust-owner", "also accept files and folders of this user; may be repeated (root and the current user are accepted; if root runs steer, so are the owners of the file and its folder)")
 }
 
-// owners returns the users that are trusted with a file, or with a folder. Where root works on the files of a daemon that
-// runs as another user, the file or its folder belongs to that user: root has named it, and what is made there is that
-// user's.
-func (t *trust) owners(path string) []uint32 {
+// forPath returns the users that may own a file or folder: those of --trust-owner, and, if root runs steer, the owner of
+// path and the owner of the nearest folder above it that exists. Root often edits files of a daemon that runs as another
+// user; root named the path, and new files there get that owner.
+func (t *trustedOwners) forPath(path string) []uint32 {
 	uids := t.uids[:len(t.uids):len(t.uids)]
 	path, err := filepath.Abs(path)
 	if os.Geteuid() != 0 || err != nil {

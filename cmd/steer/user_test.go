@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// execute runs one of steer's own commands.
-func execute(t *testing.T, cmd *cobra.Command, args ...string) (stderr string, err error) {
+// executeCommand runs one of steer's own commands.
+func executeCommand(t *testing.T, cmd *cobra.Command, args ...string) (stderr string, err error) {
 	t.Helper()
 	var said bytes.Buffer
 	cmd.SetArgs(args)
@@ -26,16 +26,16 @@ func execute(t *testing.T, cmd *cobra.Command, args ...string) (stderr string, e
 	return said.String(), err
 }
 
-// user runs "steer user".
-func user(t *testing.T, stdin string, args ...string) (stdout string, err error) {
+// runUser runs "steer user".
+func runUser(t *testing.T, stdin string, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out bytes.Buffer
-	_, err = execute(t, userCommand(strings.NewReader(stdin), &out), args...)
+	_, err = executeCommand(t, userCommand(strings.NewReader(stdin), &out), args...)
 	return out.String(), err
 }
 
-// knows reports whether a daemon that has the file lets somebody in.
-func knows(t *testing.T, path, name, password string) bool {
+// passwordAccepted reports whether a daemon with this users-file accepts the password.
+func passwordAccepted(t *testing.T, path, name, password string) bool {
 	t.Helper()
 	users, err := secrets.OpenUsers(path)
 	require.NoError(t, err)
@@ -43,50 +43,50 @@ func knows(t *testing.T, path, name, password string) bool {
 	return err == nil
 }
 
-func TestUser(t *testing.T) {
+func TestUserAddPasswdRemoveList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	said, err := execute(t, userCommand(strings.NewReader("correct horse\nignored"), nil), "add", path, "ann", "--role", "operator")
+	said, err := executeCommand(t, userCommand(strings.NewReader("correct horse\nignored"), nil), "add", path, "ann", "--role", "operator")
 	require.NoError(t, err)
 	require.Equal(t, path+" is a new file.\n", said)
-	require.True(t, knows(t, path, "ann", "correct horse"))
+	require.True(t, passwordAccepted(t, path, "ann", "correct horse"))
 
-	out, err := user(t, "battery staple\r\n", "add", path, "bob", "--role=monitor")
+	out, err := runUser(t, "battery staple\r\n", "add", path, "bob", "--role=monitor")
 	require.NoError(t, err)
 	require.Empty(t, out)
-	require.True(t, knows(t, path, "bob", "battery staple"))
+	require.True(t, passwordAccepted(t, path, "bob", "battery staple"))
 
-	said, err = execute(t, userCommand(strings.NewReader("correct horse"), nil), "add", path, "cleo", "--role", "dns-editor")
+	said, err = executeCommand(t, userCommand(strings.NewReader("correct horse"), nil), "add", path, "cleo", "--role", "dns-editor")
 	require.NoError(t, err)
-	require.Equal(t, "The daemon must have a [[role]] of the name \"dns-editor\"; else it allows nothing.\n", said)
-	_, err = user(t, "", "remove", path, "cleo")
+	require.Equal(t, "The daemon must have a [[role]] with the name \"dns-editor\"; otherwise the role allows nothing.\n", said)
+	_, err = runUser(t, "", "remove", path, "cleo")
 	require.NoError(t, err)
 
-	_, err = user(t, "another one", "passwd", path, "ann")
+	_, err = runUser(t, "another one", "passwd", path, "ann")
 	require.NoError(t, err)
-	require.True(t, knows(t, path, "ann", "another one"))
-	require.False(t, knows(t, path, "ann", "correct horse"))
+	require.True(t, passwordAccepted(t, path, "ann", "another one"))
+	require.False(t, passwordAccepted(t, path, "ann", "correct horse"))
 
-	out, err = user(t, "", "list", path)
+	out, err = runUser(t, "", "list", path)
 	require.NoError(t, err)
 	require.Equal(t, "ann  operator\nbob  monitor\n", out)
 
-	_, err = user(t, "", "remove", path, "ann")
+	_, err = runUser(t, "", "remove", path, "ann")
 	require.NoError(t, err)
-	out, err = user(t, "", "list", path)
+	out, err = runUser(t, "", "list", path)
 	require.NoError(t, err)
 	require.Equal(t, "bob  monitor\n", out)
 }
 
-func TestUserMistakes(t *testing.T) {
+func TestUserWrongArguments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	_, err := user(t, "correct horse", "add", path, "ann", "--role", "operator")
+	_, err := runUser(t, "correct horse", "add", path, "ann", "--role", "operator")
 	require.NoError(t, err)
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for _, test := range []struct {
 		stdin, args, says string
 	}{
-		{"", "", "what about it? See steer user --help"},
+		{"", "", "a subcommand is missing; see steer user --help"},
 		{"", "ad", `unknown command "ad"`},
 		{"", "add " + path, "accepts 2 arg(s), received 1"},
 		{"correct horse", "add " + path + " bob", `required flag(s) "role" not set`},
@@ -103,11 +103,11 @@ func TestUserMistakes(t *testing.T) {
 		{"correct horse", "passwd " + path + " bob", `there is no user "bob" in ` + path},
 		{"short", "passwd " + path + " ann", "too short"},
 		{"", "remove " + path + " bob", `there is no user "bob"`},
-		{"", "list " + path + "x", "no such file or directory; is that the name?"},
-		{"", "remove " + path + "x ann", "is that the name?"},
-		{"correct horse", "passwd " + path + "x ann", "is that the name?"},
+		{"", "list " + path + "x", "no such file or directory; check the file name"},
+		{"", "remove " + path + "x ann", "check the file name"},
+		{"correct horse", "passwd " + path + "x ann", "check the file name"},
 	} {
-		out, err := user(t, test.stdin, strings.Fields(test.args)...)
+		out, err := runUser(t, test.stdin, strings.Fields(test.args)...)
 		require.ErrorContains(t, err, test.says, test.args)
 		require.NotContains(t, err.Error(), "horse")
 		require.Empty(t, out)
@@ -117,6 +117,6 @@ func TestUserMistakes(t *testing.T) {
 	require.Equal(t, string(before), string(after))
 	require.NoFileExists(t, path+"x")
 	require.NoError(t, os.Chmod(path, 0o644))
-	_, err = user(t, "correct horse", "add", path, "bob", "--role", "admin")
+	_, err = runUser(t, "correct horse", "add", path, "bob", "--role", "admin")
 	require.ErrorContains(t, err, "do: chmod 600 ")
 }

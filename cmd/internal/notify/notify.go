@@ -1,6 +1,5 @@
-// Package notify tells systemd how a daemon is doing (sd_notify(3)). Where nobody wants to know, which is
-// so without $NOTIFY_SOCKET, nothing happens: a daemon need not ask how it was started. That it could
-// not be told is no reason to do anything else either, so that nothing here fails.
+// Package notify reports the state of a daemon to systemd (sd_notify(3)). Without $NOTIFY_SOCKET the functions do nothing,
+// so a daemon can call them however it was started. They ignore errors of the notification socket.
 package notify
 
 import (
@@ -10,20 +9,20 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Ready tells that the daemon can be used: after its start, and after each reload.
-func Ready() { tell(daemon.SdNotifyReady) }
+// Ready reports that the daemon can be used. Call it after the start and after each reload.
+func Ready() { notify(daemon.SdNotifyReady) }
 
-// Reloading tells that the daemon has begun to read its configuration again. Ready must follow.
-func Reloading() { tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()) }
+// Reloading reports that the daemon reads its configuration again. Ready must follow.
+func Reloading() { notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec()) }
 
-// Stopping tells that the daemon has begun to end.
-func Stopping() { tell(daemon.SdNotifyStopping) }
+// Stopping reports that the daemon begins its shutdown.
+func Stopping() { notify(daemon.SdNotifyStopping) }
 
-func tell(state string) { _, _ = daemon.SdNotify(false, state) }
+func notify(state string) { _, _ = daemon.SdNotify(false, state) }
 
-// Watchdog tells, until ctx ends, that the daemon lives, as often as its unit wants to hear that
-// (WatchdogSec=): twice in that time. It does so only when a function that it has posted to the daemon's
-// loop has run, so that a loop that is stuck is noticed. Where nobody wants to know it returns at once.
+// Watchdog reports to the watchdog of systemd, twice in each WatchdogSec= of the unit, until ctx ends or the loop is
+// closed. It reports only after a function that it posted to the daemon's loop has run, so systemd notices a loop that is
+// stuck. Without a watchdog it returns at once.
 func Watchdog(ctx context.Context, post func(func()) error) {
 	within, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || within <= 0 {
@@ -31,14 +30,14 @@ func Watchdog(ctx context.Context, post func(func()) error) {
 	}
 	tick := time.NewTicker(within / 2)
 	defer tick.Stop()
-	turned := make(chan struct{}, 1)
+	ran := make(chan struct{}, 1)
 	for {
-		if post(func() { turned <- struct{}{} }) != nil {
-			return // the loop is closed, and the daemon about to end
+		if post(func() { ran <- struct{}{} }) != nil {
+			return // the loop is closed
 		}
 		select {
-		case <-turned:
-			tell(daemon.SdNotifyWatchdog)
+		case <-ran:
+			notify(daemon.SdNotifyWatchdog)
 		case <-ctx.Done():
 			return
 		}

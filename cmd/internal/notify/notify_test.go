@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// listen plays systemd.
-func listen(t *testing.T) *net.UnixConn {
+// listenAsSystemd opens the notification socket that systemd would have.
+func listenAsSystemd(t *testing.T) *net.UnixConn {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rp")
 	require.NoError(t, err)
@@ -34,10 +34,10 @@ func listen(t *testing.T) *net.UnixConn {
 	return conn
 }
 
-// hear returns the next thing that is told; "": nothing, for a while.
-func hear(t *testing.T, conn *net.UnixConn, patience time.Duration) string {
+// receive returns the next notification, or "" if there is none within timeout.
+func receive(t *testing.T, conn *net.UnixConn, timeout time.Duration) string {
 	t.Helper()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(timeout)))
 	buf := make([]byte, 4096)
 	n, err := conn.Read(buf)
 	if err != nil {
@@ -47,39 +47,39 @@ func hear(t *testing.T, conn *net.UnixConn, patience time.Duration) string {
 	return string(buf[:n])
 }
 
-func TestNotify(t *testing.T) {
-	conn := listen(t)
+func TestStatesReachSystemd(t *testing.T) {
+	conn := listenAsSystemd(t)
 	notify.Ready()
-	require.Equal(t, "READY=1", hear(t, conn, time.Minute))
+	require.Equal(t, "READY=1", receive(t, conn, time.Minute))
 	notify.Reloading()
-	said := hear(t, conn, time.Minute)
-	require.True(t, strings.HasPrefix(said, "RELOADING=1"), said)
-	if runtime.GOOS == "linux" { // systemd refuses a reload that does not say when it began
-		_, usec, _ := strings.Cut(said, "\nMONOTONIC_USEC=")
+	state := receive(t, conn, time.Minute)
+	require.True(t, strings.HasPrefix(state, "RELOADING=1"), state)
+	if runtime.GOOS == "linux" { // systemd requires the start time of a reload
+		_, usec, _ := strings.Cut(state, "\nMONOTONIC_USEC=")
 		n, err := strconv.ParseInt(strings.TrimSpace(usec), 10, 64)
-		require.NoError(t, err, said)
+		require.NoError(t, err, state)
 		require.Positive(t, n)
 	}
 	notify.Stopping()
-	require.Equal(t, "STOPPING=1", hear(t, conn, time.Minute))
+	require.Equal(t, "STOPPING=1", receive(t, conn, time.Minute))
 }
 
-// Without systemd nothing happens, and with one that is gone nothing goes wrong.
-func TestNobodyWantsToKnow(t *testing.T) {
+// Without systemd, with a socket that does not exist, and with the watchdog of another process, the functions do nothing.
+func TestWithoutSystemdNothingIsSent(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
 	notify.Ready()
-	notify.Watchdog(t.Context(), func(func()) error { panic("nobody asked") })
+	notify.Watchdog(t.Context(), func(func()) error { panic("there is no watchdog") })
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	notify.Ready()
 	t.Setenv("WATCHDOG_USEC", "1000000")
-	t.Setenv("WATCHDOG_PID", "1") // it is another process that is watched
-	notify.Watchdog(t.Context(), func(func()) error { panic("nobody asked") })
+	t.Setenv("WATCHDOG_PID", "1") // systemd watches another process
+	notify.Watchdog(t.Context(), func(func()) error { panic("there is no watchdog") })
 }
 
-// The dog is fed as long as the loop turns, and no longer.
-func TestWatchdog(t *testing.T) {
-	conn := listen(t)
+// Watchdog reports only while the loop runs functions.
+func TestWatchdogFollowsLoop(t *testing.T) {
+	conn := listenAsSystemd(t)
 	t.Setenv("WATCHDOG_USEC", "20000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 	l := loop.New()
@@ -89,15 +89,15 @@ func TestWatchdog(t *testing.T) {
 		defer close(ended)
 		notify.Watchdog(ctx, l.Post)
 	}()
-	require.Empty(t, hear(t, conn, 100*time.Millisecond), "nobody runs the loop")
+	require.Empty(t, receive(t, conn, 100*time.Millisecond), "the loop does not run")
 	for range 5 {
 		require.NoError(t, l.RunOne(t.Context()))
-		require.Equal(t, "WATCHDOG=1", hear(t, conn, time.Minute))
+		require.Equal(t, "WATCHDOG=1", receive(t, conn, time.Minute))
 	}
-	require.Empty(t, hear(t, conn, 100*time.Millisecond), "nobody runs the loop")
+	require.Empty(t, receive(t, conn, 100*time.Millisecond), "the loop does not run")
 	require.Eventually(t, func() bool { return len(l.Ready()) == 1 }, time.Minute, time.Millisecond)
-	require.Equal(t, 1, l.Poll(), "it waits for one function, and does not pile up more")
-	require.Equal(t, "WATCHDOG=1", hear(t, conn, time.Minute))
+	require.Equal(t, 1, l.Poll(), "Watchdog posts one function at a time")
+	require.Equal(t, "WATCHDOG=1", receive(t, conn, time.Minute))
 	cancel()
 	<-ended
 

@@ -11,28 +11,28 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// Passed are the sockets that systemd has opened and passed to this process, by the names that their
-// units give them (FileDescriptorName=, else the unit's own). See sd_listen_fds(3).
-type Passed map[string][]*os.File
+// PassedSockets are the sockets that systemd passed to this process, by name: FileDescriptorName= of the unit, or else the
+// name of the unit. See sd_listen_fds(3).
+type PassedSockets map[string][]*os.File
 
-// TakePassed takes them. The next call finds none, and child processes neither.
-func TakePassed() Passed {
-	passed := Passed{}
+// TakePassedSockets returns the sockets that systemd passed. Later calls and child processes get none.
+func TakePassedSockets() PassedSockets {
+	passed := PassedSockets{}
 	for _, f := range activation.Files(true) {
 		passed[f.Name()] = append(passed[f.Name()], f)
 	}
 	return passed
 }
 
-// take takes the next socket that has a name.
-func (p Passed) take(name string) (*os.File, error) {
+// take removes and returns the next socket with a name.
+func (p PassedSockets) take(name string) (*os.File, error) {
 	files := p[name]
 	if len(files) == 0 {
-		have := "none was passed"
+		passed := "none was passed"
 		if len(p) > 0 {
-			have = "there are " + strings.Join(slices.Sorted(maps.Keys(p)), ", ")
+			passed = "there are " + strings.Join(slices.Sorted(maps.Keys(p)), ", ")
 		}
-		return nil, fmt.Errorf("no socket named %q was passed (%s); set FileDescriptorName= in its unit", name, have)
+		return nil, fmt.Errorf("no socket named %q was passed (%s); set FileDescriptorName= in its unit", name, passed)
 	}
 	if p[name] = files[1:]; len(p[name]) == 0 {
 		delete(p, name)
@@ -40,22 +40,22 @@ func (p Passed) take(name string) (*os.File, error) {
 	return files[0], nil
 }
 
-// Listener takes a stream socket that has a name.
-func (p Passed) Listener(name string) (net.Listener, error) {
+// Listener removes the next stream socket with a name, and returns it as a listener. The caller closes it.
+func (p PassedSockets) Listener(name string) (net.Listener, error) {
 	f, err := p.take(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // the listener has a descriptor of its own
+	defer f.Close() // the listener has its own descriptor
 	l, err := net.FileListener(f)
 	if err != nil {
-		return nil, fmt.Errorf("the socket %q that was passed cannot be listened on: %w", name, err)
+		return nil, fmt.Errorf("the passed socket %q is not a listener: %w", name, err)
 	}
 	return l, nil
 }
 
-// PacketConn takes a datagram socket that has a name.
-func (p Passed) PacketConn(name string) (net.PacketConn, error) {
+// PacketConn removes the next datagram socket with a name, and returns it. The caller closes it.
+func (p PassedSockets) PacketConn(name string) (net.PacketConn, error) {
 	f, err := p.take(name)
 	if err != nil {
 		return nil, err
@@ -63,13 +63,13 @@ func (p Passed) PacketConn(name string) (net.PacketConn, error) {
 	defer f.Close()
 	c, err := net.FilePacketConn(f)
 	if err != nil {
-		return nil, fmt.Errorf("the socket %q that was passed takes no datagrams (ListenDatagram= in its unit): %w", name, err)
+		return nil, fmt.Errorf("the passed socket %q is not a datagram socket (set ListenDatagram= in its unit): %w", name, err)
 	}
 	return c, nil
 }
 
-// Rest closes the sockets that nobody took, and names them.
-func (p Passed) Rest() []string {
+// CloseUnused closes the sockets that were not taken, and returns their names in order.
+func (p PassedSockets) CloseUnused() []string {
 	names := slices.Sorted(maps.Keys(p))
 	for _, files := range p {
 		for _, f := range files {

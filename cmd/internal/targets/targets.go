@@ -1,5 +1,5 @@
-// Package targets makes transports of the URLs that people write, and of the sockets that systemd
-// passes.
+// Package targets makes dialers from URLs, and listeners from the sockets that systemd passes. It also has the default path
+// of the control socket.
 package targets
 
 import (
@@ -21,27 +21,27 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-// Schemes are what a URL may begin with.
+// Schemes names the schemes that Parse accepts.
 const Schemes = "unix, tls, tcp, quic, https, http, wss and ws"
 
-// Identity is who a client is, and whom it believes. What a URL's transport has no use for is an
-// error, or somebody would take it for proven.
-type Identity struct {
-	PKI           string          // a directory that `steer pki`, or a daemon, has made; CA, Cert and Key are looked for there
+// ClientConfig is how a client authenticates itself, and which daemons it trusts. Parse refuses a setting that the
+// transport of the URL does not use, because the user would rely on it.
+type ClientConfig struct {
+	PKI           string          // a directory made by `steer pki` or a daemon, with the CA, a certificate and its key
 	CA, Cert, Key string          // PEM files
-	Pin           string          // the fingerprint of the daemon's certificate, instead of a CA
+	Pin           string          // the fingerprint of the daemon's certificate, in place of a CA
 	Claim         transport.Claim // a password or a token
 }
 
-// Parse returns a Dialer for a URL, such as tls://host:7443, https://host/, unix:///absolute/path or
-// unix:relative/path. A plain path is a UNIX socket too.
-func Parse(target string, id Identity) (transport.Dialer, error) {
+// Parse returns a Dialer for a URL, such as tls://host:7443, https://host/, unix:///absolute/path or unix:relative/path.
+// target may also be the plain path of a UNIX socket. Parse reads no files.
+func Parse(target string, id ClientConfig) (transport.Dialer, error) {
 	if strings.ContainsAny(target, "/.") && !strings.Contains(target, ":") {
 		return &unix.Transport{Path: target}, nil
 	}
 	u, err := url.Parse(target)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no URL: %w", target, err)
+		return nil, fmt.Errorf("%q is not a URL: %w", target, err)
 	}
 	switch u.Scheme {
 	case "unix":
@@ -59,11 +59,11 @@ func parseUnix(u *url.URL, target string) (transport.Dialer, error) {
 	if u.Opaque != "" {
 		var err error
 		if path, err = url.PathUnescape(u.Opaque); err != nil {
-			return nil, fmt.Errorf("%q is no URL: %w", target, err)
+			return nil, fmt.Errorf("%q is not a URL: %w", target, err)
 		}
 	}
 	switch {
-	case u.RawQuery != "" || u.Fragment != "": // a part of the file's name, most likely
+	case u.RawQuery != "" || u.Fragment != "": // probably a part of the file name
 		return nil, fmt.Errorf("%q has a ? or # in it; write them as %%3F and %%23", target)
 	case path == "" || u.Host != "":
 		return nil, fmt.Errorf("%q names no socket; write unix:///absolute/path or unix:relative/path", target)
@@ -71,27 +71,27 @@ func parseUnix(u *url.URL, target string) (transport.Dialer, error) {
 	return &unix.Transport{Path: path}, nil
 }
 
-// parseNet makes the dialer of an address, and of who the client is there.
-func parseNet(u *url.URL, target string, id Identity) (transport.Dialer, error) {
-	address, err := addressOf(u, target)
+// parseNet returns the dialer for a URL with a host.
+func parseNet(u *url.URL, target string, id ClientConfig) (transport.Dialer, error) {
+	address, err := hostPort(u, target)
 	if err != nil {
 		return nil, err
 	}
-	web := u.Scheme == "ws" || u.Scheme == "wss" || u.Scheme == "http" || u.Scheme == "https"
-	secure := u.Scheme == "tls" || u.Scheme == "quic" || u.Scheme == "wss" || u.Scheme == "https"
-	if !secure && id.hasTLS() {
-		return nil, fmt.Errorf("there are no certificates in %s://; write %s://, or leave out --pki, --ca, --cert, --key and --pin",
+	hasClaims := u.Scheme == "ws" || u.Scheme == "wss" || u.Scheme == "http" || u.Scheme == "https"
+	hasTLS := u.Scheme == "tls" || u.Scheme == "quic" || u.Scheme == "wss" || u.Scheme == "https"
+	if !hasTLS && id.hasTLS() {
+		return nil, fmt.Errorf("%s:// has no certificates; write %s://, or leave out --pki, --ca, --cert, --key and --pin",
 			u.Scheme, map[string]string{"tcp": "tls", "ws": "wss", "http": "https"}[u.Scheme])
 	}
-	if !web && id.claims() {
-		return nil, fmt.Errorf("there are no passwords and no tokens in %s://; a certificate says there who you are (--pki, or --cert and --key)", u.Scheme)
+	if !hasClaims && id.hasClaim() {
+		return nil, fmt.Errorf("%s:// has no passwords and tokens; use a client certificate (--pki, or --cert and --key)", u.Scheme)
 	}
-	if !web && u.Path != "" && u.Path != "/" {
-		return nil, fmt.Errorf("%q has a path, and there is nothing to choose behind a port", target)
+	if !hasClaims && u.Path != "" && u.Path != "/" {
+		return nil, fmt.Errorf("%q has a path, and %s:// URLs have none", target, u.Scheme)
 	}
 	var client *tlsconf.Client
-	if secure {
-		if client, err = id.client(); err != nil {
+	if hasTLS {
+		if client, err = id.tlsClient(); err != nil {
 			return nil, err
 		}
 	}
@@ -107,14 +107,14 @@ func parseNet(u *url.URL, target string, id Identity) (transport.Dialer, error) 
 	return &tcp.Transport{Address: address, Client: client}, nil
 }
 
-// addressOf returns the host and port of a URL.
-func addressOf(u *url.URL, target string) (string, error) {
+// hostPort returns the host and port of a URL, with the default port of HTTP.
+func hostPort(u *url.URL, target string) (string, error) {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "ws": "80", "https": "443", "wss": "443"}[u.Scheme])
 	switch {
 	case u.User != nil:
-		return "", errors.New("the URL has a name or a password in it, where others can see it; use --user, or --token-file")
+		return "", errors.New("the URL contains a name or a password, which other users can see; use --user or --token-file")
 	case u.RawQuery != "" || u.Fragment != "":
-		return "", fmt.Errorf("%q has a ? or # in it, which mean nothing here", target)
+		return "", fmt.Errorf("%q has a ? or # in it, which this URL cannot have", target)
 	case u.Hostname() == "":
 		return "", fmt.Errorf("%q names no host; write %s://host:port", target, u.Scheme)
 	case port == "":
@@ -123,21 +123,21 @@ func addressOf(u *url.URL, target string) (string, error) {
 	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
-func (id Identity) hasTLS() bool {
+func (id ClientConfig) hasTLS() bool {
 	return id.PKI != "" || id.CA != "" || id.Cert != "" || id.Key != "" || id.Pin != ""
 }
 
-func (id Identity) claims() bool { return id.Claim.User != "" || id.Claim.Token != "" }
+func (id ClientConfig) hasClaim() bool { return id.Claim.User != "" || id.Claim.Token != "" }
 
-// client returns the side of TLS that the client is on.
-func (id Identity) client() (*tlsconf.Client, error) {
+// tlsClient returns the client side of TLS.
+func (id ClientConfig) tlsClient() (*tlsconf.Client, error) {
 	client := &tlsconf.Client{}
 	if id.PKI != "" {
 		client = tlsconf.ClientFrom(id.PKI, "")
 	}
 	switch {
 	case (id.Cert == "") != (id.Key == ""):
-		return nil, errors.New("--cert and --key belong together")
+		return nil, errors.New("--cert and --key must be given together")
 	case id.Cert != "":
 		client.Cert, client.Key = id.Cert, id.Key
 	}
@@ -146,7 +146,7 @@ func (id Identity) client() (*tlsconf.Client, error) {
 	return client, nil
 }
 
-// UnixURL is the URL of a UNIX socket.
+// UnixURL returns the URL of a UNIX socket. A relative path is made absolute.
 func UnixURL(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -154,8 +154,8 @@ func UnixURL(path string) string {
 	return "unix://" + (&url.URL{Path: path}).EscapedPath()
 }
 
-// DefaultDir is where a daemon without a configuration file keeps its socket, and where steer looks
-// for it: $XDG_RUNTIME_DIR/rudderpost, or /run/rudderpost for root.
+// DefaultDir returns the directory in which a daemon without a configuration file has its socket:
+// $XDG_RUNTIME_DIR/rudderpost, or /run/rudderpost for root without that variable. steer uses the same default.
 func DefaultDir() (string, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "rudderpost"), nil
@@ -166,7 +166,7 @@ func DefaultDir() (string, error) {
 	return "", errors.New("XDG_RUNTIME_DIR is not set, so there is no place for a socket of your own")
 }
 
-// DefaultSocket is the path of that socket.
+// DefaultSocket returns the path of the socket in DefaultDir.
 func DefaultSocket() (string, error) {
 	dir, err := DefaultDir()
 	if err != nil {

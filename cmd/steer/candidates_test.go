@@ -11,10 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostile answers list-commands and describe-command with whatever a test gives.
-func hostile(t *testing.T, names []string, properties map[string]any) string {
+// serveHostile runs a daemon that answers list-commands with names, and describe-command with properties.
+func serveHostile(t *testing.T, names []string, properties map[string]any) string {
 	t.Helper()
-	return peer(t, func(conn net.Conn) {
+	return serveRaw(t, func(conn net.Conn) {
 		request := make([]byte, 4096)
 		n, _ := conn.Read(request)
 		var arguments any = names
@@ -25,9 +25,9 @@ func hostile(t *testing.T, names []string, properties map[string]any) string {
 	})
 }
 
-// TestCompletionOffersOnlySafeText: of all characters, no offer has one that a shell treats as code, and no
-// description has one that drives a terminal. This holds for cobra's scripts of earlier versions too.
-func TestCompletionOffersOnlySafeText(t *testing.T) {
+// No candidate has a character that a shell treats as code, and no description has one that a terminal interprets. The
+// scripts of cobra, which older versions installed, get the same candidates.
+func TestCompletionPrintsOnlySafeText(t *testing.T) {
 	names := []string{"", "-x", "a--b", "a-", "A", "a_b", "é", "a" + strings.Repeat("b", 200), "list-all", "lease4-get", "lease4-get"}
 	properties := map[string]any{"Dhcp4": map[string]any{}, "-x": map[string]any{}, "": map[string]any{}, "valid.lft_2": map[string]any{}, "odd": 7}
 	enum := []any{"a", "10.0.0.0/8", "a b", "", "é", "=x", 7, 1.5, true, nil, "a"}
@@ -42,79 +42,78 @@ func TestCompletionOffersOnlySafeText(t *testing.T) {
 		all.WriteRune(c)
 	}
 	properties["level"] = map[string]any{"enum": enum, "description": all.String() + strings.Repeat("long", 1000)}
-	socket := hostile(t, names, properties)
+	socket := serveHostile(t, names, properties)
 	safe := regexp.MustCompile(`^[A-Za-z0-9_./:@+,=-]*(\t[^\x00-\x1f\x7f-\x9f\x{ad}\x{2028}-\x{202e}\x{2066}\x{feff}\x{e0001}]*)?$`)
 	for _, words := range [][]string{{""}, {"list-all", ""}, {"list-all", "level="}, {"list-all", "a"}, {"list-all", "level=a"}} {
-		offers := completions(t, socket, words...)
-		require.NotEmpty(t, offers)
-		for _, line := range offers {
+		candidates := completionLines(t, socket, words...)
+		require.NotEmpty(t, candidates)
+		for _, line := range candidates {
 			require.Regexp(t, safe, line)
-			require.LessOrEqual(t, len([]rune(line)), 2*maxOffer+maxDescription)
+			require.LessOrEqual(t, len([]rune(line)), 2*maxCandidateLen+maxDescription)
 		}
 		for _, shell := range []string{"zsh", "fish"} {
 			got := steer(t, "", append([]string{"__offer", shell, "-s", socket}, words...)...)
 			require.Zero(t, got.status)
-			require.Greater(t, strings.Count(got.out, "\n"), 1)
-			require.NotRegexp(t, `[^\n\tA-Za-z0-9]`+"[`$();|&<>\"'*?\\[{}~!#^ ]", regexp.MustCompile(`(?m)[\t:].*$`).ReplaceAllString(got.out, ""))
+			require.Greater(t, strings.Count(got.stdout, "\n"), 1)
+			require.NotRegexp(t, `[^\n\tA-Za-z0-9]`+"[`$();|&<>\"'*?\\[{}~!#^ ]", regexp.MustCompile(`(?m)[\t:].*$`).ReplaceAllString(got.stdout, ""))
 		}
 		got := steer(t, "", "__offer", "bash", "9", "80", " \t\n\"'@><=;|&(:", "steer -s "+socket+" "+strings.Join(words, " "))
 		require.Zero(t, got.status)
-		require.Regexp(t, `^(words|nospace)\n([A-Za-z0-9_./:@+,=-]*\n)+$`, got.out)
+		require.Regexp(t, `^(words|nospace)\n([A-Za-z0-9_./:@+,=-]*\n)+$`, got.stdout)
 	}
-	require.Equal(t, []string{"a-b", "a0b"}, completions(t, socket, "")[:2])
-	require.Contains(t, completions(t, socket, ""), "lease4-get")
-	require.Contains(t, completions(t, socket, "list-all", ""), "Dhcp4=")
-	require.Contains(t, completions(t, socket, "list-all", ""), "odd=")
-	require.Contains(t, strings.Join(completions(t, socket, "list-all", ""), "\n"), "level=10.0.0.0/8\t")
-	require.Contains(t, strings.Join(completions(t, socket, "list-all", ""), "\n"), "level=1.5\t")
+	require.Equal(t, []string{"a-b", "a0b"}, completionLines(t, socket, "")[:2])
+	require.Contains(t, completionLines(t, socket, ""), "lease4-get")
+	require.Contains(t, completionLines(t, socket, "list-all", ""), "Dhcp4=")
+	require.Contains(t, completionLines(t, socket, "list-all", ""), "odd=")
+	require.Contains(t, strings.Join(completionLines(t, socket, "list-all", ""), "\n"), "level=10.0.0.0/8\t")
+	require.Contains(t, strings.Join(completionLines(t, socket, "list-all", ""), "\n"), "level=1.5\t")
 }
 
-// TestCompletionAsksNothingAboutAnUnsafeName: a word that is no name of a command is not sent to the daemon.
-func TestCompletionAsksNothingAboutAnUnsafeName(t *testing.T) {
+// A word that is not the name of a command is not sent to the daemon.
+func TestCompletionSendsNoUnsafeName(t *testing.T) {
 	asked := make(chan struct{}, 10)
-	socket := peer(t, func(net.Conn) { asked <- struct{}{} })
-	require.Empty(t, completions(t, socket, "$HOME", ""))
+	socket := serveRaw(t, func(net.Conn) { asked <- struct{}{} })
+	require.Empty(t, completionLines(t, socket, "$HOME", ""))
 	require.Empty(t, asked)
 }
 
-// TestCompletionIsBounded: a daemon that lists without end does not fill the terminal.
+// A daemon that lists very many commands does not fill the terminal.
 func TestCompletionIsBounded(t *testing.T) {
 	var names []string
-	for i := range 10 * maxOffers {
+	for i := range 10 * maxCandidates {
 		names = append(names, fmt.Sprint("a", i))
 	}
-	require.Len(t, completions(t, hostile(t, names, nil), ""), maxOffers)
+	require.Len(t, completionLines(t, serveHostile(t, names, nil), ""), maxCandidates)
 }
 
-// TestBashOffersFitTheWord: bash replaces only what follows the last word break, and a list alone has
-// descriptions.
-func TestBashOffersFitTheWord(t *testing.T) {
-	socket := hostile(t, []string{"honest", "other"}, map[string]any{
+// bash replaces only the text after the last word break. Only a list has descriptions.
+func TestBashCandidatesFitWordBreaks(t *testing.T) {
+	socket := serveHostile(t, []string{"honest", "other"}, map[string]any{
 		"level": map[string]any{"description": "How much.", "enum": []string{"debug", "deb:x"}}, "count": map[string]any{},
 	})
 	const breaks = " \t\n\"'@><=;|&(:"
-	offer := func(compType, words string) string {
+	complete := func(compType, words string) string {
 		got := steer(t, "", "__offer", "bash", compType, "60", breaks, "X=1 steer -s "+socket+" "+words)
-		require.Zero(t, got.status, got.err)
-		return got.out
+		require.Zero(t, got.status, got.stderr)
+		return got.stdout
 	}
-	require.Equal(t, "words\nhonest\nother\n", offer("9", ""))
-	require.Equal(t, "words\nhonest\n", offer("9", "h"))
-	require.Equal(t, "words\n", offer("9", "x"))
-	require.Equal(t, "nospace\ncount=\n", offer("9", "honest c"))
-	require.Equal(t, "words\ncount=\nlevel=deb:x\nlevel=debug\n", offer("9", "honest "))
-	require.Equal(t, "words\ncount=\nlevel=deb:x  (How much.)\nlevel=debug  (How much.)\n", offer("63", "honest "))
-	require.Equal(t, "words\ndeb:x\ndebug\n", offer("9", "honest level=d"))
-	require.Equal(t, "words\nx\n", offer("9", "honest level=deb:"))
-	require.Equal(t, "words\nlevel=deb:x\nlevel=debug\n", offer("9", "honest count=7 "))
-	require.Equal(t, "files\n", offer("9", "honest > "))
-	require.Equal(t, "files\n", offer("9", "honest `x"))
-	require.Equal(t, "words\n", offer("9", `honest "`))
-	require.Equal(t, "files\n", steer(t, "", "__offer", "bash", "9", "60", breaks, "steer audit show ").out)
-	require.Equal(t, "words\n--role\n", steer(t, "", "__offer", "bash", "9", "60", breaks, "steer user add f n --ro").out)
-	require.Equal(t, "words\nmonitor\n", steer(t, "", "__offer", "bash", "9", "60", breaks, "steer user add f n --role=m").out)
-	require.Equal(t, "words\n--role=monitor\n", steer(t, "", "__offer", "fish", "user", "add", "f", "n", "--role=m").out)
-	require.Equal(t, "files\n", steer(t, "", "__offer", "tcsh", "x").out)
+	require.Equal(t, "words\nhonest\nother\n", complete("9", ""))
+	require.Equal(t, "words\nhonest\n", complete("9", "h"))
+	require.Equal(t, "words\n", complete("9", "x"))
+	require.Equal(t, "nospace\ncount=\n", complete("9", "honest c"))
+	require.Equal(t, "words\ncount=\nlevel=deb:x\nlevel=debug\n", complete("9", "honest "))
+	require.Equal(t, "words\ncount=\nlevel=deb:x  (How much.)\nlevel=debug  (How much.)\n", complete("63", "honest "))
+	require.Equal(t, "words\ndeb:x\ndebug\n", complete("9", "honest level=d"))
+	require.Equal(t, "words\nx\n", complete("9", "honest level=deb:"))
+	require.Equal(t, "words\nlevel=deb:x\nlevel=debug\n", complete("9", "honest count=7 "))
+	require.Equal(t, "files\n", complete("9", "honest > "))
+	require.Equal(t, "files\n", complete("9", "honest `x"))
+	require.Equal(t, "words\n", complete("9", `honest "`))
+	require.Equal(t, "files\n", steer(t, "", "__offer", "bash", "9", "60", breaks, "steer audit show ").stdout)
+	require.Equal(t, "words\n--role\n", steer(t, "", "__offer", "bash", "9", "60", breaks, "steer user add f n --ro").stdout)
+	require.Equal(t, "words\nmonitor\n", steer(t, "", "__offer", "bash", "9", "60", breaks, "steer user add f n --role=m").stdout)
+	require.Equal(t, "words\n--role=monitor\n", steer(t, "", "__offer", "fish", "user", "add", "f", "n", "--role=m").stdout)
+	require.Equal(t, "files\n", steer(t, "", "__offer", "tcsh", "x").stdout)
 }
 
 func TestSplitLine(t *testing.T) {

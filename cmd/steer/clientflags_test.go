@@ -16,15 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// anybody lets everybody do everything: who somebody is has been settled before.
-type anybody struct{}
+// allowAll allows every command: these tests are about authentication.
+type allowAll struct{}
 
-func (anybody) Authorize(*mgr.Call) error { return nil }
+func (allowAll) Authorize(*mgr.Call) error { return nil }
 
-// everywhere runs a daemon with every way in, and returns their URLs by scheme.
-func everywhere(t *testing.T, world *waystest.World) map[string]string {
+// serveAllTransports runs a daemon with a listener of each transport, and returns their URLs by scheme.
+func serveAllTransports(t *testing.T, world *waystest.World) map[string]string {
 	t.Helper()
-	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: anybody{}})
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: allowAll{}})
 	urls := map[string]string{}
 	for _, way := range world.Ways() {
 		socket, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{}))
@@ -40,7 +40,7 @@ func everywhere(t *testing.T, world *waystest.World) map[string]string {
 	return urls
 }
 
-// secretFile writes a secret as people keep it.
+// secretFile writes a secret to a file with that mode.
 func secretFile(t *testing.T, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
@@ -49,10 +49,10 @@ func secretFile(t *testing.T, text string, mode os.FileMode) string {
 	return path
 }
 
-// Every URL, with everything that can say there who we are.
-func TestEveryWayIn(t *testing.T) {
+// Each transport is tried with each kind of credential that it supports.
+func TestEachTransportAndCredential(t *testing.T) {
 	world := waystest.New(t)
-	urls := everywhere(t, world)
+	urls := serveAllTransports(t, world)
 	token, password := secretFile(t, waystest.Secret+"\n", 0o600), secretFile(t, waystest.Secret, 0o600)
 	server, err := world.CA.List()
 	require.NoError(t, err)
@@ -75,20 +75,20 @@ func TestEveryWayIn(t *testing.T) {
 		{"ws", "user:ann", []string{"--user", "ann", "--password-file", password}},
 	} {
 		args := append([]string{"-s", urls[c.scheme]}, c.flags...)
-		told := steer(t, "", append(args, "whoami")...)
-		require.Zero(t, told.status, "%s: %s", args, told.err)
-		require.Contains(t, told.out, c.subject, args)
-		require.Contains(t, told.out, `"transport": "`+c.scheme+`"`)
+		got := steer(t, "", append(args, "whoami")...)
+		require.Zero(t, got.status, "%s: %s", args, got.stderr)
+		require.Contains(t, got.stdout, c.subject, args)
+		require.Contains(t, got.stdout, `"transport": "`+c.scheme+`"`)
 
 		names := steer(t, "", append(append([]string{"__complete"}, args...), "who")...)
-		require.Contains(t, names.out, "whoami", "completion asks in the same way")
+		require.Contains(t, names.stdout, "whoami", "completion asks in the same way")
 	}
 }
 
-// What is wrong with who we are, or whom we believe, is told with what to do about it.
-func TestWrongIdentity(t *testing.T) {
+// A wrong credential or an untrusted daemon yields an error that says what to do.
+func TestConnectErrorsOfTLSAndCredentials(t *testing.T) {
 	world := waystest.New(t)
-	urls := everywhere(t, world)
+	urls := serveAllTransports(t, world)
 	other := waystest.New(t)
 	wrong := secretFile(t, "wrong", 0o600)
 	issued, err := world.CA.List()
@@ -97,7 +97,7 @@ func TestWrongIdentity(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, world.CA.Revoke("revoked"))
 	require.NoError(t, world.Server.Reload())
-	at := testkit.Port(t) // nothing listens there
+	at := testkit.Port(t) // no listener has this address
 	ca := world.Dir + "/" + tlsconf.CACert
 
 	for _, c := range []struct {
@@ -111,9 +111,9 @@ func TestWrongIdentity(t *testing.T) {
 		{[]string{"-s", urls["wss"], "--ca", other.Dir + "/ca.pem"}, exitNotAllowed, "give its CA with --ca or --pki, or pin it"},
 		{[]string{"-s", urls["https"], "--ca", other.Dir + "/ca.pem"}, exitNotAllowed, "give its CA with --ca or --pki, or pin it"},
 		{[]string{"-s", urls["tls"], "--pki", world.Dir, "--pin", "sha256:" + strings.Repeat("00", 32)}, exitNotAllowed, "sha256:" + string(issued[0].Fingerprint)},
-		{[]string{"-s", urls["tls"], "--ca", ca}, exitNotAllowed, "we have no certificate: give one with --pki, or --cert and --key"},
+		{[]string{"-s", urls["tls"], "--ca", ca}, exitNotAllowed, "the daemon requires a client certificate: give one with --pki, or with --cert and --key"},
 		{[]string{"-s", urls["quic"], "--ca", ca}, exitNotAllowed, "--pki or --cert"},
-		{[]string{"-s", urls["tls"], "--ca", ca, "--cert", revoked.Cert, "--key", revoked.Key}, exitNotAllowed, "the daemon does not take our certificate"},
+		{[]string{"-s", urls["tls"], "--ca", ca, "--cert", revoked.Cert, "--key", revoked.Key}, exitNotAllowed, "the daemon refuses the client certificate"},
 		{[]string{"-s", urls["https"], "--ca", ca}, exitNotAllowed, "401"},
 		{[]string{"-s", urls["http"], "--token-file", wrong}, exitNotAllowed, "--token-file"},
 		{[]string{"-s", urls["wss"], "--ca", ca, "--token-file", wrong}, exitNotAllowed, "401"},
@@ -125,16 +125,16 @@ func TestWrongIdentity(t *testing.T) {
 		{[]string{"-s", "ws://" + at}, exitUnavailable, "connection refused; is the daemon running, and "},
 		{[]string{"-s", strings.Replace(urls["tcp"], "tcp:", "tls:", 1), "--pki", world.Dir}, exitUnavailable, "does not speak TLS there"},
 		{[]string{"-s", urls["tls"], "--pki", t.TempDir()}, exitUsage, "--pki, --ca, --cert and --key name files that you can read"},
-		{[]string{"-s", urls["http"], "--token-file", secretFile(t, "x", 0o644)}, exitUsage, "others can read it; chmod 600 it"},
-		{[]string{"-s", urls["http"], "--token-file", secretFile(t, "\nx", 0o600)}, exitUsage, "its first line is empty"},
-		{[]string{"-s", urls["http"], "--user", "ann"}, exitUsage, "there is no terminal to ask for the password at"},
+		{[]string{"-s", urls["http"], "--token-file", secretFile(t, "x", 0o644)}, exitUsage, "other users can read it; do chmod 600 on it"},
+		{[]string{"-s", urls["http"], "--token-file", secretFile(t, "\nx", 0o600)}, exitUsage, "the first line is empty"},
+		{[]string{"-s", urls["http"], "--user", "ann"}, exitUsage, "standard input is not a terminal, so steer cannot ask for the password"},
 		{[]string{"-s", urls["http"], "--password-file", wrong}, exitUsage, "--password-file needs --user"},
 		{[]string{"-s", urls["http"], "--user", "ann", "--token-file", wrong}, exitUsage, "leave one out"},
 		{[]string{"-s", urls["tcp"], "--pki", world.Dir}, exitUsage, "write tls://"},
 	} {
-		told := steer(t, "", append(c.args, "whoami")...)
-		require.Contains(t, told.err, c.want, c.args)
-		require.Equal(t, c.status, told.status, "%s: %s", c.args, told.err)
-		require.Empty(t, told.out)
+		got := steer(t, "", append(c.args, "whoami")...)
+		require.Contains(t, got.stderr, c.want, c.args)
+		require.Equal(t, c.status, got.status, "%s: %s", c.args, got.stderr)
+		require.Empty(t, got.stdout)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asUser runs steer as the user 1000.
-func asUser(t *testing.T, args ...string) (string, error) {
+// runAsUser1000 runs steer as the user 1000.
+func runAsUser1000(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -24,15 +24,15 @@ func asUser(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Root works on the files of a daemon that runs as the user 1000, and that user can still use them.
-func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
+// Root edits files of a daemon that runs as the user 1000, and that user can still use them.
+func TestRootKeepsDaemonUserAsFileOwner(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Chown(dir, 1000, 1000))
 	folder := filepath.Join(dir, "pki")
 	ok := func(args ...string) {
 		t.Helper()
-		out, err := asUser(t, args...)
+		out, err := runAsUser1000(t, args...)
 		require.NoError(t, err, out)
 	}
 	ok("pki", "init", folder)
@@ -41,7 +41,7 @@ func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 		{"issue", folder, "ann", "--client"}, {"issue", folder, "ben", "--client"},
 		{"issue", folder, "daemon", "--server", "--host", "localhost"}, {"revoke", folder, "ben"},
 	} {
-		_, err := pki(args...)
+		_, err := runPKI(args...)
 		require.NoError(t, err, args)
 	}
 	for _, name := range []string{"issued.jsonl", "crl.pem", "ann.key", "ann.pem", "ben.key", "daemon.key", "lock"} {
@@ -50,7 +50,7 @@ func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 	ok("pki", "issue", folder, "cid", "--client")
 	ok("pki", "list", folder)
 
-	_, err := pki("init", filepath.Join(dir, "second", "pki"))
+	_, err := runPKI("init", filepath.Join(dir, "second", "pki"))
 	require.NoError(t, err)
 	ok("pki", "issue", filepath.Join(dir, "second", "pki"), "ann", "--client")
 
@@ -64,8 +64,8 @@ func TestRootLeavesFilesToTheUserOfTheDaemon(t *testing.T) {
 	ok("user", "list", users)
 }
 
-// A file for a daemon's group stays so.
-func TestRootKeepsTheGroupThatReadsAFile(t *testing.T) {
+// A file that a group reads keeps its group and its mode.
+func TestRootKeepsFileGroup(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
 	users := filepath.Join(dir, "users")
@@ -73,17 +73,17 @@ func TestRootKeepsTheGroupThatReadsAFile(t *testing.T) {
 	require.NoError(t, os.Chown(users, 0, 1000))
 	require.NoError(t, os.Chmod(users, 0o640))
 	done := steer(t, "correct horse\n", "user", "add", users, "ann", "--role", "admin")
-	require.Zero(t, done.status, done.err)
+	require.Zero(t, done.status, done.stderr)
 	require.Equal(t, "0:1000 0640", testkit.OwnerAndMode(t, users))
-	out, err := asUser(t, "user", "list", users)
+	out, err := runAsUser1000(t, "user", "list", users)
 	require.NoError(t, err, out)
 	require.Equal(t, "ann  admin\n", out)
-	out, err = asUser(t, "user", "remove", users, "ann")
+	out, err = runAsUser1000(t, "user", "remove", users, "ann")
 	require.Error(t, err)
 	require.Contains(t, out, "permission denied")
 }
 
-func TestSteerDoesNotWriteReadOnlySource(t *testing.T) {
+func TestSymlinkedFilesAreNotReplaced(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "..data"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "..data", "users"), nil, 0o400))
@@ -93,25 +93,25 @@ func TestSteerDoesNotWriteReadOnlySource(t *testing.T) {
 	}
 	const says = ": it is a symbolic link, so it is a read-only source: change it where it comes from, such as the Kubernetes Secret"
 	done := steer(t, "correct horse\n", "user", "add", filepath.Join(dir, "users"), "ann", "--role", "admin")
-	require.Contains(t, done.err, filepath.Join(dir, "users")+says)
+	require.Contains(t, done.stderr, filepath.Join(dir, "users")+says)
 	require.NotZero(t, done.status)
 	done = steer(t, "", "token", "mint", filepath.Join(dir, "tokens"), "ci", "--role", "monitor", "--to", filepath.Join(dir, "ci"))
-	require.Contains(t, done.err, filepath.Join(dir, "tokens")+says)
+	require.Contains(t, done.stderr, filepath.Join(dir, "tokens")+says)
 	require.NoFileExists(t, filepath.Join(dir, "ci"))
 	require.Zero(t, steer(t, "", "user", "list", filepath.Join(dir, "users")).status)
 }
 
-func TestTrustOwnerFlagOfSteer(t *testing.T) {
+func TestTrustOwnerFlag(t *testing.T) {
 	testkit.NeedRoot(t)
 	above := testkit.ShortDir(t)
 	dir := filepath.Join(above, "pki")
 	require.NoError(t, os.Chown(above, 1001, -1))
-	_, err := pki("init", filepath.Join(dir, "a"), "--trust-owner", "x")
-	require.ErrorContains(t, err, "it is no user id, which is a number")
+	_, err := runPKI("init", filepath.Join(dir, "a"), "--trust-owner", "x")
+	require.ErrorContains(t, err, "it is not a numeric user id")
 	require.NoError(t, os.Mkdir(dir, 0o700))
-	_, err = pki("init", filepath.Join(dir, "a"))
+	_, err = runPKI("init", filepath.Join(dir, "a"))
 	require.ErrorContains(t, err, "the folder "+above+" belongs to the user 1001; only root is trusted")
-	_, err = pki("init", filepath.Join(dir, "a"), "--trust-owner", "1001")
+	_, err = runPKI("init", filepath.Join(dir, "a"), "--trust-owner", "1001")
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(testkit.OwnerAndMode(t, filepath.Join(dir, "a")), "0:"))
 }
