@@ -7,79 +7,80 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// An ArgumentRule says with which arguments a role allows commands.
+// An ArgumentRule restricts the arguments with which a role allows commands.
 type ArgumentRule struct {
-	// Commands are names and globs, as in Role.Allow, but no levels. All rules of a role that are
-	// about a command must hold.
+	// Commands are names and patterns, as in Role.Allow, but no levels. At least one. If several rules of a role
+	// match a command, the arguments must meet all of them.
 	Commands []string
 
-	// Pointer says where in the arguments to look: a JSON pointer (RFC 6901), such as "/zone" or
-	// "/leases/0/address". If nothing is there, the call is refused.
+	// Pointer is a JSON pointer (RFC 6901) into the arguments, such as "/zone" or "/leases/0/address". If there is
+	// no value at that place, the call is refused. The empty pointer means the whole of the arguments.
 	Pointer string
 
-	// Values are what may be there: strings, booleans, and numbers that are an int, an int64 or a
-	// float64. What is compared is what the JSON means, not how it is written; numbers are the same
-	// when they are exactly the same, and a string is never one.
+	// Values are the values that are allowed there. At least one. A value is a string, a bool, an int, an int64
+	// or a finite float64. Decoded values are compared, not their spelling. Numbers are equal if they are
+	// mathematically equal, without rounding; a string is never equal to a number.
 	Values []any
 }
 
-// A demand is an ArgumentRule that makes sense.
-type demand struct {
+// An argConstraint is a compiled ArgumentRule.
+type argConstraint struct {
 	commands []string
 	pointer  string
-	path     []string // pointer, taken to pieces
+	path     []string // the unescaped steps of pointer
 	values   []scalar
 }
 
-func parseDemand(rule ArgumentRule) (*demand, error) {
-	d := &demand{commands: slices.Clone(rule.Commands), pointer: rule.Pointer}
+func parseArgumentRule(rule ArgumentRule) (*argConstraint, error) {
+	c := &argConstraint{commands: slices.Clone(rule.Commands), pointer: rule.Pointer}
 	if len(rule.Commands) == 0 {
-		return nil, errors.New("commands: it is about none; \"*\" is all")
+		return nil, errors.New("commands: the rule names no command; \"*\" means all")
 	}
 	for i, text := range rule.Commands {
-		err := checkGlob(text)
-		if _, level := levels[text]; level {
-			err = errors.New("that is a level, and a rule on arguments is about commands by their names")
+		err := checkPattern(text)
+		if _, isLevel := mgr.ParseLevel(text); isLevel {
+			err = errors.New("that is a level; an argument rule lists names and patterns of commands")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("commands %d, %q: %w", i+1, text, err)
 		}
 	}
 	var err error
-	if d.path, err = parsePointer(rule.Pointer); err != nil {
+	if c.path, err = parsePointer(rule.Pointer); err != nil {
 		return nil, err
 	}
 	if len(rule.Values) == 0 {
-		return nil, errors.New("values: there is none, so nothing would be allowed; deny the command instead")
+		return nil, errors.New("values: the list is empty, so nothing would be allowed; deny the command instead")
 	}
 	for i, value := range rule.Values {
 		s, err := scalarOf(value)
 		if err != nil {
 			return nil, fmt.Errorf("values %d: %w", i+1, err)
 		}
-		d.values = append(d.values, s)
+		c.values = append(c.values, s)
 	}
-	return d, nil
+	return c, nil
 }
 
-// concerns reports whether the demand is about a command.
-func (d *demand) concerns(name string, plain bool) bool {
-	for _, glob := range d.commands {
-		if plain && matchesGlob(glob, name) {
+// matches reports whether the constraint restricts a command.
+func (c *argConstraint) matches(name string) bool {
+	for _, pattern := range c.commands {
+		if matchesPattern(pattern, name) {
 			return true
 		}
 	}
 	return false
 }
 
-// holds reports whether arguments have what is demanded.
-func (d *demand) holds(arguments wire.Value) bool {
-	value := find(arguments, d.path)
-	for _, s := range d.values {
-		if s.is(value) {
+// allows reports whether the arguments meet the constraint.
+func (c *argConstraint) allows(arguments wire.Value) bool {
+	value := find(arguments, c.path)
+	for _, s := range c.values {
+		if s.equals(value) {
 			return true
 		}
 	}
@@ -91,7 +92,7 @@ var (
 	unescape    = strings.NewReplacer("~1", "/", "~0", "~")
 )
 
-// parsePointer reads a JSON pointer. The empty one is the whole.
+// parsePointer returns the unescaped steps of a JSON pointer. The empty pointer has none.
 func parsePointer(text string) ([]string, error) {
 	if !pointerForm.MatchString(text) {
 		return nil, fmt.Errorf("pointer: %q is no JSON pointer: every name has a / in front, and in a name ~ is written ~0, and / is ~1", text)

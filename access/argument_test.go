@@ -13,8 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What one rule makes of arguments.
-func TestArguments(t *testing.T) {
+func TestArgumentRuleComparesValues(t *testing.T) {
 	for _, test := range []struct {
 		pointer   string
 		values    []any
@@ -40,7 +39,7 @@ func TestArguments(t *testing.T) {
 		{"/zone", []any{"example"}, ``, false},
 		{"/zone", []any{""}, `{"zone":""}`, true},
 		{"/zone", []any{""}, `{}`, false},
-		{"/zone", []any{"é"}, `{"zone":"e\u0301"}`, false}, // the same letter, otherwise composed
+		{"/zone", []any{"é"}, `{"zone":"e\u0301"}`, false}, // the same letter, composed differently
 		{"/zone", []any{"😀"}, `{"zone":"\uD83D\uDE00"}`, true},
 
 		{"/zone", []any{"\b\f\n\r\t/\\\"Aÿ"}, `{"zone":"\b\f\n\r\t\/\\\"\u0041\u00Ff"}`, true},
@@ -91,7 +90,7 @@ func TestArguments(t *testing.T) {
 		{"/n", []any{math.MaxFloat64}, `{"n":1e309}`, false},
 		{"/n", []any{math.Pow(2, 100)}, `{"n":1267650600228229401496703205376}`, true},
 		{"/n", []any{math.Pow(2, 100)}, `{"n":1267650600228229401496703205377}`, false},
-		{"/n", []any{math.MaxFloat64}, `{"n":` + strings.Repeat("9", 1<<20) + `}`, false}, // and at once
+		{"/n", []any{math.MaxFloat64}, `{"n":` + strings.Repeat("9", 1<<20) + `}`, false}, // and fast
 	} {
 		p := policy(t, access.Options{
 			Roles:      []access.Role{{Name: "dns", Allow: []string{"zone-*"}, Arguments: []access.ArgumentRule{{Commands: []string{"zone-add"}, Pointer: test.pointer, Values: test.values}}}},
@@ -104,15 +103,15 @@ func TestArguments(t *testing.T) {
 		}
 		require.Equal(t, test.allowed, p.Authorize(&call) == nil, "%v at %q of %.60s", test.values, test.pointer, test.arguments)
 		call.Listing = true
-		require.NoError(t, p.Authorize(&call), "there are arguments that are allowed")
+		require.NoError(t, p.Authorize(&call), "a listing asks whether some arguments are allowed")
 		call.Listing = false
 		call.Name, call.Command = "zone-del", &mgr.Command{Name: "zone-del", Level: mgr.Write}
-		require.NoError(t, p.Authorize(&call), "the rule is about another command")
+		require.NoError(t, p.Authorize(&call), "the rule restricts another command")
 	}
 }
 
-// All rules of a role hold, and those of another role do not matter.
-func TestRulesOfRoles(t *testing.T) {
+// All argument rules of a role must hold. They do not restrict other roles.
+func TestArgumentRulesRestrictOnlyTheirRole(t *testing.T) {
 	p := policy(t, access.Options{
 		Roles: []access.Role{
 			{Name: "both", Allow: []string{"zone-add"}, Arguments: []access.ArgumentRule{

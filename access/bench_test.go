@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// manyRoles are fifty roles of ten rules each, of which the last three count for zone-add-7.
+// manyRoles are fifty roles of ten rules each. The last three of each match zone-add-7.
 func manyRoles() (o access.Options) {
 	for i := range 50 {
 		name := fmt.Sprint("role-", i)
@@ -41,7 +41,7 @@ func callOf(creds ...transport.Credential) *mgr.Call {
 	}
 }
 
-// What a peer may have proven: little, and much.
+// Peers with few and with many credentials.
 var peers = []struct {
 	name  string
 	creds []transport.Credential
@@ -69,7 +69,7 @@ func BenchmarkAuthorize(b *testing.B) {
 	}
 }
 
-func TestManyRulesAllocateNothing(t *testing.T) {
+func TestAuthorizeWithManyRulesDoesNotAllocate(t *testing.T) {
 	p := policy(t, manyRoles())
 	for _, peer := range peers {
 		call := callOf(peer.creds...)

@@ -15,8 +15,8 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Commands returns access-explain: may somebody run a command of m, and by which rule of the policy? It
-// is for administrators, since it tells rules.
+// Commands returns the command access-explain, for registration with m. It says whether a principal may run a command
+// of m, and by which rule of policy. Its level is admin, since it returns rules. It runs off the loop.
 func Commands(policy *Policy, m *mgr.CommandMgr) []mgr.Command {
 	return []mgr.Command{
 		mgr.Async("access-explain", "Say whether a principal may run a command with these arguments, and by which rule.", mgr.Admin,
@@ -27,28 +27,28 @@ func Commands(policy *Policy, m *mgr.CommandMgr) []mgr.Command {
 }
 
 type explainIn struct {
-	Principal subjectList `json:"principal" doc:"What is proven about the caller: a subject such as uid:1000, or a list of them. A user of the system has a gid: for each group as well, and socket-group in that of the socket."`
+	Principal subjectList `json:"principal" doc:"The proven credentials of the caller: a subject such as uid:1000, or a list of subjects. A user of the system also has a gid: subject for each group, and socket-group if it is in the group of the socket."`
 	Command   string      `json:"command" doc:"The command, whether it exists or not."`
 	Arguments wire.Value  `json:"arguments,omitzero" doc:"Its arguments; missing: none."`
-	Listener  string      `json:"listener,omitzero" doc:"Which way in the caller takes, by its name; missing: one without a ceiling."`
+	Listener  string      `json:"listener,omitzero" doc:"The name of the listener that the caller uses; missing: a listener without a max-access."`
 }
 
 type explanation struct {
 	Allowed bool   `json:"allowed"`
-	Rule    string `json:"rule" doc:"What decides, in words."`
-	Role    string `json:"role,omitzero" doc:"The role that decides; missing: none does."`
-	Access  string `json:"access" doc:"What the command asks for." schema:"enum=read|write|admin"`
-	Exists  bool   `json:"exists" doc:"Whether there is such a command. One that there is not asks for read access, and whoever may run it is told that there is none."`
+	Rule    string `json:"rule" doc:"The rule that decides, in words."`
+	Role    string `json:"role,omitzero" doc:"The role that decides; missing: no role does."`
+	Access  string `json:"access" doc:"The access that the command asks for." schema:"enum=read|write|admin"`
+	Exists  bool   `json:"exists" doc:"Whether the command exists. A command that does not exist asks for read access; a caller that may run it gets the error that it does not exist."`
 }
 
-// explain decides the call that a caller described would make.
+// explain decides about the call that in describes.
 func explain(policy *Policy, m *mgr.CommandMgr, in explainIn) (explanation, error) {
 	call := &mgr.Call{Name: in.Command, Arguments: in.Arguments}
 	var err error
-	if call.Peer.Creds, err = policy.given(in.Principal); err != nil {
+	if call.Peer.Creds, err = policy.assumed(in.Principal); err != nil {
 		return explanation{}, err
 	}
-	if call.Via, err = wayIn(m, in.Listener); err != nil {
+	if call.Via, err = endpoint(m, in.Listener); err != nil {
 		return explanation{}, err
 	}
 	for _, c := range m.Commands() {
@@ -66,8 +66,8 @@ func explain(policy *Policy, m *mgr.CommandMgr, in explainIn) (explanation, erro
 	return is, nil
 }
 
-// wayIn finds a way in by its name. No name is none, which has no ceiling.
-func wayIn(m *mgr.CommandMgr, name string) (*mgr.Endpoint, error) {
+// endpoint returns the listener of a name, or nil for the empty name.
+func endpoint(m *mgr.CommandMgr, name string) (*mgr.Endpoint, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -78,12 +78,12 @@ func wayIn(m *mgr.CommandMgr, name string) (*mgr.Endpoint, error) {
 		}
 		names = append(names, e.Name)
 	}
-	return nil, fmt.Errorf("there is no listener %q; there are %s", wire.Shorten(name), strings.Join(names, ", "))
+	return nil, fmt.Errorf("there is no listener %q; the listeners are %s", wire.Shorten(name), strings.Join(names, ", "))
 }
 
-// given makes credentials of subjects that nobody has proven, to ask what would be if somebody had.
-func (p *Policy) given(subjects []string) ([]transport.Credential, error) {
-	kinds := p.law.Load().kinds
+// assumed makes unproven credentials of subjects, so that access-explain can decide as if a peer had proven them.
+func (p *Policy) assumed(subjects []string) ([]transport.Credential, error) {
+	kinds := p.ruleset.Load().kinds
 	creds := make([]transport.Credential, len(subjects))
 	for i, subject := range subjects {
 		if err := checkSubject(subject, kinds); err != nil {
@@ -91,27 +91,27 @@ func (p *Policy) given(subjects []string) ([]transport.Credential, error) {
 		}
 		kind, name, _ := strings.Cut(subject, ":")
 		switch kind {
-		case "user": // as the file has them
+		case "user": // the credential that the user would prove now
 			creds[i] = secrets.User{Name: name}
 		case "token":
 			creds[i] = secrets.Token{ID: name}
 		default:
-			creds[i] = claimed(subject)
+			creds[i] = assumed(subject)
 		}
 	}
 	return creds, nil
 }
 
-// claimed is a subject that nobody has proven.
-type claimed string
+// assumed is a credential that was not proven.
+type assumed string
 
 // Subject implements transport.Credential.
-func (c claimed) Subject() string { return string(c) }
+func (a assumed) Subject() string { return string(a) }
 
-// A subjectList is a list of subjects, or one of them.
+// A subjectList is a list of subjects. In JSON it may also be one string.
 type subjectList []string
 
-// UnmarshalJSON takes both.
+// UnmarshalJSON decodes a string or a list of strings.
 func (s *subjectList) UnmarshalJSON(text []byte) error {
 	var one string
 	if json.Unmarshal(text, &one) == nil {
@@ -119,10 +119,10 @@ func (s *subjectList) UnmarshalJSON(text []byte) error {
 		return nil
 	}
 	if json.Unmarshal(text, (*[]string)(s)) != nil {
-		return errors.New("a subject such as \"uid:1000\", or a list of them")
+		return errors.New("a subject such as \"uid:1000\", or a list of subjects")
 	}
 	return nil
 }
 
-// JSONSchema implements schema.Schemer. That there are two forms the types of a schema cannot say.
+// JSONSchema implements schema.Schemer. The types of a schema cannot express the two forms.
 func (subjectList) JSONSchema() *schema.Schema { return &schema.Schema{} }

@@ -40,8 +40,8 @@ func TestAccessExplain(t *testing.T) {
 			want      explanation
 		}{
 			{`{"principal":"uid:7","command":"zone-add","arguments":{"zone":"example"}}`, explanation{true, dns + `which allows "zone-*", with such arguments`, "dns", "write", true}},
-			{`{"principal":["uid:7"],"command":"zone-add","arguments":{"zone":"x"}}`, explanation{false, dns + `which allows "zone-*", but not with what is at "/zone" in the arguments`, "dns", "write", true}},
-			{`{"principal":"uid:7","command":"zone-add"}`, explanation{false, dns + `which allows "zone-*", but not with what is at "/zone" in the arguments`, "dns", "write", true}},
+			{`{"principal":["uid:7"],"command":"zone-add","arguments":{"zone":"x"}}`, explanation{false, dns + `which allows "zone-*", but not with the value at "/zone" in the arguments`, "dns", "write", true}},
+			{`{"principal":"uid:7","command":"zone-add"}`, explanation{false, dns + `which allows "zone-*", but not with the value at "/zone" in the arguments`, "dns", "write", true}},
 			{`{"principal":["uid:7","gid:27"],"command":"zone-add"}`, explanation{true, `principal "gid:27" has the role "operator", which allows "write"`, "operator", "write", true}},
 			{`{"principal":["uid:8","socket-group"],"command":"whoami"}`, explanation{true, `by default "socket-group" has the role "monitor", which allows "read"`, "monitor", "read", true}},
 			{`{"principal":"uid:8","command":"whoami"}`, explanation{false, `nothing gives uid:8 a role`, "", "read", true}},
@@ -60,11 +60,11 @@ func TestAccessExplain(t *testing.T) {
 		for arguments, says := range map[string]string{
 			`{"principal":"ann","command":"whoami"}`:                      `principal "ann": there is no such kind of subject`,
 			`{"principal":null,"command":"whoami"}`:                       `principal`,
-			`{"principal":7,"command":"whoami"}`:                          `a subject such as "uid:1000", or a list of them`,
-			`{"principal":["uid:7",7],"command":"whoami"}`:                `a list of them`,
+			`{"principal":7,"command":"whoami"}`:                          `a subject such as "uid:1000", or a list of subjects`,
+			`{"principal":["uid:7",7],"command":"whoami"}`:                `a list of subjects`,
 			`{"command":"whoami"}`:                                        `principal`,
 			`{"principal":"uid:7"}`:                                       `command`,
-			`{"principal":"self","command":"whoami","listener":"lo"}`:     `there is no listener "lo"; there are low, pipe`,
+			`{"principal":"self","command":"whoami","listener":"lo"}`:     `there is no listener "lo"; the listeners are low, pipe`,
 			`{"principal":"self","command":"whoami","arguments-":"typo"}`: `arguments-`,
 		} {
 			reply := ask("access-explain", arguments)
@@ -76,9 +76,9 @@ func TestAccessExplain(t *testing.T) {
 	})
 }
 
-// What is explained of a subject in words is what is decided of the credential.
-func TestExplainedAsProven(t *testing.T) {
-	d := newDesk(t)
+// access-explain decides about a subject as Authorize decides about the proven credential.
+func TestAssumedCredentialsGetTheDecisionOfProvenOnes(t *testing.T) {
+	d := newSecretFiles(t)
 	require.NoError(t, d.Users.Add("ann", "operator", "correct horse"))
 	require.NoError(t, d.Users.Add("bob", "gone", "correct horse"))
 	require.NoError(t, d.Users.Add("cleo", "monitor", "correct horse"))
@@ -104,11 +104,11 @@ func TestExplainedAsProven(t *testing.T) {
 		{member{"uid:7", []uint32{7}, false}, []string{"uid:7", "gid:7"}},
 		{subject("uid:" + strconv.Itoa(os.Geteuid())), []string{"uid:" + strconv.Itoa(os.Geteuid())}},
 	} {
-		given, err := p.Given(test.words)
+		given, err := p.Assumed(test.words)
 		require.NoError(t, err)
 		require.Equal(t, allowed(p, test.cred), allowed(p, given...), test.words)
 	}
-	dave, err := p.Given([]string{"user:dave"})
+	dave, err := p.Assumed([]string{"user:dave"})
 	require.NoError(t, err)
-	require.Equal(t, nothing, allowed(p, dave...), "nobody can prove to be one who is not in the file")
+	require.Equal(t, nothing, allowed(p, dave...), "a user that is not in the file cannot prove its name")
 }

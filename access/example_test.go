@@ -5,6 +5,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
 )
 
 func ExampleNewPolicy() {
@@ -21,7 +22,7 @@ func ExampleNewPolicy() {
 	_, err = access.NewPolicy(access.Options{Principals: []access.Principal{{Subject: "uid:ann", Role: "admin"}}})
 	fmt.Println(err)
 	// Output:
-	// principal 1, "uid:ann": behind "uid:" belongs the number of a user, such as uid:1000
+	// principal 1, "uid:ann": after "uid:" there must be the number of a user, such as uid:1000
 }
 
 func ExampleRole() {
@@ -44,3 +45,23 @@ func ExampleRole() {
 	// Output:
 	// [monitor operator admin dns]
 }
+
+func ExamplePolicy_Explain() {
+	policy, err := access.NewPolicy(access.Options{Principals: []access.Principal{{Subject: "cert:ops.example", Role: "operator"}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(policy.Explain(&mgr.Call{
+		Name:    "zone-add",
+		Command: &mgr.Command{Name: "zone-add", Level: mgr.Write},
+		Peer:    transport.Peer{Creds: []transport.Credential{certificate("ops.example")}},
+	}).Rule)
+	// Output:
+	// principal "cert:ops.example" has the role "operator", which allows "write"
+}
+
+// A certificate is the credential of a transport: the name in a certificate.
+type certificate string
+
+func (c certificate) Subject() string { return "cert:" + string(c) }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestExplain(t *testing.T) {
-	d := newDesk(t)
+	d := newSecretFiles(t)
 	require.NoError(t, d.Users.Add("ann", "dns", "correct horse"))
 	require.NoError(t, d.Users.Add("bob", "gone", "correct horse"))
 	_, err := d.Tokens.Mint("ci", "monitor", time.Time{})
@@ -34,7 +34,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{[]string{"cert:ops.example"}, "zone-del", ``, access.Decision{Allowed: true, Role: "dns", Rule: `principal "cert:ops.example" has the role "dns", which allows "zone-*"`}},
 		{[]string{"cert:ops.example"}, "zone-add", `{"zone":"example"}`, access.Decision{Allowed: true, Role: "dns", Rule: `principal "cert:ops.example" has the role "dns", which allows "zone-*", with such arguments`}},
-		{[]string{"cert:ops.example"}, "zone-add", `{"zone":"x"}`, access.Decision{Role: "dns", Rule: `principal "cert:ops.example" has the role "dns", which allows "zone-*", but not with what is at "/zone" in the arguments`}},
+		{[]string{"cert:ops.example"}, "zone-add", `{"zone":"x"}`, access.Decision{Role: "dns", Rule: `principal "cert:ops.example" has the role "dns", which allows "zone-*", but not with the value at "/zone" in the arguments`}},
 		{[]string{"cert:ops.example"}, "zone-flush", ``, access.Decision{Role: "dns", Rule: `principal "cert:ops.example" has the role "dns", which denies "zone-flush"`}},
 		{[]string{"cert:ops.example"}, "shutdown", ``, access.Decision{Rule: `principal "cert:ops.example" has the role "dns", which does not allow it`}},
 		{[]string{"cert:ops.example", "uid:7", "uid:8"}, "shutdown", ``, access.Decision{Rule: `principal "cert:ops.example" has the role "dns", principal "uid:7" has the role "monitor"; none of them allows it`}},
@@ -54,7 +54,7 @@ func TestExplain(t *testing.T) {
 		require.Equal(t, test.want, p.Explain(call))
 		require.Equal(t, test.want.Allowed, p.Authorize(call) == nil)
 	}
-	require.Equal(t, []string{`the user "bob" has the role "gone", which does not exist; the roles are monitor, operator, admin, dns`}, p.Unknown())
+	require.Equal(t, []string{`the user "bob" has the role "gone", which does not exist; the roles are monitor, operator, admin, dns`}, p.UndefinedRoles())
 	require.Equal(t, []string{"monitor", "operator", "admin", "dns"}, p.Roles())
 	ann := d.proves(transport.Claim{User: "ann", Password: "correct horse"})
 	require.Equal(t, access.Decision{Allowed: true, Role: "dns", Rule: `"user:ann" has the role "dns" in its file, which allows "zone-*"`},

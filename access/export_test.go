@@ -2,21 +2,23 @@ package access
 
 import "github.com/rudderpost/rudderpost/transport"
 
-// What tests compare with something slow and obvious.
+// The functions that tests compare with slow and obvious ones.
 var (
-	MatchesGlob  = matchesGlob
-	ParsePointer = parsePointer
-	Find         = find
+	MatchesPattern = matchesPattern
+	ParsePointer   = parsePointer
+	Find           = find
 )
 
-// MaxRows is for how many commands verdicts are remembered.
-const MaxRows = maxRows
+// MaxCached is the number of commands in the cache of a ruleset.
+const MaxCached = maxCached
 
-// IsValue reports whether an argument that is looked at is one of the values of a rule.
-func IsValue(value any, argument []byte) bool {
+// Equals reports whether a JSON value equals a value of an ArgumentRule.
+func Equals(value any, argument []byte) bool {
 	s, err := scalarOf(value)
-	return err == nil && s.is(argument)
+	return err == nil && s.equals(argument)
 }
 
-// Given is what access-explain makes of subjects.
-func (p *Policy) Given(subjects []string) ([]transport.Credential, error) { return p.given(subjects) }
+// Assumed makes the credentials that access-explain makes of subjects.
+func (p *Policy) Assumed(subjects []string) ([]transport.Credential, error) {
+	return p.assumed(subjects)
+}

@@ -8,17 +8,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A member is a user of the system.
+// A member is a user of the system with its groups.
 type member struct {
 	subject
 	groups []uint32
-	in     bool // the group of the socket
+	in     bool // in the group of the socket
 }
 
 func (m member) GroupIDs() []uint32  { return m.groups }
 func (m member) InSocketGroup() bool { return m.in }
 
-func TestGroups(t *testing.T) {
+func TestGroupsGiveTheirMembersRoles(t *testing.T) {
 	ann := member{"uid:1000", []uint32{1000, 27, 65534}, false}
 	bob := member{"uid:1001", []uint32{1001}, true}
 	eve := member{"uid:65534", []uint32{65534}, false}
@@ -37,14 +37,14 @@ func TestGroups(t *testing.T) {
 	}})
 	require.Equal(t, writes, allowed(p, ann))
 	require.Equal(t, allOfThem, allowed(p, bob))
-	require.Equal(t, writes, allowed(p, member{"uid:7", []uint32{7}, true}), "an entry says more than a default")
+	require.Equal(t, writes, allowed(p, member{"uid:7", []uint32{7}, true}), "a principal replaces a default")
 	require.Equal(t, nothing, allowed(p, member{"uid:7", []uint32{270, 2, 7}, false}))
 	require.Equal(t, nothing, allowed(p, eve))
 	require.Equal(t, nothing, allowed(p, subject("uid:27")))
 
 	p = policy(t, access.Options{
-		Roles:      []access.Role{{Name: "muzzled", Deny: []string{"write"}}},
-		Principals: []access.Principal{{Subject: "uid:1000", Role: "admin"}, {Subject: "gid:27", Role: "muzzled"}},
+		Roles:      []access.Role{{Name: "no-write", Deny: []string{"write"}}},
+		Principals: []access.Principal{{Subject: "uid:1000", Role: "admin"}, {Subject: "gid:27", Role: "no-write"}},
 	})
-	require.Equal(t, "look end ?", allowed(p, ann), "a group can take away too")
+	require.Equal(t, "look end ?", allowed(p, ann), "the role of a group can also deny")
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A manager asks the Policy for every command, its own built-in ones and unknown ones too.
-func TestAPolicyInAManager(t *testing.T) {
+// The manager calls Authorize for every command, also for its built-in ones and for unknown ones.
+func TestManagerAsksPolicyForEachCommand(t *testing.T) {
 	for _, test := range []struct {
 		role                            string
 		list, whoami, change, end, none wire.Code
@@ -36,12 +36,12 @@ func TestAPolicyInAManager(t *testing.T) {
 			require.NoError(t, m.Register(mgr.Func("change", "", mgr.Write, nop), mgr.Func("end", "", mgr.Admin, nop)))
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			place := pipe.New()
-			_, err := m.Open(ctx, place)
+			listener := pipe.New()
+			_, err := m.Open(ctx, listener)
 			require.NoError(t, err)
 			go func() { _ = m.Run(ctx) }()
 			for command, code := range map[string]wire.Code{"list-commands": test.list, "whoami": test.whoami, "change": test.change, "end": test.end, "no-such": test.none} {
-				reply, err := client.Do(ctx, place, wire.Request{Command: command})
+				reply, err := client.Do(ctx, listener, wire.Request{Command: command})
 				require.NoError(t, err)
 				require.Equal(t, code, reply.Code, "%s as %q: %s", command, test.role, reply.Text)
 			}

@@ -39,12 +39,12 @@ func policy(t testing.TB, o access.Options) *access.Policy {
 	return p
 }
 
-// The commands of a daemon, by what they ask for.
+// The commands of a daemon, one of each level.
 var commands = []*mgr.Command{
 	{Name: "look", Level: mgr.Read}, {Name: "change", Level: mgr.Write}, {Name: "end", Level: mgr.Admin},
 }
 
-// allowed names the commands that a peer may run, and "?" if it is told that there is no such command.
+// allowed returns the commands that a peer may run, and "?" if it may run a command that does not exist.
 func allowed(p *access.Policy, creds ...transport.Credential) string {
 	var all []string
 	peer := transport.Peer{Creds: creds}
@@ -66,7 +66,7 @@ const (
 	allOfThem = "look change end ?"
 )
 
-func TestPolicy(t *testing.T) {
+func TestPrincipalsGiveExactSubjectsTheirRoles(t *testing.T) {
 	own := "uid:" + strconv.Itoa(os.Geteuid())
 	p := policy(t, access.Options{Principals: []access.Principal{
 		{Subject: "uid:1000", Role: "monitor"},
@@ -127,24 +127,24 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-func TestOwner(t *testing.T) {
+func TestOwnerIsAdminByDefault(t *testing.T) {
 	own := "uid:" + strconv.Itoa(os.Geteuid())
 	for _, name := range []string{"uid:0", own, "self"} {
 		require.Equal(t, allOfThem, allowed(policy(t, access.Options{}), subject(name)))
 		require.Equal(t, nothing, allowed(policy(t, access.Options{NoOwner: true}), subject(name)))
 		named := []access.Principal{{Subject: name, Role: "monitor"}}
-		require.Equal(t, reads, allowed(policy(t, access.Options{Principals: named}), subject(name)), "an entry says more than a default")
+		require.Equal(t, reads, allowed(policy(t, access.Options{Principals: named}), subject(name)), "a principal replaces a default")
 		require.Equal(t, reads, allowed(policy(t, access.Options{NoOwner: true, Principals: named}), subject(name)))
 	}
 	require.Equal(t, nothing, allowed(policy(t, access.Options{}), subject("uid:4711")))
 }
 
-func TestPrincipalsThatMakeNoSense(t *testing.T) {
+func TestInvalidPrincipalsAreRefused(t *testing.T) {
 	for _, test := range []struct {
-		entry access.Principal
-		says  string
+		principal access.Principal
+		says      string
 	}{
-		{access.Principal{Role: "admin"}, `principal 2, "": there is no such kind of subject; there are uid:, gid:, cert:, cert-sha256:, user:, token:, anonymous:, socket-group, self`},
+		{access.Principal{Role: "admin"}, `principal 2, "": there is no such kind of subject; the kinds are uid:, gid:, cert:, cert-sha256:, user:, token:, anonymous:, socket-group, self`},
 		{access.Principal{Subject: "ann", Role: "admin"}, "there is no such kind of subject"},
 		{access.Principal{Subject: "usr:ann", Role: "admin"}, `principal 2, "usr:ann": there is no such kind`},
 		{access.Principal{Subject: "User:ann", Role: "admin"}, "no such kind"},
@@ -152,7 +152,7 @@ func TestPrincipalsThatMakeNoSense(t *testing.T) {
 		{access.Principal{Subject: "self:", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: " self", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: "*", Role: "admin"}, "no such kind"},
-		{access.Principal{Subject: "uid:", Role: "admin"}, `behind "uid:" belongs the number of a user, such as uid:1000`},
+		{access.Principal{Subject: "uid:", Role: "admin"}, `after "uid:" there must be the number of a user, such as uid:1000`},
 		{access.Principal{Subject: "uid:root", Role: "admin"}, "the number of a user"},
 		{access.Principal{Subject: "uid:00", Role: "admin"}, "the number of a user"},
 		{access.Principal{Subject: "uid:+1", Role: "admin"}, "the number of a user"},
@@ -167,22 +167,22 @@ func TestPrincipalsThatMakeNoSense(t *testing.T) {
 		{access.Principal{Subject: "cert-sha256:" + strings.Repeat("0A", 32), Role: "admin"}, "64 hexadecimal digits in lower case"},
 		{access.Principal{Subject: "user:", Role: "admin"}, "the name of a user"},
 		{access.Principal{Subject: "token:a b", Role: "admin"}, "the id of a token"},
-		{access.Principal{Subject: "anonymous:", Role: "admin"}, "what a listener calls those who prove nothing"},
+		{access.Principal{Subject: "anonymous:", Role: "admin"}, "the name that a listener gives its anonymous peers"},
 		{access.Principal{Subject: "user:bob"}, `principal 2, "user:bob": there is no role ""; the roles are monitor, operator, admin`},
 		{access.Principal{Subject: "user:bob", Role: "Admin"}, `there is no role "Admin"`},
 		{access.Principal{Subject: "user:bob", Role: "read"}, `there is no role "read"`},
-		{access.Principal{Subject: "gid:sudo", Role: "admin"}, `behind "gid:" belongs the number of a group, such as gid:27`},
+		{access.Principal{Subject: "gid:sudo", Role: "admin"}, `after "gid:" there must be the number of a group, such as gid:27`},
 		{access.Principal{Subject: "gid:027", Role: "admin"}, "the number of a group"},
 		{access.Principal{Subject: "gid:4294967295", Role: "admin"}, "the number of a group"},
 		{access.Principal{Subject: "socket-group:", Role: "admin"}, "no such kind"},
 		{access.Principal{Subject: "user:ann", Role: "admin"}, `principal 2, "user:ann": it has a role already; one subject has one role`},
 	} {
-		_, err := access.NewPolicy(access.Options{Principals: []access.Principal{{Subject: "user:ann", Role: "monitor"}, test.entry}})
+		_, err := access.NewPolicy(access.Options{Principals: []access.Principal{{Subject: "user:ann", Role: "monitor"}, test.principal}})
 		require.ErrorContains(t, err, test.says)
 	}
 }
 
-func TestWhatARefusalSays(t *testing.T) {
+func TestRefusalNamesOnlyTheCallersRoles(t *testing.T) {
 	p := policy(t, access.Options{Principals: []access.Principal{{Subject: "user:ann", Role: "monitor"}}})
 	for _, test := range []struct {
 		call *mgr.Call
@@ -204,8 +204,8 @@ func TestWhatARefusalSays(t *testing.T) {
 	require.Less(t, len(p.Authorize(&long).Error()), 1000)
 }
 
-// Every role that a file may give allows something, and the next one more.
-func TestEveryRoleIsWorthSomething(t *testing.T) {
+// Each role of secrets.Roles allows more than the role before it.
+func TestBuiltInRolesAllowMoreAndMore(t *testing.T) {
 	before := ""
 	for _, role := range secrets.Roles() {
 		may := allowed(policy(t, access.Options{Principals: []access.Principal{{Subject: "user:ann", Role: role}}}), subject("user:ann"))
@@ -214,17 +214,17 @@ func TestEveryRoleIsWorthSomething(t *testing.T) {
 	}
 }
 
-// A desk is a Policy with its files, and what clients have proven to it.
-type desk struct {
+// secretFiles are a users-file and a tokens-file with their Authenticator.
+type secretFiles struct {
 	*secrets.Authenticator
 	t    *testing.T
 	path string // of the users-file
 }
 
-func newDesk(t *testing.T) *desk {
+func newSecretFiles(t *testing.T) *secretFiles {
 	t.Helper()
 	dir := t.TempDir()
-	d := &desk{t: t, path: filepath.Join(dir, "users")}
+	d := &secretFiles{t: t, path: filepath.Join(dir, "users")}
 	users, err := secrets.OpenUsers(d.path)
 	require.NoError(t, err)
 	tokens, err := secrets.OpenTokens(filepath.Join(dir, "tokens"))
@@ -233,7 +233,7 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) proves(claim transport.Claim) transport.Credential {
+func (d *secretFiles) proves(claim transport.Claim) transport.Credential {
 	d.t.Helper()
 	creds, err := d.Authenticate(context.Background(), claim)
 	require.NoError(d.t, err)
@@ -241,10 +241,10 @@ func (d *desk) proves(claim transport.Claim) transport.Credential {
 	return creds[0]
 }
 
-// What a client may do follows the files while its conn is open.
-func TestRolesOfOpenConns(t *testing.T) {
+// A credential that was proven before has the role that the files give it now.
+func TestRolesFollowTheFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newSecretFiles(t)
 		require.NoError(t, d.Users.Add("ann", "admin", "correct horse"))
 		require.NoError(t, d.Users.Add("bob", "monitor", "battery staple"))
 		secret, err := d.Tokens.Mint("ci", "operator", time.Now().Add(time.Hour))
@@ -255,10 +255,10 @@ func TestRolesOfOpenConns(t *testing.T) {
 
 		p := policy(t, access.Options{Users: d.Users, Tokens: d.Tokens, Principals: []access.Principal{{Subject: "user:bob", Role: "operator"}}})
 		require.Equal(t, allOfThem, allowed(p, ann))
-		require.Equal(t, writes, allowed(p, bob), "the configuration says more than the file")
+		require.Equal(t, writes, allowed(p, bob), "the configuration outweighs the file")
 		require.Equal(t, writes, allowed(p, ci))
 		require.Equal(t, allOfThem, allowed(p, ci, ann))
-		require.Equal(t, nothing, allowed(p, subject("user:ann")), "a name is not what was proven")
+		require.Equal(t, nothing, allowed(p, subject("user:ann")), "a subject alone is no credential of the file")
 
 		text, err := os.ReadFile(d.path)
 		require.NoError(t, err)
@@ -266,12 +266,12 @@ func TestRolesOfOpenConns(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, reads, allowed(p, ann), "a lowered role")
 		require.NoError(t, d.Users.SetPassword("bob", "another one"))
-		require.Equal(t, nothing, allowed(p, bob), "another password, whatever the configuration says")
+		require.Equal(t, nothing, allowed(p, bob), "another password, also where the configuration gives a role")
 		require.Equal(t, writes, allowed(p, d.proves(transport.Claim{User: "bob", Password: "another one"})))
 		require.NoError(t, d.Users.Remove("ann"))
 		require.Equal(t, nothing, allowed(p, ann))
 		require.Equal(t, reads, allowed(policy(t, access.Options{Users: d.Users, Principals: []access.Principal{{Subject: "uid:1000", Role: "monitor"}}}),
-			ann, subject("uid:1000")), "the rest of what it has proven still counts")
+			ann, subject("uid:1000")), "its other credentials still count")
 
 		require.Equal(t, nothing, allowed(policy(t, access.Options{}), ci), "without the file, it has no role")
 		time.Sleep(time.Hour - time.Second - time.Nanosecond)
@@ -287,8 +287,8 @@ func TestRolesOfOpenConns(t *testing.T) {
 	})
 }
 
-func TestAuthorizeAllocatesNothing(t *testing.T) {
-	d := newDesk(t)
+func TestAuthorizeDoesNotAllocate(t *testing.T) {
+	d := newSecretFiles(t)
 	require.NoError(t, d.Users.Add("ann", "admin", "correct horse"))
 	secret, err := d.Tokens.Mint("ci", "admin", time.Now().Add(time.Hour))
 	require.NoError(t, err)
@@ -311,8 +311,8 @@ func TestAuthorizeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A daemon with a transport of its own may give roles to whom that proves.
-func TestOtherKinds(t *testing.T) {
+// Options.Kinds adds kinds of subjects that a daemon's own transport proves.
+func TestOwnKindsOfSubjects(t *testing.T) {
 	o := access.Options{Principals: []access.Principal{{Subject: "vsock:3", Role: "monitor"}}}
 	_, err := access.NewPolicy(o)
 	require.ErrorContains(t, err, "there is no such kind of subject")
@@ -322,4 +322,20 @@ func TestOtherKinds(t *testing.T) {
 	o.Principals[0].Subject = "vsock:"
 	_, err = access.NewPolicy(o)
 	require.Error(t, err)
+}
+
+func TestUnusedRulesNamesRulesWithoutCommand(t *testing.T) {
+	p := policy(t, access.Options{Roles: []access.Role{
+		{
+			Name: "dns", Allow: []string{"read", "zone-*", "zone-ad"}, Deny: []string{"admin", "zone-del*"},
+			Arguments: []access.ArgumentRule{{Commands: []string{"zone-add", "zone-rm"}, Pointer: "/zone", Values: []any{"a"}}},
+		},
+		{Name: "all", Allow: []string{"*"}},
+	}})
+	require.Equal(t, []string{
+		`the role "dns" allows "zone-ad", which matches no command`,
+		`the role "dns" denies "zone-del*", which matches no command`,
+		`the role "dns" has a rule on the arguments of "zone-rm", which matches no command`,
+	}, p.UnusedRules([]mgr.Command{{Name: "zone-add"}, {Name: "look"}}))
+	require.Empty(t, policy(t, access.Options{}).UnusedRules(nil))
 }

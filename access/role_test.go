@@ -22,7 +22,7 @@ func roles(t testing.TB, roles ...access.Role) *access.Policy {
 	return policy(t, o)
 }
 
-// may reports whether who has proven these subjects may run a command; one of the level 0 does not exist.
+// may reports whether a peer with these subjects may run a command. A command of the level 0 does not exist.
 func may(p *access.Policy, name string, level mgr.Level, names ...string) bool {
 	call := &mgr.Call{Name: name, Peer: transport.Peer{Creds: subjects(names...)}}
 	if level != 0 {
@@ -31,7 +31,7 @@ func may(p *access.Policy, name string, level mgr.Level, names ...string) bool {
 	return p.Authorize(call) == nil
 }
 
-func TestRoles(t *testing.T) {
+func TestRoleAllowsAndDeniesCommands(t *testing.T) {
 	for _, test := range []struct {
 		allow, deny []string
 		name        string
@@ -40,11 +40,11 @@ func TestRoles(t *testing.T) {
 	}{
 		{[]string{"read"}, nil, "look", mgr.Read, true},
 		{[]string{"read"}, nil, "look", mgr.Write, false},
-		{[]string{"write"}, nil, "look", mgr.Read, false}, // a list and no ladder
+		{[]string{"write"}, nil, "look", mgr.Read, false}, // a level does not include the lower ones
 		{[]string{"admin"}, nil, "change", mgr.Write, false},
 		{[]string{"admin"}, nil, "end", mgr.Admin, true},
 		{[]string{"read", "admin"}, nil, "end", mgr.Admin, true},
-		{[]string{"read"}, nil, "no-such", 0, true}, // it is told that there is none
+		{[]string{"read"}, nil, "no-such", 0, true}, // the reply says that it does not exist
 		{[]string{"write", "admin"}, nil, "no-such", 0, false},
 		{[]string{"no-such"}, nil, "no-such", 0, true},
 		{[]string{"no-*"}, nil, "no-such", 0, true},
@@ -74,9 +74,9 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// Whatever looks like the name of a command, but is not it, passes nowhere but where it is told that there
-// is no such command.
-func TestNearMisses(t *testing.T) {
+// A name that only looks like a command's matches no rule. Where it has the form of a name, a role with * may run it,
+// and gets the error that it does not exist.
+func TestSimilarNamesAreRefused(t *testing.T) {
 	named := roles(t, access.Role{Name: "x", Allow: []string{"zone-add", "zone-del", "lease4-*", "*-get", "x*z"}})
 	all := roles(t, access.Role{Name: "x", Allow: []string{"*", "write", "admin"}})
 	for _, name := range []string{
@@ -100,15 +100,14 @@ func TestNearMisses(t *testing.T) {
 	}
 }
 
-// One denial among the roles of a peer is the last word, wherever it stands.
-func TestDenialIsFinal(t *testing.T) {
+func TestOneDenyingRoleOutweighsAllOthers(t *testing.T) {
 	p := roles(t,
 		access.Role{Name: "all", Allow: []string{"*"}},
 		access.Role{Name: "careful", Allow: []string{"read"}, Deny: []string{"shutdown", "zone-*"}},
-		access.Role{Name: "muzzled", Deny: []string{"admin"}})
+		access.Role{Name: "no-admin", Deny: []string{"admin"}})
 	require.True(t, may(p, "shutdown", mgr.Admin, "uid:1"))
-	for _, who := range [][]string{{"uid:2"}, {"uid:1", "uid:2"}, {"uid:2", "uid:1"}, {"uid:1", "uid:3"}, {"uid:3", "uid:1", "uid:9"}} {
-		require.False(t, may(p, "shutdown", mgr.Admin, who...), "%s", who)
+	for _, names := range [][]string{{"uid:2"}, {"uid:1", "uid:2"}, {"uid:2", "uid:1"}, {"uid:1", "uid:3"}, {"uid:3", "uid:1", "uid:9"}} {
+		require.False(t, may(p, "shutdown", mgr.Admin, names...), "%s", names)
 	}
 	require.False(t, may(p, "zone-add", mgr.Write, "uid:1", "uid:2"))
 	require.True(t, may(p, "zone-add", mgr.Write, "uid:1", "uid:3"))
@@ -117,7 +116,7 @@ func TestDenialIsFinal(t *testing.T) {
 	require.EqualError(t, err, "'shutdown' is not allowed for uid:1,uid:2: your role careful denies it")
 }
 
-func TestRolesThatMakeNoSense(t *testing.T) {
+func TestInvalidRolesAreRefused(t *testing.T) {
 	rule := func(r access.ArgumentRule) access.Role {
 		return access.Role{Name: "x", Allow: []string{"*"}, Arguments: []access.ArgumentRule{{Commands: []string{"a"}, Values: []any{1}}, r}}
 	}
@@ -131,29 +130,29 @@ func TestRolesThatMakeNoSense(t *testing.T) {
 		{access.Role{Name: "-x", Allow: []string{"read"}}, `"-x" is no name for a role`},
 		{access.Role{Name: strings.Repeat("x", 65), Allow: []string{"read"}}, `is no name for a role`},
 		{access.Role{Name: "admin", Allow: []string{"read"}}, `role 2, "admin": it is built in; give yours another name`},
-		{access.Role{Name: "first", Allow: []string{"read"}}, `role 2, "first": there is one of that name already`},
+		{access.Role{Name: "first", Allow: []string{"read"}}, `role 2, "first": there is a role of that name already`},
 		{access.Role{Name: "x"}, `role 2, "x": it allows nothing and denies nothing`},
 		{access.Role{Name: "x", Allow: []string{"read", ""}}, `role 2, "x": allow 2, "": it is empty; write a level (read, write, admin), a command, or commands with *, such as zone-*`},
 		{access.Role{Name: "x", Allow: []string{"Read"}}, `allow 1, "Read": levels and commands are in lower case: "read"`},
 		{access.Role{Name: "x", Allow: []string{"read"}, Deny: []string{"Zone-*"}}, `deny 1, "Zone-*": levels and commands are in lower case: "zone-*"`},
-		{access.Role{Name: "x", Allow: []string{"zone add"}}, `' ' is in the name of no command: there are a-z, 0-9 and -, and * for any of them`},
-		{access.Role{Name: "x", Allow: []string{"zone_add"}}, `'_' is in the name of no command`},
-		{access.Role{Name: "x", Allow: []string{"zone-?"}}, `'?' is in the name of no command`},
-		{access.Role{Name: "x", Allow: []string{"zone-[ad]*"}}, `'[' is in the name of no command`},
-		{access.Role{Name: "x", Allow: []string{"rеad"}}, `'е' is in the name of no command`}, // Cyrillic
-		{access.Role{Name: "x", Allow: []string{"read "}}, `' ' is in the name of no command`},
-		{access.Role{Name: "x", Allow: []string{"zone-\x00"}}, `'\x00' is in the name of no command`},
-		{access.Role{Name: "x", Allow: []string{"zone-**"}}, `one * is as good as two`},
+		{access.Role{Name: "x", Allow: []string{"zone add"}}, `the name of a command cannot contain ' ': it has a-z, 0-9 and -; a * matches any run of them`},
+		{access.Role{Name: "x", Allow: []string{"zone_add"}}, `the name of a command cannot contain '_'`},
+		{access.Role{Name: "x", Allow: []string{"zone-?"}}, `the name of a command cannot contain '?'`},
+		{access.Role{Name: "x", Allow: []string{"zone-[ad]*"}}, `the name of a command cannot contain '['`},
+		{access.Role{Name: "x", Allow: []string{"rеad"}}, `the name of a command cannot contain 'е'`}, // Cyrillic
+		{access.Role{Name: "x", Allow: []string{"read "}}, `the name of a command cannot contain ' '`},
+		{access.Role{Name: "x", Allow: []string{"zone-\x00"}}, `the name of a command cannot contain '\x00'`},
+		{access.Role{Name: "x", Allow: []string{"zone-**"}}, `write one * instead of two`},
 		{access.Role{Name: "x", Allow: []string{"zone-"}}, `no command has such a name`},
 		{access.Role{Name: "x", Allow: []string{"4zones"}}, `no command has such a name`},
 		{access.Role{Name: "x", Allow: []string{strings.Repeat("x", 65)}}, `it is too long: no command has more than 64 bytes`},
-		{rule(access.ArgumentRule{Pointer: "/a", Values: []any{1}}), `role 2, "x": arguments 2: commands: it is about none; "*" is all`},
-		{rule(access.ArgumentRule{Commands: []string{"write"}, Values: []any{1}}), `commands 1, "write": that is a level, and a rule on arguments is about commands by their names`},
+		{rule(access.ArgumentRule{Pointer: "/a", Values: []any{1}}), `role 2, "x": arguments 2: commands: the rule names no command; "*" means all`},
+		{rule(access.ArgumentRule{Commands: []string{"write"}, Values: []any{1}}), `commands 1, "write": that is a level; an argument rule lists names and patterns of commands`},
 		{rule(access.ArgumentRule{Commands: []string{"A"}, Values: []any{1}}), `commands 1, "A": levels and commands are in lower case`},
 		{rule(access.ArgumentRule{Commands: []string{"a"}, Pointer: "zone", Values: []any{1}}), `pointer: "zone" is no JSON pointer`},
 		{rule(access.ArgumentRule{Commands: []string{"a"}, Pointer: "/a~2", Values: []any{1}}), `pointer: "/a~2" is no JSON pointer`},
 		{rule(access.ArgumentRule{Commands: []string{"a"}, Pointer: "/a~", Values: []any{1}}), `is no JSON pointer: every name has a / in front, and in a name ~ is written ~0, and / is ~1`},
-		{rule(access.ArgumentRule{Commands: []string{"a"}, Pointer: "/a"}), `values: there is none, so nothing would be allowed; deny the command instead`},
+		{rule(access.ArgumentRule{Commands: []string{"a"}, Pointer: "/a"}), `values: the list is empty, so nothing would be allowed; deny the command instead`},
 		{rule(access.ArgumentRule{Commands: []string{"a"}, Values: []any{1, nil}}), `values 2: <nil> (<nil>) is no text, number or boolean`},
 		{rule(access.ArgumentRule{Commands: []string{"a"}, Values: []any{[]any{"x"}}}), `is no text, number or boolean`},
 		{rule(access.ArgumentRule{Commands: []string{"a"}, Values: []any{math.NaN()}}), `NaN is no number in JSON`},

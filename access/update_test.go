@@ -18,19 +18,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// daemon runs a manager with this policy, and returns how to ask it on one conn that stays open.
+// daemon runs a manager with a policy. ask sends a command on one conn, which stays open until the end of the test.
 func daemon(t *testing.T, p *access.Policy, commands ...mgr.Command) (m *mgr.CommandMgr, ask func(command, arguments string) wire.Reply) {
 	t.Helper()
 	m = mgr.New(&mgr.Options{Authorizer: p, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, m.Register(commands...))
 	ctx, stop := context.WithCancel(t.Context())
-	place := pipe.New()
-	_, err := m.Open(ctx, place)
+	listener := pipe.New()
+	_, err := m.Open(ctx, listener)
 	require.NoError(t, err)
 	_, err = m.Open(ctx, &mgr.Endpoint{Transport: pipe.New(), Name: "low", MaxAccess: mgr.Read})
 	require.NoError(t, err)
 	go func() { _ = m.Run(ctx) }()
-	conn, err := place.Dial(ctx)
+	conn, err := listener.Dial(ctx)
 	require.NoError(t, err)
 	c := client.New(conn)
 	t.Cleanup(func() {
@@ -52,8 +52,8 @@ func daemon(t *testing.T, p *access.Policy, commands ...mgr.Command) (m *mgr.Com
 
 func nop(context.Context, mgr.None) (mgr.None, error) { return mgr.None{}, nil }
 
-// Another policy counts for the next command of a conn that is open, all of it or nothing.
-func TestUpdate(t *testing.T) {
+// The next call on an open conn is decided by the new policy. A policy that is not valid changes nothing.
+func TestUpdateCountsForOpenConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy(t, access.Options{})
 		_, ask := daemon(t, p, mgr.Func("zone-add", "", mgr.Write, nop, mgr.AnyArguments()))
@@ -69,7 +69,7 @@ func TestUpdate(t *testing.T) {
 			{Roles: []access.Role{dns, dns}},
 		} {
 			require.Error(t, p.Update(o))
-			require.Equal(t, wire.CodeForbidden, ask("zone-add", `{"zone":"x"}`).Code, "what was in force stays")
+			require.Equal(t, wire.CodeForbidden, ask("zone-add", `{"zone":"x"}`).Code, "the old policy stays in force")
 		}
 		require.NoError(t, p.Update(access.Options{NoOwner: true}))
 		require.Equal(t, wire.CodeForbidden, ask("zone-add", `{"zone":"example"}`).Code)
@@ -78,8 +78,8 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
-// No call is decided by some of one policy and some of another: each of these two denies everything.
-func TestUpdateWhileManyAsk(t *testing.T) {
+// Each of the two policies denies the command; only a mixture of both would allow it.
+func TestConcurrentUpdateNeverMixesPolicies(t *testing.T) {
 	one := access.Options{Roles: []access.Role{{Name: "x", Allow: []string{"*"}, Deny: []string{"a*"}}}, Principals: []access.Principal{{Subject: "uid:7", Role: "x"}}}
 	two := access.Options{Roles: []access.Role{{Name: "y", Deny: []string{"b*"}}, {Name: "x", Allow: []string{"b*"}, Deny: []string{"admin"}}}, Principals: []access.Principal{{Subject: "uid:7", Role: "x"}}}
 	p := policy(t, one)
@@ -100,14 +100,14 @@ func TestUpdateWhileManyAsk(t *testing.T) {
 	asking.Wait()
 }
 
-// A command that is registered again with another level is another one, and there is room for any number.
-func TestCommandsComeAndGo(t *testing.T) {
+// The cache distinguishes the levels of a command, and may overflow.
+func TestCacheKeepsDecisionsCorrect(t *testing.T) {
 	p := roles(t, access.Role{Name: "x", Allow: []string{"read", "c7*"}, Deny: []string{"admin"}})
 	require.True(t, may(p, "look", mgr.Read, "uid:1"))
 	require.False(t, may(p, "look", mgr.Write, "uid:1"))
 	require.False(t, may(p, "look", mgr.Admin, "uid:1"))
 	require.True(t, may(p, "look", mgr.Read, "uid:1"))
-	for i := range access.MaxRows + 10 {
+	for i := range access.MaxCached + 10 {
 		name := fmt.Sprint("c", i)
 		require.Equal(t, name[1] == '7', may(p, name, mgr.Write, "uid:1"))
 	}

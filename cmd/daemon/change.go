@@ -239,7 +239,7 @@ func (c *change) say(stdout io.Writer, log *slog.Logger) {
 			log.Warn(fmt.Sprintf("listen %d: %s", i+1, warning))
 		}
 	}
-	for _, line := range slices.Concat(c.d.policy.Unknown(), c.d.policy.Idle(c.d.manager.Commands())) {
+	for _, line := range slices.Concat(c.d.policy.UndefinedRoles(), c.d.policy.UnusedRules(c.d.manager.Commands())) {
 		log.Warn(line)
 	}
 }

@@ -8,12 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// This file looks for one value in JSON that is known to be well-formed, with no member twice: it goes
-// past everything else, decodes nothing, and allocates nothing. What is not well-formed has no value in
-// it, or a wrong one, but never ends in a panic.
-
-// find returns the value at a path, without white space around it, or nil. In a list, a step is an index
-// as RFC 6901 has it: digits, and no 0 in front.
+// find returns the value at a path, without white space around it, or nil. In a list, a step is an index in the form of
+// RFC 6901: digits without a leading 0.
+//
+// v must be well-formed JSON without duplicate members. find skips all other values, decodes nothing and allocates
+// nothing. For JSON that is not well-formed the result is nil or a wrong value; there is never a panic.
 func find(v []byte, path []string) []byte {
 	v = skipSpace(v)
 	for _, step := range path {
@@ -31,7 +30,7 @@ func find(v []byte, path []string) []byte {
 	return v[:len(v)-len(skipValue(v))]
 }
 
-// member returns what follows the name of a member of the object at the start of v.
+// member returns the rest of v from the value of a member on, or nil. v starts with an object.
 func member(v []byte, name string) []byte {
 	v = skipSpace(v[1:])
 	for len(v) > 0 && v[0] == '"' {
@@ -46,7 +45,7 @@ func member(v []byte, name string) []byte {
 	return nil
 }
 
-// element returns what begins with an element of the list at the start of v.
+// element returns the rest of v from an element on, or nil. v starts with a list.
 func element(v []byte, step string) []byte {
 	index, err := strconv.Atoi(step)
 	if err != nil || index < 0 || step != "0" && (step[0] < '1' || step[0] > '9') {
@@ -69,7 +68,7 @@ func skipSpace(v []byte) []byte {
 	return v
 }
 
-// skipByte goes past a byte, or to the end where another one is.
+// skipByte skips the byte c. Where v starts with another byte, it returns the empty end of v.
 func skipByte(v []byte, c byte) []byte {
 	if len(v) > 0 && v[0] == c {
 		return v[1:]
@@ -77,7 +76,7 @@ func skipByte(v []byte, c byte) []byte {
 	return v[len(v):]
 }
 
-// skipValue goes past the value at the start of v.
+// skipValue skips the value at the start of v.
 func skipValue(v []byte) []byte {
 	for depth := 0; len(v) > 0; {
 		switch v[0] {
@@ -106,7 +105,7 @@ func skipValue(v []byte) []byte {
 	return v
 }
 
-// skipWord goes past a number, or true, false or null.
+// skipWord skips a number, true, false or null.
 func skipWord(v []byte) []byte {
 	for i, c := range v {
 		switch c {
@@ -117,7 +116,7 @@ func skipWord(v []byte) []byte {
 	return v[len(v):]
 }
 
-// skipString goes past the string at the start of v.
+// skipString skips the string at the start of v.
 func skipString(v []byte) []byte {
 	for i := 1; i < len(v); i++ {
 		switch v[i] {
@@ -130,32 +129,32 @@ func skipString(v []byte) []byte {
 	return v[len(v):]
 }
 
-// isString reports whether a JSON string, with its quotes, means text.
+// isString reports whether the JSON string v, with its quotes, decodes to text.
 func isString(v []byte, text string) bool {
 	if len(v) < 2 || v[len(v)-1] != '"' {
 		return false
 	}
 	v = v[1 : len(v)-1]
 	for len(v) > 0 {
-		plain := bytes.IndexByte(v, '\\')
-		if plain < 0 {
+		prefix := bytes.IndexByte(v, '\\')
+		if prefix < 0 {
 			return string(v) == text
 		}
-		if len(text) < plain || string(v[:plain]) != text[:plain] {
+		if len(text) < prefix || string(v[:prefix]) != text[:prefix] {
 			return false
 		}
-		r, n := unquote(v[plain:])
-		var meant [utf8.UTFMax]byte
-		width := utf8.EncodeRune(meant[:], r)
-		if n == 0 || len(text) < plain+width || text[plain:plain+width] != string(meant[:width]) {
+		r, n := unquote(v[prefix:])
+		var decoded [utf8.UTFMax]byte
+		width := utf8.EncodeRune(decoded[:], r)
+		if n == 0 || len(text) < prefix+width || text[prefix:prefix+width] != string(decoded[:width]) {
 			return false
 		}
-		v, text = v[plain+n:], text[plain+width:]
+		v, text = v[prefix+n:], text[prefix+width:]
 	}
 	return text == ""
 }
 
-// unquote returns what the escape at the start of v means, and its length; 0 if it is none.
+// unquote decodes the escape at the start of v, and returns its length in bytes. n is 0 if it is not valid.
 func unquote(v []byte) (r rune, n int) {
 	if len(v) < 2 {
 		return 0, 0
