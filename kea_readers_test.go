@@ -111,20 +111,20 @@ func TestKeasToolsHowTo(t *testing.T) {
 	}
 	var socket string
 	ran := 0
-	for _, block := range blocks(t, "docs/how-to/keas-tools.md") {
+	for _, block := range testkit.MarkdownBlocks(t, "docs/how-to/keas-tools.md") {
 		switch {
-		case block.language == "toml":
-			config := strings.ReplaceAll(block.text, "8000", port)
+		case block.Language == "toml":
+			config := strings.ReplaceAll(block.Text, "8000", port)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "keas-tools.toml"), []byte(config), 0o600))
-		case strings.HasPrefix(block.text, "steer user add"):
-			out, err := sh(block.text)
+		case strings.HasPrefix(block.Text, "steer user add"):
+			out, err := sh(block.Text)
 			require.NoError(t, err, "%s", out)
 			d := start(t, dir, nil, program(t, "rudderpostd"), "-c", "keas-tools.toml")
 			socket = d.listening(t)
 			eventually(t, func() bool { return strings.Contains(d.out.String(), "http://") }, "it does not listen over HTTP")
 		default:
-			out, err := sh(block.text)
-			require.NoError(t, err, "line %d: %s", block.line, out)
+			out, err := sh(block.Text)
+			require.NoError(t, err, "line %d: %s", block.Line, out)
 			ran++
 		}
 	}

@@ -1,4 +1,4 @@
-// Greeter is a daemon in ten lines. Say hello with
+// Greeter is a daemon with one command. Call it with
 //
 //	steer -s unix:greeter.sock greet name=Ann
 package main
@@ -14,14 +14,14 @@ import (
 )
 
 type person struct {
-	Name string `json:"name" doc:"Whom to greet."`
+	Name string `json:"name" doc:"The name of the person to greet."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	m := mgr.New(nil)
-	err := m.Register(mgr.Func("greet", "Say hello.", mgr.Read,
+	err := m.Register(mgr.Func("greet", "Return a greeting.", mgr.Read,
 		func(_ context.Context, p person) (string, error) { return "Hello, " + p.Name + "!", nil }))
 	if err == nil {
 		err = m.Run(ctx, &unix.Transport{Path: "greeter.sock"})

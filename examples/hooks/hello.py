@@ -4,7 +4,7 @@ from rudderpost_hook import command, run
 NAME = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 40}}, "additionalProperties": False}
 
 
-@command("hello", "Greet somebody, from this daemon.", access="read", arguments=NAME)
+@command("hello", "Greet a person, from this daemon.", access="read", arguments=NAME)
 def hello(call, name="world"):
     version = call.daemon("version-get")
     return {"greeting": f"Hello, {name}!", "version": version}

@@ -1,7 +1,7 @@
 #!/bin/sh
 . "${0%/*}/rudderpost_hook.sh"
 
-rp_add hello-again "Greet somebody, from this daemon." read \
+rp_add hello-again "Greet a person, from this daemon." read \
 	'{"type":"object","properties":{"name":{"type":"string"}},"additionalProperties":false}'
 
 hello_again() {

@@ -2,7 +2,7 @@
 
     from rudderpost_hook import command, run
 
-    @command("hello", "Greet somebody.", access="read")
+    @command("hello", "Greet a person.", access="read")
     def hello(call, name="world"):
         return {"greeting": f"Hello, {name}!"}
 
@@ -43,7 +43,7 @@ class Call:
         self.id, self.command, self.peer, self.timeout = frame["id"], frame["command"], frame["peer"], frame["timeout"]
 
     def daemon(self, command, **arguments):
-        """Run a command of the daemon's with the rights of whoever made this call. Return its arguments."""
+        """Run a command of the daemon's with the rights of the caller of this call. Return its arguments."""
         global _calls
         _calls += 1
         asked = _calls

@@ -2,7 +2,7 @@
 # A hook library for rudderpost, in POSIX sh: one file, and jq, which reads and writes the JSON.
 #
 #	. "${0%/*}/rudderpost_hook.sh"
-#	rp_add hello "Greet somebody." read
+#	rp_add hello "Greet a person." read
 #	hello() { rp_reply "$(printf '%s' "$1" | jq -c '{greeting: "Hello, \(.name // "world")!"}')"; }
 #	rp_run
 #
@@ -73,7 +73,7 @@ rp_run() {
 		exit 1
 		;;
 	esac
-	# shellcheck disable=SC2034 # for whoever includes this
+	# shellcheck disable=SC2034 # for the script that includes this
 	parameters=$(printf '%s' "$rp_frame" | jq -c .hello.parameters)
 	printf '{"introduce":{"commands":[%s]}}\n' "$rp_commands" >&4
 	while rp_next; do
