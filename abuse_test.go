@@ -31,7 +31,7 @@ type conns struct{ opened, closed atomic.Int64 }
 
 func (c *conns) ConnOpened(transport.Peer) { c.opened.Add(1) }
 func (c *conns) ConnClosed(transport.Peer) { c.closed.Add(1) }
-func (c *conns) CallDone(mgr.Outcome)      {}
+func (c *conns) CallDone(mgr.CallResult)   {}
 
 // A victim is a manager that everything is done to, one after the other.
 type victim struct {

@@ -143,7 +143,7 @@ func TestAccessOnEveryTransport(t *testing.T) {
 			stop := serve(t, m)
 			places := map[mgr.Level]net.Addr{}
 			for _, most := range []mgr.Level{0, mgr.Read, mgr.Write} {
-				socket, err := m.Open(t.Context(), &mgr.Endpoint{Transport: way.Listen(t, waystest.Limits{}), MaxAccess: most})
+				socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: way.Listen(t, waystest.Limits{}), MaxAccess: most})
 				require.NoError(t, err)
 				places[most] = socket.Addr()
 			}

@@ -86,7 +86,7 @@ func TestAuditOnEveryTransport(t *testing.T) {
 				return mgr.None{}, fmt.Errorf("cannot set %s", in.Password)
 			})))
 			stop := serve(t, m)
-			socket, err := m.Open(t.Context(), &mgr.Endpoint{Name: "front", Transport: way.Listen(t, waystest.Limits{OnRefused: func(r transport.Refusal) { log.Refused(r) }})})
+			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Name: "front", Transport: way.Listen(t, waystest.Limits{OnRefused: func(r transport.Refusal) { log.Refused(r) }})})
 			require.NoError(t, err)
 			for command, arguments := range map[string]string{
 				"zone-set": `{"zone":"a.example"}`, "login-set": `{"password":"canary-1"}`, "look": `{"x":1}`, "end": `{}`, "no-such": `[1]`,

@@ -44,7 +44,7 @@ func runDrained() int {
 			fmt.Println(err)
 			return 1
 		}
-		var socket *mgr.Socket
+		var socket *mgr.Listener
 		if socket, err = m.Open(ctx, way.Listen(nil, waystest.Limits{})); err == nil {
 			fmt.Println(way.Name, socket.Addr())
 		}

@@ -78,7 +78,7 @@ func (u statusUsers) Authenticate(_ context.Context, c transport.Claim) ([]trans
 type failingRecorder struct{}
 
 func (failingRecorder) Begin([]*mgr.Call) error { return errors.New("the disk is full") }
-func (failingRecorder) End([]mgr.End)           {}
+func (failingRecorder) End([]mgr.CallResult)    {}
 
 func startStatus(t *testing.T, c *statusCase) *statusServer {
 	t.Helper()
@@ -124,9 +124,9 @@ func startStatus(t *testing.T, c *statusCase) *statusServer {
 		mgr.Func("hold", "Hold the loop.", mgr.Read, wait("hold")),
 	))
 	if c.hook != nil {
-		s.m.Hook(c.hook)
+		s.m.Use(c.hook)
 	}
-	socket, err := s.m.Open(t.Context(), &mgr.Endpoint{
+	socket, err := s.m.Open(t.Context(), &mgr.ListenerConfig{
 		Transport: &httpd.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: statusUsers{&s.revoked}},
 		MaxAccess: c.max,
 	})
@@ -239,7 +239,7 @@ var statusCases = []statusCase{
 			s.say(`{"command":"hold"}`)
 			<-s.running
 			s.say(`{"command":"look"}`)
-			eventually(t, func() bool { return s.m.Load().Queued == 1 }, "the second command does not wait")
+			eventually(t, func() bool { return s.m.Stats().Queued == 1 }, "the second command does not wait")
 		}},
 	{row: "429 too-many-bytes 429", name: "bytes that wait", check: hasRetryAfter,
 		prepare: func(_ *testing.T, s *statusServer) {

@@ -83,7 +83,7 @@ func serveHTTP(t *testing.T, place *httpd.Transport) (dial func() keaConn) {
 }
 
 // openHTTP runs the daemon that the rows speak to.
-func openHTTP(t *testing.T, place *httpd.Transport) *mgr.Socket {
+func openHTTP(t *testing.T, place *httpd.Transport) *mgr.Listener {
 	t.Helper()
 	m := mgr.New(&mgr.Options{Logger: quiet, Authorizer: everybody{}})
 	require.NoError(t, m.Register(append(std.NewStatistics().Commands(),

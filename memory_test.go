@@ -85,7 +85,7 @@ func runMeasured() int {
 			fmt.Println(err)
 			return 1
 		}
-		var socket *mgr.Socket
+		var socket *mgr.Listener
 		if socket, err = m.Open(ctx, way.Listen(nil, waystest.Limits{Idle: time.Hour})); err == nil {
 			fmt.Println(way.Name, socket.Addr())
 		}

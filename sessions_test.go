@@ -30,7 +30,7 @@ func TestSessionsOnEveryTransport(t *testing.T) {
 				return mgr.None{}, nil
 			})))
 			stop := serve(t, m)
-			socket, err := m.Open(t.Context(), &mgr.Endpoint{Transport: way.Listen(t, waystest.Limits{}), Name: "front"})
+			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: way.Listen(t, waystest.Limits{}), Name: "front"})
 			require.NoError(t, err)
 
 			conn, err := way.Dial(socket.Addr(), who.Identity).Dial(t.Context())

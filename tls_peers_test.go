@@ -27,7 +27,7 @@ type tlsPort struct {
 	place    transport.Transport
 	required bool                              // a client without a certificate is nobody
 	whoami   func(token string) (ask []string) // what a client writes to be told who it is; each but the first behind an answer
-	socket   *mgr.Socket
+	socket   *mgr.Listener
 }
 
 // tlsPorts runs a daemon with all of them, in a world whose clients they believe.

@@ -67,12 +67,12 @@ func explain(policy *Policy, m *mgr.CommandMgr, in explainIn) (explanation, erro
 }
 
 // endpoint returns the listener of a name, or nil for the empty name.
-func endpoint(m *mgr.CommandMgr, name string) (*mgr.Endpoint, error) {
+func endpoint(m *mgr.CommandMgr, name string) (*mgr.ListenerConfig, error) {
 	if name == "" {
 		return nil, nil
 	}
 	var names []string
-	for _, e := range m.Endpoints() {
+	for _, e := range m.Listeners() {
 		if e.Name == name {
 			return &e, nil
 		}

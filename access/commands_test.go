@@ -48,7 +48,7 @@ func TestAccessExplain(t *testing.T) {
 			{`{"principal":[],"command":"whoami"}`, explanation{false, `nothing gives nobody a role`, "", "read", true}},
 			{`{"principal":"self","command":"zone-no-such"}`, explanation{true, `by default "self" has the role "admin", which allows "read"`, "admin", "read", false}},
 			{`{"principal":"uid:7","command":"Zone-add"}`, explanation{false, dns + `which does not allow it`, "", "read", false}},
-			{`{"principal":"self","command":"zone-add","listener":"low"}`, explanation{false, `'zone-add' is not allowed through low: it asks for write access, and nobody has more than read there`, "", "write", true}},
+			{`{"principal":"self","command":"zone-add","listener":"low"}`, explanation{false, `'zone-add' is not allowed through low: it needs write access, and this listener allows at most read`, "", "write", true}},
 			{`{"principal":"self","command":"whoami","listener":"low"}`, explanation{true, `by default "self" has the role "admin", which allows "read"`, "admin", "read", true}},
 		} {
 			reply := ask("access-explain", test.arguments)

@@ -27,7 +27,7 @@ func daemon(t *testing.T, p *access.Policy, commands ...mgr.Command) (m *mgr.Com
 	listener := pipe.New()
 	_, err := m.Open(ctx, listener)
 	require.NoError(t, err)
-	_, err = m.Open(ctx, &mgr.Endpoint{Transport: pipe.New(), Name: "low", MaxAccess: mgr.Read})
+	_, err = m.Open(ctx, &mgr.ListenerConfig{Transport: pipe.New(), Name: "low", MaxAccess: mgr.Read})
 	require.NoError(t, err)
 	go func() { _ = m.Run(ctx) }()
 	conn, err := listener.Dial(ctx)

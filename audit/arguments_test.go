@@ -51,7 +51,7 @@ func TestSecrets(t *testing.T) {
 	for _, c := range cases {
 		call := aCall(secretCommand, c.arguments)
 		require.NoError(t, log.Begin([]*mgr.Call{call}))
-		log.End([]mgr.End{{Call: call}})
+		log.End([]mgr.CallResult{{Call: call}})
 	}
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -88,7 +88,7 @@ func TestArgumentsInClear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.jsonl")
 			log := open(t, audit.Options{Path: path, Arguments: c.how})
-			log.End([]mgr.End{{Call: aCall(c.cmd, c.arguments)}, {Call: aCall(c.cmd, "")}})
+			log.End([]mgr.CallResult{{Call: aCall(c.cmd, c.arguments)}, {Call: aCall(c.cmd, "")}})
 			all := entries(t, path)
 			require.Equal(t, c.want, string(all[1].Arguments))
 			if c.cmd != secretCommand {

@@ -30,7 +30,7 @@ func BenchmarkRecord(b *testing.B) {
 				if bench.cmd.Level != mgr.Read {
 					require.NoError(b, log.Begin([]*mgr.Call{call}))
 				}
-				log.End([]mgr.End{{Call: call}})
+				log.End([]mgr.CallResult{{Call: call}})
 			}
 		}
 		start := func(b *testing.B) *audit.Log {
@@ -54,7 +54,7 @@ func BenchmarkRecord(b *testing.B) {
 		log, err := audit.Open(audit.Options{Path: filepath.Join(b.TempDir(), "audit.jsonl"), Sync: audit.SyncNone})
 		require.NoError(b, err)
 		defer log.Close()
-		ends := make([]mgr.End, 16)
+		ends := make([]mgr.CallResult, 16)
 		for i := range ends {
 			ends[i].Call = aCall(commands[0], "")
 		}

@@ -47,7 +47,7 @@ func (l *Log) begin(calls []*mgr.Call, entries []record.Entry) error {
 }
 
 // End records how calls have ended, and returns when that is in the file, or cannot be.
-func (l *Log) End(ends []mgr.End) {
+func (l *Log) End(ends []mgr.CallResult) {
 	b := batches.Get().(*batch)
 	defer b.free()
 	sync := l.opts.Load().Sync == SyncAll
@@ -68,7 +68,7 @@ func (l *Log) End(ends []mgr.End) {
 }
 
 // looked reports whether a call only looked, and succeeded.
-func looked(end *mgr.End) bool {
+func looked(end *mgr.CallResult) bool {
 	return end.Record == 0 && end.Command != nil && end.Command.Level == mgr.Read &&
 		(end.Code == wire.CodeSuccess || end.Code == wire.CodeEmpty)
 }

@@ -57,8 +57,8 @@ func TestRefuseOnAFullDisk(t *testing.T) {
 		require.ErrorIs(t, err, syscall.ENOSPC)
 		require.ErrorContains(t, err, "what changes something is refused, since it cannot be recorded: no space left on device; see to the audit's file, "+path)
 		require.ErrorIs(t, log.Err(), syscall.ENOSPC)
-		log.End([]mgr.End{{Call: call, Code: wire.CodeShuttingDown}})
-		log.End([]mgr.End{{Call: aCall(commands[0], "")}, {Call: aCall(commands[1], ""), Code: wire.CodeForbidden}})
+		log.End([]mgr.CallResult{{Call: call, Code: wire.CodeShuttingDown}})
+		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}, {Call: aCall(commands[1], ""), Code: wire.CodeForbidden}})
 		require.Equal(t, 1, strings.Count(said.String(), "level=ERROR msg=\"the audit cannot be written\""))
 
 		d.set(-1, nil)
@@ -83,10 +83,10 @@ func TestContinueOnAFullDisk(t *testing.T) {
 		for range pairs {
 			call := aCall(commands[1], "")
 			require.NoError(t, log.Begin([]*mgr.Call{call}))
-			log.End([]mgr.End{{Call: call}})
+			log.End([]mgr.CallResult{{Call: call}})
 		}
 		d.set(-1, nil)
-		log.End([]mgr.End{{Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
 		s := verify(t, path)
 		require.Positive(t, s.Lost)
 		require.Equal(t, 2*pairs+1+1+1, s.Records+int(s.Lost), "all calls, opened, gap, and the last")
@@ -134,7 +134,7 @@ func TestRandomFailures(t *testing.T) {
 				}
 				call := aCall(commands[1], "")
 				require.NoError(t, log.Begin([]*mgr.Call{call}))
-				log.End([]mgr.End{{Call: call}})
+				log.End([]mgr.CallResult{{Call: call}})
 			}
 			d.set(-1, nil)
 			time.Sleep(time.Second)
@@ -168,7 +168,7 @@ func TestUnsoundDisk(t *testing.T) {
 	defer log.Close()
 	d.set(-1, syscall.EIO)
 	require.ErrorIs(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}), syscall.EIO)
-	log.End([]mgr.End{{Call: aCall(commands[0], "")}}) // which nobody syncs
+	log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}}) // which nobody syncs
 	require.ErrorIs(t, log.Err(), syscall.EIO)
 	d.set(-1, nil)
 	require.NoError(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}))
@@ -186,11 +186,11 @@ func TestSyncs(t *testing.T) {
 		log, err := audit.OpenWith(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Sync: sync}, d.open)
 		require.NoError(t, err)
 		d.syncs = 0
-		log.End([]mgr.End{{Call: aCall(commands[0], "")}})
-		log.End([]mgr.End{{Call: aCall(commands[1], ""), Code: wire.CodeForbidden}})
+		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: aCall(commands[1], ""), Code: wire.CodeForbidden}})
 		call := aCall(commands[1], "")
 		require.NoError(t, log.Begin([]*mgr.Call{call}))
-		log.End([]mgr.End{{Call: call}})
+		log.End([]mgr.CallResult{{Call: call}})
 		require.Equal(t, want, d.syncs)
 		require.NoError(t, log.Close())
 	}

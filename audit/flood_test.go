@@ -28,7 +28,7 @@ func TestFloodOfRefusalsHasRecordsForEachPeer(t *testing.T) {
 		}
 		for port := range uint16(250) { // many ports of one address are one peer
 			log.Refused(refusal(fmt.Sprintf("192.0.2.7:%d", 1000+port)))
-			log.End([]mgr.End{
+			log.End([]mgr.CallResult{
 				{Call: aCall(commands[1], ""), Code: wire.CodeForbidden},
 				{Call: aCall(commands[0], ""), Code: wire.CodeTooMany},
 				{Call: aCall(nil, ""), Code: wire.CodeUnsupported},
@@ -39,7 +39,7 @@ func TestFloodOfRefusalsHasRecordsForEachPeer(t *testing.T) {
 		}
 		work := aCall(commands[1], "")
 		require.NoError(t, log.Begin([]*mgr.Call{work}))
-		log.End([]mgr.End{{Call: work, Code: wire.CodeTooMany}, {Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: work, Code: wire.CodeTooMany}, {Call: aCall(commands[0], "")}})
 		sleep(1000)
 		log.Refused(refusal("192.0.2.7:1"))
 		require.NoError(t, log.Close())
@@ -78,7 +78,7 @@ func TestFloodAtTheEnd(t *testing.T) {
 func TestNoReads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := open(t, audit.Options{Path: path, NoReads: true})
-	log.End([]mgr.End{
+	log.End([]mgr.CallResult{
 		{Call: aCall(commands[0], "")}, {Call: aCall(commands[0], ""), Code: wire.CodeEmpty},
 		{Call: aCall(commands[0], ""), Code: wire.CodeError}, {Call: aCall(commands[0], ""), Code: wire.CodeForbidden},
 		{Call: aCall(commands[1], "")}, {Call: aCall(nil, ""), Code: wire.CodeUnsupported},
@@ -120,7 +120,7 @@ func recordByMany(t *testing.T, log *audit.Log, goroutines, times int) {
 				if err := log.Begin(calls); err != nil {
 					t.Error(err)
 				}
-				log.End([]mgr.End{{Call: calls[0]}, {Call: calls[1]}, {Call: aCall(commands[0], arguments)}})
+				log.End([]mgr.CallResult{{Call: calls[0]}, {Call: calls[1]}, {Call: aCall(commands[0], arguments)}})
 			}
 		})
 	}

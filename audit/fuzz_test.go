@@ -22,7 +22,7 @@ func FuzzOpen(f *testing.F) {
 	options := audit.Options{Path: path, Sync: audit.SyncNone, Logger: slog.New(slog.DiscardHandler)}
 	log, err := audit.Open(options)
 	require.NoError(f, err)
-	log.End([]mgr.End{{Call: aCall(commands[0], `{"n":1}`)}})
+	log.End([]mgr.CallResult{{Call: aCall(commands[0], `{"n":1}`)}})
 	require.NoError(f, log.Close())
 	text, err := os.ReadFile(path)
 	require.NoError(f, err)
@@ -38,7 +38,7 @@ func FuzzOpen(f *testing.F) {
 		for range 2 {
 			log, err := audit.Open(options)
 			require.NoError(t, err)
-			log.End([]mgr.End{{Call: aCall(commands[0], `{"n":1}`)}})
+			log.End([]mgr.CallResult{{Call: aCall(commands[0], `{"n":1}`)}})
 			require.NoError(t, log.Close())
 		}
 		s, err := record.VerifyFiles(path)

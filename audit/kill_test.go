@@ -36,7 +36,7 @@ func recordUntilKilled(path string) {
 					}
 				}
 				call.Name = fmt.Sprintf("w%d-%d", worker, n)
-				log.End([]mgr.End{{Call: call}})
+				log.End([]mgr.CallResult{{Call: call}})
 				_, _ = os.Stdout.WriteString(call.Name + "\n")
 			}
 		}()

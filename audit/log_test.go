@@ -36,7 +36,7 @@ var commands = []*mgr.Command{
 // aCall returns a call as the manager makes them.
 func aCall(cmd *mgr.Command, arguments string) *mgr.Call {
 	call := &mgr.Call{
-		Name: "lease-sell", Command: cmd, Via: &mgr.Endpoint{Name: "/run/control.sock"},
+		Name: "lease-sell", Command: cmd, Via: &mgr.ListenerConfig{Name: "/run/control.sock"},
 		Peer: transport.Peer{Transport: "unix", Session: "unix-7", Creds: []transport.Credential{who("uid:1000")}},
 	}
 	if cmd != nil {
@@ -79,8 +79,8 @@ func TestLines(t *testing.T) {
 		require.NoError(t, log.Begin([]*mgr.Call{write}))
 		require.EqualValues(t, 2, write.Record)
 		time.Sleep(1500 * time.Microsecond)
-		log.End([]mgr.End{{Call: write, Duration: 1500 * time.Microsecond}})
-		log.End([]mgr.End{
+		log.End([]mgr.CallResult{{Call: write, Duration: 1500 * time.Microsecond}})
+		log.End([]mgr.CallResult{
 			{Call: aCall(commands[0], `{"n":2}`), Code: wire.CodeEmpty},
 			{Call: aCall(commands[1], ""), Code: wire.CodeForbidden, Duration: 2 * time.Second},
 			{Call: aCall(nil, `{"secret":1}`), Code: wire.CodeUnsupported},
@@ -118,13 +118,13 @@ func TestSet(t *testing.T) {
 		require.NoError(t, err)
 		return strings.Count(string(text), `"look"`)
 	}
-	l.End([]mgr.End{{Call: look}})
+	l.End([]mgr.CallResult{{Call: look}})
 	require.Equal(t, 1, count())
 	l.Set(audit.Options{NoReads: true, Sync: audit.SyncAll})
-	l.End([]mgr.End{{Call: look}})
+	l.End([]mgr.CallResult{{Call: look}})
 	require.Equal(t, 1, count())
 	l.Set(audit.Options{Sync: 9})
-	l.End([]mgr.End{{Call: look}})
+	l.End([]mgr.CallResult{{Call: look}})
 	require.Equal(t, 2, count())
 	require.NoError(t, l.Close())
 }

@@ -273,11 +273,11 @@ func (tr *tracer) start() *audit.Log {
 func (tr *tracer) call(log *audit.Log, names ...string) {
 	tr.t.Helper()
 	var calls []*mgr.Call
-	var ends []mgr.End
+	var ends []mgr.CallResult
 	for _, name := range names {
 		call := aCall(commands[1], "")
 		call.Name = name
-		calls, ends = append(calls, call), append(ends, mgr.End{Call: call})
+		calls, ends = append(calls, call), append(ends, mgr.CallResult{Call: call})
 	}
 	if log.Begin(calls) != nil {
 		return // the disk is full, and the caller hears so

@@ -31,7 +31,7 @@ func written(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := quiet(t, path)
 	for range 3 {
-		log.End([]mgr.End{{Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
 	}
 	require.NoError(t, log.Close())
 	return path
@@ -62,7 +62,7 @@ func TestGoesOn(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, c.change(text), 0o600))
 			var said bytes.Buffer
 			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))})
-			log.End([]mgr.End{{Call: aCall(commands[0], "")}})
+			log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
 			require.NoError(t, log.Close())
 			s, err := record.VerifyFiles(path)
 			require.NoError(t, err)
@@ -177,7 +177,7 @@ func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := quiet(t, path)
-		look := func() { log.End([]mgr.End{{Call: aCall(commands[0], "")}}) }
+		look := func() { log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}}) }
 		look()
 		require.NoError(t, os.Rename(path, path+".1"))
 		require.NoError(t, log.Reopen())

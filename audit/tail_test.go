@@ -66,7 +66,7 @@ func TestTail(t *testing.T) {
 	log := open(t, audit.Options{Path: path, Sync: audit.SyncNone})
 	tail := tails(t, log)
 	for n := range 9 {
-		log.End([]mgr.End{{Call: aCall(commands[n%2], "")}})
+		log.End([]mgr.CallResult{{Call: aCall(commands[n%2], "")}})
 	}
 	for arguments, want := range map[string]struct {
 		numbers []uint64
@@ -107,9 +107,9 @@ func TestTailPages(t *testing.T) {
 	log := open(t, audit.Options{Path: path, Sync: audit.SyncNone})
 	tail := tails(t, log)
 	const most = 5000 // two megabytes
-	ends := make([]mgr.End, most)
+	ends := make([]mgr.CallResult, most)
 	for n := range ends {
-		ends[n] = mgr.End{Call: aCall(commands[0], fmt.Sprintf(`{"n":%d}`, n))}
+		ends[n] = mgr.CallResult{Call: aCall(commands[0], fmt.Sprintf(`{"n":%d}`, n))}
 	}
 	log.End(ends)
 	next := uint64(most + 1)

@@ -38,7 +38,7 @@ func TestSmallDisk(t *testing.T) {
 		for log.Err() == nil {
 			call := aCall(commands[1], `{"n":1}`)
 			if err = log.Begin([]*mgr.Call{call}); err == nil {
-				log.End([]mgr.End{{Call: call}})
+				log.End([]mgr.CallResult{{Call: call}})
 				did++
 			}
 		}

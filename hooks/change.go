@@ -32,7 +32,7 @@ func (c *Change) Commit() error {
 	case s.running != c.base:
 		return errors.New("the hook libraries have changed since this change was prepared; prepare it again")
 	}
-	if err := s.Manager.Overlay(c.layer()); err != nil {
+	if err := s.Manager.SetLayer(c.layer()); err != nil {
 		return err
 	}
 	c.settled = true
@@ -64,7 +64,7 @@ func (c *Change) layer() mgr.Layer {
 	layer := mgr.Layer{Overrides: map[string]string{}}
 	for _, e := range c.entries {
 		layer.Commands = append(layer.Commands, e.commands...)
-		layer.Hooks = append(layer.Hooks, e.around...)
+		layer.Middleware = append(layer.Middleware, e.around...)
 		for _, name := range e.cfg.Overrides {
 			layer.Overrides[name] = e.cfg.Name
 		}

@@ -60,7 +60,7 @@ func playTranscript(t *testing.T, lines []string) {
 		})
 	})
 	place := pipe.New()
-	_, err := d.Open(t.Context(), &mgr.Endpoint{Transport: disguise{place, "uid:1000"}, Name: "local"})
+	_, err := d.Open(t.Context(), &mgr.ListenerConfig{Transport: disguise{place, "uid:1000"}, Name: "local"})
 	require.NoError(t, err)
 	loaded := make(chan error, 1)
 	go func() {

@@ -33,7 +33,7 @@ func FuzzUnderstand(f *testing.F) {
 			}
 		}
 		m := mgr.New(nil)
-		if m.Overlay(mgr.Layer{Commands: commands}) == nil {
+		if m.SetLayer(mgr.Layer{Commands: commands}) == nil {
 			require.Len(t, m.Commands(), 4+len(commands))
 		}
 		_ = wire.Value(frame).Valid()

@@ -120,7 +120,7 @@ func (s *Set) Prepare(ctx context.Context, configs []Config) (*Change, error) {
 		c.fresh = append(c.fresh, e)
 	}
 	if len(errs) == 0 {
-		errs = append(errs, s.Manager.CheckOverlay(c.layer()))
+		errs = append(errs, s.Manager.CheckLayer(c.layer()))
 	}
 	if err := errors.Join(errs...); err != nil {
 		c.Discard()
@@ -157,7 +157,7 @@ func (s *Set) Close(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
-		_ = s.Manager.Overlay(mgr.Layer{}) // an empty layer fits everywhere
+		_ = s.Manager.SetLayer(mgr.Layer{}) // an empty layer fits everywhere
 		s.stop(s.running.entries)
 		s.running = &generation{}
 	}

@@ -109,7 +109,7 @@ func TestOrder(t *testing.T) {
 		return nil
 	}
 	d := start(t, libraries(map[string]func(context.Context, *hooks.Host) error{"a": around, "b": around}))
-	remove := d.Hook(noting("daemon"))
+	remove := d.Use(noting("daemon"))
 	for _, order := range [][]string{{"a", "b"}, {"b", "a"}, {"b"}, {}} {
 		var configs []hooks.Config
 		for _, name := range order {
@@ -218,7 +218,7 @@ func TestLoadThatFails(t *testing.T) {
 		require.Equal(t, "good", <-unloaded)
 		close(release)
 		require.Equal(t, "endless", <-unloaded)
-		require.ErrorContains(t, d.load(hooks.Config{Name: "around"}), "panic in a hook that was to be put around a command: canary")
+		require.ErrorContains(t, d.load(hooks.Config{Name: "around"}), "panic in middleware while it wrapped a command: canary")
 		require.Equal(t, "around", <-unloaded)
 		require.Equal(t, `"alive"`, text(d.ask("status-get", "")))
 		require.Empty(t, d.hooks.Status())

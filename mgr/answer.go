@@ -154,6 +154,7 @@ var errInternal = &wire.Error{Code: wire.CodeInternal, Text: "internal error; th
 // flush sends a batch that was taken, frame → bytes, and what came to wait meanwhile, until nothing does.
 func (c *conversation) flush(w *sender, batch []*answer) {
 	for batch != nil {
+		c.spellForKea(batch) // before the record, which has the length of the reply
 		w.recordEnds(c, batch)
 		w.deliver(c, batch)
 		batch = c.delivered(w, batch)
@@ -219,11 +220,13 @@ func (w *sender) observe(c *conversation, batch []*answer) {
 	w.begin(c, observing, stallTimeout)
 	defer w.end()
 	for _, a := range batch {
-		c.m.opts.Observer.CallDone(Outcome{
-			Peer: a.call.Peer, Command: a.call.Name, Known: a.call.Command != nil, Code: a.code,
-			Duration: a.took, BytesIn: a.call.size, BytesOut: a.length(),
-		})
+		c.m.opts.Observer.CallDone(a.result())
 	}
+}
+
+// result returns the result of the call, for a Recorder and an Observer.
+func (a *answer) result() CallResult {
+	return CallResult{Call: a.call, Code: a.code, Duration: a.took, BytesIn: a.call.size, BytesOut: a.length()}
 }
 
 // log writes a line for each answered call. A peer needs no right for a call that is refused, so the lines of

@@ -14,12 +14,12 @@ import (
 // A Call is one command as one peer asked for it. Authorizers, hooks and handlers read it; nobody
 // changes it but for Record. Its bytes are valid as long as it is.
 type Call struct {
-	Name      string         // as the caller wrote it
-	Command   *Command       // what it names; nil: there is no such command
-	Arguments wire.Value     // as the caller wrote them; nil: none
-	Peer      transport.Peer // who asks
-	Received  time.Time      // when
-	Via       *Endpoint      // through which way in, with its Name; nil: the daemon itself asks (Process)
+	Name      string          // as the caller wrote it
+	Command   *Command        // what it names; nil: there is no such command
+	Arguments wire.Value      // as the caller wrote them; nil: none
+	Peer      transport.Peer  // who asks
+	Received  time.Time       // when
+	Via       *ListenerConfig // through which way in, with its Name; nil: the daemon itself asks (Process)
 
 	// Record is what a Recorder's Begin notes for its End.
 	Record uint64

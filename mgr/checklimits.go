@@ -5,16 +5,16 @@ import (
 )
 
 // CameBy reports whether the conn of a call was accepted by s.
-func (c *Call) CameBy(s *Socket) bool {
+func (c *Call) CameBy(s *Listener) bool {
 	conn, ok := c.answer.(*conversation)
-	return ok && s != nil && conn.socket == s
+	return ok && s != nil && conn.listener == s
 }
 
 // CheckLimits returns an error that names the limit by which the peer of call could not connect to s and give the same
 // command once next were in force, or nil. It counts what the peer has open and in flight now; the conn of call itself
 // may be replaced by the new one. Zero fields of next mean the defaults. A call of Process passes. CheckLimits does not
 // block, and may be called from any goroutine while the handler of call runs.
-func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Socket) error {
+func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Listener) error {
 	conn, ok := call.answer.(*conversation)
 	if !ok {
 		return nil
@@ -23,12 +23,12 @@ func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Socket) error {
 	m.mu.Lock()
 	conns, onListener := conn.peer.conns, s.conns
 	if conn.owner && m.oldestIdle(func(c *conversation) bool {
-		return c.peer == conn.peer && (onListener < next.MaxConns || c.socket == s)
+		return c.peer == conn.peer && (onListener < next.MaxConns || c.listener == s)
 	}) != nil {
 		conns, onListener = 0, 0 // an idle conn would be closed for the new one
 	}
 	m.mu.Unlock()
-	if conn.socket == s {
+	if conn.listener == s {
 		onListener-- // the new conn may take the place of this one
 	}
 	room := roomFor(next.MaxConns, conn.owner)

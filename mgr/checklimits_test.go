@@ -22,7 +22,7 @@ func TestCheckLimitsNamesTheLimitThatLeavesNoRoom(t *testing.T) {
 		require.NoError(t, err)
 		checks := map[string]struct {
 			next mgr.Limits
-			at   *mgr.Socket
+			at   *mgr.Listener
 			want string
 		}{
 			"enough":          {mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 3, MaxInFlightPerPeer: 3, MaxBuffered: 1 << 10}, socket, ""},

@@ -35,7 +35,7 @@ type closeCase struct {
 // A closing is a daemon, one of its listeners for WebSockets, and a client of that.
 type closing struct {
 	*daemon
-	socket  *mgr.Socket
+	socket  *mgr.Listener
 	client  *gorilla.Conn
 	taken   atomic.Bool   // the client's credential is revoked
 	running chan struct{} // has a value when the command "endless" runs

@@ -8,19 +8,19 @@ import (
 
 // A commandSet decides which handler a command's name reaches. It is replaced as a whole, never changed.
 type commandSet struct {
-	table   table
-	covered table // native commands that the layer covers
-	layer   Layer
-	hooks   []*hook
+	table      table
+	covered    table // native commands that the layer covers
+	layer      Layer
+	middleware []*middleware // added by Use
 }
 
 // maxChangeTries is how often a change of the commands starts anew because another change came first.
 const maxChangeTries = 100
 
-var errHookChangesCommands = errors.New("a function that is put around commands changes the manager's commands each time it is called; change them outside of it")
+var errMiddlewareChangesCommands = errors.New("middleware changes the manager's commands each time it is called; change them outside of it")
 
 // change replaces the command set. plan makes the next set of the present one, and names the commands whose handlers
-// are to be wrapped anew. plan and the functions of hooks run without the manager's lock, so that they may call the
+// are to be wrapped anew. plan and the middleware run without the manager's lock, so that they may call the
 // manager. When another change comes first, both run again on what that has left.
 func (m *CommandMgr) change(plan func(now commandSet) (next commandSet, wrap []*registered, err error)) error {
 	for range maxChangeTries {
@@ -39,7 +39,7 @@ func (m *CommandMgr) change(plan func(now commandSet) (next commandSet, wrap []*
 			return nil
 		}
 	}
-	return errHookChangesCommands
+	return errMiddlewareChangesCommands
 }
 
 // commit puts a command set in force, if none has been put in force since version.
@@ -64,14 +64,14 @@ func (m *CommandMgr) commit(next commandSet, version int, wrap []*registered, ha
 	return true
 }
 
-// wrapped returns a command's handler with the hooks of the layer around it, and those of Hook around these.
+// wrapped returns a command's handler with the middleware of the layer around it, and that of Use around that.
 func (s *commandSet) wrapped(cmd *registered) *Handler {
 	handler := cmd.Handler
-	for _, around := range slices.Backward(s.layer.Hooks) {
+	for _, around := range slices.Backward(s.layer.Middleware) {
 		handler = around(handler)
 	}
-	for _, h := range slices.Backward(s.hooks) {
-		handler = h.around(handler)
+	for _, w := range slices.Backward(s.middleware) {
+		handler = w.around(handler)
 	}
 	return &handler
 }

@@ -19,15 +19,15 @@ func TestOverlayWrapsCommandsThatItCovers(t *testing.T) {
 		var notes []string
 		s := newShip()
 		d := start(t, nil, append(s.commands(), mgr.Func("native", "", mgr.Read, nothing))...)
-		require.NoError(t, d.Overlay(mgr.Layer{Hooks: []func(mgr.Handler) mgr.Handler{trace(&notes, "old")}}))
+		require.NoError(t, d.SetLayer(mgr.Layer{Middleware: []func(mgr.Handler) mgr.Handler{trace(&notes, "old")}}))
 		c := d.dial()
 		defer c.leave()
 		c.say(`{"command":"hold","id":1}{"command":"native","id":2}`)
 		synctest.Wait()
-		require.NoError(t, d.Overlay(mgr.Layer{
-			Commands:  []*mgr.Command{says("native", "h", "covers")},
-			Overrides: map[string]string{"native": "h"},
-			Hooks:     []func(mgr.Handler) mgr.Handler{trace(&notes, "new")},
+		require.NoError(t, d.SetLayer(mgr.Layer{
+			Commands:   []*mgr.Command{says("native", "h", "covers")},
+			Overrides:  map[string]string{"native": "h"},
+			Middleware: []func(mgr.Handler) mgr.Handler{trace(&notes, "new")},
 		}))
 		notes = nil
 		s.release <- struct{}{}
@@ -36,7 +36,7 @@ func TestOverlayWrapsCommandsThatItCovers(t *testing.T) {
 	})
 }
 
-// A function that is put around commands may call the manager: no lock of the manager is held meanwhile.
+// Middleware may call the manager: no lock of the manager is held meanwhile.
 func TestHookConstructorMayCallTheManager(t *testing.T) {
 	var m *mgr.CommandMgr
 	around := func(next mgr.Handler) mgr.Handler {
@@ -46,9 +46,9 @@ func TestHookConstructorMayCallTheManager(t *testing.T) {
 		return next
 	}
 	for name, change := range map[string]func() error{
-		"Hook":     func() error { m.Hook(around)(); return nil },
-		"Overlay":  func() error { return m.Overlay(mgr.Layer{Hooks: []func(mgr.Handler) mgr.Handler{around}}) },
-		"Register": func() error { m.Hook(around); return m.Register(mgr.Func("other", "", mgr.Read, nothing)) },
+		"Use":      func() error { m.Use(around)(); return nil },
+		"Overlay":  func() error { return m.SetLayer(mgr.Layer{Middleware: []func(mgr.Handler) mgr.Handler{around}}) },
+		"Register": func() error { m.Use(around); return m.Register(mgr.Func("other", "", mgr.Read, nothing)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // a deadlock fails the test at once
@@ -80,10 +80,10 @@ func TestHookConstructorThatAlwaysChangesCommandsIsRefused(t *testing.T) {
 		}
 		return next
 	}
-	err := m.Overlay(mgr.Layer{Hooks: []func(mgr.Handler) mgr.Handler{around}})
+	err := m.SetLayer(mgr.Layer{Middleware: []func(mgr.Handler) mgr.Handler{around}})
 	require.ErrorContains(t, err, "changes the manager's commands each time it is called")
-	require.Panics(t, func() { m.Hook(around) })
-	require.NoError(t, m.Overlay(mgr.Layer{}), "the manager is as it was")
+	require.Panics(t, func() { m.Use(around) })
+	require.NoError(t, m.SetLayer(mgr.Layer{}), "the manager is as it was")
 }
 
 // Changes that come at the same time are all made, with all hooks.
@@ -92,7 +92,7 @@ func TestChangesOfCommandsAtTheSameTimeAreAllMade(t *testing.T) {
 		d := start(t, nil)
 		var calls atomic.Int64
 		for range 8 {
-			go d.Hook(func(next mgr.Handler) mgr.Handler {
+			go d.Use(func(next mgr.Handler) mgr.Handler {
 				return func(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
 					calls.Add(1)
 					return next(ctx, call)

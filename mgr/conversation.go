@@ -24,11 +24,11 @@ import (
 // Its flags stand together and its counters are short, since an idle conn costs what its fields take: 320 bytes
 // (TestIdleConnIsSmall).
 type conversation struct {
-	m      *CommandMgr
-	conn   transport.Conn
-	peer   *peer
-	socket *Socket
-	own    *speaker // of the goroutine that serves, while it takes a turn
+	m        *CommandMgr
+	conn     transport.Conn
+	peer     *peer
+	listener *Listener
+	own      *speaker // of the goroutine that serves, while it takes a turn
 
 	opened int64                                     // when, in nanoseconds of the epoch
 	hear   func(frame []byte, err error) (goOn bool) // turn, bound once and not for each Hear
@@ -86,10 +86,10 @@ func (c *conversation) serve() (quiet bool) {
 // something must be waited for, or the peer has been quiet for a while.
 func (c *conversation) listen() (quiet bool) {
 	if conn, ok := c.conn.(transport.Hearer); ok {
-		return conn.Hear(c.socket.receiving, c.hear)
+		return conn.Hear(c.listener.readCtx, c.hear)
 	}
 	own := c.speaker()
-	frame, err := c.conn.Receive(c.socket.receiving, own.scratch[:0])
+	frame, err := c.conn.Receive(c.listener.readCtx, own.scratch[:0])
 	own.keep(frame)
 	c.turn(frame, err)
 	return false
@@ -127,7 +127,7 @@ func (c *conversation) requests(frame []byte, err error) iter.Seq[*Call] {
 				}
 				return
 			}
-			call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: own.heard, Via: c.socket.endpoint.Load()}
+			call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Received: own.heard, Via: c.listener.config.Load()}
 			call.decode(frame)
 			if room == 0 {
 				room = c.waitForRoom(call)
@@ -276,7 +276,7 @@ func (c *conversation) submit() {
 // accept hands the batch to where its commands run, unless the drain of the listener or of the manager has begun. It
 // returns the calls that it could not hand over, and why.
 func (c *conversation) accept(batch []*Call) (rejected []*Call, why *wire.Error) {
-	if draining := c.socket.refusal(); draining != nil {
+	if draining := c.listener.refusal(); draining != nil {
 		return batch, draining
 	}
 	return c.m.place(batch...)
@@ -295,7 +295,7 @@ func (c *conversation) record(batch []*Call) *wire.Error {
 // sayNoMore ends a conversation whose peer will say no more, or nothing that can be understood.
 func (c *conversation) sayNoMore(err error) {
 	c.ended = true
-	if draining := c.socket.refusal(); draining != nil {
+	if draining := c.listener.refusal(); draining != nil {
 		c.why.Store(draining)
 		return
 	}
@@ -303,7 +303,7 @@ func (c *conversation) sayNoMore(err error) {
 		return
 	}
 	if bad, ok := errors.AsType[*transport.FrameError](err); ok {
-		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: c.socket.endpoint.Load(), Received: time.Now()}
+		call := &Call{manager: c.m, answer: c, Peer: c.conn.Peer(), Via: c.listener.config.Load(), Received: time.Now()}
 		call.refuse(frameError(bad))
 		return
 	}

@@ -125,7 +125,7 @@ func (b *logBuffer) String() string {
 type observer struct {
 	mu             sync.Mutex
 	opened, closed int
-	calls          []mgr.Outcome
+	calls          []mgr.CallResult
 }
 
 func (o *observer) ConnOpened(transport.Peer) {
@@ -140,17 +140,17 @@ func (o *observer) ConnClosed(transport.Peer) {
 	o.closed++
 }
 
-func (o *observer) CallDone(outcome mgr.Outcome) {
+func (o *observer) CallDone(result mgr.CallResult) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.calls = append(o.calls, outcome)
+	o.calls = append(o.calls, result)
 }
 
-// outcomes returns a copy of what has been told of calls.
-func (o *observer) outcomes() []mgr.Outcome {
+// results returns a copy of the results of all calls.
+func (o *observer) results() []mgr.CallResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]mgr.Outcome(nil), o.calls...)
+	return append([]mgr.CallResult(nil), o.calls...)
 }
 
 func (o *observer) conns() (opened, closed int) {

@@ -33,8 +33,8 @@ func TestQueuedWhenThePeerLeaves(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, s.count)
 		codes := map[wire.Code]int{}
-		for _, call := range d.seen.outcomes() {
-			if call.Command == "count" {
+		for _, call := range d.seen.results() {
+			if call.Name == "count" {
 				codes[call.Code]++
 			}
 		}
@@ -72,7 +72,7 @@ func TestAsyncEndsWhenItsPeerLeaves(t *testing.T) {
 			c.leave()
 			require.Equal(t, time.Minute, <-ended)
 			synctest.Wait()
-			require.Equal(t, wire.CodeCancelled, d.seen.outcomes()[0].Code)
+			require.Equal(t, wire.CodeCancelled, d.seen.results()[0].Code)
 		})
 	}
 }
@@ -92,7 +92,7 @@ func TestHandlerOnTheLoopSeesDeparture(t *testing.T) {
 		c.leave()
 		require.ErrorIs(t, <-ended, context.Canceled)
 		synctest.Wait()
-		require.Equal(t, wire.CodeCancelled, d.seen.outcomes()[0].Code)
+		require.Equal(t, wire.CodeCancelled, d.seen.results()[0].Code)
 	})
 }
 

@@ -50,7 +50,7 @@ func (m *CommandMgr) runLoop() {
 // Done is closed when everything is drained: whoever runs the loop may stop.
 func (m *CommandMgr) Done() <-chan struct{} { return m.done }
 
-// Shutdown drains: it closes all sockets, listens to nobody any more, and waits until what was
+// Shutdown drains: it closes all listeners, reads no more requests, and waits until what was
 // accepted is answered, which needs a loop that runs. When ctx ends first, the conns that are left
 // are closed, and the error says how many. A handler must not call it with its own context: it would
 // wait for itself. End the context that Run was given instead.
@@ -59,7 +59,7 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("the command '%s' cannot wait for a drain that waits for it; end the context that Run was given instead", call.Name)
 	}
 	m.deafen(errShuttingDown)
-	for _, s := range m.openSockets() {
+	for _, s := range m.openListeners() {
 		_ = s.Close()
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -115,12 +115,12 @@ func (m *CommandMgr) sweep() {
 	m.talkers.all.Wait()
 }
 
-func (m *CommandMgr) openSockets() []*Socket {
+func (m *CommandMgr) openListeners() []*Listener {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	sockets := make([]*Socket, 0, len(m.sockets))
-	for s := range m.sockets {
-		sockets = append(sockets, s)
+	listeners := make([]*Listener, 0, len(m.listeners))
+	for l := range m.listeners {
+		listeners = append(listeners, l)
 	}
-	return sockets
+	return listeners
 }

@@ -15,7 +15,7 @@ import (
 
 // A second listener of a daemon, which tests drain.
 type drainable struct {
-	*mgr.Socket
+	*mgr.Listener
 	d     *daemon
 	place *pipe.Transport
 }

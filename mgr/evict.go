@@ -15,7 +15,7 @@ var errEvicted = tooManyConns("this conn was idle, and it was closed for a newer
 
 // fullFor returns why a conn does not fit into the limits, or nil, and which conns would have to be closed so that it
 // fits. m.mu is held.
-func (m *CommandMgr) fullFor(s *Socket, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
+func (m *CommandMgr) fullFor(s *Listener, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
 	limits := m.limits.Load()
 	switch {
 	case reserved && !owner:
@@ -23,7 +23,7 @@ func (m *CommandMgr) fullFor(s *Socket, p *peer, owner, reserved bool) (full *wi
 	case reserved && m.reserved >= descriptors.OwnerShare():
 		return tooManyConns("the process has few descriptors left; close some conns"), func(c *conversation) bool { return c.reserved }
 	case s.conns >= roomFor(limits.MaxConns, owner):
-		return tooManyConns("this listener has as many conns as it may; close some, or try again later"), func(c *conversation) bool { return c.owner && c.socket == s }
+		return tooManyConns("this listener has as many conns as it may; close some, or try again later"), func(c *conversation) bool { return c.owner && c.listener == s }
 	case p.conns >= limits.MaxConnsPerPeer:
 		return tooManyConns(p.name + " has as many conns as one peer may; close some"), func(c *conversation) bool { return c.peer == p }
 	}

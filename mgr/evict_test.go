@@ -22,7 +22,7 @@ func TestOldestIdleConnOfOwnerGivesWay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := start(t, &mgr.Options{Authorizer: captain{}, Limits: limits}, newShip().commands()...)
 				who := &mask{}
-				door := d.masked(mgr.Endpoint{}, who)
+				door := d.masked(mgr.ListenerConfig{}, who)
 				dial := func(name someone, request string) *talker {
 					who.creds = append(who.creds[:0:0], name)
 					time.Sleep(time.Millisecond) // the age of conns decides
@@ -75,7 +75,7 @@ func TestOldestIdleConnOfOwnerGivesWay(t *testing.T) {
 func TestIdleConnOfUserDoesNotGiveWayToSameUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConnsPerPeer: 2}}, newShip().commands()...)
-		ann := d.as(mgr.Endpoint{}, someone("user:ann"))
+		ann := d.as(mgr.ListenerConfig{}, someone("user:ann"))
 		first, second := ann.dial(), ann.dial()
 		synctest.Wait()
 		require.Equal(t, 503, ann.dial().hear().Result)
@@ -93,7 +93,7 @@ func TestConnInReserveIsForTheOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
 		who := &mask{}
-		door := d.masked(mgr.Endpoint{}, who)
+		door := d.masked(mgr.ListenerConfig{}, who)
 		dial := func(name someone) *talker {
 			who.creds = append(who.creds[:0:0], name)
 			time.Sleep(time.Millisecond)

@@ -69,9 +69,9 @@ func ExampleOnLoop() {
 }
 
 // A hook that is asked instead of the handler, or before it.
-func ExampleCommandMgr_Hook() {
+func ExampleCommandMgr_Use() {
 	m := mgr.New(quiet)
-	m.Hook(func(next mgr.Handler) mgr.Handler {
+	m.Use(func(next mgr.Handler) mgr.Handler {
 		return func(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
 			if call.Name == "ping" {
 				return wire.Reply{Text: "pong"}, nil

@@ -7,13 +7,13 @@ const ReadsOn = readsOn
 
 // Counters is what a manager keeps count of.
 type Counters struct {
-	Buffered int64 // bytes of requests and replies
-	Speaking int   // conversations
-	Sockets  int
-	Peers    int // that have conns
-	Calls    int // of Process
-	Queued   int
-	Unsent   int // replies that wait for their conn
+	Buffered  int64 // bytes of requests and replies
+	Speaking  int   // conversations
+	Listeners int
+	Peers     int // that have conns
+	Calls     int // of Process
+	Queued    int
+	Unsent    int // replies that wait for their conn
 }
 
 // Count returns the counters of the moment. All are zero while nothing is open and nobody talks.
@@ -24,7 +24,7 @@ func (m *CommandMgr) Count() Counters {
 	m.queue.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n.Speaking, n.Sockets, n.Calls = len(m.speaking), len(m.sockets), m.calls
+	n.Speaking, n.Listeners, n.Calls = len(m.speaking), len(m.listeners), m.calls
 	for _, p := range m.peers {
 		n.Peers += min(1, p.conns)
 	}

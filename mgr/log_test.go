@@ -130,23 +130,29 @@ func TestObserver(t *testing.T) {
 		c.eof()
 		d.dial().leave()
 		synctest.Wait()
-		var got []mgr.Outcome
-		for _, outcome := range d.seen.outcomes() {
-			require.Equal(t, "self", outcome.Peer.String())
-			outcome.Peer.Creds, outcome.Peer.Session, outcome.Peer.Transport = nil, "", ""
-			got = append(got, outcome)
+		type result struct {
+			name     string
+			known    bool
+			code     wire.Code
+			duration time.Duration
+			in, out  int
 		}
-		want := []mgr.Outcome{
-			{Command: "doze", Known: true, Duration: 2 * time.Second},
-			{Command: "scuttle", Known: true, Code: 403},
-			{Command: "sing", Code: 2},
-			{Code: 1},
-			{Code: 1},
+		var got []result
+		for _, r := range d.seen.results() {
+			require.Equal(t, "self", r.Peer.String())
+			got = append(got, result{r.Name, r.Command != nil, r.Code, r.Duration, r.BytesIn, r.BytesOut})
+		}
+		want := []result{
+			{name: "doze", known: true, duration: 2 * time.Second},
+			{name: "scuttle", known: true, code: 403},
+			{name: "sing", code: 2},
+			{code: 1},
+			{code: 1},
 		}
 		for i := range want {
-			want[i].BytesOut = len(replies[i])
+			want[i].out = len(replies[i])
 			if requests[i] != "x" {
-				want[i].BytesIn = len(requests[i])
+				want[i].in = len(requests[i])
 			}
 		}
 		require.Equal(t, want, got)

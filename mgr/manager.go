@@ -38,18 +38,18 @@ type CommandMgr struct {
 	table   atomic.Pointer[table]
 	unknown *registered // stands for commands that do not exist
 
-	mu       sync.Mutex
-	commands commandSet
-	sockets  map[*Socket]struct{}
-	speaking map[*conversation]struct{}
-	peers    map[string]*peer
-	sweepAt  int // how many of them bring forgetIdle about
-	reserved int // conns that have a descriptor of the reserve
-	calls    int // of Process, in flight, and what else a drain waits for
-	banned   ban
-	asking   bool // somebody will ask which credentials are still good
-	quiet    sync.Cond
-	drained  sync.Once
+	mu        sync.Mutex
+	commands  commandSet
+	listeners map[*Listener]struct{}
+	speaking  map[*conversation]struct{}
+	peers     map[string]*peer
+	sweepAt   int // how many of them bring forgetIdle about
+	reserved  int // conns that have a descriptor of the reserve
+	calls     int // of Process, in flight, and what else a drain waits for
+	banned    ban
+	asking    bool // somebody will ask which credentials are still good
+	quiet     sync.Cond
+	drained   sync.Once
 
 	commandsVersion int // how often commands has been replaced
 }
@@ -61,7 +61,7 @@ func New(o *Options) *CommandMgr {
 		opts:       o.withDefaults(),
 		background: context.Background(),
 		done:       make(chan struct{}),
-		sockets:    map[*Socket]struct{}{},
+		listeners:  map[*Listener]struct{}{},
 		speaking:   map[*conversation]struct{}{},
 		peers:      map[string]*peer{},
 		sweepAt:    firstSweep,

@@ -68,12 +68,12 @@ func (c maskedConn) Peer() transport.Peer {
 }
 
 // as opens one more place, whose peers pass for somebody, and returns it.
-func (d *daemon) as(endpoint mgr.Endpoint, creds ...transport.Credential) *daemon {
+func (d *daemon) as(endpoint mgr.ListenerConfig, creds ...transport.Credential) *daemon {
 	d.t.Helper()
 	return d.masked(endpoint, &mask{creds: creds})
 }
 
-func (d *daemon) masked(endpoint mgr.Endpoint, as *mask) *daemon {
+func (d *daemon) masked(endpoint mgr.ListenerConfig, as *mask) *daemon {
 	d.t.Helper()
 	other := &daemon{t: d.t, place: pipe.New()}
 	as.Transport = other.place

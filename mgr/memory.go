@@ -22,12 +22,12 @@ const (
 	ownersOwn = 64 << 10
 )
 
-// A socketMemory is transport.Memory for the conns of a socket.
-type socketMemory struct{ socket *Socket }
+// A listenerMemory is transport.Memory for the conns of a listener.
+type listenerMemory struct{ listener *Listener }
 
 // OpenAccount implements transport.Memory.
-func (s socketMemory) OpenAccount(peer transport.Peer) transport.MemoryAccount {
-	return &account{socket: s.socket, owner: isOwner(peer), peer: peer, of: s.socket.m.peerFor(peer)}
+func (s listenerMemory) OpenAccount(peer transport.Peer) transport.MemoryAccount {
+	return &account{listener: s.listener, owner: isOwner(peer), peer: peer, of: s.listener.m.peerFor(peer)}
 }
 
 // peerFor returns what the manager knows of a peer, and keeps it until releasePeer.
@@ -52,10 +52,10 @@ func (m *CommandMgr) releasePeer(p *peer) {
 
 // An account is what a conn of a peer has booked for frames that are not whole.
 type account struct {
-	socket *Socket
-	peer   transport.Peer
-	owner  bool
-	of     *peer
+	listener *Listener
+	peer     transport.Peer
+	owner    bool
+	of       *peer
 
 	mu     sync.Mutex
 	booked int64
@@ -88,8 +88,8 @@ func (a *account) reserveLocked(n int) error {
 	if a.closed {
 		return nil
 	}
-	m := a.socket.m
-	full := m.full(a.of, int64(n), func() bool { return a.socket.allowsNothing(a.peer) })
+	m := a.listener.m
+	full := m.full(a.of, int64(n), func() bool { return a.listener.allowsNothing(a.peer) })
 	if full != nil && (!a.owner || a.booked+int64(n) > ownersOwn) {
 		return &transport.FrameError{Reason: transport.OverBudget, Limit: int(full.bytes), LimitName: full.name(a.peer)}
 	}
@@ -106,7 +106,7 @@ func (a *account) Release(n int) {
 		return
 	}
 	a.booked -= int64(n)
-	a.socket.m.addBuffered(a.of, int64(-n))
+	a.listener.m.addBuffered(a.of, int64(-n))
 }
 
 // Close implements transport.MemoryAccount.
@@ -117,9 +117,9 @@ func (a *account) Close() {
 		return
 	}
 	a.closed = true
-	a.socket.m.addBuffered(a.of, -a.booked)
+	a.listener.m.addBuffered(a.of, -a.booked)
 	a.of.windows.Add(-a.window)
-	a.socket.m.releasePeer(a.of)
+	a.listener.m.releasePeer(a.of)
 }
 
 // addBuffered counts n more bytes that a peer makes the daemon hold; n may be negative.
@@ -233,8 +233,8 @@ func errFull(f *fullLimit, peer transport.Peer) *wire.Error {
 
 // allowsNothing reports whether there is no command that a peer may run here, with whatever arguments. It asks the
 // Authorizer as list-commands does, each time anew, since the policy may change.
-func (s *Socket) allowsNothing(peer transport.Peer) bool {
-	call := &Call{Peer: peer, Via: s.endpoint.Load(), Received: time.Now(), Listing: true, manager: s.m}
+func (s *Listener) allowsNothing(peer transport.Peer) bool {
+	call := &Call{Peer: peer, Via: s.config.Load(), Received: time.Now(), Listing: true, manager: s.m}
 	for name, cmd := range *s.m.table.Load() {
 		call.Name, call.Command, call.target = name, &cmd.Command, cmd
 		if s.m.authorize(call) == nil {

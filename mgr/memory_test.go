@@ -112,7 +112,7 @@ func TestFrameBeyondShareIsAnswered429AndItsConnCloses(t *testing.T) {
 			"send less at a time, or try again later", r.Text)
 		c.ended()
 		synctest.Wait()
-		require.Zero(t, d.Load().Buffered)
+		require.Zero(t, d.Stats().Buffered)
 	})
 }
 
@@ -127,7 +127,7 @@ func TestUnfinishedFramesOfOnePeerShareOneLimit(t *testing.T) {
 			synctest.Wait()
 			some = append(some, c)
 		}
-		require.EqualValues(t, 3*256<<10, d.Load().Buffered)
+		require.EqualValues(t, 3*256<<10, d.Stats().Buffered)
 		c := p.dial(t, "ann")
 		defer c.leave()
 		c.flood(part(200 << 10))
@@ -136,13 +136,13 @@ func TestUnfinishedFramesOfOnePeerShareOneLimit(t *testing.T) {
 		other := p.dial(t, "bob")
 		other.flood(part(200 << 10))
 		synctest.Wait()
-		require.EqualValues(t, 4*256<<10, d.Load().Buffered)
+		require.EqualValues(t, 4*256<<10, d.Stats().Buffered)
 		other.leave()
 		for _, c := range some {
 			c.leave()
 		}
 		synctest.Wait()
-		require.Zero(t, d.Load().Buffered)
+		require.Zero(t, d.Stats().Buffered)
 		c = p.dial(t, "ann")
 		defer c.leave()
 		c.flood(`{"command":"whoami","id":1,"arguments":"` + strings.Repeat("x", 200<<10) + `"}`)
@@ -160,7 +160,7 @@ func TestPeerThatMayRunNothingHolds64KiB(t *testing.T) {
 			synctest.Wait()
 			some = append(some, c)
 		}
-		require.EqualValues(t, 64<<10, d.Load().Buffered)
+		require.EqualValues(t, 64<<10, d.Stats().Buffered)
 		c := p.dial(t, "nobody")
 		defer c.leave()
 		c.flood(part(100))
@@ -174,7 +174,7 @@ func TestPeerThatMayRunNothingHolds64KiB(t *testing.T) {
 		defer c.leave()
 		c.flood(part(1 << 20))
 		synctest.Wait()
-		require.Greater(t, d.Load().Buffered, int64(1<<20))
+		require.Greater(t, d.Stats().Buffered, int64(1<<20))
 		for _, c := range some {
 			c.leave()
 		}
@@ -192,7 +192,7 @@ func TestOwnerIsServedWhileTotalIsFull(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		require.EqualValues(t, 3584<<10, d.Load().Buffered)
+		require.EqualValues(t, 3584<<10, d.Stats().Buffered)
 		c := p.dial(t, "eve")
 		defer c.leave()
 		c.flood(part(100 << 10))
@@ -208,7 +208,7 @@ func TestOwnerIsServedWhileTotalIsFull(t *testing.T) {
 			some = append(some, c)
 		}
 		synctest.Wait()
-		require.EqualValues(t, (3584+10*32)<<10, d.Load().Buffered)
+		require.EqualValues(t, (3584+10*32)<<10, d.Stats().Buffered)
 		for _, c := range some {
 			c.say(`"}`)
 			require.Zero(t, c.hear().Result)
@@ -224,16 +224,16 @@ func TestUnfinishedFrameIsBookedFromItsFirstByte(t *testing.T) {
 		defer c.leave()
 		c.say(`{"command":"who`)
 		synctest.Wait()
-		require.EqualValues(t, 4<<10, d.Load().Buffered)
+		require.EqualValues(t, 4<<10, d.Stats().Buffered)
 		c.say(`ami","id":1}`)
 		require.Zero(t, c.hear().Result)
 		synctest.Wait()
-		require.Zero(t, d.Load().Buffered)
+		require.Zero(t, d.Stats().Buffered)
 		c.say(`{"command":"who`)
 		c.leave()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Zero(t, d.Load().Buffered)
+		require.Zero(t, d.Stats().Buffered)
 	})
 }
 
@@ -258,7 +258,7 @@ func TestWindowsCountAgainstTheShareAndNotAgainst64KiB(t *testing.T) {
 		for _, a := range accounts {
 			a.Close()
 		}
-		require.EqualValues(t, 63<<10, d.Load().Buffered)
+		require.EqualValues(t, 63<<10, d.Stats().Buffered)
 		last.Close()
 	})
 }
@@ -270,7 +270,7 @@ func TestNameOfAnUnknownCommandIsBooked(t *testing.T) {
 		c := p.dial(t, "ann")
 		c.flood(`{"command":"` + strings.Repeat("x", 100<<10) + `","id":1}`) // the reply is not read
 		synctest.Wait()
-		require.Greater(t, d.Load().Buffered, int64(100<<10))
+		require.Greater(t, d.Stats().Buffered, int64(100<<10))
 		c.leave()
 	})
 }

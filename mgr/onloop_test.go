@@ -115,9 +115,9 @@ func TestOnLoopAndDeparture(t *testing.T) {
 		synctest.Wait()
 		leaves.leave()
 		synctest.Wait()
-		calls := d.seen.outcomes()
+		calls := d.seen.results()
 		require.Len(t, calls, 1)
-		require.Equal(t, "enter", calls[0].Command)
+		require.Equal(t, "enter", calls[0].Name)
 		require.Equal(t, wire.CodeCancelled, calls[0].Code)
 		s.release <- struct{}{}
 		require.Zero(t, holds.hear().Result)

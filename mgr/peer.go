@@ -50,7 +50,7 @@ func (p *peer) enter() bool {
 func (p *peer) leave() { p.calls.Add(-1) }
 
 // join lets a conn in, unless there are too many, or it is one of those that get no more.
-func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.Error) {
+func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wire.Error) {
 	name, owner, reserved := conn.Peer().String(), isOwner(conn.Peer()), inReserve(conn)
 	var evicted *conversation
 	defer func() {
@@ -69,10 +69,10 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 	if m.banned.has(conn.Peer().Session) {
 		return nil, errKilled
 	}
-	if draining := s.refusal(); draining != nil {
+	if draining := l.refusal(); draining != nil {
 		return nil, draining
 	}
-	if full, among := m.fullFor(s, p, owner, reserved); full != nil {
+	if full, among := m.fullFor(l, p, owner, reserved); full != nil {
 		if !owner {
 			return nil, full
 		}
@@ -81,11 +81,11 @@ func (m *CommandMgr) join(s *Socket, conn transport.Conn) (*conversation, *wire.
 		}
 	}
 	p.conns++
-	s.conns++
+	l.conns++
 	if reserved {
 		m.reserved++
 	}
-	c := &conversation{m: m, conn: conn, peer: p, owner: owner, reserved: reserved, socket: s, opened: time.Now().UnixNano()}
+	c := &conversation{m: m, conn: conn, peer: p, owner: owner, reserved: reserved, listener: l, opened: time.Now().UnixNano()}
 	c.changed.L = &c.mu
 	c.hear = c.turn
 	c.wake = func() { m.talkers.serve(c) }
@@ -156,8 +156,8 @@ func (m *CommandMgr) leave(c *conversation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.speaking, c)
-	c.socket.conns--
-	c.socket.endUnusedLocked()
+	c.listener.conns--
+	c.listener.endUnusedLocked()
 	c.peer.conns--
 	if c.reserved {
 		m.reserved--

@@ -25,7 +25,7 @@ func (g guest) Subject() string      { return "guest:" + g.name }
 func TestPeersAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(&Options{Limits: Limits{MaxRate: 2}})
-		s := m.newSocket(&Endpoint{})
+		s := m.newListener(&ListenerConfig{})
 		visit := func(name string) *peer {
 			c, why := m.join(s, guest{name: name})
 			require.Nil(t, why)

@@ -18,7 +18,7 @@ func TestAPlaceIsKeptForTheOwner(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConns: 4}}, newShip().commands()...)
 			who := &mask{}
-			door := d.masked(mgr.Endpoint{}, who)
+			door := d.masked(mgr.ListenerConfig{}, who)
 			come := func(name someone) *talker {
 				who.creds = append(who.creds[:0:0], name)
 				return door.dial()
@@ -49,7 +49,7 @@ func TestAPlaceIsKeptForTheOwner(t *testing.T) {
 func TestMaxInFlightPerPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxInFlightPerPeer: 3}}, newShip().commands()...)
-		ann, bob := d.as(mgr.Endpoint{}, someone("user:ann")), d.as(mgr.Endpoint{}, someone("user:bob"))
+		ann, bob := d.as(mgr.ListenerConfig{}, someone("user:ann")), d.as(mgr.ListenerConfig{}, someone("user:bob"))
 		for range 2 { // what is finished makes room
 			var conns []*talker
 			for range 3 {

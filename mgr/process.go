@@ -109,7 +109,7 @@ func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
 	}
 	end := func() {
 		defer m.watchRecorder(call)()
-		m.end(End{call, code, time.Since(call.Received)})
+		m.end(CallResult{Call: call, Code: code, Duration: time.Since(call.Received)})
 	}
 	if onLoop {
 		m.beside(end)

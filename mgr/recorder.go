@@ -17,16 +17,18 @@ type Recorder interface {
 	// an error none of them runs; all are answered with 503 and its text.
 	Begin(calls []*Call) error
 
-	// End is told how calls ended, all of them: those that only look, and those that were refused,
-	// too. The replies are sent when it has returned.
-	End(ends []End)
+	// End is called with the results of calls, all of them: also of calls that only read, and of refused ones. Their
+	// replies are sent when End has returned.
+	End(results []CallResult)
 }
 
-// An End is how a call ended. Its Call may be read until Recorder.End returns.
-type End struct {
+// A CallResult is the result of a call, for a Recorder and for an Observer. Its Call is read-only.
+type CallResult struct {
 	*Call
-	Code     wire.Code     // the result
-	Duration time.Duration // from the arrival of the request to the reply's being encoded
+	Code     wire.Code     // the result; for a reply that cannot be encoded wire.CodeInternal
+	Duration time.Duration // from the arrival of the request until the reply was encoded
+	BytesIn  int           // length of the request; 0 for a command of Process
+	BytesOut int           // length of the reply; 0 for a command of Process
 }
 
 // changes reports whether a call may change something, and so is recorded before it runs.
@@ -65,7 +67,7 @@ func unrecorded(err error) *wire.Error {
 }
 
 // end records how calls ended, before anybody is told.
-func (m *CommandMgr) end(ends ...End) {
+func (m *CommandMgr) end(results ...CallResult) {
 	if m.opts.Recorder == nil {
 		return
 	}
@@ -74,7 +76,7 @@ func (m *CommandMgr) end(ends ...End) {
 			m.logError("panic in the recorder", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	m.opts.Recorder.End(ends)
+	m.opts.Recorder.End(results)
 }
 
 // recordEnds is end for a batch of answers.
@@ -84,10 +86,10 @@ func (w *sender) recordEnds(c *conversation, batch []*answer) {
 	}
 	w.begin(c, recording, stallTimeout)
 	defer w.end()
-	w.ends = w.ends[:0]
+	w.results = w.results[:0]
 	for _, a := range batch {
-		w.ends = append(w.ends, End{a.call, a.code, a.took})
+		w.results = append(w.results, a.result())
 	}
-	c.m.end(w.ends...)
-	clear(w.ends)
+	c.m.end(w.results...)
+	clear(w.results)
 }

@@ -41,7 +41,7 @@ func (b *book) Begin(calls []*mgr.Call) error {
 	return nil
 }
 
-func (b *book) End(ends []mgr.End) {
+func (b *book) End(ends []mgr.CallResult) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.crash {

@@ -148,7 +148,7 @@ func TestRegisterWhileCallsRun(t *testing.T) {
 				default:
 				}
 				require.NoError(t, d.Register(cmd))
-				remove := d.Hook(func(next mgr.Handler) mgr.Handler { return next })
+				remove := d.Use(func(next mgr.Handler) mgr.Handler { return next })
 				require.NoError(t, d.Deregister(cmd.Name))
 				remove()
 			}

@@ -25,7 +25,7 @@ func TestRevokedCredentialsCloseTheirConns(t *testing.T) {
 			ended <- ctx.Err()
 			return mgr.None{}, nil
 		}))...)
-		door := d.as(mgr.Endpoint{}, someone("self"), pass{"user:ann", &taken})
+		door := d.as(mgr.ListenerConfig{}, someone("self"), pass{"user:ann", &taken})
 		idle, busy, quick := door.dial(), door.dial(), door.dial()
 		for _, c := range []*talker{idle, busy, quick} {
 			c.say(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
@@ -72,7 +72,7 @@ func TestRevokedConnWhoseCommandDoesNotEndIsReportedOnce(t *testing.T) {
 			<-release
 			return mgr.None{}, nil
 		}))
-		c := d.as(mgr.Endpoint{}, someone("self"), pass{"user:ann", &taken}).dial()
+		c := d.as(mgr.ListenerConfig{}, someone("self"), pass{"user:ann", &taken}).dial()
 		defer c.leave()
 		c.say(`{"command":"stubborn","id":1}`)
 		synctest.Wait()

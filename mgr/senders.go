@@ -91,10 +91,10 @@ func (s *senders) close() {
 
 // A sender delivers frames, and does not wait for ever for those who do not take them.
 type sender struct {
-	frames [][]byte
-	ends   []End
-	last   bool // what it delivers next is all that the conversation has to say
-	lost   bool // another goroutine reads instead; the conversation's lock guards it while that is writing
+	frames  [][]byte
+	results []CallResult
+	last    bool // what it delivers next is all that the conversation has to say
+	lost    bool // another goroutine reads instead; the conversation's lock guards it while that is writing
 
 	mu       sync.Mutex
 	conn     *conversation // the conn that it works for; nil: none

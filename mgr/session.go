@@ -15,7 +15,7 @@ import (
 type Session struct {
 	ID       string         // Peer.Session of its conns
 	Peer     transport.Peer // who is at the other end
-	Listener string         // the Name of the Endpoint that it came through
+	Listener string         // the Name of the ListenerConfig that it came through
 	Since    time.Time      // when the oldest of its conns was opened
 	Conns    int            // how many are open
 	Commands int64          // how many requests have been answered on those
@@ -36,7 +36,7 @@ func (m *CommandMgr) Sessions() []Session {
 		peer := c.conn.Peer()
 		s := byID[peer.Session]
 		if s == nil {
-			s = &Session{ID: peer.Session, Peer: peer, Listener: c.socket.endpoint.Load().Name, Since: c.since()}
+			s = &Session{ID: peer.Session, Peer: peer, Listener: c.listener.config.Load().Name, Since: c.since()}
 			byID[peer.Session] = s
 		}
 		c.describe(s)

@@ -82,7 +82,7 @@ func TestCloseSession(t *testing.T) {
 func TestAClosedSessionGetsNoMoreConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, newShip().commands()...)
-		shared := d.masked(mgr.Endpoint{}, &mask{creds: []transport.Credential{someone("self")}, session: "quic-1"})
+		shared := d.masked(mgr.ListenerConfig{}, &mask{creds: []transport.Credential{someone("self")}, session: "quic-1"})
 		for range 2 {
 			c := shared.dial()
 			c.say(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)

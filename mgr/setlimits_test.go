@@ -46,7 +46,7 @@ func TestListenThenAccept(t *testing.T) {
 		c := other.dial()
 		c.say(`{"command":"whoami","id":1}`)
 		c.quiet()
-		socket.Accept()
+		socket.Serve()
 		require.Zero(t, c.hear().Result)
 		socket.SetMaxAccess(mgr.Read)
 		c.say(`{"command":"whoami","id":2}`)

@@ -89,7 +89,7 @@ func TestReplyWaitsCompactUntilItIsWritten(t *testing.T) {
 // TestRefusedConnIsAnsweredAsKea: it counts as a request without an id.
 func TestRefusedConnIsAnsweredAsKea(t *testing.T) {
 	d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConns: 1}})
-	place := d.as(mgr.Endpoint{}, someone("user:ann")).place // an idle conn of the owner would give way
+	place := d.as(mgr.ListenerConfig{}, someone("user:ann")).place // an idle conn of the owner would give way
 	first, err := place.Dial(t.Context())
 	require.NoError(t, err)
 	defer first.Close()

@@ -20,14 +20,14 @@ import (
 type stallingRecorder struct{ begin, end time.Duration }
 
 func (r stallingRecorder) Begin([]*mgr.Call) error { time.Sleep(r.begin); return nil }
-func (r stallingRecorder) End([]mgr.End)           { time.Sleep(r.end) }
+func (r stallingRecorder) End([]mgr.CallResult)    { time.Sleep(r.end) }
 
 // A stallingObserver takes its time for each call.
 type stallingObserver time.Duration
 
 func (stallingObserver) ConnOpened(transport.Peer) {}
 func (stallingObserver) ConnClosed(transport.Peer) {}
-func (o stallingObserver) CallDone(mgr.Outcome)    { time.Sleep(time.Duration(o)) }
+func (o stallingObserver) CallDone(mgr.CallResult) { time.Sleep(time.Duration(o)) }
 
 // A stallingHandler takes its time for the line of each command, and passes all lines on.
 type stallingHandler struct {

@@ -42,7 +42,7 @@ func (t *talkers) rest(c *conversation) {
 		t.serveQuiet(c)
 		return
 	}
-	if c.socket.receiving.Err() != nil { // since before Drain could find it parked
+	if c.listener.readCtx.Err() != nil { // since before Drain could find it parked
 		t.unpark(c)
 	}
 }

@@ -11,14 +11,14 @@ import (
 // that what is no longer allowed there; so it follows the ceilings of those that come after it, downwards:
 // who came when less was allowed may have proven less. Nothing but its conns keeps it in memory.
 type earlier struct {
-	socket weak.Pointer[mgr.Socket]
+	socket weak.Pointer[mgr.Listener]
 	most   mgr.Level // 0: there is no ceiling
 }
 
 // follow makes w the one that comes after old, and after all those before that.
 func (w *way) follow(old *way) {
 	w.earlier = slices.DeleteFunc(slices.Clone(old.earlier), func(e earlier) bool { return e.socket.Value() == nil })
-	w.earlier = append(w.earlier, earlier{weak.Make(old.Socket), old.listen.ceiling()})
+	w.earlier = append(w.earlier, earlier{weak.Make(old.Listener), old.listen.ceiling()})
 }
 
 // lowerEarlier allows the conns of earlier listeners no more than is allowed now.

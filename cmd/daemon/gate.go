@@ -37,7 +37,7 @@ func (r *recorder) Begin(calls []*mgr.Call) error {
 }
 
 // End implements mgr.Recorder.
-func (r *recorder) End(ends []mgr.End) {
+func (r *recorder) End(ends []mgr.CallResult) {
 	if log := r.Load(); log != nil {
 		log.End(ends)
 	}

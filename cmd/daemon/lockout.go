@@ -101,7 +101,7 @@ func (c *change) keepsOut(call *mgr.Call, policy *access.Policy, l *Listen, w *w
 	}
 	again := &mgr.Call{
 		Name: call.Name, Command: call.Command, Arguments: call.Arguments, Peer: peer,
-		Via: &mgr.Endpoint{Name: w.Addr().String(), MaxAccess: l.ceiling()},
+		Via: &mgr.ListenerConfig{Name: w.Addr().String(), MaxAccess: l.ceiling()},
 	}
 	if err := again.TooHigh(); err != nil {
 		return fmt.Errorf("max-access: %w", err)
@@ -109,7 +109,7 @@ func (c *change) keepsOut(call *mgr.Call, policy *access.Policy, l *Listen, w *w
 	if err := policy.Authorize(again); err != nil {
 		return err
 	}
-	if err := c.d.manager.CheckLimits(call, c.next.Limits.manager(), w.Socket); err != nil {
+	if err := c.d.manager.CheckLimits(call, c.next.Limits.manager(), w.Listener); err != nil {
 		return fmt.Errorf("limits.%w", err)
 	}
 	return nil

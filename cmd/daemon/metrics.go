@@ -32,7 +32,7 @@ type metrics struct {
 }
 
 // newMetrics returns metrics. load is asked whenever somebody wants to see them.
-func newMetrics(load func() mgr.Load) *metrics {
+func newMetrics(load func() mgr.Stats) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -94,15 +94,15 @@ func (m *metrics) ConnOpened(peer transport.Peer) { m.conns.WithLabelValues(peer
 func (m *metrics) ConnClosed(peer transport.Peer) { m.conns.WithLabelValues(peer.Transport).Dec() }
 
 // CallDone implements mgr.Observer.
-func (m *metrics) CallDone(o mgr.Outcome) {
-	command := o.Command
-	if !o.Known {
+func (m *metrics) CallDone(result mgr.CallResult) {
+	command := result.Name
+	if result.Command == nil {
 		command = "unknown"
 	}
-	m.commands.WithLabelValues(command, resultLabel(o.Code), o.Peer.Transport).Inc()
-	m.durations.WithLabelValues(command).Observe(o.Duration.Seconds())
-	m.received.Add(float64(o.BytesIn))
-	m.sent.Add(float64(o.BytesOut))
+	m.commands.WithLabelValues(command, resultLabel(result.Code), result.Peer.Transport).Inc()
+	m.durations.WithLabelValues(command).Observe(result.Duration.Seconds())
+	m.received.Add(float64(result.BytesIn))
+	m.sent.Add(float64(result.BytesOut))
 }
 
 // resultLabel is a result of the protocol's. A handler, and more so a hook library, may return any number.
@@ -178,8 +178,8 @@ func (all observers) ConnClosed(peer transport.Peer) {
 }
 
 // CallDone implements mgr.Observer.
-func (all observers) CallDone(outcome mgr.Outcome) {
+func (all observers) CallDone(result mgr.CallResult) {
 	for _, o := range all {
-		o.CallDone(outcome)
+		o.CallDone(result)
 	}
 }

@@ -10,9 +10,10 @@ import (
 
 // BenchmarkMetrics is what counting adds to a command, off the loop.
 func BenchmarkMetrics(b *testing.B) {
-	m := newMetrics(func() mgr.Load { return mgr.Load{} })
-	outcome := mgr.Outcome{Peer: transport.Peer{Transport: "unix"}, Command: "version-get", Known: true, Duration: time.Millisecond, BytesIn: 30, BytesOut: 30}
+	m := newMetrics(func() mgr.Stats { return mgr.Stats{} })
+	call := &mgr.Call{Peer: transport.Peer{Transport: "unix"}, Name: "version-get", Command: &mgr.Command{}}
+	result := mgr.CallResult{Call: call, Duration: time.Millisecond, BytesIn: 30, BytesOut: 30}
 	for b.Loop() {
-		m.CallDone(outcome)
+		m.CallDone(result)
 	}
 }

@@ -176,14 +176,14 @@ func TestMetricsGet(t *testing.T) {
 
 // Whatever peers and handlers say, there are as many metrics as we have words for.
 func TestMetricsAreBounded(t *testing.T) {
-	m := newMetrics(func() mgr.Load { return mgr.Load{Queued: 7, Buffered: 9, Refused: 3} })
+	m := newMetrics(func() mgr.Stats { return mgr.Stats{Queued: 7, Buffered: 9, Refused: 3} })
 	m.restarts = func() map[string]uint64 { return map[string]uint64{"backup": 2} }
 	var all mgr.Observer = observers{m}
 	peer := transport.Peer{Transport: "tls"}
 	for i := range 1000 {
 		all.ConnOpened(peer)
-		all.CallDone(mgr.Outcome{Peer: peer, Command: fmt.Sprint("stranger-", i), Code: wire.CodeUnsupported})
-		all.CallDone(mgr.Outcome{Peer: peer, Command: "ours", Known: true, Code: wire.Code(1000 + i), BytesIn: 2, BytesOut: 3})
+		all.CallDone(mgr.CallResult{Call: &mgr.Call{Peer: peer, Name: fmt.Sprint("stranger-", i)}, Code: wire.CodeUnsupported})
+		all.CallDone(mgr.CallResult{Call: &mgr.Call{Peer: peer, Name: "ours", Command: &mgr.Command{}}, Code: wire.Code(1000 + i), BytesIn: 2, BytesOut: 3})
 		m.refused(transport.Refusal{Transport: "wss", Err: fmt.Errorf("strange %d", i)})
 	}
 	all.ConnClosed(peer)

@@ -19,7 +19,7 @@ import (
 func openMetrics(t *testing.T, ready func() bool) *metricsServer {
 	t.Helper()
 	config := &Metrics{Listen: "127.0.0.1:0"}
-	s, err := config.open(newMetrics(func() mgr.Load { return mgr.Load{} }), func() time.Duration { return time.Minute }, ready)
+	s, err := config.open(newMetrics(func() mgr.Stats { return mgr.Stats{} }), func() time.Duration { return time.Minute }, ready)
 	require.NoError(t, err)
 	t.Cleanup(s.close)
 	return s
@@ -182,7 +182,7 @@ func TestScraperThatComesEveryTwoMinutesKeepsItsConnection(t *testing.T) {
 		bounded := newBoundedListener(l, mostScrapers, d.keepAlive)
 		server := http.Server{
 			ConnState: bounded.state, ConnContext: withBoundedConn, IdleTimeout: time.Minute,
-			Handler: bounded.serve((&Metrics{}).handler(newMetrics(func() mgr.Load { return mgr.Load{} }), nil)),
+			Handler: bounded.serve((&Metrics{}).handler(newMetrics(func() mgr.Stats { return mgr.Stats{} }), nil)),
 		}
 		go func() { _ = server.Serve(bounded) }()
 		from := bufio.NewReader(here)

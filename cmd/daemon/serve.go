@@ -57,7 +57,7 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 	d.reloaded()
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
-	d.metrics = newMetrics(func() mgr.Load { return d.manager.Load() })
+	d.metrics = newMetrics(func() mgr.Stats { return d.manager.Stats() })
 	d.life.hearHangups()
 	d.logFile = &logFile{stderr: stderr, trust: config.trust, format: config.formatRecord}
 	defer d.logFile.Close()

@@ -19,7 +19,7 @@ import (
 
 // A way is an open way in.
 type way struct {
-	*mgr.Socket
+	*mgr.Listener
 	listen *Listen
 	made   string           // what it was made of: with another one it is another
 	tcp    *net.TCPListener // the socket, for the next listener at this place; nil: it is none of TCP
@@ -33,7 +33,7 @@ type way struct {
 
 // open lets clients in.
 func (w *way) open() {
-	w.Accept()
+	w.Serve()
 	if w.gated != nil {
 		w.gated.open()
 	}
@@ -44,7 +44,7 @@ func (w *way) close() {
 	if w.gated != nil {
 		_ = w.gated.Close() // the socket before the gate: who waits there must take no client of another listener's
 	}
-	if w.Socket != nil {
+	if w.Listener != nil {
 		_ = w.Close()
 	}
 	if w.tcp != nil {
@@ -180,7 +180,7 @@ func (c *change) listen(ctx context.Context, l *Listen, made string, tcp *net.TC
 	w.tls = c.next.id.tls(l, c.next.trust, c.d.log)
 	t, err := c.transport(l, w)
 	if err == nil {
-		w.Socket, err = c.d.manager.Listen(ctx, &mgr.Endpoint{Transport: t, MaxAccess: l.ceiling()})
+		w.Listener, err = c.d.manager.Listen(ctx, &mgr.ListenerConfig{Transport: t, MaxAccess: l.ceiling()})
 	}
 	if err != nil {
 		w.close()

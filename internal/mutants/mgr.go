@@ -93,9 +93,4 @@ var mgrMutants = []mutant{
 		"the reader waits for the participants of the critical section",
 		kill{"./mgr", "TestCriticalHoldsTheQueue|TestCriticalTimeout|TestCriticalRefused|TestCriticalIsNoLongerWanted|TestManyCriticalCommands", nil},
 	},
-	{
-		"mgr/talkers.go", "	if c.socket.receiving.Err() != nil { // since before Drain could find it parked\n		t.unpark(c)\n	}\n", "",
-		"a conn that is parked while its listener drains is not closed",
-		kill{"./mgr", "TestListenerDrainClosesIdleConnsAtOnce|TestListenerDrainOnEveryTransport", nil},
-	},
 }

@@ -27,7 +27,7 @@ func TestSessions(t *testing.T) {
 			return mgr.None{}, nil
 		})))
 		place := pipe.New()
-		_, err := m.Open(t.Context(), &mgr.Endpoint{Transport: place, Name: "front"})
+		_, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: place, Name: "front"})
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { _ = m.Run(ctx) }()

@@ -142,7 +142,7 @@ type observer struct{ s *Statistics }
 func (o observer) ConnOpened(transport.Peer) { o.s.Add("conns-opened", 1) }
 func (o observer) ConnClosed(transport.Peer) { o.s.Add("conns-closed", 1) }
 
-func (o observer) CallDone(outcome mgr.Outcome) {
+func (o observer) CallDone(outcome mgr.CallResult) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	now := time.Now()

@@ -348,7 +348,7 @@ func TestObserver(t *testing.T) {
 	for _, code := range []wire.Code{
 		wire.CodeSuccess, wire.CodeEmpty, wire.CodeError, wire.CodeInternal, wire.CodeTooMany, wire.CodeForbidden, wire.CodeUnauthenticated,
 	} {
-		o.CallDone(mgr.Outcome{Code: code, BytesIn: 10, BytesOut: 100})
+		o.CallDone(mgr.CallResult{Code: code, BytesIn: 10, BytesOut: 100})
 	}
 	for i, want := range []int{2, 1, 7, 3, 2, 70, 700} {
 		require.Equal(t, want, count(names[i]), names[i])

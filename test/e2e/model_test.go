@@ -61,7 +61,7 @@ func (r *slowRecorder) Begin(calls []*mgr.Call) error {
 	return nil
 }
 
-func (r *slowRecorder) End(ends []mgr.End) {
+func (r *slowRecorder) End(ends []mgr.CallResult) {
 	r.ended.Add(int64(len(ends)))
 	if rand.IntN(20) == 0 {
 		time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
@@ -73,7 +73,7 @@ type counter struct{ opened, closed, calls atomic.Int64 }
 
 func (c *counter) ConnOpened(transport.Peer) { c.opened.Add(1) }
 func (c *counter) ConnClosed(transport.Peer) { c.closed.Add(1) }
-func (c *counter) CallDone(mgr.Outcome)      { c.calls.Add(1) }
+func (c *counter) CallDone(mgr.CallResult)      { c.calls.Add(1) }
 
 // descriptors returns how many descriptors the process has open.
 func descriptors() int {
@@ -218,10 +218,10 @@ func runModel(t *testing.T, v variation) {
 	}
 	all.Wait()
 	deadline := time.Now().Add(15 * time.Second)
-	for m.Load().Conns > 0 && time.Now().Before(deadline) {
+	for m.Stats().Conns > 0 && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if l := m.Load(); l.Conns > 0 || l.Buffered != 0 || l.Queued != 0 {
+	if l := m.Stats(); l.Conns > 0 || l.Buffered != 0 || l.Queued != 0 {
 		t.Errorf("left over: %+v", l)
 		for _, s := range m.Sessions() {
 			t.Errorf("session %s %s %+v", s.ID, s.Listener, s.Running)

@@ -23,9 +23,9 @@ func TestOverlay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, mgr.Func("native", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "native", nil }))
 		over := mgr.Layer{Commands: []*mgr.Command{says("native", "h", "over"), says("more", "h", "more")}, Overrides: map[string]string{"native": "h"}}
-		require.NoError(t, d.CheckOverlay(over))
+		require.NoError(t, d.CheckLayer(over))
 		require.Equal(t, "native", d.ask(`{"command":"native"}`).Arguments)
-		require.NoError(t, d.Overlay(over))
+		require.NoError(t, d.SetLayer(over))
 		require.Equal(t, "over", d.ask(`{"command":"native"}`).Arguments)
 		require.Equal(t, "h", d.ask(`{"command":"describe-command","arguments":{"command":"more"}}`).Arguments.(map[string]any)["owner"])
 		require.Error(t, d.Register(*says("more", "", "")), "its name is taken")
@@ -38,23 +38,23 @@ func TestOverlay(t *testing.T) {
 			"command 'x' of '': it has no owner; the commands of the daemon itself are given to Register":                     {Commands: []*mgr.Command{says("x", "", "")}},
 			"command 'X' of 'i': a command's name matches":                                                                    {Commands: []*mgr.Command{says("X", "i", "")}},
 			"'i' overrides 'gone', and has no such command, or there is none to override":                                     {Overrides: map[string]string{"gone": "i"}},
-			"panic in a hook that was to be put around a command: canary":                                                     {Hooks: []func(mgr.Handler) mgr.Handler{func(mgr.Handler) mgr.Handler { panic("canary") }}},
+			"panic in middleware while it wrapped a command: canary":                                                          {Middleware: []func(mgr.Handler) mgr.Handler{func(mgr.Handler) mgr.Handler { panic("canary") }}},
 		} {
-			require.ErrorContains(t, d.Overlay(layer), text)
+			require.ErrorContains(t, d.SetLayer(layer), text)
 			require.Equal(t, "over", d.ask(`{"command":"native"}`).Arguments)
 			require.Equal(t, "more", d.ask(`{"command":"more"}`).Arguments)
 		}
 
-		require.NoError(t, d.Overlay(mgr.Layer{}))
+		require.NoError(t, d.SetLayer(mgr.Layer{}))
 		require.Equal(t, "native", d.ask(`{"command":"native"}`).Arguments)
 		require.Equal(t, 2, d.ask(`{"command":"more"}`).Result)
 
 		// A native command that is deregistered while it is covered does not come back.
-		require.NoError(t, d.Overlay(over))
+		require.NoError(t, d.SetLayer(over))
 		require.NoError(t, d.Deregister("native"))
 		require.EqualError(t, d.Deregister("native"), "Can't uninstall command 'native': it belongs to 'h'")
 		require.Equal(t, "over", d.ask(`{"command":"native"}`).Arguments)
-		require.NoError(t, d.Overlay(mgr.Layer{}))
+		require.NoError(t, d.SetLayer(mgr.Layer{}))
 		require.Equal(t, 2, d.ask(`{"command":"native"}`).Result)
 	})
 }
@@ -66,12 +66,12 @@ func TestOverlayWhileCallsWait(t *testing.T) {
 		d := start(t, nil, newShip().commands()...)
 		kept, gone, count := says("kept", "h", "kept"), says("gone", "h", "gone"), says("count", "h", "covered")
 		count.Level = mgr.Admin
-		require.NoError(t, d.Overlay(mgr.Layer{Commands: []*mgr.Command{kept, gone}}))
+		require.NoError(t, d.SetLayer(mgr.Layer{Commands: []*mgr.Command{kept, gone}}))
 		c := d.dial()
 		defer c.leave()
 		c.say(`{"command":"hold","id":1}{"command":"kept","id":2}{"command":"gone","id":3}{"command":"count","id":4}`)
 		synctest.Wait()
-		require.NoError(t, d.Overlay(mgr.Layer{
+		require.NoError(t, d.SetLayer(mgr.Layer{
 			Commands: []*mgr.Command{kept, count}, Overrides: map[string]string{"count": "h"},
 		}))
 		c.say(`{"command":"count","id":5}{"command":"release","id":6}`)
@@ -83,21 +83,21 @@ func TestOverlayWhileCallsWait(t *testing.T) {
 	})
 }
 
-// TestOverlayOfHooks: the layer's are inside of those that Hook adds, also around what is covered.
-func TestOverlayOfHooks(t *testing.T) {
+// The middleware of the layer is inside of that of Use, also around a command that the layer covers.
+func TestLayerMiddlewareIsInsideOfThatOfUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var notes []string
 		d := start(t, nil, mgr.Func("x", "", mgr.Read, nothing))
-		layer := mgr.Layer{Hooks: []func(mgr.Handler) mgr.Handler{trace(&notes, "a"), trace(&notes, "b")}}
-		require.NoError(t, d.Overlay(layer))
-		remove := d.Hook(trace(&notes, "outer"))
+		layer := mgr.Layer{Middleware: []func(mgr.Handler) mgr.Handler{trace(&notes, "a"), trace(&notes, "b")}}
+		require.NoError(t, d.SetLayer(layer))
+		remove := d.Use(trace(&notes, "outer"))
 		require.Zero(t, d.ask(`{"command":"x"}`).Result)
 		require.Equal(t, []string{"outer in x", "a in x", "b in x", "b out x", "a out x", "outer out x"}, notes)
 
 		cover := mgr.Layer{Commands: []*mgr.Command{says("x", "h", "over")}, Overrides: map[string]string{"x": "h"}}
-		require.NoError(t, d.Overlay(cover))
+		require.NoError(t, d.SetLayer(cover))
 		remove()
-		require.NoError(t, d.Overlay(mgr.Layer{}))
+		require.NoError(t, d.SetLayer(mgr.Layer{}))
 		notes = nil
 		require.Nil(t, d.ask(`{"command":"x"}`).Arguments)
 		require.Equal(t, 2, d.ask(`{"command":"y"}`).Result)
@@ -109,9 +109,9 @@ func TestOverrideAsksForNoLess(t *testing.T) {
 	m := mgr.New(nil)
 	require.NoError(t, m.Register(mgr.Func("x", "", mgr.Write, nothing)))
 	over := mgr.Layer{Commands: []*mgr.Command{says("x", "h", "")}, Overrides: map[string]string{"x": "h"}}
-	require.EqualError(t, m.CheckOverlay(over), "command 'x' of 'h': it asks for read access only, and what it overrides for write")
+	require.EqualError(t, m.CheckLayer(over), "command 'x' of 'h': it asks for read access only, and what it overrides for write")
 	over.Commands[0].Level = mgr.Admin
-	require.NoError(t, m.Overlay(over))
+	require.NoError(t, m.SetLayer(over))
 }
 
 // TestChecked: the arguments of a handler that wants bytes.

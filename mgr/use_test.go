@@ -27,8 +27,8 @@ func TestHookOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var notes []string // belongs to the loop
 		d := prepare(t, nil)
-		d.Hook(trace(&notes, "a"))
-		removeB := d.Hook(trace(&notes, "b"))
+		d.Use(trace(&notes, "a"))
+		removeB := d.Use(trace(&notes, "b"))
 		require.NoError(t, d.Register(mgr.Func("late", "", mgr.Read, func(context.Context, mgr.None) (mgr.None, error) {
 			notes = append(notes, "handler")
 			return mgr.None{}, nil
@@ -39,7 +39,7 @@ func TestHookOrder(t *testing.T) {
 
 		removeB()
 		removeB()
-		d.Hook(trace(&notes, "c"))
+		d.Use(trace(&notes, "c"))
 		notes = nil
 		require.Equal(t, 2, d.ask(`{"command":"unknown"}`).Result)
 		require.Zero(t, d.ask(`{"command":"whoami"}`).Result)
@@ -80,7 +80,7 @@ func TestHookKinds(t *testing.T) {
 			commands = append(commands, mgr.Func(name, "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "handler", nil }))
 		}
 		d := start(t, &mgr.Options{Authorizer: captain{}}, append(commands, newShip().commands()...)...)
-		d.Hook(hook)
+		d.Use(hook)
 		for command, want := range map[string]reply{
 			"after":   {Text: "after", Arguments: "handler"},
 			"instead": {Text: "not the handler"},
@@ -111,7 +111,7 @@ func details(code string) map[string]any { return map[string]any{"code": code} }
 func TestHookRemovedWhileItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, newShip().commands()...)
-		remove := d.Hook(func(next mgr.Handler) mgr.Handler {
+		remove := d.Use(func(next mgr.Handler) mgr.Handler {
 			return func(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
 				reply, err := next(ctx, call)
 				reply.Text = "hooked"
@@ -137,7 +137,7 @@ func TestHookRunsWhereTheCommandRuns(t *testing.T) {
 		where := func(context.Context, mgr.None) (uint64, error) { return goroutine(), nil }
 		d := start(t, nil, mgr.Func("on", "", mgr.Read, where), mgr.Async("beside", "", mgr.Read, where))
 		hooked := make(chan uint64, 1)
-		d.Hook(func(next mgr.Handler) mgr.Handler {
+		d.Use(func(next mgr.Handler) mgr.Handler {
 			return func(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
 				hooked <- goroutine()
 				return next(ctx, call)

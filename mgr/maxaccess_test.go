@@ -11,7 +11,7 @@ import (
 )
 
 // A ceiling holds whoever asks, and for what they are told that there is.
-func TestCeiling(t *testing.T) {
+func TestMaxAccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, newShip().commands()...)
 		for _, test := range []struct {
@@ -25,7 +25,7 @@ func TestCeiling(t *testing.T) {
 			{mgr.Write, 0, 0, 403, "count", "scuttle"},
 			{mgr.Admin, 0, 0, 500, "scuttle", "nothing"},
 		} {
-			door := d.as(mgr.Endpoint{Name: "door " + test.most.String(), MaxAccess: test.most}, someone("self"))
+			door := d.as(mgr.ListenerConfig{Name: "door " + test.most.String(), MaxAccess: test.most}, someone("self"))
 			require.Equal(t, test.greet, door.ask(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)
 			require.Equal(t, test.count, door.ask(`{"command":"count"}`).Result)
 			require.Equal(t, test.end, door.ask(`{"command":"scuttle"}`).Result)
@@ -34,18 +34,18 @@ func TestCeiling(t *testing.T) {
 			require.Contains(t, names, test.listed)
 			require.NotContains(t, names, test.hides)
 		}
-		door := d.as(mgr.Endpoint{Name: "ro", MaxAccess: mgr.Read}, someone("uid:0"))
-		require.Equal(t, "'count' is not allowed through ro: it asks for write access, and nobody has more than read there",
+		door := d.as(mgr.ListenerConfig{Name: "ro", MaxAccess: mgr.Read}, someone("uid:0"))
+		require.Equal(t, "'count' is not allowed through ro: it needs write access, and this listener allows at most read",
 			door.ask(`{"command":"count"}`).Text)
 	})
 }
 
-// What a command does for its caller goes no higher than the caller's way in.
-func TestCeilingOfParts(t *testing.T) {
+// What a command does for its caller has no more access than the listener of the caller allows.
+func TestMaxAccessHoldsForPartsOfACommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d *daemon
 		d = start(t, nil, append(newShip().commands(), relay(func() *mgr.CommandMgr { return d.CommandMgr })...)...)
-		door := d.as(mgr.Endpoint{MaxAccess: mgr.Read}, someone("self"))
+		door := d.as(mgr.ListenerConfig{MaxAccess: mgr.Read}, someone("self"))
 		for _, relay := range []string{"relay", "relay-async"} {
 			require.Equal(t, 403, door.ask(`{"command":"`+relay+`","arguments":{"command":"count"}}`).Result)
 			require.Equal(t, 0, d.ask(`{"command":"`+relay+`","arguments":{"command":"count"}}`).Result)
@@ -53,17 +53,17 @@ func TestCeilingOfParts(t *testing.T) {
 	})
 }
 
-func TestEndpoints(t *testing.T) {
+func TestListeners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil)
-		ops := d.as(mgr.Endpoint{Name: "ops", MaxAccess: mgr.Write}, someone("self"))
-		require.Equal(t, []mgr.Endpoint{{Name: "ops", MaxAccess: mgr.Write}, {Name: "pipe"}}, d.Endpoints())
+		ops := d.as(mgr.ListenerConfig{Name: "ops", MaxAccess: mgr.Write}, someone("self"))
+		require.Equal(t, []mgr.ListenerConfig{{Name: "ops", MaxAccess: mgr.Write}, {Name: "pipe"}}, d.Listeners())
 		require.Equal(t, "ops", ops.ask(`{"command":"whoami"}`).Arguments.(map[string]any)["listener"])
 		require.Equal(t, "pipe", d.ask(`{"command":"whoami"}`).Arguments.(map[string]any)["listener"])
 
-		_, err := d.Open(t.Context(), &mgr.Endpoint{Name: "x"})
-		require.EqualError(t, err, `the endpoint "x" has no transport`)
-		_, err = d.Open(t.Context(), &mgr.Endpoint{Transport: pipe.New(), MaxAccess: 4})
+		_, err := d.Open(t.Context(), &mgr.ListenerConfig{Name: "x"})
+		require.EqualError(t, err, `the listener config "x" has no transport`)
+		_, err = d.Open(t.Context(), &mgr.ListenerConfig{Transport: pipe.New(), MaxAccess: 4})
 		require.EqualError(t, err, "there is no level of access 4; the levels are read, write, admin")
 	})
 }

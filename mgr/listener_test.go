@@ -19,7 +19,7 @@ import (
 func TestCommandClosesItsOwnSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		place := pipe.New()
-		var socket *mgr.Socket
+		var socket *mgr.Listener
 		shut := func(context.Context, mgr.None) (string, error) { return "closed", socket.Close() }
 		d := start(t, nil, append(newShip().commands(), mgr.Func("shut", "", mgr.Admin, shut), mgr.Async("shut-beside", "", mgr.Admin, shut))...)
 		for _, command := range []string{"shut", "shut-beside"} {

@@ -17,23 +17,23 @@ type Layer struct {
 	// by the command's name. The native one comes back when the layer goes.
 	Overrides map[string]string
 
-	// Hooks are put around all calls as by Hook: the first is the outermost, and all are inside of
-	// those that Hook has added.
-	Hooks []func(next Handler) Handler
+	// Middleware wraps the handlers of all commands as that of Use does: the first is the outermost, and all are inside of
+	// the middleware that Use has added.
+	Middleware []func(next Handler) Handler
 }
 
-// Overlay replaces the layer: all of it in one step, or, when the error says why not, nothing. It does
+// SetLayer replaces the layer: all of it in one step, or, when the error says why not, nothing. It does
 // not wait. Called on the loop it comes between two calls there; what runs beside the loop meanwhile may
-// see a command of the one layer inside hooks of the other.
+// see a command of the one layer inside the middleware of the other.
 //
 // A call that waits for a command that the new layer does not have is answered with result 2; one that
 // runs is not disturbed.
 //
-// The functions of Hooks are called as Hook says. A panic in one is an error.
-func (m *CommandMgr) Overlay(layer Layer) (err error) {
+// The functions of Middleware are called as Use says. A panic in one is an error.
+func (m *CommandMgr) SetLayer(layer Layer) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic in a hook that was to be put around a command: %v", v)
+			err = fmt.Errorf("panic in middleware while it wrapped a command: %v", v)
 		}
 	}()
 	return m.change(func(set commandSet) (commandSet, []*registered, error) {
@@ -42,8 +42,8 @@ func (m *CommandMgr) Overlay(layer Layer) (err error) {
 	})
 }
 
-// CheckOverlay says why Overlay would fail at this moment, without changing anything.
-func (m *CommandMgr) CheckOverlay(layer Layer) error {
+// CheckLayer returns the error that SetLayer would return at this moment. It changes nothing.
+func (m *CommandMgr) CheckLayer(layer Layer) error {
 	m.mu.Lock()
 	set := m.commands
 	m.mu.Unlock()
@@ -53,7 +53,7 @@ func (m *CommandMgr) CheckOverlay(layer Layer) error {
 
 // overlaid returns a command set with another layer.
 func (m *CommandMgr) overlaid(set commandSet, layer Layer) (commandSet, error) {
-	next := commandSet{table: set.native(), covered: table{}, layer: layer, hooks: set.hooks}
+	next := commandSet{table: set.native(), covered: table{}, layer: layer, middleware: set.middleware}
 	var errs []error
 	for _, cmd := range layer.Commands {
 		bad := cmd.valid()
