@@ -45,5 +45,5 @@ func (s *Set) Status() []Status {
 // Commands returns hook-list, for the daemon to register.
 func (s *Set) Commands() []mgr.Command {
 	return []mgr.Command{mgr.Func("hook-list", "List the hook libraries, what they add, and how they are.", mgr.Read,
-		func(context.Context, mgr.None) ([]Status, error) { return s.Status(), nil }, mgr.AnyArguments())}
+		func(context.Context, mgr.None) ([]Status, error) { return s.Status(), nil })}
 }

@@ -76,6 +76,7 @@ func TestLifeOfALibrary(t *testing.T) {
 	require.Contains(t, text(d.ask("describe-command", `{"command":"lease-get"}`)), `"owner":"leases"`)
 	require.Contains(t, text(d.ask("list-commands", "")), `"lease-get"`)
 	require.True(t, contains(text(d.ask("hook-list", "")), `[{"name":"leases","kind":"compiled-in","state":"running","commands":["lease-get"]`))
+	require.Equal(t, wire.CodeError, d.ask("hook-list", `{"unknown":1}`).Code)
 
 	require.NoError(t, d.load(cfg(`{"name":"one"}`)))
 	require.NoError(t, d.load(cfg(`{"name":"two"}`)))

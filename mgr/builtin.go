@@ -14,7 +14,7 @@ func (m *CommandMgr) registerBuiltin() {
 		m.listCommands(),
 		Func("describe-command", "Describe a command: what it does, whom it is for, its arguments and what it returns.", Read, m.describeCommand,
 			Example(`{"command":"list-commands"}`)),
-		Func("whoami", "Say who the daemon takes you for.", Read, m.whoami, AnyArguments()),
+		Func("whoami", "Say who the daemon takes you for.", Read, m.whoami),
 		Async(cancelName, "Cancel a command in flight on the same conn, by its id.", Read, m.cancel,
 			Example(`{"id":7}`)),
 	}
@@ -63,6 +63,7 @@ type description struct {
 	Name     string         `json:"name"`
 	Summary  string         `json:"summary"`
 	Access   string         `json:"access" schema:"enum=read|write|admin"`
+	OnLoop   bool           `json:"on-loop" doc:"true: it runs on the daemon's loop, after the commands before it, and cannot be cancelled once it runs; false: off the loop."`
 	Owner    string         `json:"owner,omitempty" doc:"The hook library that it belongs to; missing: the daemon itself."`
 	Args     *schema.Schema `json:"arguments,omitempty" doc:"A JSON Schema; missing: any arguments are accepted."`
 	Returns  *schema.Schema `json:"returns,omitempty" doc:"A JSON Schema of a success's arguments; missing: there are none, or nothing is known."`
@@ -74,7 +75,7 @@ func (m *CommandMgr) describeCommand(_ context.Context, in describeIn) (descript
 	if cmd == m.unknown {
 		return description{}, wire.Errorf(wire.CodeEmpty, "", "there is no command '%s'; list-commands names all", wire.Shorten(in.Command))
 	}
-	return description{cmd.Name, cmd.Summary, cmd.Level.String(), cmd.Owner, cmd.Args, cmd.Returns, cmd.Examples}, nil
+	return description{cmd.Name, cmd.Summary, cmd.Level.String(), !cmd.Async, cmd.Owner, cmd.Args, cmd.Returns, cmd.Examples}, nil
 }
 
 type identity struct {

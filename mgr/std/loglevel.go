@@ -17,7 +17,7 @@ import (
 func LogLevel(level *slog.LevelVar) []mgr.Command {
 	l := &logLevel{level: level}
 	return []mgr.Command{
-		mgr.Func("log-level-get", "Return how much is logged.", mgr.Read, l.get, mgr.AnyArguments()),
+		mgr.Func("log-level-get", "Return how much is logged.", mgr.Read, l.get),
 		mgr.Func("log-level-set", "Set how much is logged, until the next start or for a while.", mgr.Write, l.set,
 			mgr.Example(`{"level":"debug"}`), mgr.Example(`{"level":"debug","for":"5m"}`)),
 	}

@@ -12,7 +12,7 @@ import (
 func Sessions(m *mgr.CommandMgr) []mgr.Command {
 	s := sessions{m}
 	return []mgr.Command{
-		mgr.Func("session-list", "List who is connected, and what they are doing.", mgr.Read, s.list, mgr.AnyArguments()),
+		mgr.Func("session-list", "List who is connected, and what they are doing.", mgr.Read, s.list),
 		mgr.Func("session-kill", "Close a session's connection. Its commands that wait never run; those beside the loop are cancelled.", mgr.Admin, s.kill,
 			mgr.Example(`{"session":"tls-7"}`)),
 	}

@@ -67,6 +67,9 @@ func TestSessions(t *testing.T) {
 		require.Equal(t, wire.CodeError, kill(`{}`).Code)
 		require.Equal(t, wire.CodeEmpty, kill(`{"session":"pipe-4711"}`).Code)
 		require.Equal(t, wire.CodeSuccess, kill(`{"session":"`+all[0].Session+`"}`).Code)
+		frame, err := victim.Receive(t.Context(), nil)
+		require.NoError(t, err)
+		require.Contains(t, string(frame), `"code":"session-killed"`)
 		_, err = victim.Receive(t.Context(), nil)
 		require.ErrorIs(t, err, io.EOF)
 		synctest.Wait()
@@ -76,7 +79,7 @@ func TestSessions(t *testing.T) {
 		require.NoError(t, err)
 		own := conn.Peer().Session // both ends have the same
 		require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"session-kill","arguments":{"session":"`+own+`"}}`)))
-		frame, err := conn.Receive(t.Context(), nil)
+		frame, err = conn.Receive(t.Context(), nil)
 		require.NoError(t, err)
 		require.Contains(t, string(frame), "own-session")
 	})

@@ -91,9 +91,25 @@ func TestArgumentsAreIgnored(t *testing.T) {
 	d := start(t, nil, append(commands, std.LogLevel(new(slog.LevelVar))...)...)
 	for _, command := range []string{
 		"version-get", "build-report", "status-get", "config-get", "config-hash-get",
-		"statistic-get-all", "statistic-reset-all", "log-level-get", "list-commands", "whoami",
+		"statistic-get-all", "statistic-reset-all", "list-commands",
 	} {
 		for _, arguments := range []string{"null", "{}", "7", `"x"`, "[1,2]", `{"a":{"b":[]}}`, "1e400"} {
+			d.give(`{"command":"` + command + `","arguments":` + arguments + `}`)
+		}
+	}
+}
+
+// Commands that Kea does not have refuse arguments that they do not know, also those that take none.
+func TestCommandsThatKeaDoesNotHaveRefuseUnknownArguments(t *testing.T) {
+	d := start(t, nil, append(std.LogLevel(new(slog.LevelVar)), std.Sessions(nil)...)...)
+	for _, command := range []string{"whoami", "describe-command", "cancel", "session-list", "session-kill", "log-level-get", "log-level-set"} {
+		for _, arguments := range []string{"7", `"x"`, "[1,2]", `{"unknown":1}`} {
+			reply, _ := d.ask(`{"command":"` + command + `","arguments":` + arguments + `}`)
+			require.ErrorIs(t, reply.Err(), &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}, "%s %s", command, arguments)
+		}
+	}
+	for _, command := range []string{"whoami", "log-level-get"} {
+		for _, arguments := range []string{"null", "{}"} {
 			d.give(`{"command":"` + command + `","arguments":` + arguments + `}`)
 		}
 	}
