@@ -30,12 +30,6 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	if os.Getenv(beDrained) != "" {
-		os.Exit(runDrained())
-	}
-	if os.Getenv("RUDDERPOST_TEST_BE_MEASURED") != "" {
-		os.Exit(runMeasured())
-	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
 		if programs.dir != "" {
 			_ = os.RemoveAll(programs.dir)

@@ -101,3 +101,17 @@ func (p *Child) waitForOutput(t testing.TB, pattern *regexp.Regexp) (found strin
 	}, "%s does not print %s", p.Args, pattern)
 	return found
 }
+
+// StartProgram starts a program in a directory and in a process group of its own (Start). If change is not nil, it may
+// change the command before it starts.
+func StartProgram(t testing.TB, dir string, change func(*exec.Cmd), name string, args ...string) *Child {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=1")
+	if change != nil {
+		change(cmd)
+	}
+	return Start(t, cmd)
+}

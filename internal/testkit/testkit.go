@@ -81,3 +81,9 @@ func ShortDir(t testing.TB) string {
 	}
 	return dir
 }
+
+// Exists reports whether there is a file at path. It does not follow a symbolic link.
+func Exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

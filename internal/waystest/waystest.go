@@ -84,3 +84,12 @@ func (Keeper) Authenticate(_ context.Context, claim transport.Claim) ([]transpor
 	}
 	return nil, transport.ErrWrongCredentials
 }
+
+// An Address is the address of a listener in another process, which has printed it.
+type Address string
+
+// Network implements net.Addr. It returns the empty string.
+func (a Address) Network() string { return "" }
+
+// String implements net.Addr.
+func (a Address) String() string { return string(a) }

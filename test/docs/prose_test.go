@@ -42,8 +42,6 @@ var notYet = []string{
 	"access_test.go",
 	"admins_test.go",
 	"audit_test.go",
-	"bench_audit_test.go",
-	"bench_wires_test.go",
 	"config.toml.example",
 	"credentials_test.go",
 	"crowd_test.go",

@@ -1,2 +1,2 @@
-// Package e2e has tests of a whole daemon, over all transports.
+// Package e2e has tests of whole programs, and of a manager with its clients on every transport.
 package e2e

@@ -40,16 +40,6 @@ func data(tag string, size int) string {
 	return strings.Repeat(tag+".", size/(len(tag)+1)+1)[:size]
 }
 
-// An allowAll allows every call. A slow one takes up to 40 ms for some.
-type allowAll struct{ slow bool }
-
-func (e allowAll) Authorize(*mgr.Call) error {
-	if e.slow && rand.IntN(50) == 0 {
-		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
-	}
-	return nil
-}
-
 // A slowRecorder takes up to 30 ms for some batches. It counts, and reports an End before its Begin has returned.
 type slowRecorder struct{ begun, ended atomic.Int64 }
 

@@ -1,0 +1,115 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
+	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
+	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The test program is a daemon with all ways in, when this is in its environment.
+const beDrained = "RUDDERPOST_TEST_BE_DRAINED"
+
+// runDrained serves in a process of its own until SIGTERM. Its command "last" answers when the drain
+// has begun, with more than the buffers between two processes hold.
+func runDrained() int {
+	world, err := waystest.At(os.Getenv(beDrained))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}})
+	err = m.Register(mgr.Async("last", "Answer when the end has begun.", mgr.Read, func(context.Context, mgr.None) (string, error) {
+		fmt.Println("last")
+		<-ctx.Done()
+		return strings.Repeat("x", 4<<20), nil
+	}))
+	for _, way := range world.Ways() {
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		var socket *mgr.Listener
+		if socket, err = m.Open(ctx, way.Listen(nil, waystest.Limits{})); err == nil {
+			fmt.Println(way.Name, socket.Addr())
+		}
+	}
+	if err := m.Run(ctx); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// Ending the daemon delivers what it owes, on every transport: its process is gone at once after that.
+func TestDrainDeliversOnEveryTransport(t *testing.T) {
+	for range 3 {
+		drainOnce(t)
+	}
+}
+
+func drainOnce(t *testing.T) {
+	world := waystest.New(t)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), beDrained+"="+world.Dir, "RUDDERPOST_WAYS_DIR="+testkit.ShortDir(t), "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = t.Output()
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill() }()
+	lines := bufio.NewScanner(out)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
+	defer cancel()
+
+	type answer struct {
+		way   string
+		reply wire.Reply
+		err   error
+	}
+	answers := make(chan answer)
+	ways := world.Ways()
+	addrs := make([]waystest.Address, len(ways))
+	for i, way := range ways {
+		require.True(t, lines.Scan())
+		name, addr, ok := strings.Cut(lines.Text(), " ")
+		require.True(t, ok, lines.Text())
+		require.Equal(t, way.Name, name)
+		addrs[i] = waystest.Address(addr)
+	}
+	for i, way := range ways {
+		go func() {
+			reply, err := client.Do(ctx, way.Dial(addrs[i], world.Client), wire.Request{Command: "last"})
+			answers <- answer{way.Name, reply, err}
+		}()
+	}
+	for range ways { // until all of them are in flight
+		require.True(t, lines.Scan())
+		require.Equal(t, "last", lines.Text())
+	}
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	for range ways {
+		a := <-answers
+		require.NoError(t, a.err, a.way)
+		require.Equal(t, wire.CodeSuccess, a.reply.Code, a.way)
+		require.Len(t, testdaemon.Arguments(t, a.reply), 4<<20+2, a.way)
+	}
+	require.False(t, lines.Scan(), lines.Text())
+	require.NoError(t, cmd.Wait())
+}

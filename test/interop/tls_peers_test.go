@@ -1,0 +1,218 @@
+package interop_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/internal/testkit"
+	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
+	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
+	httpd "github.com/rudderpost/rudderpost/transport/http"
+	"github.com/rudderpost/rudderpost/transport/tcp"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/websocket"
+
+	"github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/require"
+)
+
+// A tlsPort is a listener with TLS over TCP, for clients that are not ours.
+type tlsPort struct {
+	place    transport.Transport
+	required bool                              // a client without a certificate is nobody
+	whoami   func(token string) (ask []string) // what a client writes to be told who it is; each but the first behind an answer
+	socket   *mgr.Listener
+}
+
+// tlsPorts runs a daemon with all of them, in a world whose clients they believe.
+func tlsPorts(t *testing.T) (*waystest.World, map[string]*tlsPort) {
+	t.Helper()
+	w := waystest.New(t)
+	const address = "127.0.0.1:0"
+	ports := map[string]*tlsPort{
+		"tls":   {place: &tcp.Transport{Address: address, TLS: w.Server}, required: true, whoami: askInStream},
+		"wss":   {place: &websocket.Transport{Address: address, TLS: w.Server, Authenticator: waystest.Keeper{}}, whoami: askByUpgrade},
+		"https": {place: &httpd.Transport{Address: address, TLS: w.Server, Authenticator: waystest.Keeper{}}, whoami: askByPost},
+	}
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: everybody{}})
+	for _, port := range ports {
+		var err error
+		port.socket, err = m.Open(t.Context(), port.place)
+		require.NoError(t, err)
+	}
+	testdaemon.Serve(t, m)
+	return w, ports
+}
+
+const whoamiRequest = `{"command":"whoami"}`
+
+func askInStream(string) []string { return []string{whoamiRequest} }
+
+// askByPost asks in a POST. The daemon closes behind its answer.
+func askByPost(token string) []string {
+	return []string{"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n" +
+		bearerLine(token) + "Content-Length: 20\r\n\r\n" + whoamiRequest}
+}
+
+// askByUpgrade asks in a WebSocket's message, whose mask is zero (RFC 6455, section 5.3). The key is
+// the RFC's example.
+func askByUpgrade(token string) []string {
+	return []string{"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+		bearerLine(token) + "\r\n", "\x81\x94\x00\x00\x00\x00" + whoamiRequest}
+}
+
+// bearerLine is the header of a client that has a token.
+func bearerLine(token string) string {
+	if token == "" {
+		return ""
+	}
+	return "Authorization: Bearer " + token + "\r\n"
+}
+
+// openssl's client at every TLS port.
+func TestOpenSSL(t *testing.T) {
+	testkit.NeedProgram(t, "openssl", "openssl")
+	w, ports := tlsPorts(t)
+	issue := func(ca *tlsconf.CA, name string) []string {
+		c, err := ca.IssueClient(name, name+".example", 0)
+		require.NoError(t, err)
+		return []string{"-cert", c.Cert, "-key", c.Key}
+	}
+	ops, former := issue(w.CA, "ops"), issue(w.CA, "former")
+	require.NoError(t, w.CA.Revoke("former"))
+	require.NoError(t, w.Server.Reload())
+	others, err := tlsconf.CreateCA(filepath.Join(t.TempDir(), "pki"), "others")
+	require.NoError(t, err)
+	stranger := issue(others, "ops")
+
+	for name, port := range ports {
+		const badCertificate, unknownCA, protocolVersion, certificateRequired = 42, 48, 70, 116
+		// refused is a client that reads nothing but an alert (RFC 8446, section 6.2).
+		refused := func(alert int, args ...string) func(*testing.T) {
+			return func(t *testing.T) {
+				answer, complaint := port.openssl(t, w, port.whoami(waystest.Secret), args...)
+				require.Empty(t, answer)
+				require.Contains(t, complaint, fmt.Sprintf("SSL alert number %d\n", alert))
+			}
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Run("certificate", func(t *testing.T) {
+				answer, complaint := port.openssl(t, w, port.whoami(""), ops...)
+				require.Contains(t, answer, `"subjects": [ "cert:ops.example", "cert-sha256:`, complaint)
+				require.Contains(t, answer, `"transport": "`+name+`"`)
+			})
+			if port.required {
+				t.Run("no certificate", refused(certificateRequired))
+			} else {
+				t.Run("token", func(t *testing.T) {
+					answer, complaint := port.openssl(t, w, port.whoami(waystest.Secret))
+					require.Contains(t, answer, `"subjects": [ "token:ci" ]`, complaint)
+				})
+				t.Run("nothing", func(t *testing.T) {
+					answer, complaint := port.openssl(t, w, port.whoami("")[:1])
+					require.Contains(t, answer, "HTTP/1.1 401 Unauthorized\r\n", complaint)
+				})
+			}
+			t.Run("TLS 1.2", refused(protocolVersion, slices.Concat(ops, []string{"-tls1_2"})...))
+			t.Run("revoked", refused(badCertificate, former...))
+			t.Run("another CA's", refused(unknownCA, stranger...))
+		})
+	}
+}
+
+// openssl connects, asks, and returns what it reads until the end, and what it says about that.
+func (p *tlsPort) openssl(t *testing.T, w *waystest.World, asks []string, args ...string) (answer, complaint string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "openssl", slices.Concat([]string{
+		"s_client", "-quiet", "-connect", p.socket.Addr().String(),
+		"-CAfile", filepath.Join(w.Dir, tlsconf.CACert), "-verify_return_error", "-verify_ip", "127.0.0.1",
+	}, args)...)
+	stdin, err := cmd.StdinPipe() // which stays open: it is the daemon that ends this
+	require.NoError(t, err)
+	var out, said testkit.Output
+	cmd.Stdout, cmd.Stderr = &out, &said
+	require.NoError(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its status tells little: what it was told is in the text
+		close(ended)
+	}()
+	for i, ask := range asks {
+		if i > 0 {
+			testkit.Eventually(t, func() bool { return isClosed(ended) || out.String() != "" }, "nothing comes")
+		}
+		_, _ = io.WriteString(stdin, ask) // it may have been refused already
+	}
+	<-ended
+	require.NoError(t, ctx.Err(), "it does not end: %s\n%s", &out, &said)
+	return out.String(), said.String()
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// acceptable are what testssl finds that is no weakness of ours, by its name for it.
+var acceptable = map[string]string{
+	"engine_problem": "it is about the openssl that testssl runs, which has no GOST",
+	"optimal_proto":  "the same, which has no certificate to show where one is wanted",
+}
+
+// testssl looks for weak protocols and known attacks at every TLS port. It has no certificate, but its
+// own handshakes do not go so far that they would need one.
+func TestTestSSL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	testssl := testkit.NeedProgram(t, "testssl", "testssl.sh")
+	testkit.NeedProgram(t, "hexdump", "bsdmainutils")
+	testkit.NeedProgram(t, "dig", "dnsutils")
+	_, ports := tlsPorts(t)
+	for name, port := range ports {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "findings.json")
+			ctx, cancel := context.WithTimeout(t.Context(), 10*testkit.Timeout)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, testssl, "-p", "-U", "--quiet", "--color", "0", "--warnings", "off",
+				"--jsonfile", file, port.socket.Addr().String())
+			out, _ := cmd.CombinedOutput() // its status counts what it could not do, too
+			text, err := os.ReadFile(file)
+			require.NoError(t, err, "%s", out)
+			var findings []struct{ ID, Severity, Finding string }
+			require.NoError(t, json.Unmarshal(text, &findings, json.MatchCaseInsensitiveNames(true)), "%s", text)
+
+			found := map[string]string{}
+			for _, f := range findings {
+				found[f.ID] = f.Finding
+				if acceptable[f.ID] == "" {
+					require.Contains(t, []string{"OK", "INFO", "DEBUG"}, f.Severity, "%s: %s", f.ID, f.Finding)
+				}
+			}
+			for _, old := range []string{"SSLv2", "SSLv3", "TLS1", "TLS1_1", "TLS1_2"} {
+				require.Equal(t, "not offered", found[old], old)
+			}
+			require.Equal(t, "offered with final", found["TLS1_3"]) // it has not talked to a wall
+			for _, attack := range []string{"heartbleed", "CCS", "ROBOT", "secure_client_renego", "POODLE_SSL", "DROWN", "LOGJAM", "BEAST", "LUCKY13", "RC4"} {
+				require.Contains(t, found, attack, "it was not looked for")
+			}
+		})
+	}
+}

@@ -1,0 +1,72 @@
+package security_test
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
+	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A register is an Authorizer that allows all, and notes who has asked.
+type register struct {
+	mu    sync.Mutex
+	creds []transport.Credential // of the latest
+}
+
+func (r *register) Authorize(call *mgr.Call) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.creds = call.Peer.Creds
+	return nil
+}
+
+func (r *register) latest() []transport.Credential {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.creds
+}
+
+// What a certificate proves on any way with TLS can be revoked while the conn is open, and nothing else is.
+func TestCertificatesCanBeRevokedOnEveryWay(t *testing.T) {
+	w := waystest.New(t)
+	for _, way := range w.Ways() {
+		if !way.Secure {
+			continue
+		}
+		t.Run(way.Name, func(t *testing.T) {
+			_, err := w.CA.IssueClient(way.Name, way.Name+".example", 0)
+			require.NoError(t, err)
+			var seen register
+			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: &seen})
+			socket, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+			require.NoError(t, err)
+			testdaemon.Serve(t, m)
+			id := waystest.Identity{Client: tlsconf.ClientFrom(w.Dir, way.Name)}
+			reply, err := client.Do(t.Context(), way.Dial(socket.Addr(), id), wire.Request{Command: "whoami"})
+			require.NoError(t, err)
+			require.NoError(t, reply.Err())
+
+			creds := seen.latest()
+			require.Len(t, creds, 2)
+			require.Equal(t, "cert:"+way.Name+".example", creds[0].Subject())
+			revoked := func() (all []bool) {
+				for _, cred := range creds {
+					all = append(all, cred.(transport.Revocable).Revoked())
+				}
+				return all
+			}
+			require.Equal(t, []bool{false, false}, revoked())
+			require.NoError(t, w.CA.Revoke(way.Name))
+			require.Equal(t, []bool{true, true}, revoked())
+		})
+	}
+}

@@ -1,0 +1,73 @@
+package security_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
+	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
+	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/std"
+	"github.com/rudderpost/rudderpost/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Whoever is connected is listed, on every transport alike, and can be put out.
+func TestSessionsOnEveryTransport(t *testing.T) {
+	world := waystest.New(t)
+	for _, way := range world.Ways() {
+		t.Run(way.Name, func(t *testing.T) {
+			who := callers(t, world, way)[0]
+			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}})
+			cancelled := make(chan struct{}, 1)
+			require.NoError(t, m.Register(std.Sessions(m)...))
+			require.NoError(t, m.Register(mgr.Async("wait", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
+				<-ctx.Done()
+				cancelled <- struct{}{}
+				return mgr.None{}, nil
+			})))
+			stop := testdaemon.Serve(t, m)
+			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: way.Listen(t, waystest.Limits{}), Name: "front"})
+			require.NoError(t, err)
+
+			conn, err := way.Dial(socket.Addr(), who.Identity).Dial(t.Context())
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"wait","id":1}`)))
+			var victim mgr.Session
+			testkit.Eventually(t, func() bool {
+				for _, s := range m.Sessions() {
+					if len(s.Running) == 1 && s.Running[0].Command == "wait" {
+						victim = s
+					}
+				}
+				return victim.ID != ""
+			}, "it is not listed")
+			require.Equal(t, way.Name, victim.Peer.Transport)
+			require.Equal(t, "front", victim.Listener)
+			require.Contains(t, victim.Peer.String(), who.subject)
+			require.WithinDuration(t, time.Now(), victim.Since, testkit.Timeout)
+
+			arguments, err := client.Arguments(map[string]string{"session": victim.ID})
+			require.NoError(t, err)
+			reply, err := client.Do(t.Context(), way.Dial(socket.Addr(), who.Identity), wire.Request{Command: "session-kill", Arguments: arguments})
+			require.NoError(t, err)
+			require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+			<-cancelled
+			ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
+			defer cancel()
+			for err == nil { // it may be told that it was cancelled
+				_, err = conn.Receive(ctx, nil)
+			}
+			require.False(t, errors.Is(err, context.DeadlineExceeded), "the conn is still open")
+			testkit.Eventually(t, func() bool { return len(m.Sessions()) == 0 }, "it is still listed")
+			require.NoError(t, stop())
+		})
+	}
+}
