@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -36,8 +36,8 @@ func setUp(t *testing.T) *bench {
 	t.Helper()
 	s := newScript(t)
 	d := startDaemon(t)
-	world, unknown := waystest.New(t), waystest.New(t)
-	alone := &tlsconf.Server{Cert: world.Server.Cert, Key: world.Server.Key} // asks for no certificates
+	env, unknown := alltransports.New(t), alltransports.New(t)
+	alone := &tlsconf.Server{Cert: env.Server.Cert, Key: env.Server.Key} // asks for no certificates
 
 	var taps []*tap
 	good, neighbour := servePages(t, pages(false, &taps)), servePages(t, pages(false, &taps))
@@ -56,15 +56,15 @@ func setUp(t *testing.T) *bench {
 	evil := strings.NewReplacer("127.0.0.1", "evil.test")
 	b.went = s.run(t, map[string]any{
 		"chromium": s.chromium, "screenshot": b.screenshot,
-		"keys": []string{keyOf(t, world.Server)},
-		"user": "ann", "password": waystest.Secret,
+		"keys": []string{keyOf(t, env.Server)},
+		"user": "ann", "password": alltransports.Secret,
 
 		"good": good, "secure": secure, "neighbour": neighbour, "stranger": evil.Replace(neighbour),
 
 		"ws": b.ws.url("ws"), "wsEvil": evil.Replace(b.ws.url("ws")),
 		"wsLenient":  "ws://" + d.open(t, d.websocket(nil, good, neighbour)).String(),
 		"wss":        "wss://" + d.open(t, d.websocket(alone, secure)).String(),
-		"wssMutual":  "wss://" + d.open(t, d.websocket(world.Server, secure)).String(),
+		"wssMutual":  "wss://" + d.open(t, d.websocket(env.Server, secure)).String(),
 		"wssUnknown": "wss://" + d.open(t, d.websocket(unknown.Server, secure)).String(),
 		"http":       b.http.url("http"), "httpEvil": evil.Replace(b.http.url("http")),
 		"tcp": b.tcp.url("http"),

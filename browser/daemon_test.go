@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	httpd "github.com/rudderpost/rudderpost/transport/http"
@@ -91,7 +91,7 @@ func (d *daemon) websocket(server *tlsconf.Server, origins ...string) *websocket
 }
 
 func (d *daemon) http() *httpd.Transport {
-	return &httpd.Transport{Address: anyPort, Insecure: true, Authenticator: waystest.Keeper{}, OnRefused: d.onRefused}
+	return &httpd.Transport{Address: anyPort, Insecure: true, Authenticator: alltransports.FakeAuth{}, OnRefused: d.onRefused}
 }
 
 // The raw transports never give up on a client that is silent: who is gone was thrown out.
@@ -126,5 +126,5 @@ func identify(r *http.Request) ([]transport.Credential, error) {
 	if c, err := r.Cookie(cookieName); err != nil || c.Value != cookieSecret {
 		return nil, nil
 	}
-	return []transport.Credential{waystest.Proven("user:page")}, nil
+	return []transport.Credential{alltransports.Proven("user:page")}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -43,7 +43,7 @@ func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/conversations/*.txt")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	world := waystest.New(t)
+	env := alltransports.New(t)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -62,33 +62,33 @@ func TestConversations(t *testing.T) {
 		if strings.Contains(prose, "Time: virtual\n") {
 			continue
 		}
-		for _, way := range world.Ways() {
-			if !possible(way, script) {
+		for _, tc := range env.Cases() {
+			if !possible(tc, script) {
 				continue
 			}
-			t.Run(name+"/"+way.Name, func(t *testing.T) {
+			t.Run(name+"/"+tc.Name, func(t *testing.T) {
 				d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
-				socket, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+				socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 				require.NoError(t, err)
-				converse(t, speak(t, way, socket.Addr(), world.Client), script, false)
+				converse(t, speak(t, tc, socket.Addr(), env.Client), script, false)
 			})
 		}
 	}
 }
 
 // possible reports whether what is in a script can be said on a way.
-func possible(way waystest.Way, script string) bool {
+func possible(tc alltransports.Case, script string) bool {
 	unanswered := 0
 	for line := range strings.Lines(script) {
 		switch {
-		case strings.HasPrefix(line, `> "`) && way.Raw == nil, line == "half-close\n" && !way.HalfClose:
+		case strings.HasPrefix(line, `> "`) && tc.Raw == nil, line == "half-close\n" && !tc.HalfClose:
 			return false
 		case strings.HasPrefix(line, ">"):
 			unanswered += strings.Count(line, `"command"`)
 		case strings.HasPrefix(line, "<"):
 			unanswered--
 		}
-		if way.OneShot && (unanswered > 1 || strings.Contains(line, `"cancel"`)) { // it takes a session
+		if tc.OneShot && (unanswered > 1 || strings.Contains(line, `"cancel"`)) { // it takes a session
 			return false
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/mgr"
 
 	"github.com/stretchr/testify/require"
@@ -17,9 +17,9 @@ import (
 // On each transport, the drain of a listener closes idle conns, answers the command in flight, and after the timeout
 // closes the conn whose command does not end.
 func TestListenerDrainOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			release, running := make(chan struct{}), make(chan struct{}, 2)
 			d := start(t, &mgr.Options{Authorizer: captain{}}, append(newShip().commands(),
 				mgr.Async("slow", "Wait for release.", mgr.Write, func(context.Context, mgr.None) (string, error) {
@@ -32,23 +32,23 @@ func TestListenerDrainOnEveryTransport(t *testing.T) {
 					<-ctx.Done()
 					return mgr.None{}, context.Cause(ctx)
 				}))...)
-			socket, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+			socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 			require.NoError(t, err)
-			idle := speak(t, way, socket.Addr(), world.Client)
+			idle := speak(t, tc, socket.Addr(), env.Client)
 			defer idle.leave()
 			idle.say(`{"command":"count","id":1}`)
 			require.NotEmpty(t, idle.line())
 			time.Sleep(50 * time.Millisecond) // UNIX and TCP conns are parked now; the result is the same where they are not
-			busy := speak(t, way, socket.Addr(), world.Client)
+			busy := speak(t, tc, socket.Addr(), env.Client)
 			defer busy.leave()
 			busy.say(`{"command":"slow","id":1}`)
-			endless := speak(t, way, socket.Addr(), world.Client)
+			endless := speak(t, tc, socket.Addr(), env.Client)
 			defer endless.leave()
 			endless.say(`{"command":"endless","id":1}`)
 			<-running
 			<-running
 			want := 3
-			if way.OneShot { // the conn of the first request is closed
+			if tc.OneShot { // the conn of the first request is closed
 				want = 2
 			}
 			require.Equal(t, want, socket.Drain(time.Hour))
@@ -67,19 +67,19 @@ func TestListenerDrainOnEveryTransport(t *testing.T) {
 
 // The close frame of a WebSocket says that the daemon goes away: at the drain of a listener, and at that of the daemon.
 func TestWebSocketOfADrainIsClosedWith1001(t *testing.T) {
-	world := waystest.New(t)
+	env := alltransports.New(t)
 	d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
-	for _, way := range world.Ways() {
-		if way.Name != "ws" && way.Name != "wss" {
+	for _, tc := range env.Cases() {
+		if tc.Name != "ws" && tc.Name != "wss" {
 			continue
 		}
-		socket, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+		socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 		require.NoError(t, err)
-		other, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+		other, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 		require.NoError(t, err)
-		conn, err := way.Dial(socket.Addr(), world.Client).Dial(t.Context())
+		conn, err := tc.Dial(socket.Addr(), env.Client).Dial(t.Context())
 		require.NoError(t, err)
-		last, err := way.Dial(other.Addr(), world.Client).Dial(t.Context())
+		last, err := tc.Dial(other.Addr(), env.Client).Dial(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, last.Send(t.Context(), []byte(`{"command":"whoami"}`)))
 		_, err = last.Receive(t.Context(), nil)

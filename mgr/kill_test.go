@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 
@@ -66,7 +66,7 @@ func withCredential(peer transport.Peer, cred pass) transport.Peer {
 // On each transport, commands of a session that is killed, or whose credential is revoked, are answered before the conn
 // is closed: one off the loop, one that runs on the loop, and one that waits for the loop.
 func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
+	env := alltransports.New(t)
 	ends := []struct {
 		name   string
 		result int
@@ -80,10 +80,10 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 		}},
 		{name: "revoked", result: 401, code: "revoked", end: func(_ *daemon, taken *atomic.Bool) { taken.Store(true) }},
 	}
-	for _, way := range world.Ways() {
+	for _, tc := range env.Cases() {
 		for _, end := range ends {
 			for _, fast := range []bool{false, true} {
-				name := way.Name + "/" + end.name
+				name := tc.Name + "/" + end.name
 				if fast {
 					name += "/fast"
 				}
@@ -104,7 +104,7 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 						default:
 						}
 					})
-					socket, err := d.Open(t.Context(), &revocable{way.Listen(t, waystest.Limits{}), pass{"user:ann", &taken}, fast})
+					socket, err := d.Open(t.Context(), &revocable{tc.Listen(t, alltransports.Limits{}), pass{"user:ann", &taken}, fast})
 					require.NoError(t, err)
 					running := func(n int) {
 						t.Helper()
@@ -119,8 +119,8 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 					requests := []string{`{"command":"hold","id":1}`, `{"command":"count","id":2}`, `{"command":"wait","id":3}`}
 					var clients []speaker
 					for i, request := range requests {
-						if i == 0 || way.OneShot {
-							clients = append(clients, speak(t, way, socket.Addr(), world.Client))
+						if i == 0 || tc.OneShot {
+							clients = append(clients, speak(t, tc, socket.Addr(), env.Client))
 						}
 						clients[len(clients)-1].say(request + "\n")
 						running(i + 1)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/transport"
 
 	"github.com/stretchr/testify/require"
@@ -18,16 +18,16 @@ import (
 
 // speak connects to a way in: with bytes where it takes bytes, with whole messages where it takes
 // those, and with a request for each of them where a conn is one request.
-func speak(t *testing.T, way waystest.Way, addr net.Addr, id waystest.Identity) speaker {
+func speak(t *testing.T, tc alltransports.Case, addr net.Addr, id alltransports.Identity) speaker {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	if way.Raw != nil {
-		conn, err := way.Raw(ctx, addr, id)
+	if tc.Raw != nil {
+		conn, err := tc.Raw(ctx, addr, id)
 		require.NoError(t, err)
 		return newTalker(t, conn)
 	}
-	m := &messenger{t: t, ctx: ctx, dialer: way.Dial(addr, id), oneShot: way.OneShot}
+	m := &messenger{t: t, ctx: ctx, dialer: tc.Dial(addr, id), oneShot: tc.OneShot}
 	if !m.oneShot {
 		m.connect()
 	}

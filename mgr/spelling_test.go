@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -37,14 +37,14 @@ func TestLongRepliesAreSpelledAsKea(t *testing.T) {
 				return wire.Reply{Code: 4, Text: "z", Arguments: raw}, nil
 			}))
 	}
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			d := start(t, &mgr.Options{Authorizer: captain{}}, commands...)
-			socket, err := d.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+			socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 			require.NoError(t, err)
 			ask := func(request string) string {
-				c := speak(t, way, socket.Addr(), world.Client)
+				c := speak(t, tc, socket.Addr(), env.Client)
 				defer c.leave()
 				c.say(request)
 				return c.line()

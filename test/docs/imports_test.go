@@ -107,7 +107,7 @@ func TestImports(t *testing.T) {
 		{"testing", "", "only packages that test others import testing"},
 	} {
 		for path, p := range packages {
-			allowed := within(path, rule.only) || within(path, "internal/waystest") // which tests them all
+			allowed := within(path, rule.only) || within(path, "internal/alltransports") // which tests them all
 			if rule.only == "" {
 				allowed = strings.HasSuffix(path, "test") || within(path, "internal/testkit")
 			}

@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -28,7 +28,7 @@ const beDrained = "RUDDERPOST_TEST_BE_DRAINED"
 // runDrained serves in a process of its own until SIGTERM. Its command "last" answers when the drain
 // has begun, with more than the buffers between two processes hold.
 func runDrained() int {
-	world, err := waystest.At(os.Getenv(beDrained))
+	env, err := alltransports.At(os.Getenv(beDrained))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -41,14 +41,14 @@ func runDrained() int {
 		<-ctx.Done()
 		return strings.Repeat("x", 4<<20), nil
 	}))
-	for _, way := range world.Ways() {
+	for _, tc := range env.Cases() {
 		if err != nil {
 			fmt.Println(err)
 			return 1
 		}
 		var socket *mgr.Listener
-		if socket, err = m.Open(ctx, way.Listen(nil, waystest.Limits{})); err == nil {
-			fmt.Println(way.Name, socket.Addr())
+		if socket, err = m.Open(ctx, tc.Listen(nil, alltransports.Limits{})); err == nil {
+			fmt.Println(tc.Name, socket.Addr())
 		}
 	}
 	if err := m.Run(ctx); err != nil {
@@ -66,9 +66,9 @@ func TestDrainDeliversOnEveryTransport(t *testing.T) {
 }
 
 func drainOnce(t *testing.T) {
-	world := waystest.New(t)
+	env := alltransports.New(t)
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), beDrained+"="+world.Dir, "RUDDERPOST_WAYS_DIR="+testkit.ShortDir(t), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), beDrained+"="+env.Dir, "RUDDERPOST_TEST_SOCKET_DIR="+testkit.ShortDir(t), "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -79,36 +79,36 @@ func drainOnce(t *testing.T) {
 	defer cancel()
 
 	type answer struct {
-		way   string
+		tc    string
 		reply wire.Reply
 		err   error
 	}
 	answers := make(chan answer)
-	ways := world.Ways()
-	addrs := make([]waystest.Address, len(ways))
-	for i, way := range ways {
+	cases := env.Cases()
+	addrs := make([]alltransports.Address, len(cases))
+	for i, tc := range cases {
 		require.True(t, lines.Scan())
 		name, addr, ok := strings.Cut(lines.Text(), " ")
 		require.True(t, ok, lines.Text())
-		require.Equal(t, way.Name, name)
-		addrs[i] = waystest.Address(addr)
+		require.Equal(t, tc.Name, name)
+		addrs[i] = alltransports.Address(addr)
 	}
-	for i, way := range ways {
+	for i, tc := range cases {
 		go func() {
-			reply, err := client.Do(ctx, way.Dial(addrs[i], world.Client), wire.Request{Command: "last"})
-			answers <- answer{way.Name, reply, err}
+			reply, err := client.Do(ctx, tc.Dial(addrs[i], env.Client), wire.Request{Command: "last"})
+			answers <- answer{tc.Name, reply, err}
 		}()
 	}
-	for range ways { // until all of them are in flight
+	for range cases { // until all of them are in flight
 		require.True(t, lines.Scan())
 		require.Equal(t, "last", lines.Text())
 	}
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	for range ways {
+	for range cases {
 		a := <-answers
-		require.NoError(t, a.err, a.way)
-		require.Equal(t, wire.CodeSuccess, a.reply.Code, a.way)
-		require.Len(t, testdaemon.Arguments(t, a.reply), 4<<20+2, a.way)
+		require.NoError(t, a.err, a.tc)
+		require.Equal(t, wire.CodeSuccess, a.reply.Code, a.tc)
+		require.Len(t, testdaemon.Arguments(t, a.reply), 4<<20+2, a.tc)
 	}
 	require.False(t, lines.Scan(), lines.Text())
 	require.NoError(t, cmd.Wait())

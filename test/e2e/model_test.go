@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rudderpost/rudderpost/internal/waystest"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -63,7 +63,7 @@ type counter struct{ opened, closed, calls atomic.Int64 }
 
 func (c *counter) ConnOpened(transport.Peer) { c.opened.Add(1) }
 func (c *counter) ConnClosed(transport.Peer) { c.closed.Add(1) }
-func (c *counter) CallDone(mgr.CallResult)      { c.calls.Add(1) }
+func (c *counter) CallDone(mgr.CallResult)   { c.calls.Add(1) }
 
 // descriptors returns how many descriptors the process has open.
 func descriptors() int {
@@ -101,9 +101,9 @@ func runModel(t *testing.T, v variation) {
 		long = d
 	}
 	var stats modelStats
-	world := waystest.New(t)
+	env := alltransports.New(t)
 	before, beforeFDs := runtime.NumGoroutine(), descriptors()
-	lag, stopLag := waystest.MeasureLag(t)
+	lag, stopLag := alltransports.MeasureLag(t)
 	seen := &counter{}
 	o := &mgr.Options{
 		Authorizer: allowAll{v.slowAuthorizer}, Observer: seen,
@@ -151,14 +151,14 @@ func runModel(t *testing.T, v variation) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	type place struct {
-		way  waystest.Way
+		tc   alltransports.Case
 		addr net.Addr
 	}
 	var places []place
-	for _, way := range world.Ways() {
-		s, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+	for _, tc := range env.Cases() {
+		s, err := m.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 		must(t, err)
-		places = append(places, place{way, s.Addr()})
+		places = append(places, place{tc, s.Addr()})
 	}
 	go func() { ended <- m.Run(ctx) }()
 	if foreign != nil {
@@ -188,7 +188,7 @@ func runModel(t *testing.T, v variation) {
 		for i := range clients {
 			all.Go(func() {
 				for n := 0; time.Now().Before(until); n++ {
-					session(t, v, &stats, lag, p.way, p.addr, world.Client, fmt.Sprintf("%s-%d-%d", p.way.Name, i, n), until)
+					session(t, v, &stats, lag, p.tc, p.addr, env.Client, fmt.Sprintf("%s-%d-%d", p.tc.Name, i, n), until)
 				}
 			})
 		}
@@ -259,11 +259,11 @@ type asked struct {
 }
 
 // session is the life of one conn of a client.
-func session(t *testing.T, v variation, stats *modelStats, lag *waystest.Lag, way waystest.Way, addr net.Addr, id waystest.Identity, name string, until time.Time) {
+func session(t *testing.T, v variation, stats *modelStats, lag *alltransports.Lag, tc alltransports.Case, addr net.Addr, id alltransports.Identity, name string, until time.Time) {
 	r := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var conn transport.Conn
-	var raw waystest.Bytes
-	asBytes := way.Raw != nil && r.IntN(2) == 0
+	var raw alltransports.Bytes
+	asBytes := tc.Raw != nil && r.IntN(2) == 0
 	opened := lag.Mark()
 	cancel := func() {}
 	defer func() { cancel() }()
@@ -272,10 +272,10 @@ func session(t *testing.T, v variation, stats *modelStats, lag *waystest.Lag, wa
 		var dial context.Context
 		dial, cancel = context.WithTimeout(context.Background(), 20*time.Second)
 		if !asBytes {
-			conn, err = way.Dial(addr, id).Dial(dial)
+			conn, err = tc.Dial(addr, id).Dial(dial)
 			return err
 		}
-		if raw, err = way.Raw(dial, addr, id); err == nil {
+		if raw, err = tc.Raw(dial, addr, id); err == nil {
 			conn = transport.NewStream(plain{raw}, transport.StreamConfig{Idle: -1, MaxFrame: 4 << 20})
 		}
 		return err
@@ -295,7 +295,7 @@ func session(t *testing.T, v variation, stats *modelStats, lag *waystest.Lag, wa
 	var gone atomic.Bool
 	drop := r.IntN(3) == 0
 	total := 1 + r.IntN(60)
-	if way.OneShot {
+	if tc.OneShot {
 		total = 1
 	}
 	slow := r.IntN(4) == 0
@@ -308,7 +308,7 @@ func session(t *testing.T, v variation, stats *modelStats, lag *waystest.Lag, wa
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				late := way.OneShot && lag.Explains(opened) // its connection is opened when it sends
+				late := tc.OneShot && lag.Explains(opened) // its connection is opened when it sends
 				if len(pending) > 0 && !gone.Load() && !v.kill && !late {
 					t.Errorf("%s: %d of %d unanswered: %v", name, len(pending), total, err)
 				}
@@ -405,7 +405,7 @@ func session(t *testing.T, v variation, stats *modelStats, lag *waystest.Lag, wa
 				request.Timeout = time.Duration(1+r.IntN(30)) * time.Millisecond
 				a.quit = true
 			}
-			last := n == total && (way.OneShot || r.IntN(2) == 0)
+			last := n == total && (tc.OneShot || r.IntN(2) == 0)
 			key := int64(n)
 			if last {
 				request.ID = wire.ID{}

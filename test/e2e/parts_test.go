@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -20,7 +20,7 @@ import (
 // A long reply that is encoded already is sent from where it lies, on the wires that can: it and its neighbours arrive
 // whole and in order, also at a client that keeps the daemon waiting.
 func TestLongRepliesOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
+	env := alltransports.New(t)
 	documents := map[string]wire.Raw{}
 	for _, n := range []int{10, 16 << 10, 40 << 10, 300 << 10} {
 		raw, err := wire.Encode(strings.Repeat(fmt.Sprintf("%07d ", n), n/8))
@@ -28,16 +28,16 @@ func TestLongRepliesOnEveryTransport(t *testing.T) {
 		documents[fmt.Sprintf("long%d", n)] = raw
 	}
 	names := []string{"long10", "long16384", "long10", "long40960", "long307200", "long10", "long10", "long40960"}
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}})
 			for name, raw := range documents {
 				require.NoError(t, m.Register(mgr.Func(name, "Return a document.", mgr.Read, func(context.Context, mgr.None) (wire.Raw, error) { return raw, nil })))
 			}
 			stop := testdaemon.Serve(t, m)
 			defer stop()
-			dialer := way.Dial(testdaemon.Open(t, m, way.Listen(t, waystest.Limits{})), world.Client)
-			if way.OneShot {
+			dialer := tc.Dial(testdaemon.Open(t, m, tc.Listen(t, alltransports.Limits{})), env.Client)
+			if tc.OneShot {
 				for _, name := range names {
 					reply, err := client.Do(t.Context(), dialer, wire.Request{Command: name})
 					require.NoError(t, err)

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/access/secrets"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport/http"
 
@@ -26,12 +26,12 @@ import (
 // 256 connections with a right token or password were answered 429.
 func TestACrowdWithOneAddressIsNotSlowedDown(t *testing.T) {
 	const crowd, requests = 256, 4
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		if way.Name != "http" && way.Name != "https" {
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		if tc.Name != "http" && tc.Name != "https" {
 			continue
 		}
-		t.Run(way.Name, func(t *testing.T) {
+		t.Run(tc.Name, func(t *testing.T) {
 			users, err := secrets.OpenUsers(filepath.Join(t.TempDir(), "users"))
 			require.NoError(t, err)
 			require.NoError(t, users.Add("ann", "monitor", "correct horse"))
@@ -41,13 +41,13 @@ func TestACrowdWithOneAddressIsNotSlowedDown(t *testing.T) {
 			require.NoError(t, err)
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}})
 			testdaemon.Serve(t, m)
-			listener := way.Listen(t, waystest.Limits{}).(*http.Transport)
+			listener := tc.Listen(t, alltransports.Limits{}).(*http.Transport)
 			listener.Authenticator = &secrets.Authenticator{Users: users, Tokens: tokens}
 			socket, err := m.Open(t.Context(), listener)
 			require.NoError(t, err)
 
-			url := way.Name + "://" + socket.Addr().String()
-			client := crowded(t, world, crowd)
+			url := tc.Name + "://" + socket.Addr().String()
+			client := crowded(t, env, crowd)
 			for _, who := range []struct {
 				subject string
 				says    func(*nethttp.Request)
@@ -75,10 +75,10 @@ func TestACrowdWithOneAddressIsNotSlowedDown(t *testing.T) {
 }
 
 // crowded is a client with so many connections.
-func crowded(t *testing.T, world *waystest.World, conns int) *nethttp.Client {
+func crowded(t *testing.T, env *alltransports.Env, conns int) *nethttp.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
-	pem, err := os.ReadFile(world.Client.Client.CA)
+	pem, err := os.ReadFile(env.Client.Client.CA)
 	require.NoError(t, err)
 	require.True(t, roots.AppendCertsFromPEM(pem))
 	tr := &nethttp.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxConnsPerHost: conns, MaxIdleConnsPerHost: conns}

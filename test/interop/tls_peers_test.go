@@ -11,9 +11,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	httpd "github.com/rudderpost/rudderpost/transport/http"
@@ -34,14 +34,14 @@ type tlsPort struct {
 }
 
 // tlsPorts runs a daemon with all of them, in a world whose clients they believe.
-func tlsPorts(t *testing.T) (*waystest.World, map[string]*tlsPort) {
+func tlsPorts(t *testing.T) (*alltransports.Env, map[string]*tlsPort) {
 	t.Helper()
-	w := waystest.New(t)
+	w := alltransports.New(t)
 	const address = "127.0.0.1:0"
 	ports := map[string]*tlsPort{
 		"tls":   {place: &tcp.Transport{Address: address, TLS: w.Server}, required: true, whoami: askInStream},
-		"wss":   {place: &websocket.Transport{Address: address, TLS: w.Server, Authenticator: waystest.Keeper{}}, whoami: askByUpgrade},
-		"https": {place: &httpd.Transport{Address: address, TLS: w.Server, Authenticator: waystest.Keeper{}}, whoami: askByPost},
+		"wss":   {place: &websocket.Transport{Address: address, TLS: w.Server, Authenticator: alltransports.FakeAuth{}}, whoami: askByUpgrade},
+		"https": {place: &httpd.Transport{Address: address, TLS: w.Server, Authenticator: alltransports.FakeAuth{}}, whoami: askByPost},
 	}
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: everybody{}})
 	for _, port := range ports {
@@ -100,7 +100,7 @@ func TestOpenSSL(t *testing.T) {
 		// refused is a client that reads nothing but an alert (RFC 8446, section 6.2).
 		refused := func(alert int, args ...string) func(*testing.T) {
 			return func(t *testing.T) {
-				answer, complaint := port.openssl(t, w, port.whoami(waystest.Secret), args...)
+				answer, complaint := port.openssl(t, w, port.whoami(alltransports.Secret), args...)
 				require.Empty(t, answer)
 				require.Contains(t, complaint, fmt.Sprintf("SSL alert number %d\n", alert))
 			}
@@ -115,7 +115,7 @@ func TestOpenSSL(t *testing.T) {
 				t.Run("no certificate", refused(certificateRequired))
 			} else {
 				t.Run("token", func(t *testing.T) {
-					answer, complaint := port.openssl(t, w, port.whoami(waystest.Secret))
+					answer, complaint := port.openssl(t, w, port.whoami(alltransports.Secret))
 					require.Contains(t, answer, `"subjects": [ "token:ci" ]`, complaint)
 				})
 				t.Run("nothing", func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestOpenSSL(t *testing.T) {
 }
 
 // openssl connects, asks, and returns what it reads until the end, and what it says about that.
-func (p *tlsPort) openssl(t *testing.T, w *waystest.World, asks []string, args ...string) (answer, complaint string) {
+func (p *tlsPort) openssl(t *testing.T, w *alltransports.Env, asks []string, args ...string) (answer, complaint string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 	defer cancel()

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/http"
@@ -29,8 +29,8 @@ const kept = 64 + 8
 
 // A target is one way in, and what is done to it.
 type target struct {
-	waystest.Way
-	id        waystest.Identity
+	alltransports.Case
+	id        alltransports.Identity
 	addr      net.Addr // of a place where one may be silent for long
 	impatient net.Addr // of one where one may not
 	seen      conns
@@ -39,11 +39,11 @@ type target struct {
 // Whatever clients do to a daemon, on whichever transport: the others are served within a second, who
 // can be told is told what was wrong, and in the end nothing is left of it.
 func TestAbuseOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
-			v := &target{Way: way, id: world.Client}
+			v := &target{Case: tc, id: env.Client}
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}, Observer: &v.seen, Limits: mgr.Limits{WriteTimeout: 400 * time.Millisecond}})
 			large, err := wire.Encode(strings.Repeat("x", 512<<10))
 			require.NoError(t, err)
@@ -55,8 +55,8 @@ func TestAbuseOnEveryTransport(t *testing.T) {
 				mgr.Func("large", "Return 512 KiB.", mgr.Read, func(context.Context, mgr.None) (wire.Raw, error) { return large, nil }),
 			))
 			stop := testdaemon.Serve(t, m)
-			v.addr = testdaemon.Open(t, m, way.Listen(t, waystest.Limits{MaxFrame: 1 << 20, Idle: time.Hour}))
-			v.impatient = testdaemon.Open(t, m, way.Listen(t, waystest.Limits{MaxFrame: 1 << 20, Idle: 150 * time.Millisecond, FrameTimeout: 400 * time.Millisecond}))
+			v.addr = testdaemon.Open(t, m, tc.Listen(t, alltransports.Limits{MaxFrame: 1 << 20, Idle: time.Hour}))
+			v.impatient = testdaemon.Open(t, m, tc.Listen(t, alltransports.Limits{MaxFrame: 1 << 20, Idle: 150 * time.Millisecond, FrameTimeout: 400 * time.Millisecond}))
 			v.good(t)
 			warm := runtime.NumGoroutine() + kept // what serves, and a client's connection
 
@@ -68,10 +68,10 @@ func TestAbuseOnEveryTransport(t *testing.T) {
 				{"too large", true, v.tooLarge},
 				{"too deep", true, v.tooDeep},
 				{"no frames", true, v.noFrames},
-				{"silence", way.Raw != nil, v.silence},
-				{"silence between messages", way.Raw == nil && !way.OneShot, v.noMessage},
-				{"too slow", way.Raw != nil, v.tooSlow},
-				{"cut off", way.Raw != nil, v.cutOff},
+				{"silence", tc.Raw != nil, v.silence},
+				{"silence between messages", tc.Raw == nil && !tc.OneShot, v.noMessage},
+				{"too slow", tc.Raw != nil, v.tooSlow},
+				{"cut off", tc.Raw != nil, v.cutOff},
 				{"left unread", true, v.leftUnread},
 				{"strangers", true, v.strangers},
 				{"never reads", true, v.neverReads},
@@ -177,7 +177,7 @@ func (v *target) noFrames(t *testing.T) {
 }
 
 // raw opens a conn that has proven who it is, on which bytes can be written.
-func (v *target) raw(t *testing.T, addr net.Addr) waystest.Bytes {
+func (v *target) raw(t *testing.T, addr net.Addr) alltransports.Bytes {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -104,26 +104,26 @@ var verdicts = []struct {
 // A caller is a client and what it has proven.
 type caller struct {
 	subject string
-	waystest.Identity
+	alltransports.Identity
 }
 
 // callers returns who there can be on a way in.
-func callers(t *testing.T, world *waystest.World, way waystest.Way) (all []caller) {
+func callers(t *testing.T, env *alltransports.Env, tc alltransports.Case) (all []caller) {
 	t.Helper()
-	if way.Name == "unix" {
+	if tc.Name == "unix" {
 		return []caller{{subject: "uid:" + strconv.Itoa(os.Geteuid())}}
 	}
-	if way.Secure {
-		cert, err := world.CA.IssueClient("dns-"+way.Name, "dns.example", 0)
+	if tc.Secure {
+		cert, err := env.CA.IssueClient("dns-"+tc.Name, "dns.example", 0)
 		require.NoError(t, err)
-		id := waystest.Identity{Client: &tlsconf.Client{CA: world.Client.Client.CA, Cert: cert.Cert, Key: cert.Key}}
+		id := alltransports.Identity{Client: &tlsconf.Client{CA: env.Client.Client.CA, Cert: cert.Cert, Key: cert.Key}}
 		all = append(all, caller{"cert:dns.example", id}, caller{cert.Fingerprint.Subject(), id})
 	}
-	if way.Passwords {
-		nobody := &tlsconf.Client{CA: world.Client.Client.CA}
+	if tc.Passwords {
+		nobody := &tlsconf.Client{CA: env.Client.Client.CA}
 		all = append(all,
-			caller{"user:ann", waystest.Identity{Client: nobody, Claim: transport.Claim{User: "ann", Password: waystest.Secret}}},
-			caller{"token:ci", waystest.Identity{Client: nobody, Claim: transport.Claim{Token: waystest.Secret}}})
+			caller{"user:ann", alltransports.Identity{Client: nobody, Claim: transport.Claim{User: "ann", Password: alltransports.Secret}}},
+			caller{"token:ci", alltransports.Identity{Client: nobody, Claim: transport.Claim{Token: alltransports.Secret}}})
 	}
 	if len(all) == 0 {
 		all = []caller{{subject: "anonymous:monitor"}}
@@ -134,9 +134,9 @@ func callers(t *testing.T, world *waystest.World, way waystest.Way) (all []calle
 // One table for all transports: what a role says of a command is the same, whatever proves who has it
 // and however the command came.
 func TestAccessOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			policy, err := access.NewPolicy(access.Options{NoOwner: true})
 			require.NoError(t, err)
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: policy})
@@ -145,11 +145,11 @@ func TestAccessOnEveryTransport(t *testing.T) {
 			stop := testdaemon.Serve(t, m)
 			places := map[mgr.Level]net.Addr{}
 			for _, most := range []mgr.Level{0, mgr.Read, mgr.Write} {
-				socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: way.Listen(t, waystest.Limits{}), MaxAccess: most})
+				socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: tc.Listen(t, alltransports.Limits{}), MaxAccess: most})
 				require.NoError(t, err)
 				places[most] = socket.Addr()
 			}
-			for _, who := range callers(t, world, way) {
+			for _, who := range callers(t, env, tc) {
 				for i, test := range verdicts {
 					o := access.Options{NoOwner: true}
 					if test.role.Name != "" {
@@ -165,7 +165,7 @@ func TestAccessOnEveryTransport(t *testing.T) {
 						if row.arguments != "" {
 							request.Arguments = wire.Value(row.arguments)
 						}
-						reply, err := client.Do(t.Context(), way.Dial(places[test.most], who.Identity), request)
+						reply, err := client.Do(t.Context(), tc.Dial(places[test.most], who.Identity), request)
 						about := fmt.Sprintf("%s, role %d, %.60q %.60q", who.subject, i, row.command, row.arguments)
 						require.NoError(t, err, about)
 						require.Equal(t, row.result, reply.Code, "%s: %s", about, reply.Text)
@@ -185,25 +185,25 @@ func TestAccessOnEveryTransport(t *testing.T) {
 
 // A role that is lowered while a conn is open bites on the next command, and one that is raised helps.
 func TestRolesChangeUnderOpenConns(t *testing.T) {
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
-			who := callers(t, world, way)[0]
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
+			who := callers(t, env, tc)[0]
 			policy, err := access.NewPolicy(access.Options{NoOwner: true})
 			require.NoError(t, err)
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: policy})
 			var ran atomic.Value
 			require.NoError(t, m.Register(zones(&ran)...))
 			stop := testdaemon.Serve(t, m)
-			socket, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+			socket, err := m.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 			require.NoError(t, err)
 			say := func(command string) wire.Code {
-				reply, err := client.Do(t.Context(), way.Dial(socket.Addr(), who.Identity), wire.Request{Command: command})
+				reply, err := client.Do(t.Context(), tc.Dial(socket.Addr(), who.Identity), wire.Request{Command: command})
 				require.NoError(t, err)
 				return reply.Code
 			}
-			if !way.OneShot { // otherwise each request is a conn
-				c, err := client.Dial(t.Context(), way.Dial(socket.Addr(), who.Identity))
+			if !tc.OneShot { // otherwise each request is a conn
+				c, err := client.Dial(t.Context(), tc.Dial(socket.Addr(), who.Identity))
 				require.NoError(t, err)
 				defer func() { _ = c.Close() }()
 				say = func(command string) wire.Code {

@@ -19,9 +19,9 @@ import (
 	"github.com/rudderpost/rudderpost/audit"
 	"github.com/rudderpost/rudderpost/audit/record"
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tcp"
@@ -36,10 +36,10 @@ import (
 // The same commands leave the same record, however they came: who, through what, what for, and how it
 // ended.
 func TestAuditOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
-			who := callers(t, world, way)[0]
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
+			who := callers(t, env, tc)[0]
 			path := filepath.Join(t.TempDir(), "audit.jsonl")
 			log, err := audit.Open(audit.Options{Path: path, Arguments: audit.Clear, Sync: audit.SyncNone, Logger: slog.New(slog.DiscardHandler)})
 			require.NoError(t, err)
@@ -58,18 +58,18 @@ func TestAuditOnEveryTransport(t *testing.T) {
 				return mgr.None{}, fmt.Errorf("cannot set %s", in.Password)
 			})))
 			stop := testdaemon.Serve(t, m)
-			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Name: "front", Transport: way.Listen(t, waystest.Limits{OnRefused: func(r transport.Refusal) { log.Refused(r) }})})
+			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Name: "front", Transport: tc.Listen(t, alltransports.Limits{OnRefused: func(r transport.Refusal) { log.Refused(r) }})})
 			require.NoError(t, err)
 			for command, arguments := range map[string]string{
 				"zone-set": `{"zone":"a.example"}`, "login-set": `{"password":"canary-1"}`, "look": `{"x":1}`, "end": `{}`, "no-such": `[1]`,
 			} {
-				_, err := client.Do(t.Context(), way.Dial(socket.Addr(), who.Identity), wire.Request{Command: command, Arguments: wire.Value(arguments)})
+				_, err := client.Do(t.Context(), tc.Dial(socket.Addr(), who.Identity), wire.Request{Command: command, Arguments: wire.Value(arguments)})
 				require.NoError(t, err)
 			}
-			if way.Passwords {
+			if tc.Passwords {
 				id := who.Identity
 				id.Claim = transport.Claim{User: "ann", Password: "canary-2"}
-				_, err := client.Do(t.Context(), way.Dial(socket.Addr(), id), wire.Request{Command: "look"})
+				_, err := client.Do(t.Context(), tc.Dial(socket.Addr(), id), wire.Request{Command: "look"})
 				require.Error(t, err)
 			}
 			require.NoError(t, stop())
@@ -86,7 +86,7 @@ func TestAuditOnEveryTransport(t *testing.T) {
 				if e.Event == record.Opened || e.Event == record.Closed {
 					continue
 				}
-				require.Equal(t, way.Name, e.Transport)
+				require.Equal(t, tc.Name, e.Transport)
 				require.WithinDuration(t, time.Now(), e.Time, testkit.Timeout)
 				if e.Event == record.LoginRefused {
 					seen["login-refused "+e.Claim] = true
@@ -94,7 +94,7 @@ func TestAuditOnEveryTransport(t *testing.T) {
 				}
 				require.Contains(t, e.Principal, who.subject)
 				require.Equal(t, "front", e.Listener)
-				require.True(t, strings.HasPrefix(e.Session, way.Name+"-"), e.Session)
+				require.True(t, strings.HasPrefix(e.Session, tc.Name+"-"), e.Session)
 				require.NotEmpty(t, e.Address)
 				require.False(t, e.Digest.IsZero())
 				if e.Event == record.Intent {
@@ -109,7 +109,7 @@ func TestAuditOnEveryTransport(t *testing.T) {
 				`intent login-set write  0`: true, `outcome login-set write  1`: true,
 				`outcome look read  0`: true, `denied end admin  403`: true, `outcome no-such   2`: true,
 			}
-			if way.Passwords {
+			if tc.Passwords {
 				want["login-refused ann"] = true
 			}
 			require.Equal(t, want, seen)

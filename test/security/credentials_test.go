@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -23,33 +23,33 @@ import (
 // A client that proves nothing, or proves it wrongly, does not become a conn on any transport, and
 // whoever watches is told; one that proves who it is is served.
 func TestCredentials(t *testing.T) {
-	world := waystest.New(t)
-	identities := impostors(t, world)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+	env := alltransports.New(t)
+	identities := impostors(t, env)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			var refusals atomic.Int64
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}})
 			stop := testdaemon.Serve(t, m)
-			socket, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{
+			socket, err := m.Open(t.Context(), tc.Listen(t, alltransports.Limits{
 				OnRefused: func(r transport.Refusal) {
 					require.Error(t, r.Err)
-					require.Equal(t, way.Name, r.Transport)
+					require.Equal(t, tc.Name, r.Transport)
 					require.NotNil(t, r.Addr)
 					refusals.Add(1)
 				},
 			}))
 			require.NoError(t, err)
 			identities := identities
-			if subject, ok := map[string]string{"unix": `"uid:`, "tcp": "anonymous:monitor"}[way.Name]; ok {
+			if subject, ok := map[string]string{"unix": `"uid:`, "tcp": "anonymous:monitor"}[tc.Name]; ok {
 				identities = []impostor{{name: "nothing to show", good: true, subject: subject}}
 			}
 			for _, who := range identities {
-				if who.certificate && !way.Secure || !who.certificate && way.Secure && !way.Passwords {
+				if who.certificate && !tc.Secure || !who.certificate && tc.Secure && !tc.Passwords {
 					continue // what it has to show is not asked for here
 				}
 				t.Run(who.name, func(t *testing.T) {
 					before := refusals.Load()
-					reply, err := askWho(t, way, socket.Addr(), who.Identity)
+					reply, err := askWho(t, tc, socket.Addr(), who.Identity)
 					if who.good {
 						require.NoError(t, err)
 						require.Equal(t, wire.CodeSuccess, reply.Code)
@@ -68,11 +68,11 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-func askWho(t *testing.T, way waystest.Way, addr net.Addr, id waystest.Identity) (wire.Reply, error) {
+func askWho(t *testing.T, tc alltransports.Case, addr net.Addr, id alltransports.Identity) (wire.Reply, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 	defer cancel()
-	return client.Do(ctx, way.Dial(addr, id), wire.Request{Command: "whoami"})
+	return client.Do(ctx, tc.Dial(addr, id), wire.Request{Command: "whoami"})
 }
 
 // An impostor is a client that is refused, unless it is good.
@@ -81,42 +81,42 @@ type impostor struct {
 	good        bool
 	certificate bool // it shows a certificate; otherwise a password or a token
 	subject     string
-	waystest.Identity
+	alltransports.Identity
 }
 
-func impostors(t *testing.T, world *waystest.World) []impostor {
+func impostors(t *testing.T, env *alltransports.Env) []impostor {
 	t.Helper()
 	issue := func(ca *tlsconf.CA, name string, life time.Duration) *tlsconf.Client {
 		cert, err := ca.IssueClient(name, name, life)
 		require.NoError(t, err)
-		return &tlsconf.Client{CA: world.Client.Client.CA, Cert: cert.Cert, Key: cert.Key}
+		return &tlsconf.Client{CA: env.Client.Client.CA, Cert: cert.Cert, Key: cert.Key}
 	}
 	other, err := tlsconf.CreateCA(t.TempDir()+"/other", "rudderpost private CA") // the same name, even
 	require.NoError(t, err)
-	revoked := issue(world.CA, "revoked", 0)
-	require.NoError(t, world.CA.Revoke("revoked"))
-	server, err := world.CA.IssueServer("notaclient", []string{"localhost"}, 0)
+	revoked := issue(env.CA, "revoked", 0)
+	require.NoError(t, env.CA.Revoke("revoked"))
+	server, err := env.CA.IssueServer("notaclient", []string{"localhost"}, 0)
 	require.NoError(t, err)
-	nobody := &tlsconf.Client{CA: world.Client.Client.CA}
-	some := func(claim transport.Claim) waystest.Identity {
-		return waystest.Identity{Client: nobody, Claim: claim}
+	nobody := &tlsconf.Client{CA: env.Client.Client.CA}
+	some := func(claim transport.Claim) alltransports.Identity {
+		return alltransports.Identity{Client: nobody, Claim: claim}
 	}
-	cert := func(c *tlsconf.Client) waystest.Identity { return waystest.Identity{Client: c} }
+	cert := func(c *tlsconf.Client) alltransports.Identity { return alltransports.Identity{Client: c} }
 	return []impostor{
-		{"certificate", true, true, "cert:ops", cert(issue(world.CA, "ops", 0))},
+		{"certificate", true, true, "cert:ops", cert(issue(env.CA, "ops", 0))},
 		{"no certificate", false, true, "", cert(nobody)},
 		{"another CA", false, true, "", cert(issue(other, "ops", 0))},
-		{"expired", false, true, "", cert(issue(world.CA, "old", time.Nanosecond))},
+		{"expired", false, true, "", cert(issue(env.CA, "old", time.Nanosecond))},
 		{"revoked", false, true, "", cert(revoked)},
 		{"wrong EKU", false, true, "", cert(&tlsconf.Client{CA: nobody.CA, Cert: server.Cert, Key: server.Key})},
-		{"password", true, false, "user:ann", some(transport.Claim{User: "ann", Password: waystest.Secret})},
-		{"token", true, false, "token:ci", some(transport.Claim{Token: waystest.Secret})},
+		{"password", true, false, "user:ann", some(transport.Claim{User: "ann", Password: alltransports.Secret})},
+		{"token", true, false, "token:ci", some(transport.Claim{Token: alltransports.Secret})},
 		{"nothing", false, false, "", some(transport.Claim{})},
 		{"wrong password", false, false, "", some(transport.Claim{User: "ann", Password: "x"})},
 		{"empty password", false, false, "", some(transport.Claim{User: "ann"})},
-		{"unknown user", false, false, "", some(transport.Claim{User: "bob", Password: waystest.Secret})},
+		{"unknown user", false, false, "", some(transport.Claim{User: "bob", Password: alltransports.Secret})},
 		{"wrong token", false, false, "", some(transport.Claim{Token: "x"})},
 		{"good certificate, wrong password", false, false, "",
-			waystest.Identity{Client: world.Client.Client, Claim: transport.Claim{User: "ann", Password: "x"}}},
+			alltransports.Identity{Client: env.Client.Client, Claim: transport.Claim{User: "ann", Password: "x"}}},
 	}
 }

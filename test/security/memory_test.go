@@ -25,9 +25,9 @@ import (
 
 	"github.com/rudderpost/rudderpost/access"
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -53,7 +53,7 @@ const (
 
 // runMeasured serves in a process of its own until SIGTERM.
 func runMeasured() int {
-	world, err := waystest.At(os.Getenv(beMeasured))
+	env, err := alltransports.At(os.Getenv(beMeasured))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -83,17 +83,17 @@ func runMeasured() int {
 		mgr.Func("page", "Return 200 KB.", mgr.Read, func(context.Context, mgr.None) (string, error) {
 			return strings.Repeat("x", 200_000), nil
 		}))
-	for _, way := range world.Ways() {
+	for _, tc := range env.Cases() {
 		if err != nil {
 			fmt.Println(err)
 			return 1
 		}
 		var socket *mgr.Listener
-		if socket, err = m.Open(ctx, way.Listen(nil, waystest.Limits{Idle: time.Hour})); err == nil {
-			fmt.Println(way.Name, socket.Addr())
+		if socket, err = m.Open(ctx, tc.Listen(nil, alltransports.Limits{Idle: time.Hour})); err == nil {
+			fmt.Println(tc.Name, socket.Addr())
 		}
 	}
-	if _, err := m.Open(ctx, &unix.Transport{Path: filepath.Join(os.Getenv("RUDDERPOST_WAYS_DIR"), "owner")}); err != nil {
+	if _, err := m.Open(ctx, &unix.Transport{Path: filepath.Join(os.Getenv("RUDDERPOST_TEST_SOCKET_DIR"), "owner")}); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -107,9 +107,9 @@ func runMeasured() int {
 // A measured is a daemon in a process of its own.
 type measured struct {
 	t     *testing.T
-	world *waystest.World
+	env   *alltransports.Env
 	pid   int
-	addrs map[string]waystest.Address
+	addrs map[string]alltransports.Address
 	owner *unix.Transport
 }
 
@@ -118,11 +118,11 @@ func startMeasured(t *testing.T, role string) *measured {
 	if testkit.RaceEnabled {
 		t.Skip("the race detector multiplies memory")
 	}
-	d := &measured{t: t, world: waystest.New(t), addrs: map[string]waystest.Address{}}
+	d := &measured{t: t, env: alltransports.New(t), addrs: map[string]alltransports.Address{}}
 	dir := testkit.ShortDir(t)
 	d.owner = &unix.Transport{Path: filepath.Join(dir, "owner")}
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), beMeasured+"="+d.world.Dir, beMeasuredRole+"="+role, "RUDDERPOST_WAYS_DIR="+dir)
+	cmd.Env = append(os.Environ(), beMeasured+"="+d.env.Dir, beMeasuredRole+"="+role, "RUDDERPOST_TEST_SOCKET_DIR="+dir)
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -133,11 +133,11 @@ func startMeasured(t *testing.T, role string) *measured {
 	})
 	d.pid = cmd.Process.Pid
 	lines := bufio.NewScanner(out)
-	for range d.world.Ways() {
+	for range d.env.Cases() {
 		require.True(t, lines.Scan())
 		name, addr, ok := strings.Cut(lines.Text(), " ")
 		require.True(t, ok, lines.Text())
-		d.addrs[name] = waystest.Address(addr)
+		d.addrs[name] = alltransports.Address(addr)
 	}
 	testkit.Eventually(t, func() bool { return testkit.Exists(d.owner.Path) }, "the owner's socket is not there")
 	return d
@@ -197,14 +197,14 @@ func (d *measured) ownerIsServed() {
 }
 
 // secured returns a connection to a listener on which bytes of HTTP can be written.
-func (d *measured) secured(way waystest.Way) (net.Conn, error) {
+func (d *measured) secured(tc alltransports.Case) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.t.Context(), testkit.Timeout)
 	defer cancel()
-	c, err := way.Connect(ctx, d.addrs[way.Name])
-	if err != nil || !way.Secure {
+	c, err := tc.Connect(ctx, d.addrs[tc.Name])
+	if err != nil || !tc.Secure {
 		return c, err
 	}
-	config, err := d.world.Client.Client.Config("127.0.0.1", "http/1.1")
+	config, err := d.env.Client.Client.Config("127.0.0.1", "http/1.1")
 	if err != nil {
 		return nil, err
 	}
@@ -213,18 +213,18 @@ func (d *measured) secured(way waystest.Way) (net.Conn, error) {
 }
 
 // begin opens a conn and returns what sends bytes of the one frame on it.
-func (d *measured) begin(way waystest.Way) (net.Conn, error) {
-	const proof = "Authorization: Bearer " + waystest.Secret + "\r\n"
-	if way.Raw != nil {
+func (d *measured) begin(tc alltransports.Case) (net.Conn, error) {
+	const proof = "Authorization: Bearer " + alltransports.Secret + "\r\n"
+	if tc.Raw != nil {
 		ctx, cancel := context.WithTimeout(d.t.Context(), testkit.Timeout)
 		defer cancel()
-		return way.Raw(ctx, d.addrs[way.Name], d.world.Client)
+		return tc.Raw(ctx, d.addrs[tc.Name], d.env.Client)
 	}
-	c, err := d.secured(way)
+	c, err := d.secured(tc)
 	if err != nil {
 		return nil, err
 	}
-	if way.OneShot {
+	if tc.OneShot {
 		_, err = io.WriteString(c, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"+proof+"Content-Type: application/json\r\nContent-Length: 15000000\r\n\r\n")
 		return c, err
 	}
@@ -247,7 +247,7 @@ func (d *measured) begin(way waystest.Way) (net.Conn, error) {
 
 // unfinished opens conns, and sends on each n bytes of a frame that does not end, in pieces. It returns those that are
 // open.
-func (d *measured) unfinished(way waystest.Way, conns, n, piece int) (open []net.Conn) {
+func (d *measured) unfinished(tc alltransports.Case, conns, n, piece int) (open []net.Conn) {
 	part := []byte(`{"command":"` + strings.Repeat("x", n))
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -256,7 +256,7 @@ func (d *measured) unfinished(way waystest.Way, conns, n, piece int) (open []net
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			c, err := d.begin(way)
+			c, err := d.begin(tc)
 			if c == nil {
 				return
 			}
@@ -287,18 +287,18 @@ func closeAll(conns []net.Conn) {
 }
 
 // eachWay runs a test with a daemon of its own for each transport.
-func eachWay(t *testing.T, role string, test func(t *testing.T, d *measured, way waystest.Way)) {
-	for _, way := range waystest.New(t).Ways() {
-		t.Run(way.Name, func(t *testing.T) {
+func eachWay(t *testing.T, role string, test func(t *testing.T, d *measured, tc alltransports.Case)) {
+	for _, tc := range alltransports.New(t).Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
 			d := startMeasured(t, role)
-			for _, own := range d.world.Ways() {
-				if own.Name == way.Name {
-					way = own
+			for _, own := range d.env.Cases() {
+				if own.Name == tc.Name {
+					tc = own
 				}
 			}
 			d.ownerIsServed()
 			descriptors, goroutines := d.descriptors(), d.goroutines()
-			test(t, d, way)
+			test(t, d, tc)
 			testkit.Eventually(t, func() bool { return d.descriptors() <= descriptors+2 && d.goroutines() <= goroutines+kept },
 				"there were %d descriptors and %d goroutines", descriptors, goroutines)
 			d.ownerIsServed()
@@ -308,8 +308,8 @@ func eachWay(t *testing.T, role string, test func(t *testing.T, d *measured, way
 
 // On UNIX sockets the clients are the user of the test, which the daemon takes for its owner.
 func TestUnfinishedFramesOfPeerWithoutRoleStayWithinMemory(t *testing.T) {
-	eachWay(t, "", func(t *testing.T, d *measured, way waystest.Way) {
-		open := d.unfinished(way, 100, 3_000_000, 64<<10)
+	eachWay(t, "", func(t *testing.T, d *measured, tc alltransports.Case) {
+		open := d.unfinished(tc, 100, 3_000_000, 64<<10)
 		d.ownerIsServed()
 		d.within(100)
 		closeAll(open)
@@ -317,8 +317,8 @@ func TestUnfinishedFramesOfPeerWithoutRoleStayWithinMemory(t *testing.T) {
 }
 
 func TestUnfinishedFramesOfPeerThatMayReadStayWithinMemory(t *testing.T) {
-	eachWay(t, "monitor", func(t *testing.T, d *measured, way waystest.Way) {
-		open := d.unfinished(way, 100, 3_000_000, 64<<10)
+	eachWay(t, "monitor", func(t *testing.T, d *measured, tc alltransports.Case) {
+		open := d.unfinished(tc, 100, 3_000_000, 64<<10)
 		d.ownerIsServed()
 		d.within(100)
 		closeAll(open)
@@ -326,8 +326,8 @@ func TestUnfinishedFramesOfPeerThatMayReadStayWithinMemory(t *testing.T) {
 }
 
 func TestTrickledFramesStayWithinMemory(t *testing.T) {
-	eachWay(t, "monitor", func(t *testing.T, d *measured, way waystest.Way) {
-		open := d.unfinished(way, 300, 400_000, 1000)
+	eachWay(t, "monitor", func(t *testing.T, d *measured, tc alltransports.Case) {
+		open := d.unfinished(tc, 300, 400_000, 1000)
 		d.ownerIsServed()
 		d.within(300)
 		closeAll(open)
@@ -336,18 +336,18 @@ func TestTrickledFramesStayWithinMemory(t *testing.T) {
 
 // The replies are 200 KB each. Nothing reads them.
 func TestRepliesThatNoPeerReadsStayWithinMemory(t *testing.T) {
-	eachWay(t, "monitor", func(t *testing.T, d *measured, way waystest.Way) {
+	eachWay(t, "monitor", func(t *testing.T, d *measured, tc alltransports.Case) {
 		const conns, each = 64, 16
 		var open []transport.Conn
 		ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 		defer cancel()
 		for range conns {
-			conn, err := way.Dial(d.addrs[way.Name], d.world.Client).Dial(ctx)
+			conn, err := tc.Dial(d.addrs[tc.Name], d.env.Client).Dial(ctx)
 			if err != nil { // no room for another QUIC connection
 				continue
 			}
 			open = append(open, conn)
-			if way.OneShot {
+			if tc.OneShot {
 				_ = conn.Send(ctx, []byte(`{"command":"page"}`))
 				continue
 			}

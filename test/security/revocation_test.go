@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -37,27 +37,27 @@ func (r *register) latest() []transport.Credential {
 
 // What a certificate proves on any way with TLS can be revoked while the conn is open, and nothing else is.
 func TestCertificatesCanBeRevokedOnEveryWay(t *testing.T) {
-	w := waystest.New(t)
-	for _, way := range w.Ways() {
-		if !way.Secure {
+	w := alltransports.New(t)
+	for _, tc := range w.Cases() {
+		if !tc.Secure {
 			continue
 		}
-		t.Run(way.Name, func(t *testing.T) {
-			_, err := w.CA.IssueClient(way.Name, way.Name+".example", 0)
+		t.Run(tc.Name, func(t *testing.T) {
+			_, err := w.CA.IssueClient(tc.Name, tc.Name+".example", 0)
 			require.NoError(t, err)
 			var seen register
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: &seen})
-			socket, err := m.Open(t.Context(), way.Listen(t, waystest.Limits{}))
+			socket, err := m.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 			require.NoError(t, err)
 			testdaemon.Serve(t, m)
-			id := waystest.Identity{Client: tlsconf.ClientFrom(w.Dir, way.Name)}
-			reply, err := client.Do(t.Context(), way.Dial(socket.Addr(), id), wire.Request{Command: "whoami"})
+			id := alltransports.Identity{Client: tlsconf.ClientFrom(w.Dir, tc.Name)}
+			reply, err := client.Do(t.Context(), tc.Dial(socket.Addr(), id), wire.Request{Command: "whoami"})
 			require.NoError(t, err)
 			require.NoError(t, reply.Err())
 
 			creds := seen.latest()
 			require.Len(t, creds, 2)
-			require.Equal(t, "cert:"+way.Name+".example", creds[0].Subject())
+			require.Equal(t, "cert:"+tc.Name+".example", creds[0].Subject())
 			revoked := func() (all []bool) {
 				for _, cred := range creds {
 					all = append(all, cred.(transport.Revocable).Revoked())
@@ -65,7 +65,7 @@ func TestCertificatesCanBeRevokedOnEveryWay(t *testing.T) {
 				return all
 			}
 			require.Equal(t, []bool{false, false}, revoked())
-			require.NoError(t, w.CA.Revoke(way.Name))
+			require.NoError(t, w.CA.Revoke(tc.Name))
 			require.Equal(t, []bool{true, true}, revoked())
 		})
 	}

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/internal/testkit/testdaemon"
-	"github.com/rudderpost/rudderpost/internal/waystest"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/mgr/std"
 	"github.com/rudderpost/rudderpost/wire"
@@ -20,10 +20,10 @@ import (
 
 // Whoever is connected is listed, on every transport alike, and can be put out.
 func TestSessionsOnEveryTransport(t *testing.T) {
-	world := waystest.New(t)
-	for _, way := range world.Ways() {
-		t.Run(way.Name, func(t *testing.T) {
-			who := callers(t, world, way)[0]
+	env := alltransports.New(t)
+	for _, tc := range env.Cases() {
+		t.Run(tc.Name, func(t *testing.T) {
+			who := callers(t, env, tc)[0]
 			m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}})
 			cancelled := make(chan struct{}, 1)
 			require.NoError(t, m.Register(std.Sessions(m)...))
@@ -33,10 +33,10 @@ func TestSessionsOnEveryTransport(t *testing.T) {
 				return mgr.None{}, nil
 			})))
 			stop := testdaemon.Serve(t, m)
-			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: way.Listen(t, waystest.Limits{}), Name: "front"})
+			socket, err := m.Open(t.Context(), &mgr.ListenerConfig{Transport: tc.Listen(t, alltransports.Limits{}), Name: "front"})
 			require.NoError(t, err)
 
-			conn, err := way.Dial(socket.Addr(), who.Identity).Dial(t.Context())
+			conn, err := tc.Dial(socket.Addr(), who.Identity).Dial(t.Context())
 			require.NoError(t, err)
 			defer conn.Close()
 			require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"wait","id":1}`)))
@@ -49,14 +49,14 @@ func TestSessionsOnEveryTransport(t *testing.T) {
 				}
 				return victim.ID != ""
 			}, "it is not listed")
-			require.Equal(t, way.Name, victim.Peer.Transport)
+			require.Equal(t, tc.Name, victim.Peer.Transport)
 			require.Equal(t, "front", victim.Listener)
 			require.Contains(t, victim.Peer.String(), who.subject)
 			require.WithinDuration(t, time.Now(), victim.Since, testkit.Timeout)
 
 			arguments, err := client.Arguments(map[string]string{"session": victim.ID})
 			require.NoError(t, err)
-			reply, err := client.Do(t.Context(), way.Dial(socket.Addr(), who.Identity), wire.Request{Command: "session-kill", Arguments: arguments})
+			reply, err := client.Do(t.Context(), tc.Dial(socket.Addr(), who.Identity), wire.Request{Command: "session-kill", Arguments: arguments})
 			require.NoError(t, err)
 			require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 			<-cancelled

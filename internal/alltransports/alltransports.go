@@ -1,6 +1,6 @@
-// Package waystest has every way into a daemon for tests that must hold on all of them, in one table:
-// what is said there about a transport is all that such a test knows of it.
-package waystest
+// Package alltransports has a table of all transports, for tests that must hold on each of them. Such a test uses only what
+// the table says about a transport.
+package alltransports
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 // A Way is one kind of endpoint, and what can be done there.
-type Way struct {
+type Case struct {
 	Name string // as in transport.Peer
 
 	// OneShot: a conn is one request and its reply, and closes then, whatever the request says. What is
@@ -66,7 +66,7 @@ type Identity struct {
 const Secret = "correct horse battery staple"
 
 // Keeper verifies claims: that of ann, and of the token.
-type Keeper struct{}
+type FakeAuth struct{}
 
 // A Proven is the credential of a client that Keeper believes.
 type Proven string
@@ -75,7 +75,7 @@ type Proven string
 func (p Proven) Subject() string { return string(p) }
 
 // Authenticate implements transport.Authenticator.
-func (Keeper) Authenticate(_ context.Context, claim transport.Claim) ([]transport.Credential, error) {
+func (FakeAuth) Authenticate(_ context.Context, claim transport.Claim) ([]transport.Credential, error) {
 	switch {
 	case claim.User == "ann" && claim.Password == Secret:
 		return []transport.Credential{Proven("user:ann")}, nil

@@ -1,4 +1,4 @@
-package waystest
+package alltransports
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package waystest
+package alltransports
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 )
 
 // A World is a CA with a daemon and a client that believe each other.
-type World struct {
+type Env struct {
 	CA     *tlsconf.CA
 	Dir    string          // of the CA
 	Server *tlsconf.Server // believes no certificate that was revoked an instant ago
@@ -27,7 +27,7 @@ type World struct {
 }
 
 // New makes a World that lasts as long as the test.
-func New(t testing.TB) *World {
+func New(t testing.TB) *Env {
 	t.Helper()
 	w, err := At(filepath.Join(t.TempDir(), "pki"))
 	if err != nil {
@@ -37,7 +37,7 @@ func New(t testing.TB) *World {
 }
 
 // At makes a World in dir, or opens the one that is there, for another process.
-func At(dir string) (*World, error) {
+func At(dir string) (*Env, error) {
 	server, err := tlsconf.Auto(dir, nil)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func At(dir string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &World{CA: ca, Dir: dir, Server: server, Client: Identity{
+	return &Env{CA: ca, Dir: dir, Server: server, Client: Identity{
 		Client: tlsconf.ClientFrom(dir, ""),
 		Claim:  transport.Claim{User: "ann", Password: Secret},
 	}}, nil
@@ -56,7 +56,7 @@ func At(dir string) (*World, error) {
 const anyPort = "127.0.0.1:0"
 
 // Ways returns all of them.
-func (w *World) Ways() []Way {
+func (w *Env) Cases() []Case {
 	return append(w.local(),
 		w.tcp("tcp", nil), w.tcp("tls", w.Server),
 		w.websocket("ws", nil), w.websocket("wss", w.Server),
@@ -72,8 +72,8 @@ func connect(network string) func(context.Context, net.Addr) (net.Conn, error) {
 	}
 }
 
-func (w *World) tcp(name string, server *tlsconf.Server) Way {
-	return Way{
+func (w *Env) tcp(name string, server *tlsconf.Server) Case {
+	return Case{
 		Name: name, HalfClose: true, Secure: server != nil,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			t := &tcp.Transport{
@@ -106,12 +106,12 @@ func (w *World) tcp(name string, server *tlsconf.Server) Way {
 	}
 }
 
-func (w *World) websocket(name string, server *tlsconf.Server) Way {
-	return Way{
+func (w *Env) websocket(name string, server *tlsconf.Server) Case {
+	return Case{
 		Name: name, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &websocket.Transport{
-				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},
+				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: FakeAuth{},
 				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
 			}
 		},
@@ -126,12 +126,12 @@ func (w *World) websocket(name string, server *tlsconf.Server) Way {
 	}
 }
 
-func (w *World) http(name string, server *tlsconf.Server) Way {
-	return Way{
+func (w *Env) http(name string, server *tlsconf.Server) Case {
+	return Case{
 		Name: name, OneShot: true, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &http.Transport{
-				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: Keeper{},
+				Address: anyPort, TLS: server, Insecure: server == nil, Authenticator: FakeAuth{},
 				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
 			}
 		},
@@ -146,8 +146,8 @@ func (w *World) http(name string, server *tlsconf.Server) Way {
 	}
 }
 
-func (w *World) quic() Way {
-	return Way{
+func (w *Env) quic() Case {
+	return Case{
 		Name: "quic", HalfClose: true, Secure: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &quic.Transport{

@@ -1,6 +1,6 @@
 //go:build !unix || aix
 
-package waystest
+package alltransports
 
 // local returns the ways that only this system has.
-func (w *World) local() []Way { return nil }
+func (w *Env) local() []Case { return nil }

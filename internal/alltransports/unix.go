@@ -1,6 +1,6 @@
 //go:build unix && !aix
 
-package waystest
+package alltransports
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 )
 
 // local returns the ways that only this system has.
-func (w *World) local() []Way { return []Way{w.unix()} }
+func (w *Env) local() []Case { return []Case{w.unix()} }
 
-func (w *World) unix() Way {
-	return Way{
+func (w *Env) unix() Case {
+	return Case{
 		Name: "unix", HalfClose: true,
 		Listen: func(t testing.TB, l Limits) transport.Transport {
-			dir := os.Getenv("RUDDERPOST_WAYS_DIR") // of a process without tests
+			dir := os.Getenv("RUDDERPOST_TEST_SOCKET_DIR") // of a process without tests
 			if t != nil {
 				var err error
 				if dir, err = os.MkdirTemp("", "rp"); err != nil { // a test's own directory may have too long a name
