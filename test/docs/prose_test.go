@@ -68,7 +68,7 @@ var notYet = []string{
 	"docs",
 	"docs/decisions",
 	"examples/selectloop",
-	"examples/sixth",
+	"examples/fifotransport",
 	"hooks",
 	"internal/sharedfile",
 	"internal/alltransports",

@@ -16,7 +16,7 @@ import (
 // A transport in a module of its own needs nothing that others could not have: it passes the exported
 // suite and serves commands.
 func TestSixthTransport(t *testing.T) {
-	module := filepath.Join(testkit.ModuleRoot(t), "examples/sixth")
+	module := filepath.Join(testkit.ModuleRoot(t), "examples/fifotransport")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	// The go command may have to follow what our own go.mod requires; it does so in a copy.
