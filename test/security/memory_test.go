@@ -299,7 +299,7 @@ func eachWay(t *testing.T, role string, test func(t *testing.T, d *measured, tc 
 			d.ownerIsServed()
 			descriptors, goroutines := d.descriptors(), d.goroutines()
 			test(t, d, tc)
-			testkit.Eventually(t, func() bool { return d.descriptors() <= descriptors+2 && d.goroutines() <= goroutines+kept },
+			testkit.Eventually(t, func() bool { return d.descriptors() <= descriptors+2 && d.goroutines() <= goroutines+pooledGoroutines },
 				"there were %d descriptors and %d goroutines", descriptors, goroutines)
 			d.ownerIsServed()
 		})
