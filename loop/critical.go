@@ -9,44 +9,60 @@ import (
 	"sync"
 )
 
-// A CriticalSection lets functions on a loop change what other goroutines read without locks: while
-// one is inside, all participants stand still. The rules are those of Kea's MultiThreadingMgr: each
-// participant may veto; they are asked to pause in the order in which they were added, and go on in
-// reverse; sections nest and are counted, and only the outermost one stops anybody. Unlike there,
-// nobody waits: the loop runs other functions until the last participant has reported, and a
-// participant that fails to pause keeps the section from being entered.
+// A CriticalSection lets functions on a loop change data that other goroutines read without locks. While a function is
+// inside, all participants have paused. The rules are those of Kea's MultiThreadingMgr:
 //
-// The zero value is a section without participants. It belongs to one loop.
+//   - Each participant may veto.
+//   - The section asks the participants to pause in the order in which they were added, and lets them go on in reverse order.
+//   - Sections nest. Only the outermost one pauses and resumes the participants.
+//
+// There are two differences from Kea. The loop does not wait: it runs other functions until the last participant has
+// paused. And if a participant does not pause, the function does not run inside the section.
+//
+// The zero value is a section without participants. A section belongs to one loop.
 type CriticalSection struct {
-	// Logger gets the panics of participants. nil: slog.Default().
+	// Logger gets the panics of participants. The default is slog.Default().
 	Logger *slog.Logger
 
-	mu           sync.Mutex // held while nothing of anybody else's is called
+	mu           sync.Mutex // never locked during a call of a participant or of a waiting function
 	participants []participant
 	state        state
 	depth        int
-	round        *round    // those that pause, or have; nil: nobody was asked
-	waiting      []*waiter // what will run inside
+	round        *round    // the participants that were asked to pause; nil: none was asked
+	waiting      []*waiter // the functions that will run inside
 }
 
+// state is the state of a section. These are all transitions:
+//
+//	from     to       when
+//	idle     inside   Do, without participants
+//	idle     pausing  Do, with participants
+//	pausing  inside   the last participant has paused (enter)
+//	pausing  idle     all waiting functions have withdrawn before the first check (begin)
+//	pausing  leaving  a participant vetoes or panics, the loop is closed, or the last waiting function withdraws (abandonLocked)
+//	inside   leaving  the outermost function has returned (leave)
+//	leaving  idle     the participants go on, and no function waits (resume)
+//	leaving  pausing  the participants go on, and functions wait (resume)
+//
+// A round that is abandoned within begin stays pausing until begin calls resume.
 type state uint8
 
 const (
-	idle    state = iota // nobody is inside, and nobody wants to be
-	pausing              // participants are checked, asked, and waited for
+	idle    state = iota // no function is inside, and none waits
+	pausing              // the participants are checked and asked to pause, and the section waits for them
 	inside               // functions run
-	leaving              // participants are told to go on
+	leaving              // the participants are asked to go on
 )
 
 // A waiter is a function that waits for the section.
 type waiter struct {
-	loop  Poster
-	run   func(error)
-	watch func() bool // stops the watch over its context
+	loop Poster
+	run  func(error)
+	stop func() bool // stops the function that runs when the context ends
 }
 
-// Add adds a participant, behind those that there are. The name is for people, and taken once. A
-// section that is being entered or held goes on without it. Any goroutine may call Add.
+// Add adds a participant as the last one. Logs and errors have its name, which must be unique. A section that is not idle
+// does not ask the new participant to pause. Any goroutine may call Add.
 func (s *CriticalSection) Add(name string, p Participant) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,19 +71,19 @@ func (s *CriticalSection) Add(name string, p Participant) error {
 		return errors.New("a participant needs a name")
 	case p == nil:
 		return fmt.Errorf("the participant '%s' is nil", name)
-	case s.index(name) >= 0:
+	case s.indexLocked(name) >= 0:
 		return fmt.Errorf("a participant '%s' already exists; remove it first or take another name", name)
 	}
 	s.participants = append(slices.Clip(s.participants), participant{name, p})
 	return nil
 }
 
-// Remove removes a participant. A section that is being entered or held still waits for it, and still
-// calls its Exit; those that follow do not know it. Any goroutine may call Remove.
+// Remove removes a participant. A section that is not idle still waits for it and calls its Exit; later sections do not use
+// it. Any goroutine may call Remove.
 func (s *CriticalSection) Remove(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.index(name)
+	i := s.indexLocked(name)
 	if i < 0 {
 		return fmt.Errorf("there is no participant '%s'", name)
 	}
@@ -75,27 +91,31 @@ func (s *CriticalSection) Remove(name string) error {
 	return nil
 }
 
-// index returns where a participant is. s.mu is held.
-func (s *CriticalSection) index(name string) int {
+// indexLocked returns the index of a participant, or -1.
+func (s *CriticalSection) indexLocked(name string) int {
 	return slices.IndexFunc(s.participants, func(p participant) bool { return p.name == name })
 }
 
-// Depth returns how many functions are inside, one within the other: 0 means that the participants are
-// at work. On the loop that is about the caller itself.
+// Depth returns the number of nested functions inside the section. 0 means that the participants may run. On the loop the
+// caller learns whether it is itself inside. Any goroutine may call Depth.
 func (s *CriticalSection) Depth() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.depth
 }
 
-// Do runs f inside the section: f(nil), once all participants have paused. When f returns, or panics,
-// the section is left. Otherwise f runs outside, with the reason: a *VetoError; once ctx has ended, a
-// *PauseError, or ctx's cause where nobody had been asked. Whatever happens, f runs once.
+// Do calls f exactly once. It calls f(nil) inside the section, when all participants have paused; the section ends when f
+// returns or panics. If the section cannot be entered, Do calls f outside of it with the reason:
 //
-// Do is called on the loop l, and f runs there: before Do returns if nobody has to be waited for, as
-// inside another section, otherwise later, and l runs other functions meanwhile. Only when l is closed
-// before that, f runs elsewhere, with ErrClosed or a *PauseError, and so does the participants' Exit.
-// Functions that wait at the same time share the section.
+//   - a *VetoError, if a participant cannot pause;
+//   - a *PauseError, if ctx has ended and participants had been asked to pause;
+//   - the cause of ctx, if ctx has ended and no participant had been asked;
+//   - ErrClosed, if l was closed.
+//
+// Do must be called on the loop l, and f runs there. f runs before Do returns if there is no participant to wait for, as
+// inside another section. Otherwise Do returns, and l runs other functions until the participants have paused. If l is
+// closed in the meantime, f and the Exit methods run on another goroutine. Functions that wait at the same time enter the
+// section together.
 func (s *CriticalSection) Do(ctx context.Context, l Poster, f func(error)) {
 	if ctx.Err() != nil {
 		f(context.Cause(ctx))
@@ -114,10 +134,10 @@ func (s *CriticalSection) Do(ctx context.Context, l Poster, f func(error)) {
 		return
 	}
 	w := &waiter{loop: l, run: f}
-	w.watch = context.AfterFunc(ctx, func() {
-		giveUp := func() { s.giveUp(w, context.Cause(ctx)) }
-		if l.Post(giveUp) != nil {
-			giveUp()
+	w.stop = context.AfterFunc(ctx, func() {
+		withdraw := func() { s.withdraw(w, context.Cause(ctx)) }
+		if l.Post(withdraw) != nil {
+			withdraw()
 		}
 	})
 	s.waiting = append(s.waiting, w)
@@ -130,7 +150,7 @@ func (s *CriticalSection) Do(ctx context.Context, l Poster, f func(error)) {
 	}
 }
 
-// enter is called on the loop, when the last participant has reported.
+// enter runs the waiting functions inside the section. It runs on the loop, after the last participant has paused.
 func (s *CriticalSection) enter() {
 	s.mu.Lock()
 	s.state, s.depth = inside, 1
@@ -138,20 +158,20 @@ func (s *CriticalSection) enter() {
 	s.waiting = nil
 	s.mu.Unlock()
 	defer s.leave()
-	tell(waiting, nil)
+	runAll(waiting, nil)
 }
 
-// tell runs what has waited. One that panics keeps no other from it.
-func tell(waiting []*waiter, err error) {
+// runAll runs waiting functions with err. If one panics, the others run too.
+func runAll(waiting []*waiter, err error) {
 	if len(waiting) == 0 {
 		return
 	}
-	defer tell(waiting[1:], err)
-	waiting[0].watch()
+	defer runAll(waiting[1:], err)
+	waiting[0].stop()
 	waiting[0].run(err)
 }
 
-// leave ends what one function had; the outermost one ends the section.
+// leave ends the section for one function. The outermost one resumes the participants.
 func (s *CriticalSection) leave() {
 	s.mu.Lock()
 	s.depth--
@@ -165,47 +185,47 @@ func (s *CriticalSection) leave() {
 	s.resume(r)
 }
 
-// refuse ends a round that does not come to its end, for all that wait.
-func (s *CriticalSection) refuse(r *round, err error) {
+// fail abandons a round, and runs all waiting functions with err.
+func (s *CriticalSection) fail(r *round, err error) {
 	s.mu.Lock()
-	if r.over {
+	if r.abandoned {
 		s.mu.Unlock()
 		return
 	}
 	waiting := s.waiting
 	s.waiting = nil
-	ours := s.abandon(r)
+	mustResume := s.abandonLocked(r)
 	s.mu.Unlock()
-	if ours {
+	if mustResume {
 		s.resume(r)
 	}
-	tell(waiting, err)
+	runAll(waiting, err)
 }
 
-// giveUp is called when the context of a function ends that waits. If it was the last one, so does the
-// round.
-func (s *CriticalSection) giveUp(w *waiter, cause error) {
+// withdraw removes a waiting function whose context has ended, and runs it with the reason. If it was the last one, withdraw
+// abandons the round.
+func (s *CriticalSection) withdraw(w *waiter, cause error) {
 	s.mu.Lock()
 	i := slices.Index(s.waiting, w)
-	r, ours := s.round, false
+	r, mustResume := s.round, false
 	asked := s.state == pausing && r != nil
-	if i < 0 || asked && r.missing == 0 { // it runs, or is about to
+	if i < 0 || asked && r.missing == 0 { // it runs now, or enter is posted
 		s.mu.Unlock()
 		return
 	}
 	s.waiting = slices.Delete(s.waiting, i, i+1)
 	if asked {
-		cause = &PauseError{r.silent(), cause}
-		ours = len(s.waiting) == 0 && s.abandon(r)
+		cause = &PauseError{r.notPaused(), cause}
+		mustResume = len(s.waiting) == 0 && s.abandonLocked(r)
 	}
 	s.mu.Unlock()
-	if ours {
+	if mustResume {
 		s.resume(r)
 	}
-	tell([]*waiter{w}, cause)
+	runAll([]*waiter{w}, cause)
 }
 
-// log logs a panic. The loop does no I/O.
+// log logs a panic on another goroutine, since the loop does no I/O.
 func (s *CriticalSection) log(participant string, v any, stack []byte) {
 	log := s.Logger
 	if log == nil {

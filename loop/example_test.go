@@ -7,12 +7,12 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// A daemon without a loop of its own lends its main goroutine.
+// A daemon without a loop of its own runs this one on its main goroutine.
 func ExampleLoop_Run() {
 	l := loop.New()
-	leases := map[string]int{} // touched on the loop only, so without a lock
+	leases := map[string]int{} // only functions on the loop use it, so it needs no lock
 
-	go func() { // somebody else
+	go func() { // another part of the daemon
 		_ = l.Post(func() { leases["192.0.2.1"]++ })
 		_ = l.Post(func() { fmt.Println(leases) })
 		l.Close()
@@ -28,7 +28,7 @@ func ExampleLoop_Run() {
 func ExampleLoop_Ready() {
 	l := loop.New()
 	packets := make(chan string)
-	seen := 0 // touched on the loop only
+	seen := 0 // only this goroutine uses it
 
 	go func() {
 		packets <- "discover"
@@ -48,11 +48,11 @@ func ExampleLoop_Ready() {
 		}
 	}
 	l.Close()
-	l.Poll() // what was accepted still runs
+	l.Poll() // runs the functions that are in the queue
 	// Output: seen so far: 1
 }
 
-// Workers read what they need without locks; to change it, a function on the loop has them pause.
+// Workers read a variable without a lock. A function on the loop changes it inside a section, while the workers are paused.
 func ExampleCriticalSection() {
 	l := loop.New()
 	greeting := "Hello"
@@ -69,7 +69,7 @@ func ExampleCriticalSection() {
 				fmt.Println(err)
 			}
 			greeting = "Good evening,"
-			_ = workers.Submit(greet) // runs when the section has been left
+			_ = workers.Submit(greet) // runs after the section
 			l.Close()
 		})
 	})

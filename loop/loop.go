@@ -7,36 +7,39 @@ import (
 	"sync/atomic"
 )
 
-// A Poster is the entrance to an event loop. Post may be called from any goroutine; it never runs f
-// itself and never waits. Every function that it accepted runs exactly once, in the order of
-// acceptance, one at a time, always on the same goroutine. An error means that f will never run.
+// A Poster is an event loop, as other goroutines see it.
+//
+// Post may be called from any goroutine. It does not wait, and does not run f before it returns. If Post returns nil, the
+// loop runs f exactly once. The loop runs all functions on one goroutine, one at a time, in the order of the calls of Post.
+// If Post returns an error, f never runs.
 type Poster interface {
 	Post(f func()) error
 }
 
-// ErrClosed is what Post returns once the loop is closed; it has no other error.
+// ErrClosed is the error of Post after Close. Loop.Post returns no other error.
 var ErrClosed = errors.New("loop: closed")
 
-// Loop is a queue of functions. It is unbounded: who posts for others, as CommandMgr does, keeps
-// bounds of its own and posts one function for all that waits. The zero value is no Loop; use New.
+// A Loop is a queue of functions, and the methods that run them. The queue has no bound. A caller that posts for others, as
+// CommandMgr does, needs a bound of its own; it can post one function for many requests. Use New to make a Loop: the zero
+// value does not work.
 type Loop struct {
-	ready   chan struct{} // holds a token while there is, or may be, something to run
+	ready   chan struct{} // has a token while the queue is not empty, and sometimes when it is
 	running atomic.Bool
 
 	mu     sync.Mutex
 	queue  []func()
-	spare  []func() // the array of a queue that has been run
-	cut    bool     // queue is no longer the whole of its array
+	spare  []func() // an empty slice whose array a later queue uses again
+	cut    bool     // queue does not begin at the start of its array
 	closed bool
 }
 
-// New returns a loop that nobody runs yet. It needs no Close to be collected.
+// New returns an open loop with an empty queue. The garbage collector frees it without Close too.
 func New() *Loop {
 	return &Loop{ready: make(chan struct{}, 1)}
 }
 
-// Post adds f to what the loop will run. Any goroutine may call it, those of the loop's own
-// functions too. It fails only with ErrClosed.
+// Post adds f to the queue. Any goroutine may call it, and also functions that run on the loop. After Close it returns
+// ErrClosed.
 func (l *Loop) Post(f func()) error {
 	l.mu.Lock()
 	if l.closed {
@@ -52,16 +55,16 @@ func (l *Loop) Post(f func()) error {
 	return nil
 }
 
-// Ready is for a select loop: when it delivers, call Poll (or PollOne). It may deliver once with
-// nothing to run.
+// Ready returns a channel for a select loop, which calls Poll or PollOne each time it receives from the channel. The queue
+// may be empty then.
 func (l *Loop) Ready() <-chan struct{} { return l.ready }
 
-// Run runs functions on the calling goroutine as they come. It returns nil when the loop has been
-// closed and all that was accepted has run, or the cause of ctx when that ends first; what is queued
-// then stays queued, for a later Run or Poll, or for ever.
+// Run runs the functions of the queue on the calling goroutine, and waits for more. It returns nil after Close, when the
+// queue is empty. If ctx ends first, it returns the cause of ctx. The functions that have not run then stay in the queue,
+// and a later Run or Poll runs them. Run panics if another goroutine runs the loop, or if a function of the loop calls it.
 func (l *Loop) Run(ctx context.Context) error {
-	l.enter()
-	defer l.leave()
+	l.acquire()
+	defer l.release()
 	for {
 		switch err := l.wait(ctx); {
 		case errors.Is(err, errDrained):
@@ -73,11 +76,11 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// RunOne waits until it has run one function. It returns nil then, and when the loop is closed and
-// empty, ErrClosed.
+// RunOne waits for a function, runs it and returns nil. It returns ErrClosed after Close, when the queue is empty. If ctx
+// ends first, it returns the cause of ctx. It panics as Run does.
 func (l *Loop) RunOne(ctx context.Context) error {
-	l.enter()
-	defer l.leave()
+	l.acquire()
+	defer l.release()
 	for {
 		switch err := l.wait(ctx); {
 		case errors.Is(err, errDrained):
@@ -91,24 +94,24 @@ func (l *Loop) RunOne(ctx context.Context) error {
 	}
 }
 
-// Poll runs, on the calling goroutine, what is queued at this moment, and says how many functions
-// that were. It never waits. What they post runs at the next Poll.
+// Poll runs the functions that are in the queue now on the calling goroutine, and returns their number. It does not wait for
+// more. Functions that these functions post run at the next Poll. It panics as Run does.
 func (l *Loop) Poll() int {
-	l.enter()
-	defer l.leave()
+	l.acquire()
+	defer l.release()
 	return l.poll(context.Background(), 0)
 }
 
-// PollOne runs one function if there is one, and says how many it ran: 0 or 1.
+// PollOne is Poll for at most one function. It returns 0 or 1.
 func (l *Loop) PollOne() int {
-	l.enter()
-	defer l.leave()
+	l.acquire()
+	defer l.release()
 	return l.poll(context.Background(), 1)
 }
 
-// Close makes every later Post fail with ErrClosed. What was accepted still runs: Run returns when
-// nothing is left, a select loop polls once more. Close may be called from any goroutine, the loop's
-// too, and any number of times. It does not wait.
+// Close makes every later Post return ErrClosed. The functions that are in the queue still run: Run returns when it has run
+// them, and a select loop calls Poll once more. Any goroutine may call Close, and also a function on the loop, and more
+// than once. It does not wait.
 func (l *Loop) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,19 +119,19 @@ func (l *Loop) Close() {
 	l.signal()
 }
 
-// enter makes the caller the one who runs the loop, until leave.
-func (l *Loop) enter() {
+// acquire panics if the loop is running already. The caller calls release.
+func (l *Loop) acquire() {
 	if l.running.Swap(true) {
 		panic("loop: two goroutines run one loop, or one of its functions runs it again")
 	}
 }
 
-func (l *Loop) leave() { l.running.Store(false) }
+func (l *Loop) release() { l.running.Store(false) }
 
-// errDrained is what wait returns when the loop is closed and empty. A context's cause is never it.
+// errDrained is the error of wait if the loop is closed and empty. It is never the cause of a context.
 var errDrained = errors.New("loop: closed and empty")
 
-// wait returns nil when there is something to run.
+// wait waits until the queue is not empty, the loop is closed (errDrained), or ctx ends (its cause).
 func (l *Loop) wait(ctx context.Context) error {
 	for {
 		if ctx.Err() != nil {
@@ -153,8 +156,8 @@ func (l *Loop) wait(ctx context.Context) error {
 	}
 }
 
-// poll runs what is queued now, at most limit functions unless that is 0, and stops between two of
-// them when ctx ends.
+// poll runs the functions that are in the queue now, and returns their number. A limit other than 0 is the largest number
+// that it runs. After the first function it stops when ctx has ended.
 func (l *Loop) poll(ctx context.Context, limit int) (ran int) {
 	batch, whole := l.take(limit)
 	done := ctx.Done()
@@ -171,11 +174,12 @@ func (l *Loop) poll(ctx context.Context, limit int) (ran int) {
 	return ran
 }
 
-// take takes the queue, or its first limit functions, and says whether that is a whole array.
+// take removes all functions from the queue, or the first limit ones. whole is true if batch begins at the start of its
+// array and no other slice uses that array.
 func (l *Loop) take(limit int) (batch []func(), whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	select { // whoever polls has heard the signal
+	select { // the caller is about to run the functions, so the token is used
 	case <-l.ready:
 	default:
 	}
@@ -190,8 +194,8 @@ func (l *Loop) take(limit int) (batch []func(), whole bool) {
 	return batch, whole
 }
 
-// putBack returns what of a batch did not run to the front of the queue, and keeps its array if that
-// is whole and small: the end of a large one would hold all of it.
+// putBack puts the functions of a batch that did not run at the front of the queue. If all have run, it keeps the array for
+// a later queue, unless the array is large or batch is only a part of it.
 func (l *Loop) putBack(batch []func(), ran int, whole bool) {
 	if rest := batch[ran:]; len(rest) > 0 {
 		l.mu.Lock()
@@ -205,7 +209,7 @@ func (l *Loop) putBack(batch []func(), ran int, whole bool) {
 	}
 }
 
-// signal leaves a token for whoever waits.
+// signal puts a token into ready, which wakes the goroutine that waits.
 func (l *Loop) signal() {
 	select {
 	case l.ready <- struct{}{}:

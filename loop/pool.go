@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// A Pool is a number of goroutines, its workers, that run tasks beside the loop. It is a Participant:
-// inside a CriticalSection none of its tasks runs, so that they may read without locks what only
-// functions inside change. All methods may be called from any goroutine.
+// A Pool is a fixed number of goroutines, the workers, that run tasks. It is a Participant: while a function is inside a
+// CriticalSection, no task runs. So tasks may read without locks what only functions inside the section change. Any
+// goroutine may call the methods. Use NewPool to make a Pool.
 type Pool struct {
 	mu      sync.Mutex
-	changed sync.Cond // there is a task, or the pool goes on, or it is closed
-	tasks   []func()  // a ring
-	first   int
-	queued  int
-	running int
-	pauses  int
-	waiting []func() // who is told when nothing runs any more
+	changed sync.Cond // a task was added, the last pause has ended, or the pool was closed
+	tasks   []func()  // a ring buffer
+	first   int       // index of the oldest task
+	queued  int       // tasks in the ring
+	running int       // tasks that workers run now
+	pauses  int       // calls of Pause without their Resume
+	onIdle  []func()  // the done functions that wait until running is 0
 	closed  bool
 	workers sync.WaitGroup
 }
 
-// ErrFull is what Submit returns when as many tasks wait as may.
+// ErrFull is the error of Submit if the queue of the pool is full.
 var ErrFull = errors.New("loop: the pool's queue is full")
 
-// NewPool returns a pool of so many workers, at least one, for which at most queue tasks wait, at
-// least one. Close ends the workers.
+// NewPool starts a pool. workers is the number of goroutines, queue the number of tasks that may wait for a worker. Numbers
+// below 1 count as 1. Close ends the workers.
 func NewPool(workers, queue int) *Pool {
 	p := &Pool{tasks: make([]func(), max(1, queue))}
 	p.changed.L = &p.mu
@@ -35,9 +35,8 @@ func NewPool(workers, queue int) *Pool {
 	return p
 }
 
-// Submit adds a task to those that wait. It never waits itself: when there are too many it returns
-// ErrFull, after Close ErrClosed, and the task will never run. Tasks begin in the order of their
-// submission. A task that panics ends the program, as any goroutine does.
+// Submit adds a task to the queue. It does not wait: if the queue is full it returns ErrFull, and after Close ErrClosed. The
+// task never runs then. Workers take the tasks in the order of the calls of Submit. A panic in a task ends the program.
 func (p *Pool) Submit(task func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,13 +54,13 @@ func (p *Pool) Submit(task func()) error {
 	return nil
 }
 
-// work is the life of a worker.
+// work runs tasks until the pool is closed and its queue is empty.
 func (p *Pool) work() {
-	p.mu.Lock() // and no deferred Unlock, which would hide the panic of a task
+	p.mu.Lock() // without a deferred Unlock: it would panic after the panic of a task, and hide it
 	for {
 		switch {
 		case p.queued > 0 && p.pauses == 0:
-			p.runOne()
+			p.runOneLocked()
 		case p.queued == 0 && p.closed:
 			p.mu.Unlock()
 			return
@@ -71,8 +70,8 @@ func (p *Pool) work() {
 	}
 }
 
-// runOne runs the task that has waited longest. p.mu is held, but not meanwhile.
-func (p *Pool) runOne() {
+// runOneLocked runs the oldest task. It unlocks p.mu while the task runs, and locks it again.
+func (p *Pool) runOneLocked() {
 	task := p.tasks[p.first]
 	p.tasks[p.first] = nil
 	p.first = (p.first + 1) % len(p.tasks)
@@ -82,35 +81,35 @@ func (p *Pool) runOne() {
 	task()
 	p.mu.Lock()
 	p.running--
-	if p.running > 0 || len(p.waiting) == 0 {
+	if p.running > 0 || len(p.onIdle) == 0 {
 		return
 	}
-	waiting := p.waiting
-	p.waiting = nil
+	onIdle := p.onIdle
+	p.onIdle = nil
 	p.mu.Unlock()
-	for _, done := range waiting {
+	for _, done := range onIdle {
 		done()
 	}
 	p.mu.Lock()
 }
 
-// Pause lets no task begin until Resume, and calls done when none runs any more: at once, or later on
-// a worker's goroutine. It does not wait. Pauses are counted.
+// Pause makes the workers take no task until Resume. It calls done when no task runs: before it returns, or later on the
+// goroutine of a worker. It does not wait. Each Pause needs a Resume of its own.
 func (p *Pool) Pause(done func()) {
 	p.mu.Lock()
 	p.pauses++
-	still := p.running == 0
-	if !still {
-		p.waiting = append(p.waiting, done)
+	idle := p.running == 0
+	if !idle {
+		p.onIdle = append(p.onIdle, done)
 	}
 	p.mu.Unlock()
-	if still {
+	if idle {
 		done()
 	}
 }
 
-// Resume ends a Pause. If that was the last one, tasks begin again, and whoever still waits to be told
-// that none runs is not told any more.
+// Resume ends one Pause. If it was the last one, the workers take tasks again, and the pool drops the done functions that it
+// has not called yet. Resume without a Pause panics.
 func (p *Pool) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,23 +118,23 @@ func (p *Pool) Resume() {
 	}
 	p.pauses--
 	if p.pauses == 0 {
-		p.waiting = nil
+		p.onIdle = nil
 		p.changed.Broadcast()
 	}
 }
 
-// Check implements Participant: a pool never minds.
+// Check implements Participant. It returns nil: a pool can always pause.
 func (p *Pool) Check() error { return nil }
 
-// Enter implements Participant; it is Pause.
+// Enter implements Participant. It calls Pause.
 func (p *Pool) Enter(done func()) { p.Pause(done) }
 
-// Exit implements Participant; it is Resume.
+// Exit implements Participant. It calls Resume.
 func (p *Pool) Exit() { p.Resume() }
 
-// Close lets no further task in, and waits until those that are have run, which takes a Resume where
-// the pool is paused: it must not be called inside a section, nor by a task. A closed pool remains a
-// Participant, one that has always paused.
+// Close makes later calls of Submit return ErrClosed, and waits until the workers have run all tasks of the queue and have
+// ended. A paused pool runs no tasks, so Close waits for its Resume: do not call Close inside a section, or in a task. A
+// closed pool is still a Participant; it has nothing to pause.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// A round is the participants of one section, from the first check to the last exit. Those that are
-// added or removed meanwhile count from the next one on. The section's lock guards it.
+// A round has the participants of one section, from the first Check to the last Exit. Participants that are added or removed
+// in between count from the next round on. CriticalSection.mu protects the fields.
 type round struct {
 	participants []participant
 	loop         Poster
-	asked        int    // how many were asked to pause
-	asking       bool   // others will be
-	paused       []bool // who has reported
-	missing      int    // how many have not
-	over         bool   // it was given up
+	asked        int    // the participants whose Enter was called are participants[:asked]
+	asking       bool   // begin is running, and may call more of Check and Enter
+	paused       []bool // by index: the participant has called done
+	missing      int    // participants that have not called done
+	abandoned    bool   // the section will not be entered in this round
 }
 
 type participant struct {
@@ -22,10 +22,10 @@ type participant struct {
 	Participant
 }
 
-// begin checks the participants, and asks them to pause.
+// begin checks the participants and asks them to pause. It runs on the loop.
 func (s *CriticalSection) begin(l Poster) {
 	s.mu.Lock()
-	if len(s.waiting) == 0 { // they have given up since begin was posted
+	if len(s.waiting) == 0 { // all have withdrawn since begin was posted
 		s.state = idle
 		s.mu.Unlock()
 		return
@@ -34,19 +34,19 @@ func (s *CriticalSection) begin(l Poster) {
 	r := &round{participants: s.participants, loop: l, asking: true, paused: make([]bool, n), missing: n}
 	s.round = r
 	s.mu.Unlock()
-	refusal := s.checkAll(r)
-	if refusal == nil {
-		refusal = s.askAll(r)
+	veto := s.checkAll(r)
+	if veto == nil {
+		veto = s.enterAll(r)
 	}
 	s.mu.Lock()
 	r.asking = false
-	over, ready := r.over, r.missing == 0
+	abandoned, ready := r.abandoned, r.missing == 0
 	s.mu.Unlock()
 	switch {
-	case over: // the loop is closed, and whoever found out has left the rest to us
+	case abandoned: // abandonLocked has left the call of resume to begin
 		s.resume(r)
-	case refusal != nil:
-		s.refuse(r, refusal)
+	case veto != nil:
+		s.fail(r, veto)
 	case ready:
 		s.enter()
 	}
@@ -55,7 +55,7 @@ func (s *CriticalSection) begin(l Poster) {
 func (s *CriticalSection) checkAll(r *round) error {
 	for _, p := range r.participants {
 		err := errPanicked
-		s.protect(p, func() { err = p.Check() })
+		s.recoverPanic(p, func() { err = p.Check() })
 		if err != nil {
 			return &VetoError{p.name, err}
 		}
@@ -63,20 +63,20 @@ func (s *CriticalSection) checkAll(r *round) error {
 	return nil
 }
 
-func (s *CriticalSection) askAll(r *round) error {
+func (s *CriticalSection) enterAll(r *round) error {
 	for i, p := range r.participants {
 		r.asked++
-		if !s.protect(p, func() { p.Enter(func() { s.report(r, i) }) }) {
+		if !s.recoverPanic(p, func() { p.Enter(func() { s.onPaused(r, i) }) }) {
 			return &VetoError{p.name, errPanicked}
 		}
 	}
 	return nil
 }
 
-// report is what a participant calls when it has paused, from wherever it likes, as often as it likes.
-func (s *CriticalSection) report(r *round, i int) {
+// onPaused is the done function of participant i. Any goroutine may call it, and more than once.
+func (s *CriticalSection) onPaused(r *round, i int) {
 	s.mu.Lock()
-	if r.over || r.paused[i] {
+	if r.abandoned || r.paused[i] {
 		s.mu.Unlock()
 		return
 	}
@@ -85,12 +85,12 @@ func (s *CriticalSection) report(r *round, i int) {
 	last := r.missing == 0 && !r.asking
 	s.mu.Unlock()
 	if last && r.loop.Post(s.enter) != nil {
-		s.refuse(r, ErrClosed)
+		s.fail(r, ErrClosed)
 	}
 }
 
-// silent returns the names of those that have not reported.
-func (r *round) silent() []string {
+// notPaused returns the names of the participants that have not called done.
+func (r *round) notPaused() []string {
 	var names []string
 	for i, p := range r.participants {
 		if !r.paused[i] {
@@ -100,23 +100,24 @@ func (r *round) silent() []string {
 	return names
 }
 
-// abandon ends a round that nobody waits for any more, and reports whether the caller shall resume it:
-// while it still begins, begin does. s.mu is held.
-func (s *CriticalSection) abandon(r *round) (ours bool) {
-	if r.over || r.asking {
-		r.over = true
+// abandonLocked marks a round as abandoned. It returns true if the caller must call resume. While begin runs it returns
+// false, since begin calls resume then.
+func (s *CriticalSection) abandonLocked(r *round) (mustResume bool) {
+	if r.abandoned || r.asking {
+		r.abandoned = true
 		return false
 	}
-	r.over = true
+	r.abandoned = true
 	s.state = leaving
 	return true
 }
 
-// resume lets those go on that were asked to pause, the last one first.
+// resume calls Exit of each participant whose Enter was called, in reverse order. If functions wait, it starts the next
+// round.
 func (s *CriticalSection) resume(r *round) {
 	if r != nil {
 		for _, p := range slices.Backward(r.participants[:r.asked]) {
-			s.protect(p, p.Exit)
+			s.recoverPanic(p, p.Exit)
 		}
 	}
 	s.mu.Lock()
@@ -125,7 +126,7 @@ func (s *CriticalSection) resume(r *round) {
 		s.mu.Unlock()
 		return
 	}
-	s.state = pausing // for a participant that has asked, or, on a closed loop, somebody there
+	s.state = pausing // an Exit has called Do, or on a closed loop another goroutine has
 	l := s.waiting[0].loop
 	s.mu.Unlock()
 	if l.Post(func() { s.begin(l) }) == nil {
@@ -136,11 +137,11 @@ func (s *CriticalSection) resume(r *round) {
 	waiting := s.waiting
 	s.waiting = nil
 	s.mu.Unlock()
-	tell(waiting, ErrClosed)
+	runAll(waiting, ErrClosed)
 }
 
-// protect calls a participant, and reports whether it returned.
-func (s *CriticalSection) protect(p participant, call func()) (returned bool) {
+// recoverPanic runs a call of a participant. It returns false if the call has panicked, and logs the panic.
+func (s *CriticalSection) recoverPanic(p participant, call func()) (returned bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.log(p.name, v, debug.Stack())
