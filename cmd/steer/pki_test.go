@@ -104,7 +104,7 @@ func TestPKIWrongArguments(t *testing.T) {
 		{"issue DIR d --server", "needs a host"},
 		{"issue DIR ann --client --days 826", "825 days at most"},
 		{"issue DIR ann --client --days 9000000000000000000", "825 days at most"},
-		{"issue DIR ann --client --days -1", "over already"},
+		{"issue DIR ann --client --days -1", "have ended already"},
 		{"issue DIR ../ann --client", "the name"},
 		{"issue DIR2 ann --client", "steer pki init creates one"},
 		{"revoke DIR ann", "nothing was issued under that name"},

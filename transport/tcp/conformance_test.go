@@ -65,7 +65,7 @@ func TestConformanceTLS(t *testing.T) {
 	})
 }
 
-// An identity is a daemon's and a client's, by the same authority.
+// An identity has the certificates of a daemon and a client, both issued by one CA.
 type identity struct {
 	ca          *tlsconf.CA
 	dir         string

@@ -1,11 +1,16 @@
-// Package tcp is the transport for daemons that are commanded from other machines: TCP with TLS 1.3
-// and client certificates.
+// Package tcp is the transport over TCP with TLS 1.3 and client certificates. It is for daemons that are managed from
+// other machines.
 //
-// A conn is a connection, a frame is a JSON value in its stream of bytes. A peer is who its
-// certificate says, name by name ([tlsconf.Cert], [tlsconf.Fingerprint]); without one there is no
-// conn. A peer that closes its half of the connection can still read; only a reset or a failed write
-// means that it has left.
+// A daemon sets Address and TLS of a [Transport] and calls [Transport.Listen]. A client sets Address and Client and calls
+// [Transport.Dial]. Each TCP connection is one conn, and a frame is one JSON value in its stream of bytes.
 //
-// A listener without TLS must be told in so many words that it may be (Insecure), opens on loopback
-// only, and must say for what its peers pass (Anonymous), since nothing there can prove anything.
+// The credentials of a client are the names in its certificate ([tlsconf.Cert]) and the certificate's fingerprint
+// ([tlsconf.CertSHA256]). A client without a certificate is refused. The credential of a daemon is the fingerprint of its
+// certificate.
+//
+// A peer that closes its writing half still receives replies. The conn's context ends only after a reset or a failed
+// write. When a conn is closed, the connection is read for up to 2 s more, so that the peer receives all replies.
+//
+// A listener without TLS must have Insecure, opens on loopback addresses only, and must have Anonymous, because its
+// clients can prove nothing.
 package tcp

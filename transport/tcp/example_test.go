@@ -10,7 +10,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// A daemon with a CA of its own, and a client that has the certificate which it made.
+// A daemon makes a private CA, and a client uses the certificate that the CA has issued for it.
 func Example() {
 	dir, err := os.MkdirTemp("", "pki")
 	if err != nil {

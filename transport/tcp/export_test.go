@@ -6,7 +6,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Half dials conns that can close one half.
+// Half dials conns whose writing half can be closed.
 type Half Transport
 
 type half struct {
@@ -23,5 +23,5 @@ func (h *Half) Dial(ctx context.Context) (transport.Conn, error) {
 	return half{t.conn(c, transport.StreamConfig{Idle: -1, MaxFrame: transport.ClientMaxFrame}), c.CloseWrite}, nil
 }
 
-// CloseWrite says the last word.
+// CloseWrite closes the writing half of a conn that Half has dialed.
 func CloseWrite(c transport.Conn) error { return c.(half).closeWrite() }

@@ -17,7 +17,7 @@ var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 const proxyHeader = "PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n"
 
-// headerProxy starts a proxy, which passes one connection on, after a header.
+// headerProxy starts a proxy that forwards one connection and sends a header first.
 func headerProxy(t *testing.T, to net.Addr, header string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -70,7 +70,7 @@ func TestPeerHasTheAddressThatATrustedProxyReports(t *testing.T) {
 	}
 }
 
-// A header is refused where it is malformed, missing, late, or sent by an address that is no trusted proxy.
+// A header is refused when it is malformed, missing, or sent from an address that is no trusted proxy.
 func TestBadProxyHeaderIsRefusedWithAReason(t *testing.T) {
 	id := newIdentity(t)
 	for _, test := range []struct {
@@ -101,7 +101,7 @@ func TestBadProxyHeaderIsRefusedWithAReason(t *testing.T) {
 	}
 }
 
-// A proxy that sends no header does not delay other connections, and is closed.
+// A proxy that sends no header does not delay other connections.
 func TestSilentProxyDoesNotDelayOtherConns(t *testing.T) {
 	l := listen(t, &tcp.Transport{Address: "127.0.0.1:0", Insecure: true, Anonymous: "monitor", TrustedProxies: loopback, ProxyProtocol: true})
 	silent, err := net.Dial("tcp", l.Addr().String())

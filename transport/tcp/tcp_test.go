@@ -19,21 +19,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What would let strangers in does not open.
-func TestUnsafeListeners(t *testing.T) {
+// A listener without authentication, or with an unusable configuration, does not open.
+func TestListenerWithoutAuthenticationDoesNotOpen(t *testing.T) {
 	id := newIdentity(t)
 	missing := &tlsconf.Server{Cert: id.daemon.Cert, Key: id.daemon.Key, ClientCA: id.dir + "/nowhere.pem"}
-	anybody := &tlsconf.Server{Cert: id.daemon.Cert, Key: id.daemon.Key}
+	noClientCA := &tlsconf.Server{Cert: id.daemon.Cert, Key: id.daemon.Key}
 	for want, at := range map[string]*tcp.Transport{
-		`use TLS, or say what its peers may pass for (anonymous = "ROLE")`: {Address: "127.0.0.1:0"},
+		`use TLS, or name the role that all clients get (anonymous = "ROLE")`: {Address: "127.0.0.1:0"},
 		"insecure = true":         {Address: "127.0.0.1:0", Anonymous: "monitor"},
 		"is not loopback":         {Address: "0.0.0.0:0", Anonymous: "monitor", Insecure: true},
 		"nowhere.pem":             {Address: "127.0.0.1:0", TLS: missing},
 		"no address":              {TLS: id.server},
 		"missing port in address": {Address: "127.0.0.1", TLS: id.server},
 		"a TCP socket is needed":  {Listener: unixListener(t), TLS: id.server},
-		"client CA":               {Address: "127.0.0.1:0", TLS: anybody},
-		"address already in use":  {Address: taken(t), TLS: id.server},
+		"client CA":               {Address: "127.0.0.1:0", TLS: noClientCA},
+		"address already in use":  {Address: usedAddress(t), TLS: id.server},
 	} {
 		_, err := at.Listen(t.Context())
 		require.ErrorAs(t, err, new(*net.OpError), want)
@@ -50,7 +50,7 @@ func unixListener(t *testing.T) net.Listener {
 	return l
 }
 
-func taken(t *testing.T) string {
+func usedAddress(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
@@ -66,7 +66,7 @@ func listen(t *testing.T, at *tcp.Transport) transport.Listener {
 	return l
 }
 
-func TestPassedListener(t *testing.T) {
+func TestPassedListenerIsUsed(t *testing.T) {
 	id := newIdentity(t)
 	opened, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -82,9 +82,9 @@ func TestPassedListener(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A reply reaches a peer that is still sending something that nobody will read: a socket that is
-// simply closed would take it back by a reset.
-func TestCloseLosesNoReply(t *testing.T) {
+// A peer that is still sending bytes which are not read receives the reply. A plain close would discard it by a
+// reset.
+func TestPeerThatStillSendsReceivesReplyAfterClose(t *testing.T) {
 	id := newIdentity(t)
 	for name, at := range map[string]*tcp.Transport{
 		"tcp": {Address: "127.0.0.1:0", Insecure: true, Anonymous: "monitor", MaxFrame: 1 << 10},
@@ -117,15 +117,14 @@ func TestCloseLosesNoReply(t *testing.T) {
 	}
 }
 
-// A client whose handshake fails is told why, though it has sent its first frame already, as TLS 1.3
-// lets it.
-func TestAlertArrives(t *testing.T) {
+// A client whose handshake fails receives the alert, even if it has sent its first frame already, as TLS 1.3 allows.
+func TestClientReceivesAlertOfFailedHandshake(t *testing.T) {
 	id := newIdentity(t)
 	refusals := make(chan transport.Refusal, 100)
 	l := listen(t, &tcp.Transport{Address: "127.0.0.1:0", TLS: id.server, OnRefused: func(r transport.Refusal) { refusals <- r }})
-	nobody := &tcp.Transport{Address: l.Addr().String(), Client: &tlsconf.Client{CA: id.client.CA}}
+	noCert := &tcp.Transport{Address: l.Addr().String(), Client: &tlsconf.Client{CA: id.client.CA}}
 	for range 50 {
-		client, err := nobody.Dial(t.Context())
+		client, err := noCert.Dial(t.Context())
 		require.NoError(t, err)
 		_ = client.Send(t.Context(), []byte(`{"command":"list-commands","arguments":"`+strings.Repeat("x", 1<<10)+`"}`))
 		_, err = client.Receive(t.Context(), nil)
@@ -138,8 +137,8 @@ func TestAlertArrives(t *testing.T) {
 	}
 }
 
-// A handshake that takes too long ends, and somebody is told.
-func TestHungHandshake(t *testing.T) {
+// A handshake that takes too long is closed and reported.
+func TestSlowHandshakeIsRefused(t *testing.T) {
 	id := newIdentity(t)
 	refusals := make(chan transport.Refusal, 2)
 	l := listen(t, &tcp.Transport{Address: "127.0.0.1:0", TLS: id.server, OnRefused: func(r transport.Refusal) { refusals <- r }})
@@ -154,8 +153,8 @@ func TestHungHandshake(t *testing.T) {
 	require.ErrorIs(t, (<-refusals).Err, os.ErrDeadlineExceeded)
 }
 
-// Nothing but our protocol is negotiated, and nothing below TLS 1.3.
-func TestNegotiation(t *testing.T) {
+// Only our protocol is negotiated, and no version below TLS 1.3.
+func TestOtherProtocolOrOldTLSIsRefused(t *testing.T) {
 	id := newIdentity(t)
 	l := listen(t, &tcp.Transport{Address: "127.0.0.1:0", TLS: id.server})
 	for want, change := range map[string]func(*tls.Config){
@@ -175,7 +174,7 @@ func TestNegotiation(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-func TestDialErrors(t *testing.T) {
+func TestDialErrorSaysWhatToDo(t *testing.T) {
 	id := newIdentity(t)
 	plain := listen(t, &tcp.Transport{Address: "127.0.0.1:0", Insecure: true, Anonymous: "monitor"})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -195,9 +194,9 @@ func TestDialErrors(t *testing.T) {
 	secure := listen(t, &tcp.Transport{Address: "127.0.0.1:0", TLS: id.server})
 	other := newIdentity(t)
 	_, err = (&tcp.Transport{Address: secure.Addr().String(), Client: other.client}).Dial(ctx)
-	var stranger *tlsconf.VerifyError
-	require.ErrorAs(t, err, &stranger)
-	require.Equal(t, id.daemon.Fingerprint, stranger.Fingerprint)
+	var verifyErr *tlsconf.VerifyError
+	require.ErrorAs(t, err, &verifyErr)
+	require.Equal(t, id.daemon.Fingerprint, verifyErr.Fingerprint)
 }
 
 // A closed conn lingers, so its descriptor is still open. It cannot be watched: no event would ever release it.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,60 +14,61 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// Protocol is the name of what is spoken, for TLS (ALPN, RFC 7301). A client that names nothing is
-// welcome too; one that names something else is refused.
+// Protocol is the name of this protocol in the TLS handshake (ALPN, RFC 7301). A client that names no protocol is
+// accepted; a client that names only other protocols is refused.
 const Protocol = "rudderpost/1"
 
-// Transport is a TCP address at which a daemon can be reached, with TLS unless Insecure. It is a
-// transport.Dialer too. Its methods may be called at any time, from any goroutine.
+// Transport listens on, and dials, a TCP address. It uses TLS unless Insecure is set (listener) or Client is nil
+// (dialer). Its methods may be called from any goroutine. The fields must not change after the first call.
 type Transport struct {
-	// Address is where to listen, or whom to dial: host:port.
+	// Address is where to listen or which daemon to dial, as host:port.
 	Address string
 
-	// Listener is a TCP socket that somebody else has opened, such as systemd. It is listened on
-	// instead of Address, and belongs to the transport.Listener from then on.
+	// Listener is a TCP listener that another program has opened, such as systemd. Listen uses it instead of Address.
+	// Closing the transport.Listener closes it.
 	Listener net.Listener
 
-	// TLS is the listener's identity and whose certificates it believes. Every client must have one.
+	// TLS has the listener's certificate and its client CA. Each client must have a certificate of that CA. nil: no
+	// TLS, which needs Insecure and Anonymous.
 	TLS *tlsconf.Server
 
-	// Client is the dialer's identity and which daemons it believes. nil: it dials without TLS.
+	// Client has the dialer's certificate and says which daemons it trusts. nil: dial without TLS.
 	Client *tlsconf.Client
 
-	// Insecure permits a listener without TLS. It opens on loopback only.
+	// Insecure allows a listener without TLS. It opens on loopback addresses only.
 	Insecure bool
 
-	// Anonymous is what the peers of a listener without TLS are, since they can prove nothing: each
-	// gets the credential Anonymous with this name. Without TLS it must be set.
+	// Anonymous is the name of the credential that each peer of a listener without TLS gets, because such a peer can
+	// prove nothing. It must be set without TLS, and is not used with TLS.
 	Anonymous string
 
-	// MaxFrame is the longest frame in bytes that is received.
-	// 0: transport.DefaultMaxFrame on listeners, transport.ClientMaxFrame for dialed conns.
+	// MaxFrame is the longest frame in bytes that is received. 0: transport.DefaultMaxFrame for accepted conns,
+	// transport.ClientMaxFrame for dialed conns.
 	MaxFrame int
 
-	// Idle is how long a peer may be silent before its first frame is whole; dialed conns have no
-	// such limit. 0: 10 s. Negative: for ever.
+	// Idle is how long a client may send nothing before its first frame is complete. It is not used for dialed conns.
+	// 0: 10 s. Negative: no limit.
 	Idle time.Duration
 
-	// FrameTimeout is how long a frame may take from its first byte to its last, on dialed conns
-	// too. 0: 5 min. Negative: for ever.
+	// FrameTimeout is how long a frame may take from its first byte to its last, for accepted and dialed conns. 0: 5
+	// min. Negative: no limit.
 	FrameTimeout time.Duration
 
-	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
-	// of these fields.
+	// Limits returns MaxFrame, Idle and FrameTimeout; it is called once for each accepted conn, and must not block.
+	// nil: the fields of this struct are used.
 	Limits func() transport.FrameLimits
 
-	// TrustedProxies are the networks of proxies that report the addresses of their clients. Without
-	// ProxyProtocol they do not matter.
+	// TrustedProxies are the networks of proxies that report the addresses of their clients. They are used with
+	// ProxyProtocol only.
 	TrustedProxies []netip.Prefix
 
-	// ProxyProtocol is set when the trusted proxies send a PROXY protocol header (version 1 or 2) before the
-	// first byte of each connection, within 5 s. A connection from another address is served without one.
-	// The address that is reported counts as the client's: in Peer.Addr, and in logs.
+	// ProxyProtocol requires that each connection from a trusted proxy begins with a PROXY protocol header (version 1
+	// or 2), within 5 s. The address in the header is then the client's address, in Peer.Addr and in logs.
+	// Connections from other addresses must not have a header.
 	ProxyProtocol bool
 
-	// OnRefused is told of each handshake that did not become a conn, on a goroutine of its own.
-	// nil: nobody is.
+	// OnRefused is called for each connection that did not become a conn, from several goroutines at the same time.
+	// nil: refusals are not reported.
 	OnRefused func(transport.Refusal)
 }
 
@@ -77,18 +77,17 @@ var (
 	_ transport.Dialer    = (*Transport)(nil)
 )
 
-// Anonymous is the credential of a peer that can prove nothing, at a listener that takes it for what
-// it is told to.
+// Anonymous is the credential of a peer of a listener without TLS. Its value is Transport.Anonymous.
 type Anonymous string
 
 // Subject implements transport.Credential: "anonymous:monitor".
 func (a Anonymous) Subject() string { return "anonymous:" + string(a) }
 
-// Listen implements transport.Transport. The error is a *net.OpError.
+// Listen implements transport.Transport. It does not block. The error is a *net.OpError.
 func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	if t.TLS == nil && t.Anonymous == "" {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: fmt.Errorf(
-			"%s: without TLS nobody can prove anything; use TLS, or say what its peers may pass for (anonymous = \"ROLE\")", t.Address)}
+			"%s: without TLS a client cannot prove its identity; use TLS, or name the role that all clients get (anonymous = \"ROLE\")", t.Address)}
 	}
 	l, err := accept.Listen(ctx, accept.Config{
 		Transport: t.kind(t.TLS != nil), Address: t.Address, Listener: t.Listener,
@@ -109,6 +108,7 @@ func (t *Transport) kind(secure bool) string {
 	return "tcp"
 }
 
+// A listener makes conns of the connections that accept.Listener accepts.
 type listener struct {
 	*accept.Listener
 	t      *Transport
@@ -140,6 +140,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 	}
 }
 
+// conn makes a conn of a connection. cfg.Peer has only the Target.
 func (t *Transport) conn(c *accept.Conn, cfg transport.StreamConfig) *transport.Stream {
 	cfg.Peer = transport.Peer{
 		Transport: t.kind(c.TLS != nil),
@@ -154,8 +155,9 @@ func (t *Transport) conn(c *accept.Conn, cfg transport.StreamConfig) *transport.
 	return transport.NewStream(c, cfg)
 }
 
-// Dial implements transport.Dialer. The error is a *net.OpError; with TLS a *tlsconf.VerifyError may
-// be in it.
+// Dial implements transport.Dialer. It blocks for the TCP and TLS handshakes; when ctx ends before, it returns the
+// cause of ctx. The error is a *net.OpError, and with TLS it may wrap a *tlsconf.VerifyError. If the daemon refuses
+// the client's certificate, the conn's Receive and Send return that error (TLS 1.3).
 func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	c, err := t.connect(ctx)
 	if err != nil {
@@ -164,6 +166,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	return t.conn(c, transport.StreamConfig{MaxFrame: cmp.Or(t.MaxFrame, transport.ClientMaxFrame), Idle: -1, FrameTimeout: t.FrameTimeout}), nil
 }
 
+// connect returns a connection to the daemon whose TLS handshake is complete.
 func (t *Transport) connect(ctx context.Context) (*accept.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: context.Cause(ctx)}
@@ -180,34 +183,12 @@ func (t *Transport) connect(ctx context.Context) (*accept.Conn, error) {
 	if t.Client == nil {
 		return accept.NewConn(tcp, "tcp"), nil
 	}
-	secure, err := t.greet(ctx, tcp, host)
+	c, err := accept.NewClientConn(ctx, tcp, t.Client, host, Protocol, "tls", "tcp://"+t.Address)
 	if err != nil {
 		_ = tcp.Close()
 		return nil, &net.OpError{Op: "dial", Net: "tls", Addr: tcp.RemoteAddr(), Err: err}
 	}
-	c := accept.NewConn(secure, "tls")
-	state := secure.ConnectionState()
-	c.TLS, c.Creds = &state, []transport.Credential{tlsconf.FingerprintOf(state.PeerCertificates[0])}
 	return c, nil
-}
-
-// greet does the TLS handshake with a daemon.
-func (t *Transport) greet(ctx context.Context, tcp net.Conn, host string) (*tls.Conn, error) {
-	config, err := t.Client.Config(host, Protocol)
-	if err != nil {
-		return nil, err
-	}
-	secure := tls.Client(tcp, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
-			err = fmt.Errorf("the daemon does not speak TLS there; is it tcp://%s? %w", t.Address, err)
-		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return nil, err
-	}
-	return secure, nil
 }
 
 func (t *Transport) limits() transport.FrameLimits {

@@ -19,19 +19,19 @@ const (
 	autoClient = "admin"
 )
 
-// autoLife is how long they last. At a start that finds less than a third of it left, they are renewed.
-const autoLife = 365 * 24 * time.Hour
+// autoLifetime is how long these certificates are valid. Auto renews them when less than a third of it is left.
+const autoLifetime = 365 * 24 * time.Hour
 
-// Auto returns the Server for `pki = "auto"`: it makes in dir what is missing of a CA, a server
-// certificate "server" for hosts, and a client certificate "admin" whose SAN is "admin", and renews what
-// soon ends. Without hosts it is localhost. A host that the server certificate lacks is added to it. What
-// is there stays, so that clients which have the CA keep believing this daemon; a certificate that is
-// replaced stays valid. Several daemons may do this at once in one dir. The conditions for dir are those of CreateCA.
+// Auto returns the Server for `pki = "auto"`. It makes what is missing in dir: a CA, a certificate "server" for
+// hosts, and a client certificate "admin" whose SAN is "admin". It renews certificates that end soon. The default of
+// hosts is localhost, 127.0.0.1 and ::1. A host that the server certificate lacks is added. The CA stays, so clients
+// that have it still trust the daemon; a certificate that is replaced stays valid. Several daemons may call Auto at
+// the same time for one dir. The conditions for dir are those of CreateCA.
 func Auto(dir string, hosts []string, trustOwners ...uint32) (*Server, error) {
 	if len(hosts) == 0 {
 		hosts = []string{"localhost", "127.0.0.1", "::1"}
 	}
-	if err := state(trustOwners).MakeFolder(dir, 0o700); err != nil {
+	if err := stateRules(trustOwners).MakeFolder(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
 	unlock, err := lockDir(dir, trustOwners)
@@ -43,10 +43,10 @@ func Auto(dir string, hosts []string, trustOwners ...uint32) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
-	if err := ca.keepServer(hosts); err != nil {
+	if err := ca.renewServer(hosts); err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
-	if err := ca.keepClient(); err != nil {
+	if err := ca.renewClient(); err != nil {
 		return nil, fmt.Errorf("automatic PKI: %w", err)
 	}
 	return &Server{
@@ -55,8 +55,8 @@ func Auto(dir string, hosts []string, trustOwners ...uint32) (*Server, error) {
 	}, nil
 }
 
-// ClientFrom returns the Client that believes the daemons of the CA in dir, and is itself what was issued
-// there under a name; "" is "admin", as Auto makes it.
+// ClientFrom returns the Client that trusts the daemons of the CA in dir, and has the certificate that was issued
+// there under name. Empty: "admin", as Auto makes it. The files are read by Client.Config.
 func ClientFrom(dir, name string) *Client {
 	name = cmp.Or(name, autoClient)
 	return &Client{
@@ -65,7 +65,7 @@ func ClientFrom(dir, name string) *Client {
 	}
 }
 
-// openOrCreate returns the CA in dir, which is locked.
+// openOrCreate returns the CA in dir. The folder is locked.
 func openOrCreate(dir string, trustOwners []uint32) (*CA, error) {
 	there, err := holdsCA(dir, trustOwners)
 	if err != nil {
@@ -77,16 +77,16 @@ func openOrCreate(dir string, trustOwners []uint32) (*CA, error) {
 	return OpenCA(dir, trustOwners...)
 }
 
-// keepServer issues the server certificate, unless there is one that will do.
-func (ca *CA) keepServer(hosts []string) error {
+// renewServer issues the server certificate, unless there is one that is good.
+func (ca *CA) renewServer(hosts []string) error {
 	leaf, err := ca.current(autoServer, true)
 	if err != nil {
 		return err
 	}
-	if leaf != nil && !slices.ContainsFunc(hosts, func(host string) bool { return !namesHost(leaf, host) }) {
+	if leaf != nil && !slices.ContainsFunc(hosts, func(host string) bool { return !certHasHost(leaf, host) }) {
 		return nil
 	}
-	record, err := readRecord(ca.dir, ca.own)
+	record, err := readRecord(ca.dir, ca.trustOwners)
 	if err != nil {
 		return err
 	}
@@ -97,32 +97,33 @@ func (ca *CA) keepServer(hosts []string) error {
 		}
 	}
 	slices.Sort(hosts)
-	_, err = ca.issueServer(autoServer, slices.Compact(hosts), autoLife)
+	_, err = ca.issueServer(autoServer, slices.Compact(hosts), autoLifetime)
 	return err
 }
 
-// keepClient issues the client certificate, unless there is one that will do.
-func (ca *CA) keepClient() error {
+// renewClient issues the client certificate, unless there is one that is good.
+func (ca *CA) renewClient() error {
 	leaf, err := ca.current(autoClient, false)
 	if leaf != nil || err != nil {
 		return err
 	}
-	_, err = ca.issueClient(autoClient, autoClient, autoLife)
+	_, err = ca.issueClient(autoClient, autoClient, autoLifetime)
 	return err
 }
 
-// current returns the certificate that was issued under a name, or nothing if that is not good for a
-// while yet. A key that others can read is an error: it would not be undone by another.
+// current returns the certificate that was issued under a name, or nil if another must be issued: there is none, it
+// ends soon, or it is not in the record. A key that other users can read is an error, because a new certificate would
+// not help.
 func (ca *CA) current(name string, server bool) (*x509.Certificate, error) {
 	certPath, keyPath := ca.path(name+".pem"), ca.path(name+".key")
-	key, err := sources(ca.own).readKey(keyPath)
+	key, err := sourceFiles(ca.trustOwners).readKey(keyPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	chain, err := sources(ca.own).read(certPath)
+	chain, err := sourceFiles(ca.trustOwners).read(certPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -133,7 +134,7 @@ func (ca *CA) current(name string, server bool) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, nil // a power cut came between the two files
 	}
-	record, err := readRecord(ca.dir, ca.own)
+	record, err := readRecord(ca.dir, ca.trustOwners)
 	if err != nil {
 		return nil, err
 	}
@@ -141,14 +142,14 @@ func (ca *CA) current(name string, server bool) (*x509.Certificate, error) {
 	ours := slices.ContainsFunc(record, func(is Issued) bool {
 		return is.Fingerprint == fingerprint && is.Server == server && is.Revoked.IsZero()
 	})
-	if !ours || time.Until(pair.Leaf.NotAfter) < autoLife/3 || pair.Leaf.CheckSignatureFrom(ca.cert) != nil {
+	if !ours || time.Until(pair.Leaf.NotAfter) < autoLifetime/3 || pair.Leaf.CheckSignatureFrom(ca.cert) != nil {
 		return nil, nil
 	}
 	return pair.Leaf, nil
 }
 
-// namesHost reports whether a certificate is for host.
-func namesHost(leaf *x509.Certificate, host string) bool {
+// certHasHost reports whether a certificate is for host.
+func certHasHost(leaf *x509.Certificate, host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return slices.ContainsFunc(leaf.IPAddresses, func(ip net.IP) bool {
 			has, ok := netip.AddrFromSlice(ip)

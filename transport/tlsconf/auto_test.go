@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Another start leaves everything as it is, until something is missing or soon ends.
-func TestAutoKeeps(t *testing.T) {
+// Another start changes nothing, unless a file is missing or a certificate ends soon.
+func TestAutoChangesNothingThatIsGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state", "pki")
 		text := func(name string) string { return string(read(t, filepath.Join(dir, name))) }
@@ -61,8 +61,8 @@ func TestAutoKeeps(t *testing.T) {
 	})
 }
 
-// What Auto will not put right by itself.
-func TestAutoRefuses(t *testing.T) {
+// Auto does not repair these folders.
+func TestAutoRefusesBrokenFolders(t *testing.T) {
 	dir := t.TempDir()
 	_, err := tlsconf.Auto(dir, []string{"0.0.0.0"})
 	require.ErrorContains(t, err, `"0.0.0.0" is neither a host name nor an address that clients can dial`)
@@ -77,7 +77,7 @@ func TestAutoRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "bring it back")
 }
 
-// What a power cut left of a CA that had issued nothing is replaced.
+// The files of a CA that has issued nothing before a power cut are replaced.
 func TestAutoAfterPowerCut(t *testing.T) {
 	_, dir := newCA(t, "ours")
 	require.NoError(t, os.Remove(filepath.Join(dir, "ca.pem")))
@@ -85,8 +85,8 @@ func TestAutoAfterPowerCut(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Daemons that start at once in one directory end up with one CA.
-func TestAutoAtOnce(t *testing.T) {
+// Daemons that start at the same time in one folder use one CA.
+func TestConcurrentAutosUseOneCA(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
 	var wg sync.WaitGroup
 	for range 4 {

@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is in a CA's directory, and who may read it.
-func TestFiles(t *testing.T) {
+// The folder of a CA has these files, with these modes.
+func TestFilesOfCA(t *testing.T) {
 	ca, dir := newCA(t, "our CA")
 	_, err := ca.IssueServer("daemon", []string{"localhost"}, 0)
 	require.NoError(t, err)
@@ -55,8 +55,8 @@ func TestFiles(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrExist)
 }
 
-// What is issued is what was asked for, and is in the list.
-func TestIssue(t *testing.T) {
+// A certificate has the requested content and is in the list.
+func TestIssuedCertHasRequestedContent(t *testing.T) {
 	ca, dir := newCA(t, "ours")
 	server, err := ca.IssueServer("dhcp1", []string{"dhcp1.example", "192.0.2.1", "::ffff:192.0.2.2", "2001:db8::1"}, 24*time.Hour)
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func TestIssue(t *testing.T) {
 
 	require.NoError(t, reopened.Revoke("ann"))
 	require.NoError(t, reopened.Revoke("ann"))
-	require.ErrorIs(t, reopened.Revoke("nobody"), fs.ErrNotExist)
+	require.ErrorIs(t, reopened.Revoke("unknown"), fs.ErrNotExist)
 	list, err = ca.List()
 	require.NoError(t, err)
 	require.True(t, list[1].Revoked.IsZero())
@@ -99,8 +99,8 @@ func TestIssue(t *testing.T) {
 	require.False(t, list[3].Revoked.IsZero())
 }
 
-// What a CA does not issue.
-func TestIssueRefused(t *testing.T) {
+// A CA refuses these requests.
+func TestBadRequestsAreNotIssued(t *testing.T) {
 	ca, dir := newCA(t, "ours")
 	_, err := ca.IssueServer("daemon", []string{"localhost"}, 0)
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestIssueRefused(t *testing.T) {
 		issue func() (tlsconf.Issued, error)
 	}{
 		{"needs a host", func() (tlsconf.Issued, error) { return ca.IssueServer("d", nil, 0) }},
-		{"over already", func() (tlsconf.Issued, error) { return ca.IssueClient("ann", "", -1) }},
+		{"have ended already", func() (tlsconf.Issued, error) { return ca.IssueClient("ann", "", -1) }},
 		{"825 days at most", func() (tlsconf.Issued, error) { return ca.IssueClient("ann", "", many) }},
 		{"the name belongs to a server", func() (tlsconf.Issued, error) { return ca.IssueClient("daemon", "", 0) }},
 		{"foreign.pem is there, and was not issued here", func() (tlsconf.Issued, error) { return ca.IssueClient("foreign", "", 0) }},
@@ -137,11 +137,11 @@ func TestIssueRefused(t *testing.T) {
 	require.Len(t, list, 1)
 	require.NoError(t, ca.Revoke("daemon"))
 	_, err = ca.IssueClient("daemon", "", 0)
-	require.NoError(t, err, "what is revoked holds no name")
+	require.NoError(t, err, "a revoked certificate does not keep its name")
 }
 
-// A certificate does not outlive its CA, and a CA that has ended issues nothing.
-func TestEndOfCA(t *testing.T) {
+// A certificate does not end after its CA, and a CA that has ended issues none.
+func TestNoCertEndsAfterItsCA(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, dir := newCA(t, "ours")
 		end := authorityOf(t, dir).cert.NotAfter
@@ -157,8 +157,8 @@ func TestEndOfCA(t *testing.T) {
 	})
 }
 
-// Directories that are no CA's, or not only ours.
-func TestOpenRefused(t *testing.T) {
+// Folders without a CA, and folders of other users, are refused.
+func TestOpenCARefusesOtherFolders(t *testing.T) {
 	empty := t.TempDir()
 	_, err := tlsconf.OpenCA(empty)
 	require.ErrorIs(t, err, fs.ErrNotExist)
@@ -189,11 +189,11 @@ func TestOpenRefused(t *testing.T) {
 	require.ErrorContains(t, err, "issued.jsonl:1")
 	require.NoError(t, os.Remove(filepath.Join(dir, "issued.jsonl")))
 	_, err = ca.IssueClient("ann", "", 0)
-	require.ErrorContains(t, err, "it is not known what the CA has issued")
+	require.ErrorContains(t, err, "the certificates that the CA has issued are not known")
 }
 
-// Several may write at once, and nothing is lost.
-func TestWritersAtOnce(t *testing.T) {
+// Several goroutines issue at the same time, and no certificate is lost.
+func TestConcurrentIssuesAreAllRecorded(t *testing.T) {
 	_, dir := newCA(t, "ours")
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -221,8 +221,8 @@ func TestWritersAtOnce(t *testing.T) {
 	}
 }
 
-// openssl agrees.
-func TestOpenSSL(t *testing.T) {
+// openssl verifies the certificates too.
+func TestOpenSSLVerifiesCertificates(t *testing.T) {
 	openssl := testkit.NeedProgram(t, "openssl", "openssl")
 	ca, dir := newCA(t, "ours")
 	_, err := ca.IssueServer("daemon", []string{"dhcp1.example", "192.0.2.1"}, 0)

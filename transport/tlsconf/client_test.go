@@ -25,8 +25,8 @@ func pinOf(t testing.TB, path string) string {
 	return tlsconf.FingerprintOf(cert).Pin()
 }
 
-// Why a client does not believe a daemon, and what it says to do.
-func TestVerifyError(t *testing.T) {
+// The error says why a client refuses a daemon, and what to do.
+func TestVerifyErrorSaysWhatToDo(t *testing.T) {
 	ca, dir := newCA(t, "ours")
 	_, other := newCA(t, "other")
 	_, err := ca.IssueServer("daemon", []string{"dhcp1.example", "192.0.2.1"}, 0)
@@ -61,7 +61,7 @@ func TestVerifyError(t *testing.T) {
 		{"address", issued("daemon"), "192.0.2.1", &tlsconf.Client{CA: ours}, ""},
 		{"another name to dial", issued("daemon"), "127.0.0.1", &tlsconf.Client{CA: ours, ServerName: "dhcp1.example"}, ""},
 		{"unknown", issued("daemon"), "dhcp1.example", &tlsconf.Client{CA: theirs},
-			"who signed it is unknown: give its CA with --ca or --pki, or pin it, if this is its fingerprint: " + pin},
+			"the authority that signed it is unknown: give its CA with --ca or --pki, or pin it, if this is its fingerprint: " + pin},
 		{"unknown to the system", issued("daemon"), "dhcp1.example", &tlsconf.Client{}, "give its CA with --ca or --pki"},
 		{"wrong name", issued("daemon"), "dhcp2.example", &tlsconf.Client{CA: ours},
 			"it is for dhcp1.example, 192.0.2.1, not for dhcp2.example: dial a name that it has"},
@@ -121,8 +121,8 @@ func TestParseFingerprint(t *testing.T) {
 	}
 }
 
-// A Client that cannot work says so before it dials.
-func TestClientFiles(t *testing.T) {
+// A Client that cannot be used returns an error before it dials.
+func TestUnusableClientReturnsErrorBeforeDial(t *testing.T) {
 	ca, dir := newCA(t, "ours")
 	_, err := ca.IssueClient("ann", "", 0)
 	require.NoError(t, err)
@@ -148,8 +148,8 @@ func TestClientFiles(t *testing.T) {
 		{"open key", &tlsconf.Client{CA: at("ca.pem"), Cert: at("ann.pem"), Key: at("open.key")}, "h", "do: chmod 600 " + at("open.key")},
 		{"wrong pin", &tlsconf.Client{Pin: "sha256:12"}, "h", "pin: the fingerprint"},
 		{"no name", &tlsconf.Client{CA: at("ca.pem")}, "", "dial a name"},
-		{"CRL of nobody", &tlsconf.Client{CRL: at("crl.pem")}, "h", "no CA is given"},
-		{"another's CRL", &tlsconf.Client{CA: at("ca.pem"), CRL: filepath.Join(other, "crl.pem")}, "h", "is signed by none of the authorities"},
+		{"CRL without a CA", &tlsconf.Client{CRL: at("crl.pem")}, "h", "no CA is given"},
+		{"another's CRL", &tlsconf.Client{CA: at("ca.pem"), CRL: filepath.Join(other, "crl.pem")}, "h", "is signed by none of the trusted authorities"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.client.Config(test.host)

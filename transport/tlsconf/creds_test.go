@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Which names a certificate proves, and which it does not.
-func TestCreds(t *testing.T) {
+// Some names in a certificate are credentials, and some are not.
+func TestCredsOfCertificateNames(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		sans  []asn1.RawValue
@@ -51,7 +51,7 @@ func TestCreds(t *testing.T) {
 	}
 }
 
-// credsOf returns the subjects that a certificate with these names proves, without the fingerprint.
+// credsOf returns the subjects of a certificate with these names, without the fingerprint.
 func credsOf(t *testing.T, sans ...asn1.RawValue) []string {
 	t.Helper()
 	cert, err := x509.ParseCertificate(forgeNames(t, sans...))
@@ -69,12 +69,12 @@ func credsOf(t *testing.T, sans ...asn1.RawValue) []string {
 		subjects = append(subjects, cred.Subject())
 	}
 	state.VerifiedChains = nil
-	require.Empty(t, tlsconf.Creds(state), "what was not verified proves nothing")
+	require.Empty(t, tlsconf.Creds(state), "a certificate that was not verified has no credentials")
 	return subjects
 }
 
-// forgeNames returns a certificate whose SANs no library would write, and whose distinguished name claims all
-// that it can, in the wrong order and two in one.
+// forgeNames returns a certificate with SANs that no library would write. Its distinguished name has many names, in
+// the wrong order and two in one element.
 func forgeNames(t *testing.T, sans ...asn1.RawValue) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// revocations is what the authorities that are believed have revoked.
+// revocations has the entries of all revocation lists of a file.
 type revocations struct {
 	path   string
-	of     map[issuer]map[string]bool // serial numbers, as strings of bytes
-	update time.Time                  // when the first of the lists should have been replaced
+	of     map[issuer]map[string]bool // serial numbers, as serialKey writes them
+	update time.Time                  // the earliest NextUpdate of the lists; zero: none has one
 }
 
-// An issuer is an authority: its name and its key, as they stand in certificates.
+// An issuer is an authority: its name and its key as they stand in certificates.
 type issuer struct{ subject, key string }
 
 func issuerOf(cert *x509.Certificate) issuer {
 	return issuer{string(cert.RawSubject), string(cert.RawSubjectPublicKeyInfo)}
 }
 
-// parseCRL reads a PEM file of CRLs, one or more, each signed by one of the authorities.
+// parseCRL parses a PEM file of revocation lists. Each must be signed by one of the authorities.
 func parseCRL(path string, text []byte, authorities []*x509.Certificate) (*revocations, error) {
 	r := &revocations{path: path, of: map[issuer]map[string]bool{}}
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -44,7 +44,7 @@ func parseCRL(path string, text []byte, authorities []*x509.Certificate) (*revoc
 	return r, nil
 }
 
-// add takes a list in, if it can be verified and understood.
+// add adds a list if its signature is valid and all its critical extensions are known.
 func (r *revocations) add(list *x509.RevocationList, authorities []*x509.Certificate) error {
 	for _, extension := range list.Extensions {
 		if extension.Critical { // RFC 5280, 5.2: such a list is for some certificates only
@@ -62,7 +62,7 @@ func (r *revocations) add(list *x509.RevocationList, authorities []*x509.Certifi
 		}
 	}
 	if !known {
-		return fmt.Errorf("the CRL of %q is signed by none of the authorities that are believed; give their CRL, or the file of this one's certificate too", list.Issuer)
+		return fmt.Errorf("the CRL of %q is signed by none of the trusted authorities; give their CRL, or add the certificate of this authority", list.Issuer)
 	}
 	if !list.NextUpdate.IsZero() && (r.update.IsZero() || list.NextUpdate.Before(r.update)) {
 		r.update = list.NextUpdate
@@ -70,7 +70,7 @@ func (r *revocations) add(list *x509.RevocationList, authorities []*x509.Certifi
 	return nil
 }
 
-// revoke notes the entries of a list.
+// revoke adds the entries of a list.
 func (r *revocations) revoke(by issuer, entries []x509.RevocationListEntry) error {
 	serials := r.of[by]
 	if serials == nil {
@@ -90,8 +90,8 @@ func (r *revocations) revoke(by issuer, entries []x509.RevocationListEntry) erro
 
 func serialKey(serial *big.Int) string { return serial.Text(62) }
 
-// check refuses chains in which something is revoked, or may be and nobody knows. The last of a chain is
-// an authority that is believed without more.
+// check refuses chains with a certificate that is revoked, or whose issuer has no list. The last certificate of a
+// chain is a root, which is not checked.
 func (r *revocations) check(chains [][]*x509.Certificate) error {
 	if r == nil {
 		return nil
@@ -110,13 +110,13 @@ func (r *revocations) check(chains [][]*x509.Certificate) error {
 	return nil
 }
 
-// ErrRevoked refuses a certificate that its issuer has revoked.
+// ErrRevoked is the reason when a certificate was revoked by its issuer.
 var ErrRevoked = errors.New("is revoked")
 
-// outdated says that a list should have been replaced.
+// outdated returns an error if one of the lists should have been replaced by now.
 func (r *revocations) outdated() error {
 	if r == nil || r.update.IsZero() || time.Now().Before(r.update) {
 		return nil
 	}
-	return fmt.Errorf("%s: the CRL should have been replaced by %s, and stays in force; what was revoked since is not known", r.path, moment(r.update))
+	return fmt.Errorf("%s: the CRL should have been replaced by %s, and stays in force; later revocations are not known", r.path, formatTime(r.update))
 }

@@ -1,15 +1,14 @@
-// Package tlsconf is the one place where TLS is configured, for every transport that uses it, so that what
-// holds for one listener holds for all.
+// Package tlsconf makes the TLS configurations of all transports, so that the same rules hold for each of them.
 //
-// A [Server] says who a daemon is and which clients it believes, a [Client] the same from the other side.
-// Both speak TLS 1.3 only, and never 0-RTT. A Server reads its files again when they have changed, without
-// a restart and without a goroutine: handshakes look, every few seconds at most. Files that cannot be used
-// keep a listener closed; those that become so later are reported, and what was in force stays. A change
-// ends the sessions that clients may resume, so that nobody outlives its certificate's trust.
+// A daemon fills in a [Server] and gives it to its listeners; a client fills in a [Client] and gives it to its dialers.
+// Both name PEM files. A daemon without certificates calls [Auto], which makes a private CA with a certificate for the
+// daemon and one for its first client. A [CA] issues further certificates and revokes them.
 //
-// [Creds] are what a client's certificate proves: its SANs, one by one and byte for byte, and its
-// fingerprint. Its distinguished name counts for nothing.
+// Only TLS 1.3 is used, without 0-RTT. A Server reads its files again when they have changed, without a restart. There is
+// no goroutine for that: handshakes check the files, at most once in CheckEvery. A listener does not open with files that
+// cannot be used. When files become unusable later, the Server reports the error and continues with the previous content.
+// After each change, clients cannot resume their sessions; so no session is longer valid than its certificate.
 //
-// A [CA] is a private certificate authority in a directory; [Auto] keeps one for a daemon that is given
-// nothing else.
+// The credentials of a client ([Creds]) are the DNS names and URIs in its certificate, byte for byte, and the fingerprint
+// of the certificate. The distinguished name is not used.
 package tlsconf

@@ -9,7 +9,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// A daemon that is given nothing but a directory, and a client that may read it.
+// A daemon has only a folder, and a client may read that folder.
 func Example() {
 	dir, err := os.MkdirTemp("", "pki")
 	if err != nil {

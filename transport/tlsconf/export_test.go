@@ -6,13 +6,14 @@ import (
 	"strconv"
 )
 
-// Verify is what VerifyConnection does with what is in force.
-func (s *Server) Verify(state tls.ConnectionState) error { return s.now.verifyClient(state) }
+// Verify calls the VerifyConnection of the current snapshot.
+func (s *Server) Verify(state tls.ConnectionState) error { return s.snapshot.verifyClient(state) }
 
-// Remember lets what is in force remember a certificate under so many names, and returns how many it has then.
+// Remember adds a certificate to the cache of the current snapshot under many names, and returns the number of
+// entries.
 func (s *Server) Remember(names int, cert *x509.Certificate) (known int) {
 	for i := range names {
-		s.now.known.add(keyOf(strconv.Itoa(i), nil), [][]*x509.Certificate{{cert}})
+		s.snapshot.cache.add(chainKey(strconv.Itoa(i), nil), [][]*x509.Certificate{{cert}})
 	}
-	return len(s.now.known.known)
+	return len(s.snapshot.cache.entries)
 }

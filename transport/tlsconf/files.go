@@ -20,23 +20,24 @@ const (
 	typeCRL  = "X509 CRL"
 )
 
-// maxFile is more than any file of this package needs.
+// maxFile is the longest file in bytes that is read.
 const maxFile = 16 << 20
 
-// files reads the files of a daemon or a client. Its methods are given to what needs them.
+// files reads the files of a daemon or a client.
 type files struct {
-	rules trustedpath.Rules
-	loose bool // a client's: only the mode of keys is checked
+	rules    trustedpath.Rules
+	ofClient bool // a client's: only the mode of keys is checked
 }
 
-// sources reads files that may come from outside: symbolic links are followed, and the group of root's key may read it.
-func sources(trustOwners []uint32) files {
+// sourceFiles reads files that other programs may provide: symbolic links are followed, and the group of a key of
+// root's may read it.
+func sourceFiles(trustOwners []uint32) files {
 	return files{rules: trustedpath.Rules{Profile: trustedpath.Source, TrustOwners: trustOwners}}
 }
 
 // read reads a file that any user may read.
 func (f files) read(path string) ([]byte, error) {
-	if f.loose {
+	if f.ofClient {
 		return readRegular(path, func(fs.FileInfo) error { return nil })
 	}
 	text, _, err := f.rules.ReadFile(path, maxFile)
@@ -45,7 +46,7 @@ func (f files) read(path string) ([]byte, error) {
 
 // readKey reads a key, unless other users may read it too.
 func (f files) readKey(path string) ([]byte, error) {
-	if f.loose {
+	if f.ofClient {
 		return readRegular(path, func(info fs.FileInfo) error { return checkKeyMode(path, info) })
 	}
 	f.rules.Readers = trustedpath.OwnerOnly
@@ -53,7 +54,7 @@ func (f files) readKey(path string) ([]byte, error) {
 	return text, err
 }
 
-// readRegular reads a file that a client names. It is checked before it is opened, so that a FIFO does not block.
+// readRegular reads a file of a client. It checks the file before it opens it, so that a FIFO does not block.
 func readRegular(path string, check func(fs.FileInfo) error) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
@@ -81,7 +82,7 @@ func (f files) loadPair(certPath, keyPath string) (tls.Certificate, error) {
 	return parsePair(certPath, chain, keyPath, key)
 }
 
-// parsePair makes one of a certificate chain and its key.
+// parsePair parses a certificate chain and its key.
 func parsePair(certPath string, chain []byte, keyPath string, key []byte) (tls.Certificate, error) {
 	if _, err := parseCerts(certPath, chain); err != nil {
 		return tls.Certificate{}, err
@@ -94,7 +95,7 @@ func parsePair(certPath string, chain []byte, keyPath string, key []byte) (tls.C
 	return pair, nil
 }
 
-// parseCerts returns the certificates in a PEM file: at least one, and nothing that is not one.
+// parseCerts parses the certificates in a PEM file; at least one. It skips other blocks, such as a key.
 func parseCerts(path string, text []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -113,7 +114,7 @@ func parseCerts(path string, text []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// writeKey writes a key that nobody else can read at any time.
+// writeKey writes a key to a file that only its owner can read.
 func writeKey(path string, key *ecdsa.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -4,5 +4,5 @@ package tlsconf
 
 import "io/fs"
 
-// What others may do to a file is not told by its mode here.
+// checkKeyMode does nothing: on this system the mode does not tell which users can read a file.
 func checkKeyMode(string, fs.FileInfo) error { return nil }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// checkKeyMode refuses a key that others can read. Root may let a group read it, that of the daemon.
+// checkKeyMode refuses a key that other users can read. The group may read a key of root's.
 func checkKeyMode(path string, info fs.FileInfo) error {
 	bad := fs.FileMode(0o077)
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A new directory, an Auto, and client and daemon believe each other; a second time they resume.
-func TestAuto(t *testing.T) {
+// After Auto in a new folder, client and daemon trust each other, and the second handshake resumes.
+func TestAutoMakesClientAndServerThatTrustEachOther(t *testing.T) {
 	dir := t.TempDir()
 	s, err := tlsconf.Auto(dir, nil)
 	require.NoError(t, err)

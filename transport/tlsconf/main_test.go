@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newCA returns a CA in a directory of its own.
+// newCA returns a CA in a folder of its own.
 func newCA(t testing.TB, name string) (*tlsconf.CA, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "pki")
@@ -27,7 +27,7 @@ func newCA(t testing.TB, name string) (*tlsconf.CA, string) {
 	return ca, dir
 }
 
-// An outcome is how a conn went.
+// An outcome is the result of one conn.
 type outcome struct {
 	server, client     error // of the handshake, and of one byte in both directions
 	atServer, atClient tls.ConnectionState
@@ -40,8 +40,8 @@ func (o outcome) ok(t testing.TB) outcome {
 	return o
 }
 
-// connect makes one conn over loopback, and says how it went. A byte goes there and back: in TLS 1.3 a
-// client learns only by reading that it was refused, and so it takes its ticket.
+// connect makes one conn over loopback and returns its result. A byte is sent in both directions: with TLS 1.3 a
+// client learns only by reading that it was refused, and receives its session ticket by reading.
 func connect(t testing.TB, server, client *tls.Config) (o outcome) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What holds over TCP holds over QUIC.
-func TestQUIC(t *testing.T) {
+// The same rules hold over QUIC.
+func TestRulesHoldOverQUIC(t *testing.T) {
 	s := newSite(t)
 	config, err := s.server.Config(tls.RequireAndVerifyClientCert, "rudderpost.v1")
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func TestQUIC(t *testing.T) {
 			return tls.ConnectionState{}, err
 		}
 		defer conn.CloseWithError(0, "")
-		// In TLS 1.3 a client may believe itself connected when the daemon refuses it.
+		// In TLS 1.3 the handshake of a client may be complete when the daemon refuses it.
 		accepting, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(conn.Context(), cancel)()
@@ -60,7 +60,7 @@ func TestQUIC(t *testing.T) {
 	_, err = dial()
 	require.ErrorContains(t, err, "bad certificate")
 
-	// And a client explains what it does not believe.
+	// The error of a client says why it refuses the daemon.
 	s.client.ServerName = "elsewhere"
 	_, err = dial()
 	var verify *tlsconf.VerifyError
@@ -68,7 +68,7 @@ func TestQUIC(t *testing.T) {
 	require.ErrorContains(t, verify, "not for elsewhere")
 }
 
-// counted tells when a ticket has come.
+// counted reports when a session ticket was received.
 type counted struct {
 	tls.ClientSessionCache
 	put chan struct{}

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a daemon says of clients that it does not believe.
-func TestRefusedClients(t *testing.T) {
+// The daemon says why it refuses a client.
+func TestRefusedClientLearnsWhy(t *testing.T) {
 	ca, dir := newCA(t, "ours")
 	_, other := newCA(t, "ours") // by the same name
 	_, err := ca.IssueServer("daemon", []string{"localhost"}, 0)
@@ -102,11 +102,11 @@ func TestRefusedClients(t *testing.T) {
 	})
 }
 
-// unknownCritical is an extension that nobody knows and everybody must.
+// unknownCritical is a critical extension that is not known.
 var unknownCritical = pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 1}, Critical: true, Value: []byte{5, 0}}
 
-// An authority between the client and the CA can be revoked too, and the CRL must cover what it has issued.
-func TestIntermediateAuthority(t *testing.T) {
+// An intermediate authority can be revoked too, and the CRL must have a list of it.
+func TestIntermediateAuthorityCanBeRevoked(t *testing.T) {
 	ca, dir := newCA(t, "the daemon's")
 	_, err := ca.IssueServer("daemon", []string{"localhost"}, 0)
 	require.NoError(t, err)

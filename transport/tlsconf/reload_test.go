@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Files that become unusable are reported once, and what was in force stays, sessions and all.
-func TestBrokenLater(t *testing.T) {
+// Files that become unusable are reported once. The previous content stays in use, and sessions can be resumed.
+func TestUnusableFilesAreReportedAndPreviousOnesUsed(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		spoil func(t *testing.T, s *site)
@@ -71,7 +71,7 @@ func TestBrokenLater(t *testing.T) {
 	}
 }
 
-// pinned is a configuration of the site's client that needs none of the CA's files.
+// pinned returns a configuration of the site's client that needs no file of the CA.
 func pinned(t *testing.T, s *site) *tls.Config {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(s.client.Cert, s.client.Key)
@@ -79,8 +79,8 @@ func pinned(t *testing.T, s *site) *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}}
 }
 
-// Handshakes look at the files no more often than they should, and Reload at once.
-func TestCheckEvery(t *testing.T) {
+// Handshakes check the files at most once in CheckEvery, and Reload checks them at once.
+func TestFilesAreCheckedOnceInCheckEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		s.server.CheckEvery = 0
@@ -101,8 +101,8 @@ func TestCheckEvery(t *testing.T) {
 	})
 }
 
-// A file that is written again with the same text ends nobody's session.
-func TestTouched(t *testing.T) {
+// A file that is written again with the same text does not end a session.
+func TestRewriteWithSameTextKeepsSessions(t *testing.T) {
 	s := newSite(t)
 	for _, name := range []string{"ca.pem", "crl.pem", "server.pem"} {
 		put(t, s.path(name), read(t, s.path(name)), 0o644)
@@ -112,8 +112,8 @@ func TestTouched(t *testing.T) {
 	require.True(t, s.connect(t).ok(t).atServer.DidResume)
 }
 
-// A CRL that is out of date stays in force, and is reported once.
-func TestOutdatedCRL(t *testing.T) {
+// A CRL that is out of date stays in use and is reported once.
+func TestOutdatedCRLIsReportedAndUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		ours := authorityOf(t, s.dir)
@@ -137,8 +137,8 @@ func TestOutdatedCRL(t *testing.T) {
 	})
 }
 
-// A daemon whose certificate ends hears of it.
-func TestServerCertificateEnds(t *testing.T) {
+// The end of the daemon's certificate is reported.
+func TestEndOfServerCertIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		client := pinned(t, s)
@@ -156,8 +156,8 @@ func TestServerCertificateEnds(t *testing.T) {
 	})
 }
 
-// A listener stays closed while a file is missing or says nothing that can be relied on.
-func TestBrokenAtStart(t *testing.T) {
+// A listener does not open while a file is missing or unusable.
+func TestListenerDoesNotOpenWithUnusableFiles(t *testing.T) {
 	ca, dir := newCA(t, "ours")
 	_, otherDir := newCA(t, "ours") // by the same name
 	_, err := ca.IssueServer("daemon", []string{"localhost"}, 0)
@@ -194,11 +194,11 @@ func TestBrokenAtStart(t *testing.T) {
 		{"nothing", tls.NoClientCert, &tlsconf.Server{}, "no certificate file is given"},
 		{"no key", tls.NoClientCert, &tlsconf.Server{Cert: at("daemon.pem")}, "no key file is given"},
 		{"no certificate", tls.NoClientCert, good(func(s *tlsconf.Server) { s.Cert = at("nothing") }), at("nothing")},
-		{"clients, but of nobody", tls.RequireAndVerifyClientCert, good(func(s *tlsconf.Server) { s.ClientCA, s.CRL = "", "" }), "no client CA says whose"},
-		{"clients, if any, of nobody", tls.VerifyClientCertIfGiven, good(func(s *tlsconf.Server) { s.ClientCA, s.CRL = "", "" }), ""},
-		{"unverified clients", tls.RequireAnyClientCert, good(func(*tlsconf.Server) {}), "verified or not asked for"},
-		{"CRL of nobody", tls.NoClientCert, good(func(s *tlsconf.Server) { s.ClientCA = "" }), "no client CA is given whose CRL"},
-		{"another's CRL", tls.NoClientCert, good(func(s *tlsconf.Server) { s.CRL = filepath.Join(otherDir, "crl.pem") }), "is signed by none of the authorities"},
+		{"clients, without a CA", tls.RequireAndVerifyClientCert, good(func(s *tlsconf.Server) { s.ClientCA, s.CRL = "", "" }), "there is no client CA"},
+		{"optional clients, without a CA", tls.VerifyClientCertIfGiven, good(func(s *tlsconf.Server) { s.ClientCA, s.CRL = "", "" }), ""},
+		{"unverified clients", tls.RequireAnyClientCert, good(func(*tlsconf.Server) {}), "client certificates must be verified"},
+		{"CRL without a CA", tls.NoClientCert, good(func(s *tlsconf.Server) { s.ClientCA = "" }), "no client CA is given whose CRL"},
+		{"another's CRL", tls.NoClientCert, good(func(s *tlsconf.Server) { s.CRL = filepath.Join(otherDir, "crl.pem") }), "is signed by none of the trusted authorities"},
 		{"a certificate for a CRL", tls.NoClientCert, good(func(s *tlsconf.Server) { s.CRL = at("ca.pem") }), "ca.pem: holds a CERTIFICATE"},
 		{"a key for a CA", tls.NoClientCert, good(func(s *tlsconf.Server) { s.ClientCA = at("ca.key") }), "ca.key: holds no certificate"},
 		{"delta CRL", tls.NoClientCert, good(func(s *tlsconf.Server) { s.CRL = at("delta.pem") }), "critical extension 1.3.6.1.4.1.1"},
@@ -229,8 +229,8 @@ func TestBrokenAtStart(t *testing.T) {
 	}
 }
 
-// Many handshakes while everything changes: each of them is answered by what was in force at some time.
-func TestChangesUnderLoad(t *testing.T) {
+// With many handshakes and many changes at the same time, each handshake uses one of the contents.
+func TestManyHandshakesDuringChanges(t *testing.T) {
 	s := newSite(t)
 	s.server.OnError = func(error) {} // a certificate and its key are never replaced in one instant
 	done := make(chan struct{})
@@ -267,8 +267,8 @@ func TestChangesUnderLoad(t *testing.T) {
 	s.connect(t).ok(t)
 }
 
-// A change within one tick of the file system's clock, in place and of the same size, is seen too.
-func TestChangeWithinATick(t *testing.T) {
+// A change in place, of the same size and within one tick of the file system's clock, is noticed.
+func TestChangeWithinOneTickIsNoticed(t *testing.T) {
 	s := newSite(t)
 	ours := authorityOf(t, s.dir)
 	admin, err := tls.LoadX509KeyPair(s.client.Cert, s.client.Key)

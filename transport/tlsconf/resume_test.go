@@ -13,14 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A site is a daemon and a client that have met, so that the client has a session to resume.
+// A site has a daemon and a client that has connected once, so that the client has a session to resume.
 type site struct {
 	ca     *tlsconf.CA
 	dir    string
 	server *tlsconf.Server
 	config *tls.Config
 	client *tlsconf.Client
-	errs   chan error // what OnError was told
+	errs   chan error // the errors that OnError was called with
 }
 
 func newSite(t *testing.T) *site {
@@ -50,7 +50,7 @@ func (s *site) connect(t *testing.T) outcome {
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-// quiet demands that OnError was told nothing.
+// quiet requires that OnError was not called.
 func (s *site) quiet(t *testing.T) {
 	t.Helper()
 	select {
@@ -60,7 +60,7 @@ func (s *site) quiet(t *testing.T) {
 	}
 }
 
-// said demands that OnError was told one thing.
+// said requires that OnError was called once, with an error that contains text.
 func (s *site) said(t *testing.T, text string) {
 	t.Helper()
 	select {
@@ -72,8 +72,8 @@ func (s *site) said(t *testing.T, text string) {
 	s.quiet(t)
 }
 
-// A session does not outlive the certificate that it began with.
-func TestResumeRevoked(t *testing.T) {
+// A session of a certificate that was revoked is not resumed.
+func TestSessionOfRevokedCertIsNotResumed(t *testing.T) {
 	s := newSite(t)
 	_, err := s.ca.IssueClient("other", "", 0)
 	require.NoError(t, err)
@@ -86,13 +86,13 @@ func TestResumeRevoked(t *testing.T) {
 	o := s.connect(t)
 	require.ErrorIs(t, o.server, tlsconf.ErrRevoked)
 	require.ErrorContains(t, o.client, "bad certificate")
-	connect(t, s.config, config).ok(t) // nobody else is hurt
+	connect(t, s.config, config).ok(t) // the others are not affected
 	require.True(t, connect(t, s.config, config).ok(t).atServer.DidResume)
 	s.quiet(t)
 }
 
-// Nor the CA that vouched for it: CVE-2025-68121.
-func TestResumeAfterChangeOfCA(t *testing.T) {
+// A session of a CA that was replaced is not resumed: CVE-2025-68121.
+func TestSessionOfReplacedCAIsNotResumed(t *testing.T) {
 	s := newSite(t)
 	_, other := newCA(t, "other")
 	put(t, s.path("ca.pem"), read(t, filepath.Join(other, tlsconf.CACert)), 0o644)
@@ -105,8 +105,8 @@ func TestResumeAfterChangeOfCA(t *testing.T) {
 	s.quiet(t)
 }
 
-// A session is of one listener.
-func TestResumeElsewhere(t *testing.T) {
+// A session is resumed only at the listener where it began.
+func TestSessionIsNotResumedAtAnotherListener(t *testing.T) {
 	s := newSite(t)
 	open, err := s.server.Config(tls.VerifyClientCertIfGiven)
 	require.NoError(t, err)
@@ -116,8 +116,8 @@ func TestResumeElsewhere(t *testing.T) {
 	require.True(t, connect(t, open, client).ok(t).atServer.DidResume)
 }
 
-// A client certificate that ends while its session lives does not go on in it.
-func TestResumeExpired(t *testing.T) {
+// A session of a certificate that has expired is not resumed.
+func TestSessionOfExpiredCertIsNotResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		cert := authorityOf(t, s.dir).forge(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) })
@@ -130,8 +130,8 @@ func TestResumeExpired(t *testing.T) {
 	})
 }
 
-// What VerifyConnection is told of a resumed session is not believed, even if the session got past all else.
-func TestResumedIsVerified(t *testing.T) {
+// VerifyConnection verifies the certificate of a resumed session even if crypto/tls accepts the session.
+func TestCertOfResumedSessionIsVerified(t *testing.T) {
 	s := newSite(t)
 	state := s.connect(t).ok(t).atServer
 	require.True(t, state.DidResume)
@@ -143,8 +143,8 @@ func TestResumedIsVerified(t *testing.T) {
 	require.ErrorContains(t, s.server.Verify(state), "resumed session: x509: certificate signed by unknown authority")
 }
 
-// Ticket keys do not last for ever, and what is in force does.
-func TestTicketKeysWear(t *testing.T) {
+// The keys of session tickets are replaced after a day, and the content of the files stays the same.
+func TestTicketKeysAreReplacedAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		time.Sleep(23 * time.Hour)
@@ -156,8 +156,8 @@ func TestTicketKeysWear(t *testing.T) {
 	})
 }
 
-// A daemon's certificate that is replaced is shown at once, and a client whose CRL has it does not resume.
-func TestServerReplacedAndRevoked(t *testing.T) {
+// A replaced certificate of the daemon is used at once, and a client whose CRL has the old one does not resume.
+func TestReplacedServerCertIsUsedAtOnce(t *testing.T) {
 	s := newSite(t)
 	before := s.connect(t).ok(t).atClient.PeerCertificates[0]
 	_, err := s.ca.IssueServer("server", []string{"localhost"}, 0)
@@ -176,8 +176,8 @@ func TestServerReplacedAndRevoked(t *testing.T) {
 	require.ErrorIs(t, verify, tlsconf.ErrRevoked)
 }
 
-// A client that believes something else than before does not resume what it believed then.
-func TestClientBelievesAnew(t *testing.T) {
+// A client with other options does not resume a session that began with the previous ones.
+func TestClientWithOtherOptionsDoesNotResume(t *testing.T) {
 	s := newSite(t)
 	ca := read(t, s.path(tlsconf.CACert))
 	own := filepath.Join(t.TempDir(), "ca.pem")

@@ -44,8 +44,8 @@ func TestAcceptEndsWithItsContext(t *testing.T) {
 	require.NoError(t, client.Close())
 }
 
-// A context that ends at the same time as a client connects spoils nothing, whichever is first.
-func TestAcceptRacesItsContext(t *testing.T) {
+// When a context ends at the same time as a client connects, Accept returns the conn or the cause, and works afterwards.
+func TestAcceptReturnsConnOrCauseWhenContextEnds(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	for range 300 {
@@ -64,8 +64,8 @@ func TestAcceptRacesItsContext(t *testing.T) {
 	}
 }
 
-// Each of several waiting Accepts ends with its own context only.
-func TestConcurrentAccepts(t *testing.T) {
+// Each of several blocked Accepts ends with its own context only.
+func TestEachAcceptEndsWithItsOwnContext(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	var all sync.WaitGroup
@@ -114,8 +114,8 @@ func TestCloseEndsAccept(t *testing.T) {
 	}
 }
 
-// Conns live on when their listener is closed.
-func TestConnsOutliveTheListener(t *testing.T) {
+// Conns stay open when their listener is closed.
+func TestConnsStayOpenWhenListenerCloses(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	client := dial(t, path)
@@ -130,7 +130,7 @@ func TestConnsOutliveTheListener(t *testing.T) {
 	require.ErrorAs(t, err, new(*net.OpError))
 }
 
-func TestBurst(t *testing.T) {
+func TestManyClientsConnectAtOnce(t *testing.T) {
 	const many = 1000
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
@@ -172,8 +172,8 @@ func askOnce(path string) error {
 	return errors.Join(err, c.Close())
 }
 
-// All of them connect before the first one is accepted.
-func TestBacklog(t *testing.T) {
+// All clients connect before the first one is accepted.
+func TestClientsWaitInTheQueueForAccept(t *testing.T) {
 	const many = 1000
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
@@ -185,11 +185,11 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-func TestPassedListener(t *testing.T) {
+func TestPassedListenerIsUsed(t *testing.T) {
 	path := socketPath(t)
 	opened, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
-	require.NoError(t, opened.SetDeadline(time.Unix(1, 0)), "left behind by somebody")
+	require.NoError(t, opened.SetDeadline(time.Unix(1, 0)), "as the opener left it")
 	before, err := os.Lstat(path)
 	require.NoError(t, err)
 
@@ -212,7 +212,7 @@ func TestPassedListener(t *testing.T) {
 	require.Equal(t, net.ErrClosed, err)
 }
 
-func TestPassedListenerOfAnotherKind(t *testing.T) {
+func TestPassedListenerOfAnotherTypeIsRefused(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, tcp.Close()) }()
@@ -220,7 +220,7 @@ func TestPassedListenerOfAnotherKind(t *testing.T) {
 	require.ErrorContains(t, err, "a tcp listener (*net.TCPListener) was passed")
 }
 
-func TestListenAndDialWithAnEndedContext(t *testing.T) {
+func TestListenAndDialReturnCauseOfEndedContext(t *testing.T) {
 	path := socketPath(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errEnough)

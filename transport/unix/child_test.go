@@ -21,11 +21,11 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// childEnv makes the test binary a child: a process that does what it is told on its standard input,
-// one line each, and answers each line with one line.
+// childEnv makes the test binary a child: a process that reads commands from its standard input, one on each line, and
+// answers each with one line.
 const childEnv = "RUDDERPOST_UNIX_CHILD"
 
-// A child is such a process, seen from the test.
+// A child is such a process as the test uses it.
 type child struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -36,7 +36,7 @@ type child struct {
 
 func startChild(t *testing.T, attr *syscall.SysProcAttr) (*child, error) {
 	t.Helper()
-	exe := "/proc/self/exe" // can be run by users who cannot reach the test binary
+	exe := "/proc/self/exe" // can be run by users that cannot reach the test binary
 	if _, err := os.Stat(exe); err != nil {
 		exe = os.Args[0]
 	}
@@ -96,7 +96,7 @@ func (c *child) kill(t *testing.T) {
 	require.Error(t, c.cmd.Wait())
 }
 
-// hello is what a child says to everybody who connects to it.
+// hello is the frame that a child sends on each conn that it accepts.
 func (c *child) hello() string { return fmt.Sprintf(`{"pid":%d}`, c.cmd.Process.Pid) }
 
 // The rest runs in the child.
@@ -182,8 +182,7 @@ func hear(path string) (string, error) {
 	return string(frame), err
 }
 
-// contend becomes the path's owner a number of times, as soon as it can, and finds out each time
-// whether it is the only one.
+// contend becomes the owner of the path n times, as soon as it can, and checks each time that no other process owns it.
 func contend(path string) error {
 	for range 60 {
 		s, err := serve(path, "600", "")
@@ -210,7 +209,7 @@ func alone(path string) error {
 	}
 	frame, err := hear(path)
 	if err != nil {
-		return fmt.Errorf("the owner's path leads to nobody: %w", err)
+		return fmt.Errorf("no process listens on the owner's path: %w", err)
 	}
 	if want := fmt.Sprintf(`{"pid":%d}`, os.Getpid()); frame != want {
 		return fmt.Errorf("the owner's path leads to %s, not to %s", frame, want)

@@ -39,7 +39,7 @@ func TestConformance(t *testing.T) {
 	}, conformance())
 }
 
-// The same with clients that can close one half of their socket.
+// TestConformanceWithHalfClose has clients that can close the writing half of their socket.
 func TestConformanceWithHalfClose(t *testing.T) {
 	cfg := conformance()
 	cfg.HalfClose = func(c transport.Conn) error { return c.(halfConn).sock.CloseWrite() }

@@ -11,9 +11,9 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// newConn makes a conn of a connected socket and learns who the peer is. The peer's address is the
-// socket that both sides met at: a name that a client has bound its own end to is a mere claim. group is
-// that of the socket file.
+// newConn makes a conn of a connected socket, and reads the credentials of the peer from the kernel. The address of
+// the peer is that of the listening socket: the name to which a client may have bound its own socket proves nothing.
+// group is the group of the socket file.
 func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig, group uint32) (*transport.Stream, error) {
 	raw, err := sock.SyscallConn()
 	if err != nil {
@@ -31,14 +31,13 @@ func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig, grou
 		Addr:      addr,
 		Creds:     creds,
 	}
-	cfg.Gone = func() bool { return hungUp(raw) }
+	cfg.Gone = func() bool { return peerClosed(raw) }
 	return transport.NewStream(socket{sock}, cfg), nil
 }
 
-// hungUp reports whether the peer has closed its socket and not only said its last word: poll(2)
-// then says POLLHUP. It is asked about writing, since on macOS it says POLLHUP to a reader for a
-// half-close too.
-func hungUp(raw syscall.RawConn) bool {
+// peerClosed reports whether the peer has closed its socket, and not only its writing half: poll(2) returns POLLHUP
+// then. It polls for POLLOUT, because macOS returns POLLHUP to a reader for a half-close too.
+func peerClosed(raw syscall.RawConn) bool {
 	fds := []unix.PollFd{{Events: unix.POLLOUT}}
 	_ = raw.Control(func(fd uintptr) {
 		fds[0].Fd = int32(fd)
@@ -51,19 +50,19 @@ func hungUp(raw syscall.RawConn) bool {
 	return fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
 
-// A socket is closed so that what was sent is not lost.
+// A socket is the transport.ByteStream of a conn.
 type socket struct{ *net.UnixConn }
 
-// Close closes the socket after it has taken what the peer sent and nobody will read, without
-// waiting: else the peer would see an error instead of the end. One that is still writing learns it
-// from its own write.
+// Close reads and discards the received bytes without blocking, at most 1 MiB, and closes the socket. With unread
+// bytes in the socket the peer would get an error instead of the end of the stream. A peer that is still writing gets
+// an error from its own write.
 func (s socket) Close() error {
 	if raw, err := s.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) {
 			_ = syscall.Shutdown(int(fd), syscall.SHUT_RD)
-			var waste [1 << 10]byte // small, for the stack's sake: mostly there is nothing
+			var discarded [1 << 10]byte // small, so that the stack stays small; most sockets have no unread bytes
 			for range 1024 {
-				n, err := syscall.Read(int(fd), waste[:])
+				n, err := syscall.Read(int(fd), discarded[:])
 				if n <= 0 && err != syscall.EINTR {
 					return
 				}

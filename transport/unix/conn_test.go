@@ -26,7 +26,7 @@ func pair(t *testing.T) (client *net.UnixConn, server transport.Conn) {
 	return client, accept(t, l)
 }
 
-func TestHalfClosedPeerStillHears(t *testing.T) {
+func TestHalfClosedPeerReceivesReplies(t *testing.T) {
 	client, server := pair(t)
 	_, err := client.Write([]byte(`{"a":1}`))
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestHalfClosedPeerStillHears(t *testing.T) {
 	require.Equal(t, "{\"b\":2}\n", string(all))
 }
 
-func TestClosedPeerIsGone(t *testing.T) {
+func TestContextEndsWhenPeerCloses(t *testing.T) {
 	client, server := pair(t)
 	_, err := client.Write([]byte(`{"a":1}`))
 	require.NoError(t, err)
@@ -58,8 +58,8 @@ func TestClosedPeerIsGone(t *testing.T) {
 	require.Error(t, server.Send(timeout(t), []byte(`{}`)))
 }
 
-// A peer that wrote more than anybody read gets the reply and then the end, not an error.
-func TestUnreadBytesDoNotSpoilTheEnd(t *testing.T) {
+// A peer that has sent bytes which were not read receives the reply and then the end of the stream, not an error.
+func TestPeerWithUnreadBytesReceivesReplyAndEOF(t *testing.T) {
 	client, server := pair(t)
 	_, err := client.Write([]byte(`{"a":1}{"never":"read"}` + strings.Repeat(" ", 50_000)))
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestUnreadBytesDoNotSpoilTheEnd(t *testing.T) {
 	require.Equal(t, "{\"b\":2}\n", string(all))
 }
 
-func TestLimits(t *testing.T) {
+func TestLimitsOfAcceptedConn(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path, MaxFrame: 10, Idle: time.Millisecond})
 	client := dialPlain(t, path, "")
@@ -97,8 +97,8 @@ func requireReason(t *testing.T, want transport.Reason, err error) {
 	require.Equal(t, want, bad.Reason)
 }
 
-// A client takes frames longer than a daemon does, and waits for the first one without a limit.
-func TestDialedConnHasAClientsLimits(t *testing.T) {
+// A dialed conn receives longer frames than an accepted one, and waits for the first frame without a limit.
+func TestLimitsOfDialedConn(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	client, err := (&unix.Transport{Path: path, Idle: time.Nanosecond}).Dial(t.Context())
@@ -119,8 +119,8 @@ func TestDialedConnHasAClientsLimits(t *testing.T) {
 	require.NoError(t, <-sent)
 }
 
-// That descriptors have run out is for the caller to know. The client waits.
-func TestAcceptWithoutDescriptors(t *testing.T) {
+// Accept returns an error when no descriptor is left. The client waits in the kernel's queue.
+func TestAcceptReturnsErrorWithoutDescriptors(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	client := dial(t, path)

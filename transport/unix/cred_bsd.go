@@ -10,7 +10,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-func askKernel(fd int, socket uint32) ([]transport.Credential, error) {
+// credsOfFD returns the credentials of the peer of a socket (LOCAL_PEERCRED).
+func credsOfFD(fd int, socketGroup uint32) ([]transport.Credential, error) {
 	peer, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt LOCAL_PEERCRED", err)
@@ -19,5 +20,5 @@ func askKernel(fd int, socket uint32) ([]transport.Credential, error) {
 		return nil, os.NewSyscallError("getsockopt LOCAL_PEERCRED", unix.EINVAL)
 	}
 	groups := peer.Groups[:peer.Ngroups] // the first one is the effective one
-	return []transport.Credential{newCred(peer.Uid, groups[0], groups, peerPID(fd), socket)}, nil
+	return []transport.Credential{newCred(peer.Uid, groups[0], groups, peerPID(fd), socketGroup)}, nil
 }

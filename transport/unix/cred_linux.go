@@ -9,7 +9,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-func askKernel(fd int, socket uint32) ([]transport.Credential, error) {
+// credsOfFD returns the credentials of the peer of a socket (unix(7), SO_PEERCRED).
+func credsOfFD(fd int, socketGroup uint32) ([]transport.Credential, error) {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt SO_PEERCRED", err)
@@ -18,10 +19,11 @@ func askKernel(fd int, socket uint32) ([]transport.Credential, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt SO_PEERGROUPS", err)
 	}
-	return []transport.Credential{newCred(peer.Uid, peer.Gid, groups, peer.Pid, socket)}, nil
+	return []transport.Credential{newCred(peer.Uid, peer.Gid, groups, peer.Pid, socketGroup)}, nil
 }
 
-// peerGroups returns the peer's supplementary groups; unix(7). Kernels before 4.13 do not tell.
+// peerGroups returns the supplementary groups of the peer (unix(7), SO_PEERGROUPS). It returns none on kernels before
+// 4.13.
 func peerGroups(fd int) ([]uint32, error) {
 	groups := make([]uint32, 8)
 	for {
@@ -32,7 +34,7 @@ func peerGroups(fd int) ([]uint32, error) {
 		case 0:
 			return groups[:size/4], nil
 		case unix.EINTR:
-		case unix.ERANGE: // size is what it takes
+		case unix.ERANGE: // size is the size that the groups need
 			groups = make([]uint32, max(int(size/4), 2*len(groups)))
 		case unix.ENOPROTOOPT, unix.ENOSYS:
 			return nil, nil

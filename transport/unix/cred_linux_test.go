@@ -16,9 +16,9 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-const stranger = 12345 // a user and a group that have nothing to do with us
+const otherID = 12345 // a user and a group of no file and no process here
 
-// credOf accepts a client that c starts, and returns what is known about it.
+// credOf accepts a client that c starts, and returns its credential.
 func credOf(t *testing.T, l transport.Listener, c *child, path string) unix.Cred {
 	t.Helper()
 	c.tell(t, "dial %s", path)
@@ -31,20 +31,20 @@ func credOf(t *testing.T, l transport.Listener, c *child, path string) unix.Cred
 	return cred
 }
 
-func TestAnotherUser(t *testing.T) {
+func TestCredentialsOfAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		testkit.SkipOrFail(t, "only root can become another user")
 	}
-	groups := []uint32{stranger + 1}
+	groups := []uint32{otherID + 1}
 	for g := range uint32(100) { // more than the first guess has room for
 		groups = append(groups, 20000+g)
 	}
 	c, err := startChild(t, &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: groups},
+		Credential: &syscall.Credential{Uid: otherID, Gid: otherID, Groups: groups},
 	})
 	require.NoError(t, err)
 
-	dir := openDir(t)
+	dir := openFolder(t)
 	private := filepath.Join(dir, "private.sock")
 	listen(t, &unix.Transport{Path: private})
 	answer := c.ask(t, "dial %s", private)
@@ -53,31 +53,31 @@ func TestAnotherUser(t *testing.T) {
 	public := filepath.Join(dir, "public.sock")
 	l := listen(t, &unix.Transport{Path: public, Mode: 0o666})
 	cred := credOf(t, l, c, public)
-	require.EqualValues(t, stranger, cred.UID)
-	require.EqualValues(t, stranger, cred.GID)
+	require.EqualValues(t, otherID, cred.UID)
+	require.EqualValues(t, otherID, cred.GID)
 	require.EqualValues(t, c.cmd.Process.Pid, cred.PID)
-	require.Equal(t, append([]uint32{stranger}, groups...), cred.Groups)
+	require.Equal(t, append([]uint32{otherID}, groups...), cred.Groups)
 	require.Equal(t, "uid:12345", cred.Subject())
 
 	// And a group's member may, by a group that is not its first.
 	shared := filepath.Join(dir, "shared.sock")
 	l = listen(t, &unix.Transport{Path: shared, Mode: 0o660, Group: fmt.Sprint(groups[7])})
-	require.EqualValues(t, stranger, credOf(t, l, c, shared).UID)
+	require.EqualValues(t, otherID, credOf(t, l, c, shared).UID)
 }
 
-// Who is in the socket's group, by which of its groups, and who is not.
-func TestTheSocketsGroup(t *testing.T) {
+// A peer is in the group of the socket by its primary group or by a supplementary group.
+func TestPeerInSocketGroup(t *testing.T) {
 	if os.Getuid() != 0 {
 		testkit.SkipOrFail(t, "only root can become another user")
 	}
 	c, err := startChild(t, &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: []uint32{stranger + 1, 65534}},
+		Credential: &syscall.Credential{Uid: otherID, Gid: otherID, Groups: []uint32{otherID + 1, 65534}},
 	})
 	require.NoError(t, err)
-	dir := openDir(t)
+	dir := openFolder(t)
 	for group, in := range map[int]bool{
-		stranger: true, stranger + 1: true, stranger + 2: false, 0: false,
-		65534: cat("/proc/self/gid_map") == "0 0 4294967295", // elsewhere whoever has none seems to be in it
+		otherID: true, otherID + 1: true, otherID + 2: false, 0: false,
+		65534: cat("/proc/self/gid_map") == "0 0 4294967295", // in other namespaces a group without a number has this one
 	} {
 		path := filepath.Join(dir, fmt.Sprint(group))
 		l := listen(t, &unix.Transport{Path: path, Mode: 0o666, Group: fmt.Sprint(group)})
@@ -90,24 +90,24 @@ func TestTheSocketsGroup(t *testing.T) {
 	sock, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(path, 0o666))
-	require.NoError(t, os.Chown(path, 0, stranger+1))
+	require.NoError(t, os.Chown(path, 0, otherID+1))
 	l := listen(t, &unix.Transport{Listener: sock})
-	require.True(t, credOf(t, l, c, path).InSocketGroup(), "whoever made the socket has chosen its group")
+	require.True(t, credOf(t, l, c, path).InSocketGroup(), "the process that made the socket has chosen its group")
 
-	// In a directory that gives its group to what is made in it.
+	// In a folder that gives its group to the files that are made in it.
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "sgid"), 0o755))
-	require.NoError(t, os.Chown(filepath.Join(dir, "sgid"), 0, stranger))
+	require.NoError(t, os.Chown(filepath.Join(dir, "sgid"), 0, otherID))
 	require.NoError(t, os.Chmod(filepath.Join(dir, "sgid"), 0o755|os.ModeSetgid))
 	path = filepath.Join(dir, "sgid", "x.sock")
 	l = listen(t, &unix.Transport{Path: path, Mode: 0o666})
 	require.True(t, credOf(t, l, c, path).InSocketGroup(), "the group is the one on disk")
 }
 
-// Being root in a user namespace of one's own is not being root: see containerd, CVE-2020-15257.
-func TestRootOfAnotherNamespace(t *testing.T) {
+// A user that is root in its own user namespace is not root: see containerd, CVE-2020-15257.
+func TestRootOfAnotherUserNamespaceIsNotRoot(t *testing.T) {
 	uid, gid := os.Getuid(), os.Getgid()
 	if uid == 0 {
-		uid, gid = stranger, stranger
+		uid, gid = otherID, otherID
 	}
 	c, err := startChild(t, &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
@@ -120,14 +120,14 @@ func TestRootOfAnotherNamespace(t *testing.T) {
 	}
 	require.Equal(t, "0", c.ask(t, "uid"), "it is root where it is")
 
-	path := filepath.Join(openDir(t), "x.sock")
+	path := filepath.Join(openFolder(t), "x.sock")
 	l := listen(t, &unix.Transport{Path: path, Mode: 0o666})
 	cred := credOf(t, l, c, path)
 	require.EqualValues(t, uid, cred.UID)
 	require.NotEqual(t, "uid:0", cred.Subject())
 }
 
-// Descriptors that a client sends are never taken.
+// Descriptors that a client sends are ignored.
 func TestSentDescriptorsAreDropped(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})

@@ -4,5 +4,5 @@ package unix
 
 import "github.com/rudderpost/rudderpost/transport"
 
-// askKernel finds nothing out here: peers have no credentials, and default deny refuses them.
-func askKernel(int, uint32) ([]transport.Credential, error) { return nil, nil }
+// credsOfFD returns no credentials on this system. Default deny then refuses the peer.
+func credsOfFD(int, uint32) ([]transport.Credential, error) { return nil, nil }

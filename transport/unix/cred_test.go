@@ -14,8 +14,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// Both sides know each other.
-func TestCredIsOurs(t *testing.T) {
+// Both sides have the credentials of the other side.
+func TestBothSidesHaveCredentials(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	client := dial(t, path)
@@ -50,7 +50,7 @@ func requireOurs(t *testing.T, cred unix.Cred) {
 	}
 }
 
-func TestSubject(t *testing.T) {
+func TestSubjectOfCred(t *testing.T) {
 	require.Equal(t, "uid:1000", unix.Cred{UID: 1000}.Subject())
 	require.Equal(t, "uid:4294967295", unix.Cred{UID: 4294967295}.Subject())
 
@@ -61,8 +61,8 @@ func TestSubject(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = cred.Subject() }))
 }
 
-// A client may call its own end whatever it likes: see snapd, CVE-2019-7304.
-func TestNameOfTheClientProvesNothing(t *testing.T) {
+// The name to which a client binds its own socket has no effect: see snapd, CVE-2019-7304.
+func TestBoundNameOfClientIsIgnored(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
 	plain := dialPlain(t, path, filepath.Join(t.TempDir(), "x;uid=0;gid=0;pid=1;"))

@@ -1,20 +1,25 @@
-// Package unix reaches a daemon through a UNIX socket, the way in that needs no password: the file's
-// owner, group and mode say who may connect, and the kernel says who did.
+// Package unix is the transport over UNIX sockets. It needs no password: the owner, group and mode of the socket file say
+// which users may connect, and the kernel reports which user has connected.
 //
-// The socket file stands at its path with its final owner and mode from its first instant. A lock
-// file beside it, the path with ".lock" behind it, says whether a living daemon owns the path: a
-// second one is refused, and what a killed one left behind is replaced. Anything at the path that is
-// not a socket is left alone and refused. The directory must not be writable by others, since then
-// they could put a socket of their own in its place; make one for the daemon alone, mode 0700, or
-// 0750 and its group when the socket has a group too. There are no abstract sockets, which have no
-// mode at all.
+// A daemon calls [Transport.Listen] with the path of its socket, and a client calls [Transport.Dial] with the same path.
+// The credential of each peer, on both sides, is a [Cred]. Its subject is "uid:1000". A daemon also learns whether the
+// peer is in the group of the socket file. The name to which a client has bound its own socket, and descriptors that it
+// sends, are ignored.
 //
-// Every [Transport] knows its peer as a [Cred], on both sides. A peer is asked for nothing and
-// believed in nothing: neither the name that it may have bound its own socket to nor descriptors
-// that it sends are looked at. A daemon also learns whether the peer is in the group of the socket file,
-// by its first group or by another one.
+// # The socket file
 //
-// On Linux a path may be as long as any other file's. Elsewhere a socket address has room for about
-// a hundred bytes, credentials are known on macOS and FreeBSD only, and the package is empty on
-// Windows and AIX.
+// The socket file has its final owner and mode from the moment when it appears. A lock file beside it, with the same
+// name and ".lock", shows whether a running daemon owns the path. Listen refuses a path that another daemon owns, and
+// replaces the files of a daemon that was killed. It refuses a path with any file that is not a socket, and does not
+// change that file. Close removes both files.
+//
+// Other users must not be able to write to the folder, because they could replace the socket there. Make a folder for
+// the daemon alone, with mode 0700, or with mode 0750 and the group of the socket. Abstract sockets are refused, because
+// they have no permissions.
+//
+// # Systems
+//
+// On Linux the path may be as long as that of any other file. On other systems a socket address has room for about a
+// hundred bytes. Credentials are known on Linux, macOS and FreeBSD; on other systems a peer has none. The package has no
+// Transport on Windows and AIX.
 package unix

@@ -13,7 +13,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// A daemon's side and a client's side of one conversation.
+// The daemon's side and the client's side of one conn.
 func Example() {
 	dir, err := os.MkdirTemp("", "example") // mode 0700
 	if err != nil {

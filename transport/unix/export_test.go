@@ -8,12 +8,12 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// TempName is for the test of what a killed daemon leaves.
-var TempName = tempName
+// TempSocketName is for the test of the files that a killed daemon leaves.
+var TempSocketName = tempSocketName
 
-// Connect and NewConn are what Dial is made of, for a client that also closes one half of its socket.
+// Connect and NewConn are the parts of Dial. A test uses them for a client that closes one half of its socket.
 var Connect = connect
 
 func NewConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig) (*transport.Stream, error) {
-	return newConn(sock, addr, cfg, none)
+	return newConn(sock, addr, cfg, noID)
 }

@@ -5,49 +5,50 @@ package unix
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/rudderpost/rudderpost/internal/descriptors"
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
+	"golang.org/x/sys/unix"
 )
 
-// A listener hands out the clients of one socket.
+// A listener accepts the clients of one socket.
 type listener struct {
 	sock   *net.UnixListener
 	addr   net.Addr
 	limits func() transport.FrameLimits
-	claim  *claim // nil: the socket file is not ours
-	group  uint32 // of the socket file
+	file   *socketFile // nil: the socket was passed, and its file stays
+	group  uint32      // of the socket file
 	memory transport.Memory
 
-	turn   chan struct{} // holds one value while an Accept waits: the socket has one deadline
-	closed chan struct{}
-	close  func() error
+	accepting chan struct{} // a semaphore; it has a value while no Accept runs, because the socket has one deadline
+	closed    chan struct{}
+	close     func() error
 }
 
-func newListener(ctx context.Context, sock *net.UnixListener, addr net.Addr, limits func() transport.FrameLimits, c *claim, group uint32) *listener {
+func newListener(ctx context.Context, sock *net.UnixListener, addr net.Addr, limits func() transport.FrameLimits, file *socketFile, group uint32) *listener {
 	l := &listener{
-		sock: sock, addr: addr, limits: limits, claim: c, group: group, memory: transport.MemoryOf(ctx),
-		turn: make(chan struct{}, 1), closed: make(chan struct{}),
+		sock: sock, addr: addr, limits: limits, file: file, group: group, memory: transport.MemoryOf(ctx),
+		accepting: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
-	l.close = sync.OnceValue(l.shut)
+	l.accepting <- struct{}{}
+	l.close = sync.OnceValue(l.closeAll)
 	return l
 }
 
-// Accept implements transport.Listener. A peer that has left before anybody could learn who it was
-// is passed over.
+// Accept implements transport.Listener. It skips a client that has closed its socket before its credentials could be
+// read.
 func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if _, err := ctxio.Accept(ctx, l.closed, l.accepting, nil); err != nil {
+		return nil, err
 	}
+	defer func() { l.accepting <- struct{}{} }()
 	for {
 		sock, err := l.accept(ctx)
 		if err != nil {
@@ -70,7 +71,9 @@ func (l *listener) accept(ctx context.Context) (sock *net.UnixConn, err error) {
 		return nil, context.Cause(ctx)
 	default:
 	}
-	l.until(ctx, func() { sock, err = l.sock.AcceptUnix() })
+	stop := ctxio.SetDeadlineOnDone(ctx, l.sock.SetDeadline)
+	sock, err = l.sock.AcceptUnix()
+	stop()
 	switch {
 	case err == nil:
 		return sock, nil
@@ -82,46 +85,17 @@ func (l *listener) accept(ctx context.Context) (sock *net.UnixConn, err error) {
 	return nil, err
 }
 
-// past is any time that is over.
-var past = time.Unix(1, 0)
-
-// until calls wait, and makes it end when ctx does, by way of a deadline in the past. That deadline
-// is gone when until returns.
-func (l *listener) until(ctx context.Context, wait func()) {
-	if ctx.Done() == nil {
-		wait()
-		return
-	}
-	var mu sync.Mutex
-	waiting := true
-	stop := context.AfterFunc(ctx, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if waiting {
-			_ = l.sock.SetDeadline(past)
-		}
-	})
-	wait()
-	if stop() {
-		return
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	waiting = false
-	_ = l.sock.SetDeadline(time.Time{})
-}
-
-// Close implements transport.Listener. When it has returned the path is free for another daemon.
+// Close implements transport.Listener. When it returns, another daemon can use the path.
 func (l *listener) Close() error { return l.close() }
 
-// shut closes the socket after its file is gone: while it is open no other file can have the inode
-// that tells ours from another's.
-func (l *listener) shut() error {
+// closeAll removes the socket file before it closes the socket: no new file can have the inode of an open socket, so
+// the file is surely the one that listen has made.
+func (l *listener) closeAll() error {
 	close(l.closed)
-	if l.claim == nil {
+	if l.file == nil {
 		return l.sock.Close()
 	}
-	err := errors.Join(l.claim.removeSocket(), l.sock.Close(), l.claim.release())
+	err := errors.Join(l.file.removeSocket(), l.sock.Close(), l.file.unlock())
 	if err != nil {
 		return &net.OpError{Op: "close", Net: "unix", Addr: l.addr, Err: err}
 	}
@@ -131,7 +105,37 @@ func (l *listener) shut() error {
 // Addr implements transport.Listener.
 func (l *listener) Addr() net.Addr { return l.addr }
 
+// config returns the configuration of a new conn.
 func (l *listener) config() transport.StreamConfig {
 	limits := l.limits()
 	return transport.StreamConfig{MaxFrame: limits.MaxFrame, Idle: limits.Idle, FrameTimeout: limits.FrameTimeout, Memory: l.memory}
+}
+
+// listenOn makes a bound socket listen.
+func listenOn(f *os.File) (*net.UnixListener, error) {
+	if err := unix.Listen(int(f.Fd()), backlog); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	return checkPassed(l)
+}
+
+// checkPassed returns l, if it is a listening UNIX socket with a file, and prepares it: its file stays when it is
+// closed, and it has no deadline.
+func checkPassed(l net.Listener) (*net.UnixListener, error) {
+	sock, ok := l.(*net.UnixListener)
+	if !ok || l.Addr().Network() != "unix" {
+		return nil, fmt.Errorf("a %s listener (%T) was passed; pass the *net.UnixListener of a stream socket", l.Addr().Network(), l)
+	}
+	if strings.HasPrefix(l.Addr().String(), "@") {
+		return nil, errors.New("an abstract socket was passed; it has no permissions: pass one that is a file")
+	}
+	sock.SetUnlinkOnClose(false)
+	if err := sock.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return sock, nil
 }

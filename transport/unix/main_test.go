@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// openDir makes a directory that other users can reach.
-func openDir(t *testing.T) string {
+// openFolder makes a folder that other users can read.
+func openFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
@@ -33,13 +33,13 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// socketPath is a path in a fresh directory.
+// socketPath returns a path in a new folder.
 func socketPath(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "x.sock")
 }
 
-// timeout is a context for what must not take long.
+// timeout returns a context that ends after 20 s.
 func timeout(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -63,7 +63,7 @@ func dial(t *testing.T, path string) transport.Conn {
 	return c
 }
 
-// dialPlain connects without this package; name is what the client's own end is bound to.
+// dialPlain connects without this package. It binds the client's socket to name.
 func dialPlain(t *testing.T, path, name string) *net.UnixConn {
 	t.Helper()
 	var local *net.UnixAddr
@@ -95,7 +95,7 @@ func send(t *testing.T, c transport.Conn, frame string) {
 	require.NoError(t, c.Send(timeout(t), []byte(frame)))
 }
 
-// requireAnswers makes sure that a conn dialed at path is accepted by l.
+// requireAnswers checks that l accepts a conn that is dialed at path.
 func requireAnswers(t *testing.T, l transport.Listener, path string) {
 	t.Helper()
 	client := dial(t, path)
@@ -106,7 +106,7 @@ func requireAnswers(t *testing.T, l transport.Listener, path string) {
 	require.NoError(t, client.Close())
 }
 
-// names lists what is in the directory of path.
+// names returns the names of the files in the folder of path.
 func names(t *testing.T, path string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))

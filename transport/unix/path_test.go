@@ -17,7 +17,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-func TestPathsThatCannotBe(t *testing.T) {
+func TestListenAndDialRefuseImpossiblePaths(t *testing.T) {
 	for path, why := range map[string]string{
 		"":        "the path is empty",
 		"@kea":    "abstract sockets have no permissions",
@@ -51,7 +51,7 @@ func pathOf(t *testing.T, n, last int) string {
 	return path
 }
 
-func TestLongPaths(t *testing.T) {
+func TestLongPathsWorkOnLinuxOnly(t *testing.T) {
 	for _, n := range []int{90, 100, 106, 107, 108, 109, 200, 1000} {
 		for _, last := range []int{10, 95, 240} {
 			path := pathOf(t, n, last)
@@ -73,7 +73,7 @@ func TestLongPaths(t *testing.T) {
 			require.ErrorIs(t, err, os.ErrNotExist)
 			require.ErrorContains(t, err, path)
 
-			if n < 109 { // what a killed one left, as far as this test can make it
+			if n < 109 { // the files of a killed daemon, as far as this test can make them
 				if n <= 100 {
 					leaveStale(t, path)
 				}
@@ -86,8 +86,8 @@ func TestLongPaths(t *testing.T) {
 	}
 }
 
-// A killed daemon with a long path is replaced, and a living one is found without its lock file.
-func TestLongPathIsProbed(t *testing.T) {
+// The socket of a killed daemon with a long path is replaced. A running daemon is found without its lock file.
+func TestOwnerOfLongPathIsFoundOrReplaced(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		testkit.SkipOrFail(t, "long paths are for Linux only")
 	}
@@ -103,7 +103,7 @@ func TestLongPathIsProbed(t *testing.T) {
 	requireAnswers(t, l, path)
 }
 
-func TestRelativePath(t *testing.T) {
+func TestRelativePathStartsAtWorkingDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	l := listen(t, &unix.Transport{Path: "x.sock"})
 	requireAnswers(t, l, "./x.sock")
@@ -115,8 +115,8 @@ func TestRelativePath(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// The directory may be a symbolic link, as /var/run is.
-func TestLinkedDirectory(t *testing.T) {
+// The folder may be a symbolic link, as /var/run is.
+func TestFolderMayBeASymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(dir+"/real", 0o700))
 	require.NoError(t, os.Symlink("real", dir+"/link"))

@@ -1,4 +1,4 @@
 package unix
 
-// peerPID would return the peer's process; 0 means that it is unknown.
+// peerPID returns 0: FreeBSD does not report the process of a peer here.
 func peerPID(int) int32 { return 0 }

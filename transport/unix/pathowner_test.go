@@ -35,8 +35,8 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	require.Equal(t, []string{"x.sock", "x.sock.lock"}, names(t, path))
 }
 
-// A listener that knows nothing of lock files is respected too.
-func TestForeignListenerIsRefused(t *testing.T) {
+// A process that listens on the path without a lock file owns the path too.
+func TestPathOfListenerWithoutLockFileIsRefused(t *testing.T) {
 	for _, network := range []string{"unix", "unixpacket", "unixgram"} {
 		t.Run(network, func(t *testing.T) {
 			path := socketPath(t)
@@ -57,8 +57,8 @@ func TestForeignListenerIsRefused(t *testing.T) {
 	}
 }
 
-// A foreign listener that is too busy to accept anybody is still one.
-func TestForeignListenerWithAFullBacklogIsRefused(t *testing.T) {
+// A process that listens on the path and accepts no connection, because its queue is full, still owns the path.
+func TestPathOfListenerWithFullQueueIsRefused(t *testing.T) {
 	path := socketPath(t)
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	require.NoError(t, err)
@@ -95,10 +95,10 @@ func TestKilledDaemonIsReplaced(t *testing.T) {
 	}
 }
 
-// A daemon killed between bind and rename leaves its temporary socket, and the next one removes it.
-func TestLeftoverTemporaryIsReplaced(t *testing.T) {
+// A daemon that is killed between bind and rename leaves its temporary socket. The next daemon removes it.
+func TestTemporarySocketOfKilledDaemonIsReplaced(t *testing.T) {
 	path := socketPath(t)
-	temp := filepath.Join(filepath.Dir(path), unix.TempName("x.sock"))
+	temp := filepath.Join(filepath.Dir(path), unix.TempSocketName("x.sock"))
 	leaveStale(t, temp)
 	l := listen(t, &unix.Transport{Path: path})
 	requireAnswers(t, l, path)
@@ -111,8 +111,8 @@ func TestLeftoverTemporaryIsReplaced(t *testing.T) {
 	require.Equal(t, []string{filepath.Base(temp)}, names(t, path))
 }
 
-// Of two daemons in one process that start at the same time exactly one comes to own the path.
-func TestRaceOfListeners(t *testing.T) {
+// When two listeners of one process start at the same time, exactly one owns the path.
+func TestOneOfTwoListenersOwnsThePath(t *testing.T) {
 	path := socketPath(t)
 	for round := range 300 {
 		if round%2 == 1 {
@@ -142,8 +142,8 @@ func TestRaceOfListeners(t *testing.T) {
 	}
 }
 
-// The same with two processes.
-func TestRaceOfProcesses(t *testing.T) {
+// When two processes start at the same time, exactly one owns the path.
+func TestOneOfTwoProcessesOwnsThePath(t *testing.T) {
 	path := socketPath(t)
 	children := [2]*child{newChild(t), newChild(t)}
 	for round := range 300 {
@@ -166,9 +166,9 @@ func TestRaceOfProcesses(t *testing.T) {
 	}
 }
 
-// Processes that take the path from each other again and again are never two owners at once, and
-// never shut all of them out.
-func TestHandOver(t *testing.T) {
+// When processes take over the path from each other many times, at most one owns it at a time, and each of them becomes
+// the owner.
+func TestProcessesThatTakeOverThePathAreNeverTwoOwners(t *testing.T) {
 	path := socketPath(t)
 	children := []*child{newChild(t), newChild(t), newChild(t)}
 	for _, c := range children {
@@ -180,8 +180,8 @@ func TestHandOver(t *testing.T) {
 	require.Empty(t, names(t, path))
 }
 
-// Once Close has returned, another process can have the path at once.
-func TestCloseThenOpenElsewhere(t *testing.T) {
+// When Close has returned, another process can own the path at once.
+func TestAnotherProcessOwnsThePathAfterClose(t *testing.T) {
 	path := socketPath(t)
 	c := newChild(t)
 	for range 100 {
@@ -209,7 +209,7 @@ func TestCloseRemovesOnlyItsOwnFile(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// Somebody removed the lock file and another daemon made a new one: that one stays.
+// When the lock file was removed and another daemon has made a new one, Close does not remove the new one.
 func TestCloseRemovesOnlyItsOwnLock(t *testing.T) {
 	path := socketPath(t)
 	l := listen(t, &unix.Transport{Path: path})
@@ -219,8 +219,8 @@ func TestCloseRemovesOnlyItsOwnLock(t *testing.T) {
 	require.Equal(t, []string{"x.sock.lock"}, names(t, path))
 }
 
-// Whatever becomes of the directory's name, Close finds the files.
-func TestDirectoryIsMovedAway(t *testing.T) {
+// Close finds its files after the folder was renamed.
+func TestCloseFindsFilesInRenamedFolder(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(dir+"/a", 0o700))
 	path := dir + "/a/x.sock"
@@ -233,8 +233,8 @@ func TestDirectoryIsMovedAway(t *testing.T) {
 	requireAnswers(t, second, path)
 }
 
-// Nothing stays open after a failure: 200 refused starts need no more descriptors than one.
-func TestFailuresKeepNothingOpen(t *testing.T) {
+// No descriptor stays open after a failure: 200 refused starts need as many descriptors as one.
+func TestFailedListenLeavesNoDescriptorOpen(t *testing.T) {
 	path := socketPath(t)
 	listen(t, &unix.Transport{Path: path})
 	refuse := func(tr *unix.Transport) {

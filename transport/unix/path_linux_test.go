@@ -11,8 +11,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// Without /proc short paths work as ever, and long ones are refused in words.
-func TestWithoutProc(t *testing.T) {
+// Without /proc, short paths work, and long paths are refused with an error that says why.
+func TestLongPathIsRefusedWithoutProc(t *testing.T) {
 	if os.Getuid() != 0 {
 		testkit.SkipOrFail(t, "only root can hide /proc")
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// proves connects, and returns what the client has proven: a name and a fingerprint.
+// proves connects and returns the client's credentials: a name and a fingerprint.
 func (s *site) proves(t *testing.T, client *tlsconf.Client) []transport.Revocable {
 	t.Helper()
 	config, err := client.Config("localhost")
@@ -33,8 +33,30 @@ func requireRevoked(t *testing.T, revoked bool, creds []transport.Revocable) {
 	}
 }
 
-// A certificate that its authority revokes is no credential any more, also in a session that was resumed.
-func TestRevokedWhileOpen(t *testing.T) {
+// TestCertStatusTransitions walks the table of certStatus.
+func TestCertStatusTransitions(t *testing.T) {
+	s := newSite(t)
+	ca, crl := read(t, s.path(tlsconf.CACert)), read(t, s.path(tlsconf.CRLFile))
+	_, other := newCA(t, "other")
+	otherCA, otherCRL := read(t, filepath.Join(other, tlsconf.CACert)), read(t, filepath.Join(other, tlsconf.CRLFile))
+	use := func(ca, crl []byte) {
+		put(t, s.path(tlsconf.CRLFile), crl, 0o644)
+		put(t, s.path(tlsconf.CACert), ca, 0o644)
+		require.NoError(t, s.server.Reload())
+	}
+	first, later := s.proves(t, s.client), s.proves(t, s.client)
+	requireRevoked(t, false, first) // none to trusted
+	requireRevoked(t, false, first) // trusted, from the cache
+	use(otherCA, otherCRL)
+	requireRevoked(t, true, later) // none to refused
+	requireRevoked(t, true, first) // trusted to refused
+	requireRevoked(t, true, first) // refused, from the cache
+	use(ca, crl)
+	requireRevoked(t, false, first) // refused to trusted
+}
+
+// The credentials of a revoked certificate are revoked, also in a session that was resumed.
+func TestCredsOfRevokedCertAreRevoked(t *testing.T) {
 	s := newSite(t)
 	_, err := s.ca.IssueClient("other", "", 0)
 	require.NoError(t, err)
@@ -48,7 +70,7 @@ func TestRevokedWhileOpen(t *testing.T) {
 	s.quiet(t)
 }
 
-func TestCAIsReplacedWhileOpen(t *testing.T) {
+func TestCredsOfReplacedCAAreRevoked(t *testing.T) {
 	s := newSite(t)
 	creds := s.proves(t, s.client)
 	requireRevoked(t, false, creds)
@@ -61,7 +83,7 @@ func TestCAIsReplacedWhileOpen(t *testing.T) {
 	requireRevoked(t, true, creds)
 }
 
-func TestCertificateEndsWhileOpen(t *testing.T) {
+func TestCredsOfExpiredCertAreRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		cert := authorityOf(t, s.dir).forge(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) })
@@ -80,8 +102,8 @@ func TestCertificateEndsWhileOpen(t *testing.T) {
 	})
 }
 
-// How soon it is noticed is what CheckEvery says, and nothing is read in between.
-func TestRevocationIsNoticedInTime(t *testing.T) {
+// A revocation is noticed after CheckEvery, and the files are not read before.
+func TestRevocationIsNoticedAfterCheckEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		s.server.CheckEvery = 10 * time.Second
@@ -95,15 +117,15 @@ func TestRevocationIsNoticedInTime(t *testing.T) {
 	})
 }
 
-// Many ask at once, while files change.
-func TestManyAskWhetherTheyAreRevoked(t *testing.T) {
+// Many goroutines call Revoked while the files change.
+func TestRevokedFromManyGoroutines(t *testing.T) {
 	s := newSite(t)
 	creds := s.proves(t, s.client)
 	var asking sync.WaitGroup
 	for range 8 {
 		asking.Go(func() {
 			for !creds[0].Revoked() || !creds[1].Revoked() {
-				os.Getpid() // whatever a conn does in between
+				os.Getpid() // some other work
 			}
 		})
 	}
@@ -111,7 +133,7 @@ func TestManyAskWhetherTheyAreRevoked(t *testing.T) {
 	asking.Wait()
 }
 
-func TestAskingCostsNothing(t *testing.T) {
+func TestRevokedAllocatesNothing(t *testing.T) {
 	s := newSite(t)
 	s.server.CheckEvery = time.Hour
 	require.NoError(t, s.server.Reload())
@@ -120,7 +142,7 @@ func TestAskingCostsNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkRevoked measures a question whose answer is known, and one after the files have changed.
+// BenchmarkRevoked measures a call with a cached result, and the first call of a conn.
 func BenchmarkRevoked(b *testing.B) {
 	dir := b.TempDir()
 	server, err := tlsconf.Auto(dir, nil)
@@ -143,8 +165,8 @@ func BenchmarkRevoked(b *testing.B) {
 	})
 }
 
-// What nobody keeps an eye on is never revoked; a Server that has not read its files vouches for nobody.
-func TestWhoKnowsOfRevocations(t *testing.T) {
+// Credentials of the function Creds are never revoked. Those of a Server that has not read its files always are.
+func TestCredsWithoutServerAreNeverRevoked(t *testing.T) {
 	s := newSite(t)
 	state := s.connect(t).ok(t).atServer
 	for _, cred := range tlsconf.Creds(state) {

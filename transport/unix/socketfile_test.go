@@ -22,8 +22,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// Nobody who looks at the path at any time sees a socket with another mode than it should have.
-func TestModeFromTheFirstInstant(t *testing.T) {
+// A process that checks the path at any time never finds a socket with another mode than its final one.
+func TestSocketFileHasItsModeWhenItAppears(t *testing.T) {
 	for _, umask := range []string{"000", "022", "077"} {
 		for _, mode := range []fs.FileMode{0, 0o600, 0o660, 0o666} {
 			t.Run(fmt.Sprintf("umask %s mode %o", umask, mode), func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestModeFromTheFirstInstant(t *testing.T) {
 						}
 					}
 				})
-				for i := 0; i < 25 || seen.Load() == 0; i++ { // on a busy machine nobody may have looked
+				for i := 0; i < 25 || seen.Load() == 0; i++ { // on a loaded machine the goroutine may not have run
 					require.Equal(t, "ok", c.ask(t, "listen %o %s", mode, path))
 					require.Equal(t, c.hello(), helloAt(t, path))
 					require.Equal(t, "ok", c.ask(t, "close"))
@@ -64,7 +64,7 @@ func TestModeFromTheFirstInstant(t *testing.T) {
 	}
 }
 
-// helloAt is what the child at path says.
+// helloAt returns the frame that the child at path sends.
 func helloAt(t *testing.T, path string) string {
 	t.Helper()
 	c := dial(t, path)
@@ -72,7 +72,7 @@ func helloAt(t *testing.T, path string) string {
 	return receive(t, c)
 }
 
-func TestGroup(t *testing.T) {
+func TestSocketFileHasItsGroup(t *testing.T) {
 	gid := os.Getgid()
 	if os.Getuid() == 0 {
 		gid = 1
@@ -104,12 +104,12 @@ func nameOf(gid int) string {
 	return g.Name
 }
 
-// A failure after the lock was taken leaves nothing behind.
-func TestGroupThatIsNotOurs(t *testing.T) {
+// After a failure that follows the lock, no file is left.
+func TestGroupOfOtherUsersIsRefused(t *testing.T) {
 	if os.Getuid() != 0 {
 		testkit.SkipOrFail(t, "only root can become another user")
 	}
-	dir := openDir(t)
+	dir := openFolder(t)
 	require.NoError(t, os.Chown(dir, 12345, 12345))
 	path := filepath.Join(dir, "x.sock")
 	c, err := startChild(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}})
@@ -119,13 +119,14 @@ func TestGroupThatIsNotOurs(t *testing.T) {
 	require.Empty(t, names(t, path))
 }
 
-func TestModeOfMoreThanPermissions(t *testing.T) {
+func TestModeWithMoreThanPermissionsIsRefused(t *testing.T) {
 	_, err := (&unix.Transport{Path: socketPath(t), Mode: fs.ModeSetuid | 0o600}).Listen(t.Context())
 	require.ErrorContains(t, err, "is more than permissions")
 }
 
-// Whatever is not a socket, or at the lock's path not a regular file, is refused and stays as it is.
-func TestSomethingElseAtThePath(t *testing.T) {
+// At the path of the socket, any file that is no socket is refused and not changed; at the path of the lock, any file
+// that is not regular.
+func TestOtherFilesAtThePathAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		name, is string
 		put      func(t *testing.T, path string)
@@ -175,7 +176,7 @@ func TestSomethingElseAtThePath(t *testing.T) {
 	}
 }
 
-// leaveStale leaves a socket file that nobody listens at.
+// leaveStale leaves a socket file on which no process listens.
 func leaveStale(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -184,7 +185,7 @@ func leaveStale(t *testing.T, path string) {
 	require.NoError(t, l.Close())
 }
 
-func TestDirectory(t *testing.T) {
+func TestFolderOfOtherUsersIsRefused(t *testing.T) {
 	for mode, says := range map[fs.FileMode]string{
 		0o777:                 "(mode 0777); do: chmod go-w ",
 		0o777 | fs.ModeSticky: "(mode 1777); use a folder of its own, with mode 0700",

@@ -20,13 +20,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An authority signs what no CA of ours would.
+// An authority signs certificates that a CA refuses to issue.
 type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 }
 
-// authorityOf is the CA in dir.
+// authorityOf returns the CA in dir.
 func authorityOf(t testing.TB, dir string) authority {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, tlsconf.CACert), filepath.Join(dir, tlsconf.CAKey))
@@ -34,7 +34,7 @@ func authorityOf(t testing.TB, dir string) authority {
 	return authority{pair.Leaf, pair.PrivateKey.(crypto.Signer)}
 }
 
-// forge makes a client's certificate as change wants it. An authority of nobody signs itself.
+// forge makes a certificate of a client, after change. An empty authority signs itself.
 func (a authority) forge(t testing.TB, change func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who resumes a session is verified without checking a signature anew, which would be many allocations.
-func TestResumedIsRemembered(t *testing.T) {
+// A resumed session is verified without a check of signatures, which would need many allocations.
+func TestResumedSessionUsesCachedChain(t *testing.T) {
 	s := newSite(t)
 	s.server.CheckEvery = time.Hour
 	state := s.connect(t).ok(t).atServer
@@ -23,8 +23,8 @@ func TestResumedIsRemembered(t *testing.T) {
 	require.NoError(t, s.server.Verify(state))
 }
 
-// A certificate that was believed together with others is not believed without them.
-func TestRememberedTogether(t *testing.T) {
+// A certificate that is trusted with an intermediate certificate is not trusted without it.
+func TestCachedChainNeedsAllCertificates(t *testing.T) {
 	s := newSite(t)
 	asCA := func(c *x509.Certificate) {
 		c.IsCA, c.BasicConstraintsValid = true, true
@@ -49,20 +49,20 @@ func TestRememberedTogether(t *testing.T) {
 	require.ErrorContains(t, verify(middle.Leaf), "lacks the extended key usage")
 }
 
-// Nobody fills the memory: neither those who are not believed, nor many who are.
-func TestMemoryIsBounded(t *testing.T) {
+// The cache has a bounded number of entries. Certificates that are refused are not stored.
+func TestChainCacheIsBounded(t *testing.T) {
 	s := newSite(t)
 	cert := s.connect(t).ok(t).atServer.PeerCertificates[0]
 	require.Equal(t, 1, s.server.Remember(0, cert))
-	stranger := authority{}.forge(t, nil)
-	require.Error(t, connect(t, s.config, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{stranger}}).server)
+	selfSigned := authority{}.forge(t, nil)
+	require.Error(t, connect(t, s.config, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{selfSigned}}).server)
 	require.Equal(t, 1, s.server.Remember(0, cert))
 	require.LessOrEqual(t, s.server.Remember(10_000, cert), 1024)
 	s.connect(t).ok(t)
 }
 
-// A daemon's certificate that a client remembers ends when it says.
-func TestRememberedDaemonEnds(t *testing.T) {
+// A cached certificate of a daemon is refused when it has expired.
+func TestCachedChainEndsWithItsCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t)
 		cert := authorityOf(t, s.dir).forge(t, func(c *x509.Certificate) {
