@@ -66,7 +66,6 @@ var notYet = []string{
 	"cmd/daemon",
 	"dist/systemd",
 	"docs",
-	"docs/decisions",
 	"examples/selectloop",
 	"examples/fifotransport",
 	"hooks",
