@@ -115,7 +115,7 @@ func TestHangupInTheMiddleOfAChange(t *testing.T) {
 	}
 }
 
-// A change whose maker has gone is made, or is not; the next one finds the daemon as it should be.
+// A apply whose maker has gone is made, or is not; the next one finds the daemon as it should be.
 func TestMakerOfAChangeLeaves(t *testing.T) {
 	for _, step := range []string{"before parse", "after hooks", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/rudderpost/rudderpost/audit"
 )
 
-// Audit says where it is recorded who did what, and how. Without a file nothing is.
+// Audit configures the audit file, which has a record of each command. Without a file there is no record.
 type Audit struct {
 	File      string `toml:"file,omitempty" json:"file,omitempty"`
 	Reads     bool   `toml:"reads" json:"reads"`
@@ -41,7 +41,7 @@ func (a *Audit) complete(c *Config) error {
 	return errors.Join(errs...)
 }
 
-// open opens the record, if there is to be one.
+// open opens the audit file, or returns nil if the configuration names none.
 func (a *Audit) open(log *slog.Logger, trust []uint32) (*audit.Log, error) {
 	if a.File == "" {
 		return nil, nil

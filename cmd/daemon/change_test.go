@@ -70,7 +70,7 @@ func newPair(t *testing.T) pair {
 	}
 }
 
-// state is all that a daemon says of its configuration.
+// fileRules is all that a daemon says of its configuration.
 func (p *process) state() string {
 	p.t.Helper()
 	var all []string
@@ -141,7 +141,7 @@ func countHooks(dir string) (n int) {
 	return n
 }
 
-// config-write leaves the file that was there or the new one, whole, whatever happens, and the daemon starts
+// hookConfig-write leaves the file that was there or the new one, whole, whatever happens, and the daemon starts
 // with either.
 func TestFaultsOfAWrite(t *testing.T) {
 	for _, step := range []string{"before backup", "after backup", "write", "sync", "rename", "sync folder", "after write"} {
@@ -185,7 +185,7 @@ func TestFaultsOfAWrite(t *testing.T) {
 	}
 }
 
-// A change that takes away the listener through which it came is answered there.
+// A apply that takes away the listener through which it came is answered there.
 func TestRemovingOnesOwnListener(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"b\"\n")

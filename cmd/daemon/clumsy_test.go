@@ -41,15 +41,15 @@ func TestClumsySettings(t *testing.T) {
 	}{
 		"nothing":          {``, wire.CodeError, "Missing mandatory 'arguments' parameter."},
 		"another daemon's": {`{"Dhcp4":{}}`, wire.CodeError, "Missing mandatory 'Rudderpost' parameter."},
-		"no listen":        {`{"Rudderpost":{}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
-		"listen empty":     {`{"Rudderpost":{"listen":[]}}`, wire.CodeError, "there is no [[listen]], so nobody could reach the daemon"},
+		"no listen":        {`{"Rudderpost":{}}`, wire.CodeError, "there is no [[listen]], so no client could reach the daemon"},
+		"listen empty":     {`{"Rudderpost":{"listen":[]}}`, wire.CodeError, "there is no [[listen]], so no client could reach the daemon"},
 		"listen null":      {`{"Rudderpost":{"listen":null}}`, wire.CodeError, "'Rudderpost/listen' parameter expected to be a list."},
 		"a null listener":  {`{"Rudderpost":{"listen":[null]}}`, wire.CodeError, "'listen/0' cannot be set over the channel"},
 		"a new listener":   {with(`{"transport":"http","pki":"auto","address":"127.0.0.1:0"}`), wire.CodeError, "'listen/1' cannot be set over the channel"},
 		"another address":  {with(`{"transport":"tcp","pki":"auto","address":"` + taken.Addr().String() + `"}`), wire.CodeError, "'listen/1' cannot be set over the channel"},
 		"unknown key":      {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-konns":1}}}`, wire.CodeError, "Unsupported 'Rudderpost/limits/max-konns' parameter."},
 		"wrong type":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-conns":"many"}}}`, wire.CodeError, "'Rudderpost/limits/max-conns' parameter expected to be an integer."},
-		"wrong unit":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-frame":"16MB"}}}`, wire.CodeError, `"16MB" is no size such as`},
+		"wrong unit":       {`{"Rudderpost":{"listen":[` + here + `],"limits":{"max-frame":"16MB"}}}`, wire.CodeError, `"16MB" is not a size such as`},
 		"if-hash a number": {both(`"if-hash":7`), wire.CodeError, "'if-hash' parameter expected to be a string."},
 		"if-hash null":     {both(`"if-hash":null`), wire.CodeError, "'if-hash' parameter expected to be a string."},
 		"if-hash empty":    {both(`"if-hash":""`), wire.CodeError, "'if-hash' parameter is empty; give the hash that config-get returns, or leave it out"},
@@ -89,7 +89,7 @@ func TestClumsyListeners(t *testing.T) {
 	state := p.state()
 	for name, c := range map[string]struct{ transport, keys, address, want string }{
 		"port in use":      {"tcp", "pki = \"auto\"", taken.Addr().String(), "listen 3 (tcp): listen tcp " + taken.Addr().String() + ": bind: address already in use"},
-		"port twice":       {"http", "pki = \"auto\"", kept, "listen 3: TCP address " + kept + " is that of listen 2"},
+		"port twice":       {"http", "pki = \"auto\"", kept, "listen 3: TCP address " + kept + " is already used by listen 2"},
 		"not this machine": {"tcp", "pki = \"auto\"", "192.0.2.1:7443", "listen 3 (tcp): listen tcp 192.0.2.1:7443: "},
 		"open to all":      {"http", "insecure = true", "0.0.0.0:7443", "is not loopback"},
 	} {

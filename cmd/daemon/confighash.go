@@ -19,20 +19,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// revealed encodes a configuration with its secrets.
-func (c *Config) revealed() (jsontext.Value, error) { return reveal(c) }
+// encodeWithSecrets encodes a configuration as JSON, with its secrets.
+func (c *Config) encodeWithSecrets() (jsontext.Value, error) { return encodeValueWithSecrets(c) }
 
-// reveal encodes a part of a configuration with its secrets.
-func reveal(v any) (jsontext.Value, error) {
+// encodeValueWithSecrets encodes a part of a configuration as JSON, with its secrets.
+func encodeValueWithSecrets(v any) (jsontext.Value, error) {
 	return json.Marshal(v, json.Deterministic(true), json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, s Secret) error {
 		return e.WriteToken(jsontext.String(s.Reveal()))
 	})))
 }
 
-// hashed returns the hash of a configuration. It is that of the real values, and keyed, so that nobody can
-// try secrets against it.
-func (c *Config) hashed() (string, error) {
-	text, err := c.revealed()
+// computeHash returns the hash of a configuration with its secrets. It is an HMAC, so a client cannot test guesses of a
+// secret against it.
+func (c *Config) computeHash() (string, error) {
+	text, err := c.encodeWithSecrets()
 	if err != nil {
 		return "", err
 	}
@@ -49,21 +49,21 @@ func (c *Config) hashed() (string, error) {
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil))), nil
 }
 
-// processKey is the key of a daemon without a state-dir.
+// processKey is the HMAC key of a daemon without a state-dir.
 var processKey = randomKey()
 
-// hashKey returns the installation's key, which is made when it is first wanted.
+// hashKey returns the HMAC key in the state-dir, and creates it if it does not exist.
 func (c *Config) hashKey() ([]byte, error) {
 	if c.StateDir == "" {
 		return processKey, nil
 	}
 	path := filepath.Join(c.StateDir, "config.key")
-	rules := c.state()
+	rules := c.fileRules()
 	rules.Readers = trustedpath.OwnerOnly
 	text, _, err := rules.ReadFile(path, 4096)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = sharedfile.Create(path, []byte(hex.EncodeToString(randomKey())+"\n"), 0o600)
-		if err == nil || errors.Is(err, fs.ErrExist) { // another daemon may have been first
+		if err == nil || errors.Is(err, fs.ErrExist) { // another daemon may have created it at the same time
 			text, _, err = rules.ReadFile(path, 4096)
 		}
 	}
@@ -79,6 +79,6 @@ func (c *Config) hashKey() ([]byte, error) {
 
 func randomKey() []byte {
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
+	_, _ = rand.Read(key) // crypto/rand never fails
 	return key
 }

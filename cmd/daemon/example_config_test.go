@@ -99,7 +99,7 @@ func TestExampleUncommented(t *testing.T) {
 // The manager's own defaults are those of the daemon, and the file's zero means them nowhere.
 func TestDefaultsReachTheManager(t *testing.T) {
 	l := defaults().Limits
-	m := l.manager()
+	m := l.managerLimits()
 	require.Equal(t, l.MaxConns, m.MaxConns)
 	require.Equal(t, l.MaxConnsPerPeer, m.MaxConnsPerPeer)
 	require.Equal(t, int64(l.MaxBuffered), m.MaxBuffered)

@@ -62,7 +62,7 @@ var changers = []changer{
 	}},
 }
 
-// tell gives a command. The error says why there is no reply, or what is wrong.
+// notify gives a command. The error says why there is no reply, or what is wrong.
 func (p *process) tell(command, arguments string) error {
 	request := wire.Request{Command: command}
 	if arguments != "" {
@@ -112,7 +112,7 @@ func hooksIn(t *testing.T, dir string, n int) {
 	testkit.Eventually(t, func() bool { return countHooks(dir) == n }, "a hook is left over, or is gone")
 }
 
-// A change of the configuration that fails at any step leaves everything as it was; one that is cut off by
+// A apply of the configuration that fails at any step leaves everything as it was; one that is cut off by
 // the daemon's end leaves a file with which it starts again. Either way it runs wholly the one or wholly
 // the other.
 func TestFaultsOfAChange(t *testing.T) {

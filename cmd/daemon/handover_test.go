@@ -100,12 +100,12 @@ func TestNoHandOver(t *testing.T) {
 	state := p.state()
 	for name, c := range map[string]struct{ old, new, want string }{
 		"quic": {"pki = \"auto\"", "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"",
-			"listen 2 (quic): this listener cannot be changed where it is; give it another place than UDP address " + address + ", or restart the daemon"},
+			"listen 2 (quic): this listener cannot be changed while it is open; give it another address than UDP address " + address + ", or restart the daemon"},
 		"group": {"path = \"control.sock\"", "path = \"control.sock\"\ngroup = \"root\"",
-			"listen 1 (unix): this listener cannot be changed where it is; give it another place than path " + filepath.Join(dir, "control.sock") + ", or restart the daemon"},
-		"metrics":       {"[audit]", "allow-hosts = [\"x\"]\n[audit]", "metrics.allow-hosts: it cannot be changed while the daemon runs, but together with listen; restart it"},
-		"audit moved":   {"audit.jsonl", "other.jsonl", "audit.file: it cannot be moved from " + filepath.Join(dir, "audit.jsonl") + " while the daemon runs; restart it"},
-		"audit removed": {"file = \"audit.jsonl\"", "", "audit.file: it cannot be moved"},
+			"listen 1 (unix): this listener cannot be changed while it is open; give it another address than path " + filepath.Join(dir, "control.sock") + ", or restart the daemon"},
+		"metrics":       {"[audit]", "allow-hosts = [\"x\"]\n[audit]", "metrics.allow-hosts: can be changed while the daemon runs only together with listen; restart the daemon"},
+		"audit moved":   {"audit.jsonl", "other.jsonl", "audit.file: cannot be moved from " + filepath.Join(dir, "audit.jsonl") + " while the daemon runs; restart the daemon"},
+		"audit removed": {"file = \"audit.jsonl\"", "", "audit.file: cannot be moved"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			writeConfig(t, dir, strings.Replace(config, c.old, c.new, 1))

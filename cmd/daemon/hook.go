@@ -16,7 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Hook is a hook library: a program of anybody's that adds commands.
+// A Hook is a hook library: a program that adds commands to the daemon.
 type Hook struct {
 	Name       string            `toml:"name" json:"name"`
 	Exec       []string          `toml:"exec" json:"exec"`
@@ -28,13 +28,13 @@ type Hook struct {
 	MaxOutput  Size              `toml:"max-output" json:"max-output"`
 }
 
-// A Secret is a value of the configuration that is shown to nobody, and written to the daemon's file only.
+// A Secret is a value that config-get does not show. Only the daemon's own file has it.
 type Secret struct{ mgr.Secret }
 
-// MarshalTOML implements toml.Marshaler: it is for config-write.
+// MarshalTOML implements toml.Marshaler, for config-write.
 func (s Secret) MarshalTOML() ([]byte, error) { return []byte(quoteTOML(s.Reveal())), nil }
 
-// quoteTOML writes a basic string of TOML.
+// quoteTOML returns s as a basic string of TOML.
 func quoteTOML(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -53,11 +53,11 @@ func quoteTOML(s string) string {
 	return b.String()
 }
 
-// complete checks the values, and fills in what is not said.
+// complete checks the values and fills in the defaults.
 func (h *Hook) complete(c *Config) error {
 	switch {
 	case h.Name == "":
-		return errors.New("name: missing; it is what lists and logs call the library")
+		return errors.New("name: missing; lists and logs use it")
 	case len(h.Exec) == 0 || h.Exec[0] == "":
 		return errors.New("exec: missing; it is the program, with its arguments")
 	case h.Timeout < 0:
@@ -74,14 +74,14 @@ func (h *Hook) complete(c *Config) error {
 	}
 	for name := range h.Secrets {
 		if _, twice := h.Parameters[name]; twice {
-			return fmt.Errorf("secrets.%s: is among the parameters too", name)
+			return fmt.Errorf("secrets.%s: is also in parameters", name)
 		}
 	}
 	return nil
 }
 
-// config is what package hooks wants to know of the library.
-func (h *Hook) config(trust []uint32) (hooks.Config, error) {
+// hookConfig returns the configuration for package hooks.
+func (h *Hook) hookConfig(trust []uint32) (hooks.Config, error) {
 	parameters := make(map[string]any, len(h.Parameters)+len(h.Secrets))
 	for name, value := range h.Parameters {
 		parameters[name] = value
@@ -91,14 +91,14 @@ func (h *Hook) config(trust []uint32) (hooks.Config, error) {
 	}
 	text, err := json.Marshal(parameters, json.Deterministic(true))
 	return hooks.Config{
-		Stamp: stampOf(h.Exec), TrustOwners: trust,
+		Stamp: fileStamp(h.Exec), TrustOwners: trust,
 		Name: h.Name, Exec: h.Exec, Dir: filepath.Dir(h.Exec[0]), Env: h.Env, Parameters: wire.Value(text),
 		Overrides: h.Overrides, Timeout: time.Duration(h.Timeout), MaxOutput: int(h.MaxOutput),
 	}, err
 }
 
-// stampOf tells a program, and files that it is given, from what they were before an edit.
-func stampOf(argv []string) string {
+// fileStamp returns a text that changes when the program, or a file among its arguments, is edited.
+func fileStamp(argv []string) string {
 	var stamp strings.Builder
 	for _, path := range argv {
 		if info, err := os.Stat(path); filepath.IsAbs(path) && err == nil {

@@ -21,13 +21,13 @@ func TestHosts(t *testing.T) {
 		"[::1]:7":       {"::1"},
 		"ns1.example:7": {"ns1.example"},
 		"":              nil, // a socket that is passed
-		":7":            machine(),
-		"0.0.0.0:7":     machine(),
-		"[::]:7":        machine(),
+		":7":            localHosts(),
+		"0.0.0.0:7":     localHosts(),
+		"[::]:7":        localHosts(),
 	} {
-		require.Equal(t, want, (&Listen{Address: address}).hosts(), address)
+		require.Equal(t, want, (&Listen{Address: address}).certificateHosts(), address)
 	}
-	require.Equal(t, []string{"a.example", "b.example"}, (&Listen{AllowHosts: []string{"a.example", "b.example:8443"}}).hosts())
+	require.Equal(t, []string{"a.example", "b.example"}, (&Listen{AllowHosts: []string{"a.example", "b.example:8443"}}).certificateHosts())
 }
 
 // A daemon at all addresses can be reached by each of them, without another word in its configuration.
@@ -38,7 +38,7 @@ func TestAutomaticCertificateEverywhere(t *testing.T) {
 	_, port, err := net.SplitHostPort(p.urls(1)[0][len("tls://"):])
 	require.NoError(t, err)
 	tried := 0
-	for _, host := range append(machine(), "127.0.0.1") {
+	for _, host := range append(localHosts(), "127.0.0.1") {
 		conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
 		if err != nil {
 			continue // a name that leads nowhere
@@ -58,7 +58,7 @@ func TestAutomaticCertificateEverywhere(t *testing.T) {
 // What the daemon prints can be pasted into a shell, wherever its files are.
 func TestWord(t *testing.T) {
 	for _, path := range []string{"", "/run/rp/pki", "/home/an n/it's $HOME", "a;b", "~x"} {
-		out, err := exec.Command("sh", "-c", "printf '%s' "+word(path)).Output()
+		out, err := exec.Command("sh", "-c", "printf '%s' "+shellWord(path)).Output()
 		require.NoError(t, err)
 		require.Equal(t, path, string(out))
 	}

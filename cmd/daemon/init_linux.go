@@ -17,10 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An initProcess runs the daemon as its child, and reaps what becomes a child of its own: the processes that
-// hooks left behind. That is the work of process 1 in a container. The daemon itself does not reap, since it
-// waits for its hooks with os/exec, which needs their exit statuses; and a program that embeds the daemon's
-// packages has children that are not ours.
+// An initProcess runs the daemon as its child, and reaps the processes that hooks left behind, which become its children.
+// Process 1 of a container has this duty. The daemon itself does not reap: it waits for its hooks with os/exec, which needs
+// their exit statuses. A program that embeds the daemon's packages can have other children.
 //
 //	state      what it does                                           ends when
 //	serving    it passes signals to the daemon and reaps orphans      the daemon ends
@@ -32,10 +31,10 @@ type initProcess struct {
 	stderr  io.Writer
 }
 
-// stopTimeout is how long what hooks left behind has to end after SIGTERM.
+// stopTimeout is the time that the remaining processes have to end after SIGTERM.
 const stopTimeout = 2 * time.Second
 
-// runInit runs the program again as a child, with these arguments, and returns its exit status.
+// runInit starts this program again as a child with args, and returns its exit status.
 func runInit(args []string, stderr io.Writer) int {
 	fail := func(err error) int {
 		fmt.Fprintln(stderr, "rudderpostd: --init:", err)
@@ -43,14 +42,14 @@ func runInit(args []string, stderr io.Writer) int {
 	}
 	for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_PID"} {
 		if os.Getenv(name) != "" {
-			return fail(fmt.Errorf("%s is set, so systemd runs this service and ends what it leaves; start it without --init", name))
+			return fail(fmt.Errorf("%s is set, so systemd runs this service and ends its processes; start it without --init", name))
 		}
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return fail(err)
 	}
-	runtime.LockOSThread() // the daemon gets a signal when the thread that started it ends
+	runtime.LockOSThread() // the kernel signals the daemon when the thread that started it ends
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fail(err)
 	}
@@ -60,7 +59,7 @@ func runInit(args []string, stderr io.Writer) int {
 	daemon, err := os.StartProcess(self, append([]string{os.Args[0]}, args...), &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 		Sys: &syscall.SysProcAttr{
-			Setpgid:   true, // a terminal sends SIGINT to a group, and the daemon would get it twice
+			Setpgid:   true, // a terminal sends SIGINT to its process group, and the daemon would get it twice
 			Pdeathsig: syscall.SIGTERM,
 		},
 	})
@@ -71,16 +70,16 @@ func runInit(args []string, stderr io.Writer) int {
 	return p.serve()
 }
 
-// serve runs until the daemon has ended and nothing is left of it.
+// serve returns the daemon's exit status when the daemon and all processes that it left have ended.
 func (p *initProcess) serve() int {
 	for {
 		s := <-p.signals
-		if status, ended := p.reap(); ended { // at each signal: where many come, one that says so can be lost
+		if status, ended := p.reap(); ended { // checked at each signal, because a SIGCHLD can be lost
 			p.stop()
 			return status
 		}
 		switch s {
-		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE: // Go sends SIGURG; SIGPIPE is of this process's own output
+		case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE: // the Go runtime sends SIGURG; SIGPIPE is about this process's own output
 		default:
 			if n, ok := s.(syscall.Signal); ok {
 				_ = syscall.Kill(p.daemon, n)
@@ -89,7 +88,7 @@ func (p *initProcess) serve() int {
 	}
 }
 
-// reap waits for all children that have ended. It returns the daemon's status when that is one of them.
+// reap reaps all children that have ended. ended reports whether the daemon is one of them; status is its exit status.
 func (p *initProcess) reap() (status int, ended bool) {
 	for {
 		var w syscall.WaitStatus
@@ -110,18 +109,18 @@ func (p *initProcess) reap() (status int, ended bool) {
 	}
 }
 
-// stop ends what the daemon has left.
+// stop ends the processes that the daemon left: with SIGTERM first, and with SIGKILL after stopTimeout.
 func (p *initProcess) stop() {
 	deadline := time.Now().Add(stopTimeout)
-	told := map[int]bool{}
+	signaled := map[int]bool{}
 	for {
 		left := children(os.Getpid())
 		for _, pid := range left {
 			switch {
 			case time.Now().After(deadline):
 				_ = syscall.Kill(pid, syscall.SIGKILL)
-			case !told[pid]:
-				told[pid] = true
+			case !signaled[pid]:
+				signaled[pid] = true
 				_ = syscall.Kill(pid, syscall.SIGTERM)
 				_ = syscall.Kill(pid, syscall.SIGCONT)
 			}
@@ -130,7 +129,7 @@ func (p *initProcess) stop() {
 			return
 		}
 		select {
-		case <-p.signals: // SIGCHLD, most likely
+		case <-p.signals: // probably SIGCHLD
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -142,7 +141,7 @@ func children(pid int) (all []int) {
 	for _, path := range stats {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		_, rest, ok := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte(") "))
 		fields := bytes.Fields(rest)

@@ -128,5 +128,5 @@ func TestInitIsRefusedUnderSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/none")
 	p := start(t, testkit.ShortDir(t), nil, "--init")
 	require.Equal(t, 1, p.wait())
-	require.Equal(t, "rudderpostd: --init: NOTIFY_SOCKET is set, so systemd runs this service and ends what it leaves; start it without --init\n", p.Err.String())
+	require.Equal(t, "rudderpostd: --init: NOTIFY_SOCKET is set, so systemd runs this service and ends its processes; start it without --init\n", p.Err.String())
 }

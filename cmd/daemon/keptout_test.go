@@ -66,7 +66,7 @@ func TestWarningAboutAFolderIsGivenWhereItIsSure(t *testing.T) {
 			require.NoError(t, os.Chown(filepath.Join(dir, "a"), -1, own))
 			require.NoError(t, os.Chmod(filepath.Join(dir, "a"), c.folder))
 			l := &Listen{Transport: "unix", path: path, permissions: c.socket}
-			got := strings.ReplaceAll(l.keptOut(), filepath.Join(dir, "a"), "FOLDER")
+			got := strings.ReplaceAll(l.unreachableWarning(), filepath.Join(dir, "a"), "FOLDER")
 			if c.want == "" {
 				require.Empty(t, got)
 				return
@@ -75,6 +75,6 @@ func TestWarningAboutAFolderIsGivenWhereItIsSure(t *testing.T) {
 			require.Contains(t, got, "the folder FOLDER (mode 0"+strconv.FormatUint(uint64(c.folder), 8))
 		})
 	}
-	require.Empty(t, (&Listen{Transport: "unix", Socket: "passed"}).keptOut())
-	require.Empty(t, (&Listen{Transport: "tcp"}).keptOut())
+	require.Empty(t, (&Listen{Transport: "unix", Socket: "passed"}).unreachableWarning())
+	require.Empty(t, (&Listen{Transport: "tcp"}).unreachableWarning())
 }

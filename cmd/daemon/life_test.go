@@ -49,7 +49,7 @@ func beSystemd(t *testing.T, more ...string) (*serviceManager, func(*exec.Cmd)) 
 	return s, func(cmd *exec.Cmd) { cmd.Env = append(append(cmd.Env, "NOTIFY_SOCKET="+path), more...) }
 }
 
-// count is how often something was told.
+// clampCount is how often something was told.
 func (s *serviceManager) count(state string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

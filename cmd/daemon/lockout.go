@@ -21,143 +21,143 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// checkLockOut refuses a prepared change after which its caller could not give the same command again over the same kind
-// of transport, and a change whose new listeners do not accept a connection. It runs before the commit, and blocks for as
-// long as the probes of the new listeners take. A change that did not come over a conn (SIGHUP) is not checked: its caller
-// can edit the file.
-func (c *change) checkLockOut(ctx context.Context) error {
+// checkLockOut refuses a prepared transaction after which its caller could not send the same command again over the same
+// kind of transport. It also refuses one whose new listeners do not accept a connection. It runs before the commit, and
+// blocks for as long as the probes of the new listeners take. It accepts a transaction that did not come over a conn
+// (SIGHUP), because its caller can edit the file.
+func (tx *transaction) checkLockOut(ctx context.Context) error {
 	call, ok := mgr.CallOf(ctx)
 	if !ok || call.Via == nil {
 		return nil
 	}
-	policy, err := access.NewPolicy(c.next.id.access)
+	policy, err := access.NewPolicy(tx.next.creds.access)
 	if err != nil {
 		return err
 	}
-	bad := &wire.Error{Code: wire.CodeConflict, Word: "locked-out"}
-	for i, w := range c.next.ways {
-		if !slices.Contains(c.fresh, w) {
+	rerr := &wire.Error{Code: wire.CodeConflict, Word: "locked-out"}
+	for i, ln := range tx.next.listeners {
+		if !slices.Contains(tx.newListeners, ln) {
 			continue
 		}
-		if err := w.probe(ctx); err != nil {
-			bad.Text = fmt.Sprintf("listen %d (%s) does not accept connections: %v; correct it, or say force to use it all the same", i+1, w.listen.Transport, err)
-			bad.Fields = []wire.Field{{Pointer: fmt.Sprintf("/%s/listen/%d", section, i), Text: err.Error()}}
-			return bad
+		if err := ln.probe(ctx); err != nil {
+			rerr.Text = fmt.Sprintf("listen %d (%s) does not accept connections: %v; correct it, or say force to use it all the same", i+1, ln.config.Transport, err)
+			rerr.Fields = []wire.Field{{Pointer: fmt.Sprintf("/%s/listen/%d", section, i), Text: err.Error()}}
+			return rerr
 		}
 	}
-	if size, most := call.FrameSize(), int(c.next.Limits.MaxFrame); size > most {
-		bad.Fields = append(bad.Fields, wire.Field{Pointer: "/" + section + "/limits/max-frame",
-			Text: fmt.Sprintf("max-frame: the request that makes this change has %d bytes, and the limit would be %d", size, most)})
-		return c.lockedOut(call, bad)
+	if size, limit := call.FrameSize(), int(tx.next.Limits.MaxFrame); size > limit {
+		rerr.Fields = append(rerr.Fields, wire.Field{Pointer: "/" + section + "/limits/max-frame",
+			Text: fmt.Sprintf("max-frame: the request that makes this change has %d bytes, and the limit would be %d", size, limit)})
+		return tx.lockOutError(call, rerr)
 	}
-	for i, l := range c.next.Listen {
-		if l.kind() != call.Peer.Transport {
+	for i, l := range tx.next.Listen {
+		if l.peerTransport() != call.Peer.Transport {
 			continue
 		}
-		err := c.keepsOut(call, policy, l, c.next.ways[i])
+		err := tx.checkReconnect(call, policy, l, tx.next.listeners[i])
 		if err == nil {
 			return nil
 		}
-		bad.Fields = append(bad.Fields, wire.Field{Pointer: fmt.Sprintf("/%s/listen/%d", section, i), Text: fmt.Sprintf("listen %d: %v", i+1, err)})
+		rerr.Fields = append(rerr.Fields, wire.Field{Pointer: fmt.Sprintf("/%s/listen/%d", section, i), Text: fmt.Sprintf("listen %d: %v", i+1, err)})
 	}
-	if len(bad.Fields) == 0 {
-		bad.Fields = append(bad.Fields, wire.Field{Pointer: "/" + section + "/listen", Text: "there would be no listener for " + call.Peer.Transport})
+	if len(rerr.Fields) == 0 {
+		rerr.Fields = append(rerr.Fields, wire.Field{Pointer: "/" + section + "/listen", Text: "there would be no listener for " + call.Peer.Transport})
 	}
-	return c.lockedOut(call, bad)
+	return tx.lockOutError(call, rerr)
 }
 
-// lockedOut completes the error from its fields.
-func (c *change) lockedOut(call *mgr.Call, bad *wire.Error) error {
-	reasons := make([]string, len(bad.Fields))
-	for i, f := range bad.Fields {
+// lockOutError sets the text of rerr from its fields.
+func (tx *transaction) lockOutError(call *mgr.Call, rerr *wire.Error) error {
+	reasons := make([]string, len(rerr.Fields))
+	for i, f := range rerr.Fields {
 		reasons[i] = f.Text
 	}
-	bad.Text = fmt.Sprintf("%s could not change the configuration again over %s after that (%s); say force to do it all the same",
+	rerr.Text = fmt.Sprintf("%s could not change the configuration again over %s after that (%s); say force to do it all the same",
 		call.Peer, call.Peer.Transport, strings.Join(reasons, "; "))
-	return bad
+	return rerr
 }
 
-// keepsOut returns why the caller could not give its command again through a prepared listener of its kind, or nil. l is
-// what the next configuration says of w.
-func (c *change) keepsOut(call *mgr.Call, policy *access.Policy, l *Listen, w *way) error {
+// checkReconnect returns why the caller could not send its command again through a prepared listener of its kind, or nil. l
+// is the next configuration of ln.
+func (tx *transaction) checkReconnect(call *mgr.Call, policy *access.Policy, l *Listen, ln *listener) error {
 	peer := call.Peer
-	fresh := slices.Contains(c.fresh, w)
+	isNew := slices.Contains(tx.newListeners, ln)
 	if l.Transport == "unix" && l.Socket == "" {
-		if err := keepsOutUnix(peer, l, fresh); err != nil {
+		if err := checkReconnectUnix(peer, l, isNew); err != nil {
 			return err
 		}
 	}
-	if err := keepsOutTarget(peer, l); err != nil {
+	if err := checkReconnectTarget(peer, l); err != nil {
 		return err
 	}
-	if host := serverName(peer.Target); host != "" && w.tls != nil && fresh {
-		if err := w.tls.CheckServerName(host); err != nil {
+	if host := serverName(peer.Target); host != "" && ln.tls != nil && isNew {
+		if err := ln.tls.CheckServerName(host); err != nil {
 			return err
 		}
 	}
 	var err error
-	if peer.Creds, err = c.credsAt(peer, l, w); err != nil {
+	if peer.Creds, err = tx.credentialsAt(peer, l, ln); err != nil {
 		return err
 	}
-	again := &mgr.Call{
+	repeated := &mgr.Call{
 		Name: call.Name, Command: call.Command, Arguments: call.Arguments, Peer: peer,
-		Via: &mgr.ListenerConfig{Name: w.Addr().String(), MaxAccess: l.ceiling()},
+		Via: &mgr.ListenerConfig{Name: ln.Addr().String(), MaxAccess: l.maxAccess()},
 	}
-	if err := again.TooHigh(); err != nil {
+	if err := repeated.TooHigh(); err != nil {
 		return fmt.Errorf("max-access: %w", err)
 	}
-	if err := policy.Authorize(again); err != nil {
+	if err := policy.Authorize(repeated); err != nil {
 		return err
 	}
-	if err := c.d.manager.CheckLimits(call, c.next.Limits.manager(), w.Listener); err != nil {
+	if err := tx.d.manager.CheckLimits(call, tx.next.Limits.managerLimits(), ln.Listener); err != nil {
 		return fmt.Errorf("limits.%w", err)
 	}
 	return nil
 }
 
-// credsAt returns the credentials that the caller can prove again at a prepared listener. The error says why there are
-// none.
-func (c *change) credsAt(peer transport.Peer, l *Listen, w *way) ([]transport.Credential, error) {
+// credentialsAt returns the credentials of the caller that a prepared listener would accept. If there are none, the error
+// says why.
+func (tx *transaction) credentialsAt(peer transport.Peer, l *Listen, ln *listener) ([]transport.Credential, error) {
 	if l.Transport == "tcp" && l.Insecure {
 		return []transport.Credential{tcp.Anonymous(l.Anonymous)}, nil
 	}
 	var creds []transport.Credential
-	var why error
+	var lastErr error
 	for _, cred := range peer.Creds {
-		if err := c.unproven(peer, cred, l, w); err != nil {
-			why = err
+		if err := tx.checkCredential(peer, cred, l, ln); err != nil {
+			lastErr = err
 			continue
 		}
 		creds = append(creds, cred)
 	}
 	if len(creds) > 0 {
-		why = nil
+		lastErr = nil
 	}
-	return creds, why
+	return creds, lastErr
 }
 
-// unproven returns why the caller could not prove a credential again at a prepared listener, or nil.
-func (c *change) unproven(peer transport.Peer, cred transport.Credential, l *Listen, w *way) error {
+// checkCredential returns why a prepared listener would not accept a credential of the caller again, or nil.
+func (tx *transaction) checkCredential(peer transport.Peer, cred transport.Credential, l *Listen, ln *listener) error {
 	switch kind, _, _ := strings.Cut(cred.Subject(), ":"); kind {
 	case "user":
-		if c.next.Auth.UsersFile == "" {
+		if tx.next.Auth.UsersFile == "" {
 			return fmt.Errorf("auth.users-file: there would be none, and %s is in the one before", cred.Subject())
 		}
 	case "token":
-		if c.next.Auth.TokensFile == "" {
+		if tx.next.Auth.TokensFile == "" {
 			return fmt.Errorf("auth.tokens-file: there would be none, and %s is in the one before", cred.Subject())
 		}
 	case "cert", "cert-sha256":
-		if w.tls == nil || len(l.AllowOrigins) > 0 {
+		if ln.tls == nil || len(l.AllowOrigins) > 0 {
 			return errors.New("the listener would not ask for certificates")
 		}
-		return w.tls.AcceptsPeer(peer)
+		return ln.tls.AcceptsPeer(peer)
 	}
 	return nil
 }
 
-// keepsOutTarget returns why a prepared listener would refuse the names by which the caller addresses the daemon, or nil.
-func keepsOutTarget(peer transport.Peer, l *Listen) error {
+// checkReconnectTarget returns why a prepared listener would refuse the host or origin that the caller sends, or nil.
+func checkReconnectTarget(peer transport.Peer, l *Listen) error {
 	target := peer.Target
 	if target == nil || l.Transport != "http" && l.Transport != "websocket" {
 		return nil
@@ -172,7 +172,7 @@ func keepsOutTarget(peer transport.Peer, l *Listen) error {
 	return nil
 }
 
-// serverName returns the name that the caller compares with the daemon's certificate; empty: it is not known.
+// serverName returns the name that the caller compares with the daemon's certificate. It is empty if it is not known.
 func serverName(target *transport.Target) string {
 	if target == nil {
 		return ""
@@ -180,9 +180,9 @@ func serverName(target *transport.Target) string {
 	return strings.Trim(webhost.WithoutPort(target.Host), "[]")
 }
 
-// keepsOutUnix returns why the kernel would not let the caller connect to a prepared UNIX socket, or nil. It checks the
-// mode of the socket and, where the socket is new, the folders above it.
-func keepsOutUnix(peer transport.Peer, l *Listen, fresh bool) error {
+// checkReconnectUnix returns why the kernel would not let the caller connect to a prepared UNIX socket, or nil. It checks
+// the mode of the socket and, if the socket is new, the folders above it.
+func checkReconnectUnix(peer transport.Peer, l *Listen, isNew bool) error {
 	cred, ok := transport.CredAs[unix.Cred](peer)
 	if !ok || cred.UID == 0 {
 		return nil
@@ -194,7 +194,7 @@ func keepsOutUnix(peer transport.Peer, l *Listen, fresh bool) error {
 	if !permits(info, l.permissions, cred, 0o2) {
 		return fmt.Errorf("mode: %s would have mode %04o, with which uid %d cannot connect", l.path, l.permissions, cred.UID)
 	}
-	for dir := filepath.Dir(l.path); fresh; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(l.path); isNew; dir = filepath.Dir(dir) {
 		if info, err := os.Stat(dir); err == nil && !permits(info, info.Mode(), cred, 0o1) {
 			return fmt.Errorf("path: %s has mode %04o, with which uid %d cannot enter it", dir, info.Mode().Perm(), cred.UID)
 		}
@@ -205,8 +205,7 @@ func keepsOutUnix(peer transport.Peer, l *Listen, fresh bool) error {
 	return nil
 }
 
-// permits reports whether a file with this owner, this group and this mode gives a user one of the rights r (4), w (2),
-// x (1).
+// permits reports whether a file with this owner, group and mode gives a user a right: r (4), w (2) or x (1).
 func permits(info fs.FileInfo, mode fs.FileMode, cred unix.Cred, right fs.FileMode) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {

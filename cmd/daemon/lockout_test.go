@@ -68,12 +68,12 @@ const (
 	roomCert   = "[[principal]]\nsubject = \"cert:ops\"\nrole = \"admin\"\n"
 )
 
-// listen writes a [[listen]] at the address of the room.
+// config writes a [[listen]] at the address of the room.
 func (r *lockRoom) listen(transport, more string) string {
 	return fmt.Sprintf("[[listen]]\ntransport = %q\naddress = %q\n%s", transport, r.address, more)
 }
 
-// id is what the client has for a kind of credential.
+// creds is what the client has for a kind of credential.
 func (r *lockRoom) id(kind string) (id targets.ClientConfig) {
 	switch kind {
 	case "cert":
@@ -322,7 +322,7 @@ func TestModeThatKeepsTheCallerOutIsRefused(t *testing.T) {
 	p.stop()
 }
 
-// config-set through the UNIX socket, after which the owner could not give it again because of a limit.
+// hookConfig-set through the UNIX socket, after which the owner could not give it again because of a limit.
 func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "wait")

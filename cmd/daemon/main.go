@@ -1,3 +1,14 @@
+// Rudderpostd is a daemon without a service of its own. It opens control sockets and serves the commands that all daemons
+// share, and those of hook libraries.
+//
+//	rudderpostd [-c FILE] [-check]
+//
+// Without a file it opens one UNIX socket, for its own user and root, at $XDG_RUNTIME_DIR/rudderpost/control.sock (root:
+// /run/rudderpost/control.sock). steer uses the same default. The file is TOML; config.toml.example has all of its keys.
+//
+// After SIGTERM or SIGINT it serves the accepted commands and ends. A second signal ends it at once. After SIGHUP it opens
+// its log-file again and reads the configuration. As a service of systemd (dist/systemd) it reports when it is ready and
+// when it stops, and it reports to the watchdog from its loop.
 package main
 
 import (
@@ -19,20 +30,20 @@ func main() {
 }
 
 // catchSIGPIPE makes a write to standard output or standard error return EPIPE when its reader is gone. Without it, Go
-// ends the process at such a write (os/signal, "SIGPIPE"). The signal is caught and not ignored: a process that the
-// daemon starts would inherit that it is ignored.
-func catchSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) } // nothing receives: further signals are dropped
+// ends the process at such a write (os/signal, "SIGPIPE"). The signal is caught and not ignored, because a process that
+// the daemon starts would inherit an ignored signal.
+func catchSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) } // the channel is not read: further signals are dropped
 
-// run is main with an exit status: what a shutdown command asked for, 1 for what went wrong, 2 for a
-// wrong command line.
+// run runs the daemon and returns the exit status: that of the shutdown command, 1 for an error, 2 for a wrong command
+// line.
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("rudderpostd", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	file := flags.String("c", "", "read the configuration from `FILE`")
-	check := flags.Bool("check", false, "check the configuration, say what is wrong with it, and exit")
+	check := flags.Bool("check", false, "check the configuration, print its errors, and exit")
 	asInit := flags.Bool("init", false, "run the daemon as a child, and reap the processes that hooks leave behind (for containers; Linux)")
 	var trust []uint32
-	flags.Func("trust-owner", "accept files and folders of the user `UID` too, beside root and the daemon's user; may be given more than once", func(text string) error {
+	flags.Func("trust-owner", "also accept files and folders of the user `UID`, besides root and the daemon's user; may be repeated", func(text string) error {
 		uid, err := strconv.ParseUint(text, 10, 32)
 		trust = append(trust, uint32(uid))
 		return err
@@ -63,7 +74,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the configuration is good")
 		return 0
 	}
-	ctx, stop := untilSignal(stderr)
+	ctx, stop := signalContext(stderr)
 	defer stop()
 	exit, err := serve(ctx, absolute(*file), config, stdout, stderr)
 	if err != nil {
@@ -73,9 +84,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exit
 }
 
-// untilSignal returns a context that the first signal to stop ends. The second one ends the process,
-// for those who cannot wait for the drain.
-func untilSignal(stderr io.Writer) (context.Context, func()) {
+// signalContext returns a context that the first SIGINT or SIGTERM ends. The second signal ends the process without the
+// drain.
+func signalContext(stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -85,7 +96,7 @@ func untilSignal(stderr io.Writer) (context.Context, func()) {
 		}
 		cancel()
 		if s, ok := <-signals; ok {
-			fmt.Fprintf(stderr, "rudderpostd: second signal (%s), leaving at once\n", s)
+			fmt.Fprintf(stderr, "rudderpostd: second signal (%s), ending at once\n", s)
 			os.Exit(1)
 		}
 	}()
@@ -96,7 +107,7 @@ func untilSignal(stderr io.Writer) (context.Context, func()) {
 	}
 }
 
-// absolute makes a path independent of the folder that the daemon was started in.
+// absolute returns an absolute path, which stays valid after a change of the working directory.
 func absolute(path string) string {
 	if path == "" {
 		return ""

@@ -145,7 +145,7 @@ func (p *process) urls(n int) (urls []string) {
 	return urls
 }
 
-// stop stops the daemon, which has nothing to complain about.
+// notifyStopping stops the daemon, which has nothing to complain about.
 func (p *process) stop() {
 	p.t.Helper()
 	require.NoError(p.t, p.Process.Signal(syscall.SIGTERM))
@@ -166,7 +166,7 @@ func (p *process) give(command, arguments string) wire.Reply {
 	return reply
 }
 
-// say writes bytes to the daemon, and returns what it answers until the end.
+// announce writes bytes to the daemon, and returns what it answers until the end.
 func (p *process) say(text string) string {
 	p.t.Helper()
 	conn, err := net.Dial("unix", p.listening())

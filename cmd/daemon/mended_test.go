@@ -240,7 +240,7 @@ func TestModeChangesWithTheRest(t *testing.T) {
 	p.stop()
 }
 
-// A first token that nobody is told of is not left lying about.
+// A bootstrapToken token that nobody is told of is not left lying about.
 func TestFailedChangeMintsNoToken(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket)
@@ -273,7 +273,7 @@ func TestFailedChangeMintsNoToken(t *testing.T) {
 	}
 	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
 	require.FileExists(t, filepath.Join(dir, "run", "first.token"))
-	testkit.Eventually(t, func() bool { return strings.Contains(p.Out.String(), "a first token") }, "nobody is told")
+	testkit.Eventually(t, func() bool { return strings.Contains(p.Out.String(), "a bootstrap token") }, "the daemon does not announce the token")
 	require.Contains(t, p.Out.String(), "metrics for Prometheus")
 	p.stop()
 }

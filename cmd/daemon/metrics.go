@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -14,12 +17,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics are the numbers that the daemon keeps for Prometheus and metrics-get. It is an Observer of the
-// manager's. No label has a value that a peer can choose: such would fill the memory, here and there.
+// metrics has the metrics for Prometheus and metrics-get. It is an Observer of the manager. A peer cannot choose the value
+// of a label, because each value uses memory in the daemon and in Prometheus.
 type metrics struct {
-	registry *prometheus.Registry
-	lag      lag
-	restarts func() map[string]uint64 // of hooks, by name; nil: there are none
+	registry     *prometheus.Registry
+	lag          loopLag
+	hookRestarts func() map[string]uint64 // by the name of the hook; nil: there are none
 
 	unwritten func() int64 // lines that could not be written; nil: none
 
@@ -31,7 +34,7 @@ type metrics struct {
 	refusals  *prometheus.CounterVec
 }
 
-// newMetrics returns metrics. load is asked whenever somebody wants to see them.
+// newMetrics returns metrics. It calls load each time that the metrics are collected.
 func newMetrics(load func() mgr.Stats) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -81,7 +84,7 @@ func newMetrics(load func() mgr.Stats) *metrics {
 			}
 			return float64(m.unwritten())
 		}),
-		m.commands, m.durations, m.conns, m.received, m.sent, m.refusals, restarts{m},
+		m.commands, m.durations, m.conns, m.received, m.sent, m.refusals, restartCollector{m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -105,7 +108,7 @@ func (m *metrics) CallDone(result mgr.CallResult) {
 	m.sent.Add(float64(result.BytesOut))
 }
 
-// resultLabel is a result of the protocol's. A handler, and more so a hook library, may return any number.
+// resultLabel returns the label of a result that the protocol defines, or "other". Handlers and hooks can return any number.
 func resultLabel(code wire.Code) string {
 	switch code {
 	case wire.CodeSuccess, wire.CodeError, wire.CodeUnsupported, wire.CodeEmpty, wire.CodeConflict, wire.CodeFatal,
@@ -121,7 +124,7 @@ func (m *metrics) refused(r transport.Refusal) {
 	m.refusals.WithLabelValues(r.Transport, reasonLabel(r)).Inc()
 }
 
-// reasonLabel is one of a few words for why somebody was refused.
+// reasonLabel returns the reason of a refusal, from a fixed list.
 func reasonLabel(r transport.Refusal) string {
 	if _, slow := errors.AsType[*transport.SlowDownError](r.Err); slow {
 		return "slow-down"
@@ -142,44 +145,98 @@ func reasonLabel(r transport.Refusal) string {
 	return "handshake"
 }
 
-// restarts collects how often hooks were started again.
-type restarts struct{ m *metrics }
+// restartCollector collects the number of restarts of each hook.
+type restartCollector struct{ m *metrics }
 
 var restartsDesc = prometheus.NewDesc("rudderpost_hook_restarts_total", "Starts of a hook after its first.", []string{"hook"}, nil)
 
 // Describe implements prometheus.Collector.
-func (r restarts) Describe(descs chan<- *prometheus.Desc) { descs <- restartsDesc }
+func (r restartCollector) Describe(descs chan<- *prometheus.Desc) { descs <- restartsDesc }
 
 // Collect implements prometheus.Collector.
-func (r restarts) Collect(values chan<- prometheus.Metric) {
-	if r.m.restarts == nil {
+func (r restartCollector) Collect(values chan<- prometheus.Metric) {
+	if r.m.hookRestarts == nil {
 		return
 	}
-	for hook, n := range r.m.restarts() {
+	for hook, n := range r.m.hookRestarts() {
 		values <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(n), hook)
 	}
 }
 
-// observers is an Observer that tells several.
-type observers []mgr.Observer
+// multiObserver is an Observer that calls several Observers.
+type multiObserver []mgr.Observer
 
 // ConnOpened implements mgr.Observer.
-func (all observers) ConnOpened(peer transport.Peer) {
+func (all multiObserver) ConnOpened(peer transport.Peer) {
 	for _, o := range all {
 		o.ConnOpened(peer)
 	}
 }
 
 // ConnClosed implements mgr.Observer.
-func (all observers) ConnClosed(peer transport.Peer) {
+func (all multiObserver) ConnClosed(peer transport.Peer) {
 	for _, o := range all {
 		o.ConnClosed(peer)
 	}
 }
 
 // CallDone implements mgr.Observer.
-func (all observers) CallDone(result mgr.CallResult) {
+func (all multiObserver) CallDone(result mgr.CallResult) {
 	for _, o := range all {
 		o.CallDone(result)
 	}
+}
+
+// loopLag measures how long a function waits for the loop.
+type loopLag struct {
+	mu           sync.Mutex
+	last         time.Duration
+	pendingSince time.Time // the time at which the waiting function was posted; zero: none waits
+}
+
+// lagInterval is the time between two samples.
+const lagInterval = time.Second
+
+// measure takes samples until ctx ends or post fails.
+func (l *loopLag) measure(ctx context.Context, post func(func()) error) {
+	tick := time.NewTicker(lagInterval)
+	defer tick.Stop()
+	for {
+		if l.startSample() && post(l.finishSample) != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// startSample starts a sample, and returns false if the function of the last one still waits.
+func (l *loopLag) startSample() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.pendingSince.IsZero() {
+		return false
+	}
+	l.pendingSince = time.Now()
+	return true
+}
+
+// finishSample ends a sample. It runs on the loop.
+func (l *loopLag) finishSample() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.pendingSince = time.Since(l.pendingSince), time.Time{}
+}
+
+// seconds returns the last sample, or the age of the current one if that is more. So a stuck loop shows a growing lag.
+func (l *loopLag) seconds() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pendingSince.IsZero() {
+		return l.last.Seconds()
+	}
+	return max(l.last, time.Since(l.pendingSince)).Seconds()
 }

@@ -177,8 +177,8 @@ func TestMetricsGet(t *testing.T) {
 // Whatever peers and handlers say, there are as many metrics as we have words for.
 func TestMetricsAreBounded(t *testing.T) {
 	m := newMetrics(func() mgr.Stats { return mgr.Stats{Queued: 7, Buffered: 9, Refused: 3} })
-	m.restarts = func() map[string]uint64 { return map[string]uint64{"backup": 2} }
-	var all mgr.Observer = observers{m}
+	m.hookRestarts = func() map[string]uint64 { return map[string]uint64{"backup": 2} }
+	var all mgr.Observer = multiObserver{m}
 	peer := transport.Peer{Transport: "tls"}
 	for i := range 1000 {
 		all.ConnOpened(peer)
@@ -230,7 +230,7 @@ rudderpost_sent_bytes_total 3000
 // The lag is how long a function waits for the loop, and of a stuck loop how long it has so far.
 func TestLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l lag
+		var l loopLag
 		looped := loop.New()
 		ended := make(chan struct{})
 		go func() {

@@ -53,7 +53,7 @@ func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := openMetrics(t, nil)
 			var readers []*bufio.Reader
-			for range mostScrapers {
+			for range maxScrapers {
 				c, from := dialMetrics(t, s)
 				if say == scrape {
 					require.Equal(t, http.StatusOK, ask(t, c, from, say).StatusCode)
@@ -64,7 +64,7 @@ func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
 				readers = append(readers, from)
 			}
 			start := time.Now()
-			for range mostScrapers {
+			for range maxScrapers {
 				c, from := dialMetrics(t, s)
 				require.Equal(t, http.StatusOK, ask(t, c, from, scrape).StatusCode)
 			}
@@ -177,9 +177,9 @@ func TestScraperThatComesEveryTwoMinutesKeepsItsConnection(t *testing.T) {
 		here, there := net.Pipe()
 		defer here.Close()
 		var d daemon
-		d.inForce.Store(&setup{Config: defaults()})
+		d.current.Store(&snapshot{Config: defaults()})
 		l := &onceListener{conn: there, closed: make(chan struct{})}
-		bounded := newBoundedListener(l, mostScrapers, d.keepAlive)
+		bounded := newBoundedListener(l, maxScrapers, d.keepAlive)
 		server := http.Server{
 			ConnState: bounded.state, ConnContext: withBoundedConn, IdleTimeout: time.Minute,
 			Handler: bounded.serve((&Metrics{}).handler(newMetrics(func() mgr.Stats { return mgr.Stats{} }), nil)),

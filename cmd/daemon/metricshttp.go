@@ -18,36 +18,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics says where Prometheus finds the daemon's metrics. Without an address it does nowhere.
+// Metrics configures the HTTP listener for Prometheus. Without an address there is none.
 type Metrics struct {
 	Listen     string   `toml:"listen,omitempty" json:"listen,omitempty"`
 	AllowHosts []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty"`
 }
 
-// complete checks the values. Nobody proves anything there and nothing is encrypted, so that it is for this
-// machine only; who wants it elsewhere has something in front that does both.
+// complete checks the values. The listener has no authentication and no encryption, so only a loopback address is allowed.
+// Other machines need a proxy with both in front of it.
 func (c *Metrics) complete() error {
 	if c.Listen == "" {
 		if len(c.AllowHosts) > 0 {
-			return errors.New("metrics.allow-hosts: there is no listen to reach by them")
+			return errors.New("metrics.allow-hosts: needs listen")
 		}
 		return nil
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return fmt.Errorf("metrics.listen: %q is no host:port such as \"127.0.0.1:9464\"", c.Listen)
+		return fmt.Errorf("metrics.listen: %q is not host:port such as \"127.0.0.1:9464\"", c.Listen)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("metrics.listen: %q is no port", port)
+		return fmt.Errorf("metrics.listen: %q is not a port number", port)
 	}
 	if !isLoopback(host) {
-		return fmt.Errorf("metrics.listen: %q is not loopback, and nobody proves there who they are; use 127.0.0.1, and for others a proxy with TLS in front of it", host)
+		return fmt.Errorf("metrics.listen: %q is not loopback, and the metrics listener has no authentication; use 127.0.0.1, and a proxy with TLS for other machines", host)
 	}
 	return nil
 }
 
-// open opens the place, if there is to be one. ready reports whether commands are taken; it is called for each GET of
-// /readyz, and must not block.
+// open opens the listener, or returns nil if there is no address. ready reports whether the daemon takes commands. It is
+// called for each GET of /readyz, and must not block.
 func (c *Metrics) open(m *metrics, keepAlive func() time.Duration, ready func() bool) (*metricsServer, error) {
 	if c.Listen == "" {
 		return nil, nil
@@ -56,14 +56,14 @@ func (c *Metrics) open(m *metrics, keepAlive func() time.Duration, ready func() 
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	bounded := newBoundedListener(l, mostScrapers, keepAlive)
+	bounded := newBoundedListener(l, maxScrapers, keepAlive)
 	s := &metricsServer{addr: l.Addr(), Server: http.Server{
 		Handler:           bounded.serve(c.handler(m, ready)),
 		ConnState:         bounded.state,
 		ConnContext:       withBoundedConn,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second, // so long a client that does not read keeps its place
+		WriteTimeout:      10 * time.Second, // a client that does not read occupies its place for so long
 		IdleTimeout:       time.Minute,      // boundedConn replaces it by keepAlive
 		MaxHeaderBytes:    4 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, 0),
@@ -72,18 +72,18 @@ func (c *Metrics) open(m *metrics, keepAlive func() time.Duration, ready func() 
 	return s, nil
 }
 
-// handler answers GET /metrics, /healthz and /readyz, of those that call us by a name of ours: a page whose name has
-// been made to lead here (DNS rebinding) says another. The health of the daemon is also here because an HTTPS listener
-// that requires a client certificate answers no request without one.
+// handler answers GET /metrics, /healthz and /readyz, if the Host header is allowed. A web page that reaches the listener by
+// DNS rebinding sends another host. /healthz and /readyz are also here because an HTTPS listener that requires a client
+// certificate answers no request without one.
 func (c *Metrics) handler(m *metrics, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, true) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, ready()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		DisableCompression: true, MaxRequestsInFlight: mostScrapers, Timeout: 10 * time.Second,
+		DisableCompression: true, MaxRequestsInFlight: maxScrapers, Timeout: 10 * time.Second,
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !c.isOurs(r.Host) {
+		if !c.hostAllowed(r.Host) {
 			http.Error(w, fmt.Sprintf("the host %q is not a name of this daemon; if it is, add it to allow-hosts in [metrics]", r.Host), http.StatusForbidden)
 			return
 		}
@@ -91,7 +91,7 @@ func (c *Metrics) handler(m *metrics, ready func() bool) http.Handler {
 	})
 }
 
-// writeHealth answers as the http transport does for the same paths.
+// writeHealth writes the same answers as the http transport for these paths.
 func writeHealth(w http.ResponseWriter, ok bool) {
 	status, text := http.StatusOK, "ok\n"
 	if !ok {
@@ -104,8 +104,8 @@ func writeHealth(w http.ResponseWriter, ok bool) {
 	_, _ = io.WriteString(w, text)
 }
 
-// isOurs reports whether a Host header names us: by an address, as localhost, or as allow-hosts has it.
-func (c *Metrics) isOurs(named string) bool {
+// hostAllowed reports whether a Host header is an IP address, localhost, or in allow-hosts.
+func (c *Metrics) hostAllowed(named string) bool {
 	host := named
 	if h, _, err := net.SplitHostPort(named); err == nil {
 		host = h
@@ -125,18 +125,18 @@ type metricsServer struct {
 	serving sync.WaitGroup
 }
 
-// close ends it, after the scrapes that are going on. It may be nil.
+// close waits for running scrapes, for at most a second, and closes the listener. s may be nil.
 func (s *metricsServer) close() {
 	if s == nil {
 		return
 	}
-	patience, cancel := context.WithTimeout(context.Background(), time.Second) // a silent connection is worth no more
+	timeout, cancel := context.WithTimeout(context.Background(), time.Second) // an idle connection is not worth a longer wait
 	defer cancel()
-	if s.Shutdown(patience) != nil {
+	if s.Shutdown(timeout) != nil {
 		_ = s.Close()
 	}
 	s.serving.Wait()
 }
 
-// mostScrapers is how many connections there are at a time, and so requests.
-const mostScrapers = 16
+// maxScrapers is the maximum number of connections, and so of concurrent requests.
+const maxScrapers = 16

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// config-set and config-test may give fewer rights at a listener, and never more (decision 64).
+// hookConfig-set and config-test may give fewer rights at a listener, and never more (decision 64).
 func TestConfigSetNarrowsOnly(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	web := testkit.Port(t)

@@ -188,7 +188,7 @@ func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
 	p.stop()
 }
 
-// config-write by root keeps owner, group and mode, of the file and of the one beside it.
+// hookConfig-write by root keeps owner, group and mode, of the file and of the one beside it.
 func TestConfigWriteKeepsOwnerGroupAndMode(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)

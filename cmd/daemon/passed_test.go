@@ -97,7 +97,7 @@ func TestPassedDatagramSocket(t *testing.T) {
 	p.stop()
 }
 
-// A socket that nobody asks for, and one that is not there, are errors with their names.
+// A listener that nobody asks for, and one that is not there, are errors with their names.
 func TestPassedSocketsDoNotFit(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "[[listen]]\ntransport = \"unix\"\nsocket = \"local\"\n")

@@ -135,7 +135,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 1, p.wait())
-	require.Contains(t, p.Err.String(), "rudderpostd: second signal (terminated), leaving at once\n")
+	require.Contains(t, p.Err.String(), "rudderpostd: second signal (terminated), ending at once\n")
 }
 
 // A drain that takes too long is cut off, and said so.

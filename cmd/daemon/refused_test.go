@@ -21,9 +21,9 @@ func TestRefusalsAreLimitedForEachAddress(t *testing.T) {
 		var out testkit.Output
 		seen := 0
 		since := func() string { return out.String()[seen:] }
-		d := &doorman{log: slog.New(slog.NewTextHandler(&out, nil))}
+		d := &refusalLog{log: slog.New(slog.NewTextHandler(&out, nil))}
 		knock := func() {
-			d.refused(transport.Refusal{
+			d.onRefused(transport.Refusal{
 				Transport: "https", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 9},
 				Claim: transport.Claim{User: "ann\n\x1b[2J", Password: "hunter22"}, Err: transport.ErrWrongCredentials,
 			})
@@ -37,7 +37,7 @@ func TestRefusalsAreLimitedForEachAddress(t *testing.T) {
 		require.NotContains(t, since(), "hunter22")
 		require.NotContains(t, since(), "\x1b")
 		seen = len(out.String())
-		d.refused(transport.Refusal{Transport: "quic", Addr: &net.UDPAddr{IP: net.ParseIP("2001:db8:1:2::3"), Port: 9}, Err: transport.ErrNoCredentials})
+		d.onRefused(transport.Refusal{Transport: "quic", Addr: &net.UDPAddr{IP: net.ParseIP("2001:db8:1:2::3"), Port: 9}, Err: transport.ErrNoCredentials})
 		require.Contains(t, since(), "from=[2001:db8:1:2::3]:9", "the lines of one address do not hide those of another")
 		seen = len(out.String())
 		time.Sleep(time.Second)

@@ -19,108 +19,108 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Version is the daemon's version, set by the linker for releases.
+// Version is the daemon's version. The linker sets it for releases.
 var Version = "0.1.0-dev"
 
-// A daemon is what the commands are about. What is not safe for all belongs to the loop.
+// A daemon is the running daemon, which the commands read and change. Fields that are not safe for concurrent use belong to
+// the loop.
 type daemon struct {
-	file     string // of the configuration; empty: none
-	started  time.Time
-	reloadAt atomic.Int64 // when the configuration in force came into it, in nanoseconds of the epoch
-	level    slog.LevelVar
-	stats    *std.Statistics
-	manager  *mgr.CommandMgr
-	policy   *access.Policy
-	auth     gate
-	record   recorder
-	hooks    *hooks.Set
-	inForce  atomic.Pointer[setup] // replaced on the loop
-	log      *slog.Logger
-	handler  *logHandler
-	logFile  *logFile
-	metrics  *metrics
-	life     life
-	door     *doorman
-	passed   targets.PassedSockets
-	stdout   io.Writer
-	stop     context.CancelFunc
-	ready    func() bool // commands are taken: from the first configuration in force until the drain begins
-	exit     int
+	file         string // the path of the configuration file; empty: none
+	started      time.Time
+	configuredAt atomic.Int64 // when the configuration in force was committed, in Unix nanoseconds
+	level        slog.LevelVar
+	stats        *std.Statistics
+	manager      *mgr.CommandMgr
+	policy       *access.Policy
+	auth         authSwitch
+	recorder     auditSwitch
+	hooks        *hooks.Set
+	current      atomic.Pointer[snapshot] // replaced on the loop
+	log          *slog.Logger
+	logHandler   *logHandler
+	logFile      *logFile
+	metrics      *metrics
+	background   background
+	refusals     *refusalLog
+	sockets      targets.PassedSockets
+	stdout       io.Writer
+	shutdown     context.CancelFunc
+	ready        func() bool // whether commands are taken: from the first commit until the drain
+	exitStatus   int
 }
 
-// serve runs the daemon until ctx ends or somebody commands it to shut down.
+// serve runs the daemon until ctx ends or a client sends shutdown. It returns the exit status.
 func serve(ctx context.Context, file string, config *Config, stdout, stderr io.Writer) (exit int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &daemon{file: file, started: time.Now(), stats: std.NewStatistics(), stop: stop}
-	d.ready = func() bool { return d.inForce.Load() != nil && ctx.Err() == nil }
-	d.reloaded()
+	d := &daemon{file: file, started: time.Now(), stats: std.NewStatistics(), shutdown: stop}
+	d.ready = func() bool { return d.current.Load() != nil && ctx.Err() == nil }
+	d.noteReload()
 	d.stats.Measure("uptime", func() int64 { return int64(time.Since(d.started).Seconds()) })
 	d.level.Set(config.logLevel())
 	d.metrics = newMetrics(func() mgr.Stats { return d.manager.Stats() })
-	d.life.hearHangups()
+	d.background.catchHangups()
 	d.logFile = &logFile{stderr: stderr, trust: config.trust, format: config.formatRecord}
 	defer d.logFile.Close()
-	d.stdout = lineCounter{stdout, d.logFile}
+	d.stdout = countingWriter{stdout, d.logFile}
 	d.stats.Measure("lines-unwritten", d.logFile.Unwritten)
 	d.metrics.unwritten = d.logFile.Unwritten
-	d.handler = newLogHandler(config.logHandler(d.logFile, &d.level))
-	d.log = slog.New(d.handler)
-	d.door = &doorman{log: d.log, record: &d.record, metrics: d.metrics}
-	d.passed = targets.TakePassedSockets()
+	d.logHandler = newLogHandler(config.logHandler(d.logFile, &d.level))
+	d.log = slog.New(d.logHandler)
+	d.refusals = &refusalLog{log: d.log, recorder: &d.recorder, metrics: d.metrics}
+	d.sockets = targets.TakePassedSockets()
 	if d.policy, err = access.NewPolicy(access.Options{NoOwner: true}); err != nil {
 		return 1, err
 	}
 	d.manager = mgr.New(&mgr.Options{
 		Authorizer: d.policy,
 		Logger:     d.log,
-		Recorder:   &d.record,
-		Observer:   observers{d.stats.Observer(), d.metrics},
-		Limits:     config.Limits.manager(),
+		Recorder:   &d.recorder,
+		Observer:   multiObserver{d.stats.Observer(), d.metrics},
+		Limits:     config.Limits.managerLimits(),
 	})
 	d.hooks = &hooks.Set{Manager: d.manager, Logger: d.log}
-	d.metrics.restarts = d.hookRestarts
+	d.metrics.hookRestarts = d.hookRestarts
 	defer func() { err = errors.Join(err, d.close()) }()
-	defer d.rest()
+	defer d.stopBackground()
 	if err := d.manager.Register(d.commands()...); err != nil {
 		return 1, err
 	}
-	if err := d.begin(ctx, config); err != nil {
-		asked := ctx.Err() != nil // to stop, before it had begun
+	if err := d.start(ctx, config); err != nil {
+		stopped := ctx.Err() != nil // ctx ended before the daemon was ready
 		stop()
-		_ = d.manager.Run(ctx) // closes what is open
-		if asked {
+		_ = d.manager.Run(ctx) // closes the open listeners
+		if stopped {
 			return 0, nil
 		}
 		return 1, err
 	}
 	err = d.manager.Run(ctx)
-	return d.exit, err
+	return d.exitStatus, err
 }
 
-// close ends what the configuration has begun, behind the last command.
+// close closes the hooks, the audit and the listeners, after the last command.
 func (d *daemon) close() (err error) {
-	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	timeout, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = d.hooks.Close(patience)
-	d.door.lines.Flush()
-	if log := d.record.Load(); log != nil {
+	err = d.hooks.Close(timeout)
+	d.refusals.limiter.Flush()
+	if log := d.recorder.Load(); log != nil {
 		err = errors.Join(err, log.Close())
 	}
-	if setup := d.inForce.Load(); setup != nil {
+	if setup := d.current.Load(); setup != nil {
 		setup.metrics.close()
-		for _, w := range setup.ways {
-			w.close()
+		for _, ln := range setup.listeners {
+			ln.close()
 		}
 	}
 	return err
 }
 
-// reloaded notes that another configuration is in force.
-func (d *daemon) reloaded() { d.reloadAt.Store(time.Now().UnixNano()) }
+// noteReload records the time at which a configuration was committed.
+func (d *daemon) noteReload() { d.configuredAt.Store(time.Now().UnixNano()) }
 
-// commands are what the daemon can be asked to do, apart from what every manager can, and what hook
-// libraries add.
+// commands returns the daemon's own commands. The manager and hook libraries add others.
 func (d *daemon) commands() []mgr.Command {
 	return slices.Concat(
 		[]mgr.Command{
@@ -129,46 +129,46 @@ func (d *daemon) commands() []mgr.Command {
 			std.StatusGet(d.status),
 			d.metrics.command(),
 			std.Shutdown(func(exit int) {
-				d.exit = exit
-				d.stop()
+				d.exitStatus = exit
+				d.shutdown()
 			}),
 		},
 		std.Configuration(section, newSettings(d)),
 		std.LogLevel(&d.level),
 		std.Sessions(d.manager),
 		access.Commands(d.policy, d.manager),
-		d.record.commands(),
+		d.recorder.commands(),
 		d.hooks.Commands(),
 		d.stats.Commands(),
 	)
 }
 
 func (d *daemon) status() std.Status {
-	status := std.StatusOf(d.started, time.Unix(0, d.reloadAt.Load()))
-	for _, w := range d.inForce.Load().ways {
-		status.Sockets.Open = append(status.Sockets.Open, w.url)
+	status := std.StatusOf(d.started, time.Unix(0, d.configuredAt.Load()))
+	for _, ln := range d.current.Load().listeners {
+		status.Sockets.Open = append(status.Sockets.Open, ln.url)
 	}
 	return status
 }
 
-// frameLimits are what conns may take that are opened now.
+// frameLimits returns the frame limits for new conns.
 func (d *daemon) frameLimits() transport.FrameLimits {
 	var l Limits
-	if setup := d.inForce.Load(); setup != nil {
+	if setup := d.current.Load(); setup != nil {
 		l = setup.Limits
 	}
 	return transport.FrameLimits{MaxFrame: int(l.MaxFrame), Idle: time.Duration(l.IdleTimeout), FrameTimeout: time.Duration(l.FrameTimeout)}
 }
 
-// keepAlive is how long an HTTP connection may be idle that becomes so now.
+// keepAlive returns the idle timeout of HTTP connections that become idle now.
 func (d *daemon) keepAlive() time.Duration {
-	if setup := d.inForce.Load(); setup != nil {
+	if setup := d.current.Load(); setup != nil {
 		return time.Duration(setup.Limits.KeepAlive)
 	}
-	return 0 // no configuration is in force yet: the default of the transport
+	return 0 // before the first commit: the default of the transport
 }
 
-// hookRestarts says how often each hook has been started again.
+// hookRestarts returns the number of restarts of each hook.
 func (d *daemon) hookRestarts() map[string]uint64 {
 	restarts := map[string]uint64{}
 	for _, s := range d.hooks.Status() {
@@ -177,10 +177,10 @@ func (d *daemon) hookRestarts() map[string]uint64 {
 	return restarts
 }
 
-// owners names who may command without being told of.
-func (c *change) owners() string {
-	if !c.next.Access.Owner {
-		return "who is a [[principal]]"
+// ownerNames describes the users that may run all commands without a [[principal]].
+func (tx *transaction) ownerNames() string {
+	if !tx.next.Access.Owner {
+		return "each [[principal]]"
 	}
 	if uid := os.Geteuid(); uid != 0 {
 		return fmt.Sprintf("uid %d and root", uid)
@@ -188,13 +188,12 @@ func (c *change) owners() string {
 	return "root"
 }
 
-// makeStateDir makes the folder for what the daemon makes itself, with mode 0700. One that another user could change
-// is refused.
+// makeStateDir creates the state-dir with mode 0700. It refuses a directory that another user could change.
 func (c *Config) makeStateDir() error {
 	if c.StateDir == "" {
 		return nil
 	}
-	if err := c.state().MakeFolder(c.StateDir, 0o700); err != nil {
+	if err := c.fileRules().MakeFolder(c.StateDir, 0o700); err != nil {
 		return fmt.Errorf("state-dir: %w", err)
 	}
 	return nil

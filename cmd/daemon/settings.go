@@ -17,63 +17,62 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// section is the name under which the configuration travels.
+// section is the name of the map with the configuration in config-get and config-set.
 const section = "Rudderpost"
 
-// settings are the daemon's configuration as std.Configuration wants it. Changes come one after the other,
-// from the reading of the configuration that is in force to the dropping of what it does not need any more: so
-// a hash that was compared is still the one that is replaced.
+// settings implements std.Configurable for the daemon. Transactions run one after the other, from the read of the current
+// hash to the finish. So a hash that was compared is the one that is replaced.
 type settings struct {
 	d    *daemon
-	turn chan struct{} // holds a token while nobody changes anything
+	idle chan struct{} // holds a token while no transaction runs
 }
 
 var _ std.Configurable = (*settings)(nil)
 
 func newSettings(d *daemon) *settings {
 	s := &settings{d, make(chan struct{}, 1)}
-	s.turn <- struct{}{}
+	s.idle <- struct{}{}
 	return s
 }
 
-// Schema implements std.Configurable. Nothing is required: what is missing has its default, or stays.
+// Schema implements std.Configurable. No member is required: a missing one has its default, or keeps its value.
 func (s *settings) Schema() *schema.Schema {
 	described, err := schema.Of(reflect.TypeFor[Config]())
 	if err != nil {
-		panic(err) // the type above all of this is wrong
+		panic(err) // the type Config has an error
 	}
-	unrequire(described)
+	clearRequired(described)
 	return described
 }
 
-func unrequire(s *schema.Schema) {
+func clearRequired(s *schema.Schema) {
 	if s == nil {
 		return
 	}
 	s.Required = nil
 	for _, member := range s.Properties {
-		unrequire(member)
+		clearRequired(member)
 	}
-	unrequire(s.Items)
-	unrequire(s.Values)
+	clearRequired(s.Items)
+	clearRequired(s.Values)
 }
 
 // Shown implements std.Configurable.
-func (s *settings) Shown() any { return s.d.inForce.Load().Config }
+func (s *settings) Shown() any { return s.d.current.Load().Config }
 
 // Hash implements std.Configurable.
-func (s *settings) Hash() (string, error) { return s.d.inForce.Load().hash, nil }
+func (s *settings) Hash() (string, error) { return s.d.current.Load().hash, nil }
 
-// Test implements std.Configurable: it makes everything that Set would make, and undoes it.
+// Test implements std.Configurable. It prepares a transaction as Set does, and discards it.
 func (s *settings) Test(ctx context.Context, text wire.Value) error {
-	return s.alone(ctx, func() error {
+	return s.exclusively(ctx, func() error {
 		next, err := s.fromWire(text)
 		if err != nil {
 			return err
 		}
-		c, err := s.d.prepare(ctx, next)
+		tx, err := s.d.prepare(ctx, next)
 		if err == nil {
-			c.discard()
+			tx.discard()
 		}
 		return err
 	})
@@ -81,8 +80,8 @@ func (s *settings) Test(ctx context.Context, text wire.Value) error {
 
 // Set implements std.Configurable.
 func (s *settings) Set(ctx context.Context, text wire.Value, how std.Change) (applied std.Applied, err error) {
-	err = s.alone(ctx, func() error {
-		applied, err = s.change(ctx, how, func() (*Config, error) { return s.fromWire(text) })
+	err = s.exclusively(ctx, func() error {
+		applied, err = s.apply(ctx, how, func() (*Config, error) { return s.fromWire(text) })
 		return err
 	})
 	return applied, err
@@ -93,8 +92,8 @@ func (s *settings) Reload(ctx context.Context, how std.Change) (applied std.Appl
 	if s.d.file == "" {
 		return std.Applied{}, errNoFile
 	}
-	err = s.alone(ctx, func() error {
-		applied, err = s.change(ctx, how, func() (*Config, error) { return load(s.d.file, s.d.inForce.Load().trust...) })
+	err = s.exclusively(ctx, func() error {
+		applied, err = s.apply(ctx, how, func() (*Config, error) { return load(s.d.file, s.d.current.Load().trust...) })
 		return err
 	})
 	if bad, ok := errors.AsType[*wire.Error](err); err != nil && (!ok || bad.Code == wire.CodeError) {
@@ -105,20 +104,20 @@ func (s *settings) Reload(ctx context.Context, how std.Change) (applied std.Appl
 
 var errNoFile = errors.New("there is no configuration file: the daemon was started without one (-c)")
 
-// alone runs f while nobody else changes anything.
-func (s *settings) alone(ctx context.Context, f func() error) error {
+// exclusively runs f while no other transaction runs. It waits for its turn until ctx ends.
+func (s *settings) exclusively(ctx context.Context, f func() error) error {
 	select {
-	case <-s.turn:
+	case <-s.idle:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	defer func() { s.turn <- struct{}{} }()
+	defer func() { s.idle <- struct{}{} }()
 	return f()
 }
 
-// change puts another configuration in force.
-func (s *settings) change(ctx context.Context, how std.Change, read func() (*Config, error)) (std.Applied, error) {
-	if how.IfHash != "" && how.IfHash != s.d.inForce.Load().hash {
+// apply runs a transaction: it prepares the configuration that read returns, checks it, and commits it on the loop.
+func (s *settings) apply(ctx context.Context, how std.Change, read func() (*Config, error)) (std.Applied, error) {
+	if how.IfHash != "" && how.IfHash != s.d.current.Load().hash {
 		return std.Applied{}, std.ErrChanged
 	}
 	if err := failpoint("before parse"); err != nil {
@@ -128,58 +127,58 @@ func (s *settings) change(ctx context.Context, how std.Change, read func() (*Con
 	if err != nil {
 		return std.Applied{}, err
 	}
-	c, err := s.d.prepare(ctx, next)
+	tx, err := s.d.prepare(ctx, next)
 	if err != nil {
 		return std.Applied{}, err
 	}
 	if !how.Force {
-		err = c.checkLockOut(ctx)
+		err = tx.checkLockOut(ctx)
 	}
 	if err == nil {
-		err = mgr.OnLoop(ctx, c.commit)
+		err = mgr.OnLoop(ctx, tx.commit)
 	}
 	if err != nil {
-		c.discard()
+		tx.discard()
 		return std.Applied{}, err
 	}
-	draining := c.finish()
+	draining := tx.finish()
 	if draining > 0 {
 		s.d.log.Info("conns of removed listeners are drained", "conns", draining)
 	}
-	c.say(s.d.stdout, s.d.log)
-	s.d.reloaded()
-	return std.Applied{Hash: c.next.hash, Draining: draining}, nil
+	tx.announce(s.d.stdout, s.d.log)
+	s.d.noteReload()
+	return std.Applied{Hash: tx.next.hash, Draining: draining}, nil
 }
 
-// kind is what peers of a listener have as their transport.
-func (l *Listen) kind() string {
-	kind, _, _ := strings.Cut(l.url(nowhere{}), ":")
+// peerTransport returns the transport of the listener's peers.
+func (l *Listen) peerTransport() string {
+	kind, _, _ := strings.Cut(l.url(placeholderAddr{}), ":")
 	return kind
 }
 
-type nowhere struct{}
+type placeholderAddr struct{}
 
-func (nowhere) Network() string { return "" }
-func (nowhere) String() string  { return "x" }
+func (placeholderAddr) Network() string { return "" }
+func (placeholderAddr) String() string  { return "x" }
 
-// fromWire makes a configuration of what came over the channel. What may not be set there is as it is, and
-// must be so in the text, if it is there.
+// fromWire decodes a configuration from the channel. Read-only values are copied from the one in force; if text has them,
+// they must be equal.
 func (s *settings) fromWire(text wire.Value) (*Config, error) {
-	running, err := s.d.inForce.Load().clone()
+	running, err := s.d.current.Load().clone()
 	if err != nil {
 		return nil, err
 	}
-	kept, err := s.d.inForce.Load().clone() // decoding may write into what it finds
+	kept, err := s.d.current.Load().clone() // a second copy, because decoding may write into it
 	if err != nil {
 		return nil, err
 	}
 	next := defaults()
 	next.dir, next.trust = running.dir, running.trust
-	keepFrozen(kept, next)
+	copyReadOnly(kept, next)
 	if err := json.Unmarshal(text, next, json.RejectUnknownMembers(true), wholeNumbers); err != nil {
-		return nil, badSetting(err)
+		return nil, settingError(err)
 	}
-	if err := thaw(running, next); err != nil {
+	if err := checkReadOnly(running, next); err != nil {
 		return nil, err
 	}
 	if err := next.complete(); err != nil {
@@ -188,9 +187,9 @@ func (s *settings) fromWire(text wire.Value) (*Config, error) {
 	return next, nil
 }
 
-// clone returns a copy that shares nothing with c.
+// clone returns a deep copy of c.
 func (c *Config) clone() (*Config, error) {
-	text, err := c.revealed()
+	text, err := c.encodeWithSecrets()
 	if err != nil {
 		return nil, err
 	}
@@ -198,11 +197,11 @@ func (c *Config) clone() (*Config, error) {
 	return other, json.Unmarshal(text, other, wholeNumbers)
 }
 
-// wholeNumbers keeps numbers as TOML has them where a value may be of any type: as floats, large ones would
-// come back as others.
+// wholeNumbers decodes whole numbers as int64, as TOML does, where a value may have any type. As a float64, a large number
+// would change.
 var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
 	if d.PeekKind() != '0' {
-		return errors.ErrUnsupported // the package does it
+		return errors.ErrUnsupported // the default decoder handles it
 	}
 	text, err := d.ReadValue()
 	if err != nil {
@@ -216,23 +215,23 @@ var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext
 	return err
 }))
 
-// badSetting says which setting the JSON package could not read.
-func badSetting(err error) error {
-	bad := &wire.Error{Code: wire.CodeError, Word: "bad-configuration"}
+// settingError converts an error of the JSON package, and names the setting.
+func settingError(err error) error {
+	rerr := &wire.Error{Code: wire.CodeError, Word: "bad-configuration"}
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {
-		bad.Text = err.Error()
-		return bad
+		rerr.Text = err.Error()
+		return rerr
 	}
 	at := jsontext.Pointer("/" + section + string(e.JSONPointer))
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
-		bad.Text = fmt.Sprintf("Unsupported '%s' parameter.", e.JSONPointer.LastToken())
+		rerr.Text = fmt.Sprintf("Unsupported '%s' parameter.", e.JSONPointer.LastToken())
 	case e.Err != nil:
-		bad.Text = fmt.Sprintf("'%s' parameter: %v", e.JSONPointer.LastToken(), e.Err)
+		rerr.Text = fmt.Sprintf("'%s' parameter: %v", e.JSONPointer.LastToken(), e.Err)
 	default:
-		bad.Text = fmt.Sprintf("'%s' parameter has the wrong type", e.JSONPointer.LastToken())
+		rerr.Text = fmt.Sprintf("'%s' parameter has the wrong type", e.JSONPointer.LastToken())
 	}
-	bad.Fields = []wire.Field{{Pointer: string(at), Text: bad.Text}}
-	return bad
+	rerr.Fields = []wire.Field{{Pointer: string(at), Text: rerr.Text}}
+	return rerr
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// These are texts of the TOML library. Where it returns one as an error without a type, the text has the line and the
-// key; the line is missing for a table that has only subtables.
+// These patterns match texts of the TOML library. If it returns an error without a type, the text has the line and the key.
+// The line is missing for a table that has only subtables.
 var (
 	untypedError  = regexp.MustCompile(`^toml: (?:line (\d+) )?\(last key "([^"]+)"\): (.*)$`)
 	wrongType     = regexp.MustCompile(`^incompatible types: TOML value has type (.+); destination has type (.+)$`)
@@ -22,8 +22,8 @@ var (
 	definedTwice  = regexp.MustCompile(`^Key '([^']+)' (?:was already created and cannot be used as an array|has already been defined)\.$`)
 )
 
-// tomlError returns an error of the TOML library with its place, and says in the terms of the file what to write.
-// text is what the file has.
+// tomlError converts an error of the TOML library. It adds the line and the key, and says what to write. text is the text
+// of the file.
 func tomlError(file, text string, err error) error {
 	var line, key, message string
 	if bad, ok := errors.AsType[toml.ParseError](err); ok {
@@ -39,7 +39,7 @@ func tomlError(file, text string, err error) error {
 	if m := definedTwice.FindStringSubmatch(message); m != nil && key == "" && isTableList(keyType(m[1])) {
 		key = m[1]
 		if first := lineOf(text, toml.Key{key}); strings.Contains(message, "as an array") && first > 0 {
-			line = strconv.Itoa(first) // [listen], where the library names the [[listen]] below it
+			line = strconv.Itoa(first) // at [listen], because the library reports the [[listen]] below it
 		}
 	}
 	if line == "" {
@@ -49,18 +49,18 @@ func tomlError(file, text string, err error) error {
 	if key != "" {
 		where += ": " + key
 	}
-	if what := whatToWrite(key, message, sourceOf(text, line)); what != "" {
+	if what := correction(key, message, lineText(text, line)); what != "" {
 		message = what
 	}
 	return fmt.Errorf("%s: %s", where, message)
 }
 
-// whatToWrite says how a key is written whose value has the wrong type, or "". source is the line that has it.
-func whatToWrite(key, message, source string) string {
+// correction says how to write the value of a key that has the wrong type, or returns "". source is the line with the key.
+func correction(key, message, source string) string {
 	m := wrongType.FindStringSubmatch(message)
 	octal, table := leadingZeroes.MatchString(message), wantedTable.MatchString(message)
 	name := key[strings.LastIndexByte(key, '.')+1:]
-	value := valueIn(source, name)
+	value := valueOf(source, name)
 	switch t := keyType(key); {
 	case t == nil:
 		return ""
@@ -88,10 +88,10 @@ func whatToWrite(key, message, source string) string {
 	return ""
 }
 
-// tableNouns are the things that the file has a [[table]] of.
+// tableNouns names the things that the tables [[listen]], [[role]], [[principal]] and [[hook]] define.
 var tableNouns = map[string]string{"listen": "listener", "role": "role", "principal": "principal", "hook": "hook"}
 
-// modeText returns what was written for a mode as the file has modes, or an example.
+// modeText returns a mode in the format of the file, or an example.
 func modeText(value string) string {
 	digits := strings.TrimLeft(strings.TrimPrefix(value, "0o"), "0")
 	if len(digits) == 3 && strings.Trim(digits, "01234567") == "" {
@@ -103,7 +103,7 @@ func modeText(value string) string {
 // keyType returns the type of a key of the file, such as listen.mode, or nil if there is no such key.
 func keyType(key string) reflect.Type {
 	t := reflect.TypeFor[Config]()
-	for _, part := range parts(key) {
+	for _, part := range splitKey(key) {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 			t = t.Elem()
 		}
@@ -124,7 +124,7 @@ func keyType(key string) reflect.Type {
 	return t
 }
 
-// isTableList reports whether a key is a list of tables, [[key]].
+// isTableList reports whether a key of type t is a list of tables, [[key]].
 func isTableList(t reflect.Type) bool {
 	if t == nil || t.Kind() != reflect.Slice {
 		return false
@@ -133,8 +133,8 @@ func isTableList(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct || t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
 }
 
-// sourceOf returns a line of the file, or "".
-func sourceOf(text, line string) string {
+// lineText returns a line of the file, or "".
+func lineText(text, line string) string {
 	n, err := strconv.Atoi(line)
 	if lines := strings.Split(text, "\n"); err == nil && n >= 1 && n <= len(lines) {
 		return lines[n-1]
@@ -152,8 +152,8 @@ func lineOfSubtable(text, key string) int {
 	return 0
 }
 
-// valueIn returns the number or word that a line gives to a name, or "".
-func valueIn(line, name string) string {
+// valueOf returns the number or word that a line assigns to a name, or "".
+func valueOf(line, name string) string {
 	m := regexp.MustCompile(`(?:^|[\s{,."'])` + regexp.QuoteMeta(name) + `["']?\s*=\s*([\w.+-]+)`).FindStringSubmatch(line)
 	if m == nil {
 		return ""

@@ -19,68 +19,68 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-// transport makes what a [[listen]] describes, at a TCP socket that is open already.
-func (c *change) transport(l *Listen, w *way) (transport.Transport, error) {
+// newTransport returns the transport for a [[listen]]. A TCP transport gets the socket that is already open.
+func (tx *transaction) newTransport(l *Listen, ln *listener) (transport.Transport, error) {
 	var listener net.Listener
-	if w.gated != nil {
-		listener = w.gated
+	if ln.deferred != nil {
+		listener = ln.deferred
 	}
-	var auth transport.Authenticator // without files none, so that nobody is asked for what nobody can have
-	if c.next.id.auth != nil {
-		auth = &c.d.auth
+	var auth transport.Authenticator // nil without files: the transport then asks for no password or token
+	if tx.next.creds.auth != nil {
+		auth = &tx.d.auth
 	}
 	var err error
 	var (
-		maxConns = c.next.Limits.MaxConns
-		secure   = w.tls
-		refused  = c.d.door.refused
+		maxConns = tx.next.Limits.MaxConns
+		secure   = ln.tls
+		refused  = tx.d.refusals.onRefused
 	)
 	switch l.Transport {
 	case "tcp":
 		return &tcp.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure, Anonymous: l.Anonymous,
-			Limits: c.d.frameLimits, OnRefused: refused,
+			Limits: tx.d.frameLimits, OnRefused: refused,
 			TrustedProxies: l.proxies, ProxyProtocol: l.ProxyProtocol,
 		}, nil
 	case "websocket":
 		return &websocket.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, AllowOrigins: l.AllowOrigins, Authenticator: auth,
-			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
+			Limits: tx.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
 			TrustedProxies: l.proxies, ProxyProtocol: l.ProxyProtocol,
 		}, nil
 	case "http":
 		return &http.Transport{
 			Address: l.Address, Listener: listener, TLS: secure, Insecure: l.Insecure,
 			AllowHosts: l.AllowHosts, Authenticator: auth,
-			Limits: c.d.frameLimits, KeepAliveFunc: c.d.keepAlive, MaxConns: maxConns, OnRefused: refused,
+			Limits: tx.d.frameLimits, KeepAliveFunc: tx.d.keepAlive, MaxConns: maxConns, OnRefused: refused,
 			TrustedProxies: l.proxies, ProxyProtocol: l.ProxyProtocol,
 		}, nil
 	case "quic":
 		t := &quic.Transport{
 			Address: l.Address, TLS: secure,
-			Limits: c.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
+			Limits: tx.d.frameLimits, MaxConns: maxConns, OnRefused: refused,
 		}
-		if c.next.StateDir != "" {
-			t.Keys, t.TrustOwners = filepath.Join(c.next.StateDir, "quic.keys"), c.next.trust
+		if tx.next.StateDir != "" {
+			t.Keys, t.TrustOwners = filepath.Join(tx.next.StateDir, "quic.keys"), tx.next.trust
 		}
 		if l.Socket != "" {
-			t.PacketConn, err = c.d.passed.PacketConn(l.Socket)
+			t.PacketConn, err = tx.d.sockets.PacketConn(l.Socket)
 		}
 		return t, err
 	}
 	if l.Socket != "" {
-		if listener, err = c.d.passed.Listener(l.Socket); err != nil {
+		if listener, err = tx.d.sockets.Listener(l.Socket); err != nil {
 			return nil, err
 		}
 	}
 	return &unix.Transport{
-		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener, TrustOwners: c.next.trust,
-		Limits: c.d.frameLimits,
+		Path: l.path, Mode: l.permissions, Group: l.Group, Listener: listener, TrustOwners: tx.next.trust,
+		Limits: tx.d.frameLimits,
 	}, nil
 }
 
-// url is where clients find a listener.
+// url returns the URL at which clients reach a listener.
 func (l *Listen) url(addr net.Addr) string {
 	scheme := l.Transport
 	switch {
@@ -98,80 +98,80 @@ func (l *Listen) url(addr net.Addr) string {
 	return scheme + "://" + addr.String()
 }
 
-// proof says how a client proves at a listener who it is, with the command line that does it.
-func (c *change) proof(l *Listen, url string) string {
+// connectHint returns a hint for the operator: how clients authenticate at a listener, with a command line of steer.
+func (tx *transaction) connectHint(l *Listen, url string) string {
 	switch {
 	case l.Transport == "unix":
 		mode := ""
 		if l.Mode != "" {
 			mode = ", mode " + l.Mode
 		}
-		return fmt.Sprintf("%s; the kernel tells who a client is, and %s may command%s: steer -s %s whoami", mode, c.owners(), l.groupToo(c.next.Config), word(url))
+		return fmt.Sprintf("%s; the kernel identifies clients, and %s may send commands%s: steer -s %s whoami", mode, tx.ownerNames(), l.groupHint(tx.next.Config), shellWord(url))
 	case l.Anonymous != "":
-		return fmt.Sprintf("; whoever can connect passes for %s, up to %s: steer -s %s whoami", l.Anonymous, l.ceiling(), url)
+		return fmt.Sprintf("; every client has the role %s, up to %s: steer -s %s whoami", l.Anonymous, l.maxAccess(), url)
 	case l.PKI == "auto" && len(l.AllowOrigins) == 0:
-		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, word(c.next.id.pki), c.orSecret(l))
+		return fmt.Sprintf("; by certificate: steer -s %s --pki %s whoami%s", url, shellWord(tx.next.creds.pki), tx.secretHint(l))
 	case l.Insecure:
-		return "; by " + c.secretFlag() + ": steer -s " + url + " " + c.secretFlags() + " whoami"
+		return "; by " + tx.secretNames() + ": steer -s " + url + " " + tx.secretFlags() + " whoami"
 	case l.ClientCA != "" && len(l.AllowOrigins) == 0:
-		return fmt.Sprintf("; by a certificate of %s: steer -s %s --ca FILE --cert FILE --key FILE whoami%s", l.ClientCA, url, c.orSecret(l))
+		return fmt.Sprintf("; by a certificate of %s: steer -s %s --ca FILE --cert FILE --key FILE whoami%s", l.ClientCA, url, tx.secretHint(l))
 	}
 	ca := "FILE"
 	if l.PKI == "auto" {
-		ca = word(filepath.Join(c.next.id.pki, tlsconf.CACert))
+		ca = shellWord(filepath.Join(tx.next.creds.pki, tlsconf.CACert))
 	}
-	return "; by " + c.secretFlag() + ": steer -s " + url + " --ca " + ca + " " + c.secretFlags() + " whoami"
+	return "; by " + tx.secretNames() + ": steer -s " + url + " --ca " + ca + " " + tx.secretFlags() + " whoami"
 }
 
-// groupToo says that the group of the socket may read, where its members may connect.
-func (l *Listen) groupToo(c *Config) string {
+// groupHint says that members of the socket's group may read, if they may connect.
+func (l *Listen) groupHint(c *Config) string {
 	if !c.Access.Owner || l.permissions&0o020 == 0 {
 		return ""
 	}
 	return ", and members of its group may read"
 }
 
-// orSecret says that a password or token will do too, where that is so.
-func (c *change) orSecret(l *Listen) string {
-	if c.next.id.auth == nil || l.Transport != "http" && l.Transport != "websocket" {
+// secretHint says that a password or a token is also possible, or returns "".
+func (tx *transaction) secretHint(l *Listen) string {
+	if tx.next.creds.auth == nil || l.Transport != "http" && l.Transport != "websocket" {
 		return ""
 	}
-	return "; or by " + c.secretFlag() + ": " + c.secretFlags()
+	return "; or by " + tx.secretNames() + ": " + tx.secretFlags()
 }
 
-func (c *change) secretFlag() string {
+func (tx *transaction) secretNames() string {
 	switch {
-	case c.next.Auth.TokensFile == "":
+	case tx.next.Auth.TokensFile == "":
 		return "password"
-	case c.next.Auth.UsersFile == "":
+	case tx.next.Auth.UsersFile == "":
 		return "token"
 	}
 	return "password or token"
 }
 
-func (c *change) secretFlags() string {
-	if c.next.Auth.TokensFile != "" {
-		return "--token-file " + cmp.Or(word(c.next.id.first), "FILE")
+func (tx *transaction) secretFlags() string {
+	if tx.next.Auth.TokensFile != "" {
+		return "--token-file " + cmp.Or(shellWord(tx.next.creds.bootstrapToken), "FILE")
 	}
 	return "--user NAME"
 }
 
-// word writes a path as one word of a shell's command line.
-func word(path string) string {
+// shellWord returns a path as one word of a shell command line.
+func shellWord(path string) string {
 	if !strings.ContainsAny(path, " \t\n\"'\\$`&|;<>()*?[]#~!{}") {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// hosts are the names by which clients may look for a listener. One at all addresses has the machine's
-// name and all that it has.
-func (l *Listen) hosts() []string {
+// certificateHosts returns the names and addresses for the server certificate of a listener. For a listener at all
+// addresses these are the names and addresses of this machine.
+func (l *Listen) certificateHosts() []string {
 	hosts := slices.Clone(l.AllowHosts)
 	switch host, _, err := net.SplitHostPort(l.Address); {
-	case err != nil: // a socket that is passed: who knows
+	case err != nil: // a socket from systemd: its address is not known here
 	case host == "" || host == "0.0.0.0" || host == "::":
-		hosts = append(hosts, machine()...)
+		hosts = append(hosts, localHosts()...)
 	default:
 		hosts = append(hosts, host)
 	}
@@ -183,8 +183,8 @@ func (l *Listen) hosts() []string {
 	return hosts
 }
 
-// machine returns the names and addresses of this machine, as far as it knows them.
-func machine() (hosts []string) {
+// localHosts returns the host name and the addresses of this machine, as far as they are known.
+func localHosts() (hosts []string) {
 	if name, err := os.Hostname(); err == nil && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
 		hosts = append(hosts, name)
 	}

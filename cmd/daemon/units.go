@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Size is a number of bytes, written as one or with a unit: 65536, "64KiB", "16MiB".
+// A Size is a number of bytes, written as a number or with a unit: 65536, "64KiB", "16MiB".
 type Size int64
 
 var units = []struct {
@@ -36,10 +36,10 @@ func (s *Size) UnmarshalTOML(v any) error {
 			}
 		}
 	}
-	return fmt.Errorf("%v is no size such as 65536, \"64KiB\" or \"16MiB\"", quoted(v))
+	return fmt.Errorf("%v is not a size such as 65536, \"64KiB\" or \"16MiB\"", quoted(v))
 }
 
-// String writes the size with the largest unit that fits.
+// String returns the size with the largest unit that divides it.
 func (s Size) String() string {
 	for _, unit := range units {
 		if unit.bytes > 1 && s != 0 && int64(s)%unit.bytes == 0 {
@@ -52,16 +52,16 @@ func (s Size) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// A Duration is written as Go writes it: "10s", "5m".
+// A Duration is written in Go's format: "10s", "5m".
 type Duration time.Duration
 
-// UnmarshalJSON implements json.Unmarshaler: over the channel sizes are written as in the file.
+// UnmarshalJSON implements json.Unmarshaler. Over the channel a size is written as in the file.
 func (s *Size) UnmarshalJSON(text []byte) error { return unmarshal(text, s) }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *Duration) UnmarshalJSON(text []byte) error { return unmarshal(text, d) }
 
-// unmarshal reads JSON as if it were TOML.
+// unmarshal decodes JSON as if it were TOML.
 func unmarshal(text []byte, into toml.Unmarshaler) error {
 	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		return into.UnmarshalTOML(n)
@@ -82,7 +82,7 @@ func (d *Duration) UnmarshalTOML(v any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%v is no duration such as \"10s\" or \"5m\"", quoted(v))
+	return fmt.Errorf("%v is not a duration such as \"10s\" or \"5m\"", quoted(v))
 }
 
 // MarshalText implements encoding.TextMarshaler.

@@ -11,19 +11,19 @@ import (
 	"github.com/rudderpost/rudderpost/internal/httphead"
 )
 
-// A boundedListener has at most `most` connections open, so that no program on this machine can use up the daemon's
-// descriptors. When one more comes, the connection closes that has waited longest for a request. When each of
-// them has a request that is being answered, Accept waits until one ends.
+// A boundedListener has at most maxConns open connections, so that no program on this machine can use up the daemon's
+// descriptors. If one more connects, the connection that has waited longest for a request is closed. If all of them serve a
+// request, Accept waits until one ends.
 //
-//	state     | a connection is in it                         | next
-//	waiting   | from Accept, and from the end of a response   | busy: its request is here (serve);
-//	          |                                               | closed: another needs its place (Accept)
-//	busy      | while its request is being answered           | waiting (http.StateIdle); closed
+//	state     | when                                          | next
+//	waiting   | after Accept, and after each response         | busy: a request arrives (serve);
+//	          |                                               | closed: Accept needs its place
+//	busy      | while a request is served                     | waiting (http.StateIdle); closed
 //	closed    | its place is free                             |
 type boundedListener struct {
 	net.Listener
-	most      int
-	keepAlive func() time.Duration // of a connection that becomes idle
+	maxConns  int
+	keepAlive func() time.Duration // the idle timeout of a connection
 
 	mu      sync.Mutex
 	freed   sync.Cond
@@ -32,8 +32,8 @@ type boundedListener struct {
 	closed  bool
 }
 
-func newBoundedListener(l net.Listener, most int, keepAlive func() time.Duration) *boundedListener {
-	b := &boundedListener{Listener: l, most: most, keepAlive: keepAlive}
+func newBoundedListener(l net.Listener, maxConns int, keepAlive func() time.Duration) *boundedListener {
+	b := &boundedListener{Listener: l, maxConns: maxConns, keepAlive: keepAlive}
 	b.freed.L = &b.mu
 	return b
 }
@@ -46,7 +46,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.open >= l.most && !l.closed {
+	for l.open >= l.maxConns && !l.closed {
 		if oldest := l.waiting.Front(); oldest != nil {
 			c := oldest.Value.(*boundedConn)
 			_ = c.Conn.Close()
@@ -65,7 +65,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// Close implements net.Listener. It ends an Accept that waits for a place.
+// Close implements net.Listener. It unblocks Accept.
 func (l *boundedListener) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -74,7 +74,7 @@ func (l *boundedListener) Close() error {
 	return l.Listener.Close()
 }
 
-// releaseLocked frees the place of a connection that has been closed. It may be called more than once.
+// releaseLocked frees the place of a closed connection. It may be called more than once. l.mu is held.
 func (l *boundedListener) releaseLocked(c *boundedConn) {
 	c.setWaitingLocked(false)
 	if !c.released {
@@ -84,7 +84,7 @@ func (l *boundedListener) releaseLocked(c *boundedConn) {
 	}
 }
 
-// state is the http.Server's ConnState.
+// state implements the ConnState hook of http.Server.
 func (l *boundedListener) state(conn net.Conn, state http.ConnState) {
 	if state != http.StateIdle {
 		return
@@ -98,7 +98,7 @@ func (l *boundedListener) state(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// serve returns a handler that keeps the place of a connection while h answers its request.
+// serve returns a handler that marks the connection busy while h serves its request.
 func (l *boundedListener) serve(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := r.Context().Value(boundedConnKey{}).(*boundedConn)
@@ -116,8 +116,8 @@ func (l *boundedListener) serve(h http.Handler) http.Handler {
 type boundedConn struct {
 	net.Conn
 	listener *boundedListener
-	waiting  *list.Element // nil: it is busy or closed. The listener's lock guards it
-	released bool          // its place is free. The listener's lock guards it
+	waiting  *list.Element // nil: busy or closed; guarded by listener.mu
+	released bool          // its place is free; guarded by listener.mu
 	framing  httphead.Framing
 }
 
@@ -144,7 +144,7 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SetReadDeadline implements net.Conn. net/http sets its fixed IdleTimeout directly after http.StateIdle.
+// SetReadDeadline implements net.Conn. net/http sets its fixed IdleTimeout right after http.StateIdle.
 func (c *boundedConn) SetReadDeadline(t time.Time) error {
 	if c.framing.ReadDeadline() {
 		t = time.Now().Add(c.listener.keepAlive())

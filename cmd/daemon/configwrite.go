@@ -18,7 +18,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Write implements std.Configurable: it writes the daemon's own file and no other.
+// Write implements std.Configurable. It writes only the daemon's own configuration file.
 func (s *settings) Write(ctx context.Context, name string) (written std.Written, err error) {
 	if s.d.file == "" {
 		return std.Written{}, errNoFile
@@ -26,8 +26,8 @@ func (s *settings) Write(ctx context.Context, name string) (written std.Written,
 	if name != "" && name != s.d.file && name != filepath.Base(s.d.file) {
 		return std.Written{}, fmt.Errorf("not allowed to write config into %s: the daemon writes its own file only (%s)", name, s.d.file)
 	}
-	err = s.alone(ctx, func() error {
-		written, err = putConfig(s.d.file, s.d.inForce.Load().Config)
+	err = s.exclusively(ctx, func() error {
+		written, err = writeConfigFile(s.d.file, s.d.current.Load().Config)
 		return err
 	})
 	if err != nil {
@@ -36,18 +36,18 @@ func (s *settings) Write(ctx context.Context, name string) (written std.Written,
 	return written, nil
 }
 
-// putConfig puts a configuration into a file: whoever reads it meets the one that was there or the new one,
-// whole, and the one that was there stays beside it.
-func putConfig(path string, c *Config) (std.Written, error) {
-	path, err := configRules(c.trust).Resolve(path) // the file itself, which is replaced, not a link to it
+// writeConfigFile writes a configuration to a file. A reader sees either the old or the new file, never a part of one. The
+// old file is kept as a backup.
+func writeConfigFile(path string, c *Config) (std.Written, error) {
+	path, err := configRules(c.trust).Resolve(path) // the file that a symbolic link points to is replaced, not the link
 	if err != nil {
 		return std.Written{}, err
 	}
-	text, err := c.encode()
+	text, err := c.encodeTOML()
 	if err != nil {
 		return std.Written{}, err
 	}
-	if err := c.readsBack(text); err != nil {
+	if err := c.checkReadBack(text); err != nil {
 		return std.Written{}, err
 	}
 	written := std.Written{Filename: path, Size: int64(len(text))}
@@ -66,7 +66,7 @@ func putConfig(path string, c *Config) (std.Written, error) {
 		return std.Written{}, err
 	}
 	defer next.Discard()
-	if written.Backup, err = backUp(path, before); err != nil {
+	if written.Backup, err = makeBackup(path, before); err != nil {
 		return std.Written{}, err
 	}
 	if err = failpoint("after backup"); err == nil {
@@ -74,7 +74,7 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	}
 	if err != nil {
 		if there, gone := os.Stat(path); gone == nil && os.SameFile(there, info) {
-			_ = os.Remove(written.Backup) // of what is there still
+			_ = os.Remove(written.Backup) // the file was not replaced, so it needs no backup
 		}
 		return std.Written{}, err
 	}
@@ -84,8 +84,8 @@ func putConfig(path string, c *Config) (std.Written, error) {
 	return written, failpoint("after write")
 }
 
-// readsBack refuses a text that the daemon would not read as this configuration.
-func (c *Config) readsBack(text []byte) error {
+// checkReadBack returns an error if the daemon would not read text as this configuration.
+func (c *Config) checkReadBack(text []byte) error {
 	if len(text) > maxConfig {
 		return fmt.Errorf("the file would be longer than the %d bytes that the daemon reads; it stays as it is", maxConfig)
 	}
@@ -98,20 +98,20 @@ func (c *Config) readsBack(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("the file would be refused at the next start; it stays as it is: %w", err)
 	}
-	in, err := c.revealed()
+	in, err := c.encodeWithSecrets()
 	if err != nil {
 		return err
 	}
-	out, err := other.revealed()
+	out, err := other.encodeWithSecrets()
 	if err == nil && !bytes.Equal(in, out) {
-		err = errors.New("the file would not say what is in force; it stays as it is")
+		err = errors.New("the file would differ from the configuration in force; it stays as it is")
 	}
 	return err
 }
 
-// encode writes a configuration as its file may be: with all its keys, and its secrets.
-func (c *Config) encode() ([]byte, error) {
-	text := bytes.NewBufferString("# Written by config-write. The file that was here before, with its comments, is beside this one.\n\n")
+// encodeTOML encodes a configuration as TOML, with all keys and its secrets.
+func (c *Config) encodeTOML() ([]byte, error) {
+	text := bytes.NewBufferString("# Written by config-write. The previous file, with its comments, is in the same directory.\n\n")
 	e := toml.NewEncoder(text)
 	e.Indent = ""
 	if err := e.Encode(c); err != nil {
@@ -120,8 +120,8 @@ func (c *Config) encode() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// backups returns the numbers of the backups of a file, the oldest first: a higher number is a later one.
-func backups(path string) (numbers []int) {
+// backupNumbers returns the numbers of the backups of a file in ascending order. A higher number is a later backup.
+func backupNumbers(path string) (numbers []int) {
 	names, _ := filepath.Glob(globEscaper.Replace(path) + ".[1-9]*")
 	for _, name := range names {
 		n, err := strconv.Atoi(strings.TrimPrefix(name, path+"."))
@@ -135,9 +135,9 @@ func backups(path string) (numbers []int) {
 
 var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`)
 
-// removeOldBackups leaves the last backups of a file, so many.
+// removeOldBackups removes all but the last keep backups of a file.
 func removeOldBackups(path string, keep int) error {
-	numbers := backups(path)
+	numbers := backupNumbers(path)
 	var err error
 	for _, n := range numbers[:max(0, len(numbers)-keep)] {
 		err = errors.Join(err, os.Remove(fmt.Sprintf("%s.%d", path, n)))
@@ -145,12 +145,12 @@ func removeOldBackups(path string, keep int) error {
 	return err
 }
 
-// backUp gives a file another name as well, the number after that of the last backup. Where the system refuses that, since
-// the file belongs to another user, is mounted by itself, or the disk knows no links, it makes a copy with the same owner,
-// group, mode and ACL.
-func backUp(path string, text []byte) (string, error) {
+// makeBackup makes a hard link to a file, with the number after that of the last backup. If the system refuses the link,
+// it makes a copy with the same owner, group, mode and ACL. The system refuses a link if the file belongs to another user,
+// is a mount point, or the file system has no links.
+func makeBackup(path string, text []byte) (string, error) {
 	n := 1
-	if numbers := backups(path); len(numbers) > 0 {
+	if numbers := backupNumbers(path); len(numbers) > 0 {
 		n = numbers[len(numbers)-1] + 1
 	}
 	for ; ; n++ {

@@ -11,31 +11,31 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// A doorman records, counts and logs handshakes that did not become conns. A client can cause as many as it likes,
-// so the lines are limited for each address.
-type doorman struct {
-	log     *slog.Logger
-	record  *recorder // nil: nobody records
-	metrics *metrics  // nil: nobody counts
+// A refusalLog records, counts and logs handshakes that did not become conns. A client can cause any number of them, so
+// the log lines are limited for each address.
+type refusalLog struct {
+	log      *slog.Logger
+	recorder *auditSwitch // nil: no record
+	metrics  *metrics     // nil: no metrics
 
-	once  sync.Once
-	lines loglimit.Limiter
+	once    sync.Once
+	limiter loglimit.Limiter
 }
 
-// refused is told of a refusal.
-func (d *doorman) refused(r transport.Refusal) {
-	if d.record != nil && !r.Malformed { // a malformed request is no refused login
-		d.record.Refused(r)
+// onRefused handles a refusal. Its calls may be concurrent.
+func (d *refusalLog) onRefused(r transport.Refusal) {
+	if d.recorder != nil && !r.Malformed { // a malformed request is not a failed login
+		d.recorder.Refused(r)
 	}
 	if d.metrics != nil {
 		d.metrics.refused(r)
 	}
 	d.once.Do(func() {
-		d.lines.Report = func(address string, lines int) {
+		d.limiter.Report = func(address string, lines int) {
 			d.log.Warn("lines about refusals were left out", "address", address, "lines", lines)
 		}
 	})
-	if !d.lines.Allow(network(r.Addr)) {
+	if !d.limiter.Allow(limitKey(r.Addr)) {
 		return
 	}
 	from := "unknown"
@@ -46,8 +46,8 @@ func (d *doorman) refused(r transport.Refusal) {
 		slog.String("transport", r.Transport), slog.String("from", from), slog.Any("claim", r.Claim), slog.Any("error", r.Err))
 }
 
-// network returns what the lines of an address are limited by: an IPv4 address, or the 64 bits of an IPv6 network.
-func network(addr net.Addr) string {
+// limitKey returns the key of the line limit for an address: the IPv4 address, or the /64 network of an IPv6 address.
+func limitKey(addr net.Addr) string {
 	if addr == nil {
 		return "unknown"
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxConfig is the longest configuration file, in bytes.
+// maxConfig is the maximum length of a configuration file, in bytes.
 const maxConfig = 1 << 20
 
-// read reads a TOML file over the defaults. A key that does not exist, or is spelled with other
-// letters (which the TOML library would take), is an error with its line and what it may have meant.
-func (c *Config) read(file string) error {
+// readFile reads a TOML file into c, which has the defaults. An unknown key is an error with its line and a similar known
+// key. Upper and lower case differ, although the TOML library ignores that.
+func (c *Config) readFile(file string) error {
 	text, err := readConfig(file, c.trust)
 	if err != nil {
 		return err
@@ -30,36 +30,36 @@ func (c *Config) read(file string) error {
 	var last toml.Key
 	for _, key := range meta.Keys() {
 		if last != nil && len(key) >= len(last) && slices.Equal(key[:len(last)], last) {
-			continue // what is in an unknown table goes without saying
+			continue // the keys of an unknown table are unknown too
 		}
 		if known, siblings := knownKey(reflect.TypeFor[Config](), key); !known {
-			errs = append(errs, unknownKey(file, text, key, siblings))
+			errs = append(errs, unknownKeyError(file, text, key, siblings))
 			last = key
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// readConfig reads the configuration file, if no user but trusted ones could have written it: it names the programs
-// that run as hooks.
+// readConfig reads the configuration file. It refuses a file that a user that is not trusted could have written, because the
+// file names the programs that run as hooks.
 func readConfig(file string, trust []uint32) (string, error) {
 	text, _, err := configRules(trust).ReadFile(file, maxConfig)
 	return string(text), err
 }
 
-// configRules say which configuration file is read. Any user may read it; it may be a symbolic link.
+// configRules returns the rules for the configuration file. Every user may read it, and it may be a symbolic link.
 func configRules(trust []uint32) trustedpath.Rules {
 	return trustedpath.Rules{FollowLink: true, TrustOwners: trust}
 }
 
-// knownKey reports whether a key path exists in a struct, letter by letter, and what there is beside
-// its last known part.
+// knownKey reports whether a key exists in a struct, with the same upper and lower case. siblings are the keys beside the
+// last part that was looked up.
 func knownKey(t reflect.Type, key toml.Key) (known bool, siblings []string) {
 	for _, part := range key {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 			t = t.Elem()
 		}
-		if t.Kind() == reflect.Map { // whose keys are not ours
+		if t.Kind() == reflect.Map { // the user chooses the keys of a map
 			return true, nil
 		}
 		if t.Kind() != reflect.Struct {
@@ -83,40 +83,40 @@ func knownKey(t reflect.Type, key toml.Key) (known bool, siblings []string) {
 	return true, nil
 }
 
-func unknownKey(file, text string, key toml.Key, siblings []string) error {
+func unknownKeyError(file, text string, key toml.Key, siblings []string) error {
 	where := file
 	if line := lineOf(text, key); line > 0 {
 		where = fmt.Sprintf("%s:%d", file, line)
 	}
 	hint := "there are " + strings.Join(siblings, ", ")
-	if near := nearest(key[len(key)-1], siblings); near != "" {
+	if near := nearestName(key[len(key)-1], siblings); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	return fmt.Errorf("%s: there is no key %q; %s", where, key.String(), hint)
 }
 
-// lineOf finds the line on which a key is written, or returns 0.
+// lineOf returns the line that has a key, or 0.
 func lineOf(text string, key toml.Key) int {
 	var table []string
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
-			table = parts(strings.Trim(strings.SplitN(line, "#", 2)[0], "[] \t"))
+			table = splitKey(strings.Trim(strings.SplitN(line, "#", 2)[0], "[] \t"))
 			if slices.Equal(table, key) {
 				return i + 1
 			}
 			continue
 		}
 		name, _, ok := strings.Cut(line, "=")
-		if ok && slices.Equal(append(slices.Clone(table), parts(name)...), key) {
+		if ok && slices.Equal(append(slices.Clone(table), splitKey(name)...), key) {
 			return i + 1
 		}
 	}
 	return 0
 }
 
-// parts splits a dotted key.
-func parts(key string) []string {
+// splitKey splits a dotted key into its parts, without quotes.
+func splitKey(key string) []string {
 	names := strings.Split(key, ".")
 	for i, name := range names {
 		names[i] = strings.Trim(strings.TrimSpace(name), `"'`)
@@ -124,19 +124,19 @@ func parts(key string) []string {
 	return names
 }
 
-// nearest returns the name that was most likely meant, or "".
-func nearest(name string, names []string) string {
+// nearestName returns the name that is most similar to name, or "" if none is similar.
+func nearestName(name string, names []string) string {
 	best, least := "", 1+len(name)/3
 	for _, other := range names {
-		if d := distance(strings.ToLower(name), other); d <= least {
+		if d := editDistance(strings.ToLower(name), other); d <= least {
 			best, least = other, d-1
 		}
 	}
 	return best
 }
 
-// distance is the number of letters to insert, remove or replace between a and b (Levenshtein).
-func distance(a, b string) int {
+// editDistance returns the number of letters to insert, remove or replace between a and b (Levenshtein).
+func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
