@@ -1,4 +1,4 @@
-package rudderpost_test
+package interop_test
 
 import (
 	"bufio"
@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
+
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -22,9 +24,9 @@ import (
 // A lineEditor is an interactive shell on a pseudo-terminal, with steer's completion script loaded.
 type lineEditor struct {
 	t      *testing.T
-	keys   *os.File // the test's end of the pseudo-terminal
-	shown  output   // what the shell has written
-	canary string   // exists if a payload ran
+	keys   *os.File       // the test's end of the pseudo-terminal
+	shown  testkit.Output // what the shell has written
+	canary string         // exists if a payload ran
 	turn   int
 	seen   int // bytes of shown before the present turn
 }
@@ -65,12 +67,12 @@ func startShell(t *testing.T, name string) *lineEditor {
 	t.Helper()
 	shell := shells[name]
 	for _, p := range shell.packages {
-		if !strings.HasPrefix(p[0], "/") || !exists(p[0]) {
-			needs(t, p[0], p[1])
+		if !strings.HasPrefix(p[0], "/") || !testkit.Exists(p[0]) {
+			testkit.NeedProgram(t, p[0], p[1])
 		}
 	}
-	home := shortDir(t)
-	bin := plainSteer(t)
+	home := testkit.ShortDir(t)
+	bin := filepath.Dir(testkit.ProgramWithoutRace(t, "steer"))
 	script := filepath.Join(home, "steer-completion")
 	name, _, _ = strings.Cut(name, " ")
 	text, err := exec.Command(filepath.Join(bin, "steer"), "--completion", name).Output()
@@ -143,7 +145,7 @@ func (e *lineEditor) waitIdle() {
 	// No one sees the word in what is typed, since the shell joins it.
 	e.press(fmt.Sprintf("\x15echo idle''-%d\r", e.turn))
 	want := fmt.Sprintf("idle-%d", e.turn)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testkit.Timeout)
 	for {
 		// The shell has the terminal in its own mode again when it has written the next prompt.
 		if _, behind, found := strings.Cut(e.shown.String()[e.seen:], want); found && strings.Contains(behind, "READY$ ") {
@@ -160,7 +162,7 @@ func (e *lineEditor) waitIdle() {
 // hostileDaemon answers list-commands and describe-command as it is told, over a UNIX socket.
 func hostileDaemon(t *testing.T, commands []string, properties map[string]any) (socket string, requests func() []string) {
 	t.Helper()
-	socket = filepath.Join(shortDir(t), "s")
+	socket = filepath.Join(testkit.ShortDir(t), "s")
 	listener, err := net.Listen("unix", socket)
 	require.NoError(t, err)
 	var conns sync.WaitGroup
@@ -238,7 +240,7 @@ func (e *lineEditor) complete(line string) (ran bool) {
 	e.t.Helper()
 	e.press(line + "\t\t")
 	e.waitIdle()
-	ran = exists(e.canary)
+	ran = testkit.Exists(e.canary)
 	_ = os.Remove(e.canary)
 	return ran
 }
@@ -265,7 +267,7 @@ func TestTabRunsNothingOfAHostileDaemon(t *testing.T) {
 
 // TestTabRunsNothingOfAHostileHook: an honest daemon passes on what its hook says about a command.
 func TestTabRunsNothingOfAHostileHook(t *testing.T) {
-	needs(t, "/usr/bin/python3", "python3")
+	testkit.NeedProgram(t, "/usr/bin/python3", "python3")
 	properties := map[string]any{}
 	var enum []string
 	for _, text := range payloads {
@@ -280,14 +282,14 @@ func TestTabRunsNothingOfAHostileHook(t *testing.T) {
 	properties["level"] = map[string]any{"type": "string", "description": "$(planted)", "enum": enum}
 	schema, err := json.Marshal(map[string]any{"type": "object", "properties": properties})
 	require.NoError(t, err)
-	dir := shortDir(t)
+	dir := testkit.ShortDir(t)
 	frame := `{"introduce":{"commands":[{"name":"honest","summary":"$(planted)","access":"read","arguments":` + string(schema) + `}]}}`
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "frame"), []byte(frame+"\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hook.sh"), []byte("#!/bin/sh\nread hello\ncat "+dir+"/frame\nexec cat >/dev/null\n"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml"),
 		[]byte("[[listen]]\ntransport = \"unix\"\npath = \"s\"\n[[hook]]\nname = \"hostile\"\nexec = [\"hook.sh\"]\n"), 0o600))
-	d := start(t, dir, nil, program(t, "rudderpostd"), "-c", "config.toml")
-	socket := d.listening(t)
+	d := testkit.StartProgram(t, dir, nil, testkit.Program(t, "rudderpostd"), "-c", "config.toml")
+	socket := d.Listening(t)
 	for name := range shells {
 		t.Run(name, func(t *testing.T) {
 			e := startShell(t, name)
@@ -306,7 +308,7 @@ func TestTabRunsNothingOfFileNames(t *testing.T) {
 			e := startShell(t, name)
 			for _, line := range []string{"steer audit verify ", "steer --ca ", "steer --ca="} {
 				for _, text := range payloads {
-					dir := shortDir(t)
+					dir := testkit.ShortDir(t)
 					require.NoError(t, os.WriteFile(filepath.Join(dir, text), nil, 0o600))
 					e.run("cd " + dir)
 					require.False(t, e.complete(line), "%s %q", line, text)
@@ -342,7 +344,7 @@ func TestTabCompletesCommandsAndArguments(t *testing.T) {
 				"level": map[string]any{"description": "A level: how much is logged.", "enum": []string{"debug", "info:x"}},
 				"count": map[string]any{"type": "integer", "description": "A number."},
 			})
-			dir := shortDir(t)
+			dir := testkit.ShortDir(t)
 			ran := func() string {
 				for _, request := range requests() {
 					if strings.Contains(request, `"honest"`) && !strings.Contains(request, "describe-command") {
@@ -353,7 +355,7 @@ func TestTabCompletesCommandsAndArguments(t *testing.T) {
 			}
 			e.run("export PLACE=" + socket)
 			e.press("steer -s $PLACE ho\tle\tin\t c\t7\r")
-			eventually(t, func() bool { return ran() != "" }, "%q", &e.shown)
+			testkit.Eventually(t, func() bool { return ran() != "" }, "%q", &e.shown)
 			require.JSONEq(t, `{"command":"honest","arguments":{"level":"info:x","count":7}}`, ran())
 			e.waitIdle()
 
@@ -368,10 +370,10 @@ func TestTabCompletesCommandsAndArguments(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "two words.jsonl"), nil, 0o600))
 			e.run("cd " + dir)
 			e.press("steer aud\tver\ttw\t\r")
-			eventually(t, func() bool { return strings.Contains(e.shown.String(), "no records") }, "%q", &e.shown)
+			testkit.Eventually(t, func() bool { return strings.Contains(e.shown.String(), "no records") }, "%q", &e.shown)
 			e.waitIdle()
 			e.press("steer --passw\t\r")
-			eventually(t, func() bool { return strings.Contains(e.shown.String(), "flag needs an argument: --password-file") }, "%q", &e.shown)
+			testkit.Eventually(t, func() bool { return strings.Contains(e.shown.String(), "flag needs an argument: --password-file") }, "%q", &e.shown)
 		})
 	}
 }
