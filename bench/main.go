@@ -31,7 +31,8 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 10_000, "how many idle conns")
 	flag.StringVar(&o.out, "o", "results", "`directory` for report.md, the plots and results.json")
 	flag.StringVar(&o.profiles, "cpuprofile", "", "`directory` for a CPU profile of each server, in its last round; with a -window of some seconds")
-	flag.BoolVar(&o.check, "check", false, "the exit code is 2 when a line of what must hold is missed")
+	flag.StringVar(&o.base, "base", "", "compare two builds: `directory` is another checkout of this repository; measure its rudderpost and this one in turns")
+	flag.BoolVar(&o.check, "check", false, "the exit code is 2 when a line of what must hold is missed, or with -base when a line is worse")
 	list := flag.Bool("list", false, "name contestants, works and what must hold")
 	flag.Parse()
 	if *list {

@@ -25,9 +25,10 @@ type server struct {
 // errMissing says that a contestant's program is not installed.
 var errMissing = errors.New("is not installed")
 
-// startServer starts a process for a contestant. It ends with stop, or when this process does.
-func startServer(name string, s *site, pinned bool) (*server, error) {
-	cmd := again("serve", name)
+// startServer starts a process of a bench program for a contestant. program may be empty: this one. The process ends with
+// stop, or when this process does.
+func startServer(program, name string, s *site, pinned bool) (*server, error) {
+	cmd := partOf(program, "serve", name)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -65,10 +66,10 @@ func (sv *server) stop() {
 // patience is how long a measurement may take, besides its window. Ten thousand handshakes take a while.
 const patience = 2 * time.Minute
 
-// drive measures in a process of its own.
-func drive(j job) (result, error) {
+// drive measures in a process of its own, of the bench program; empty: this one.
+func drive(program string, j job) (result, error) {
 	var r result
-	cmd := again("drive")
+	cmd := partOf(program, "drive")
 	text, err := json.Marshal(j)
 	if err != nil {
 		return r, err
@@ -87,13 +88,16 @@ func drive(j job) (result, error) {
 	return r, json.Unmarshal(out.Bytes(), &r)
 }
 
-// again is this program, with another part to play.
-func again(arguments ...string) *exec.Cmd {
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
+// partOf returns a command that runs a part of a bench program: it serves or it drives. program may be empty: this one.
+func partOf(program string, arguments ...string) *exec.Cmd {
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			self = os.Args[0]
+		}
+		program = self
 	}
-	cmd := exec.Command(self, arguments...)
+	cmd := exec.Command(program, arguments...)
 	cmd.Env = append(os.Environ(), partVariable+"=1", "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true")
 	return cmd
 }

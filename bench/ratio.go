@@ -1,21 +1,38 @@
 package main
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // A metric is a figure of a result of which less or more is better.
 type metric struct {
 	name string
 	of   func(result) float64
 	less bool // is better
+	unit string
+	per  float64 // how many of the unit are 1 of the figure; 0: one
+}
+
+// withUnit returns the name with the unit in which text writes the figure.
+func (m metric) withUnit() string { return strings.TrimSpace(m.name + " " + m.unit) }
+
+// text writes a figure in the unit.
+func (m metric) text(figure float64) string {
+	if m.per != 0 {
+		figure *= m.per
+	}
+	return short(figure)
 }
 
 var (
-	byRate   = metric{name: "rate", of: result.rate}
-	byCPU    = metric{name: "server CPU", of: func(r result) float64 { return r.CPU / r.Commands }, less: true}
-	byP99    = metric{name: "p99", of: func(r result) float64 { return r.Latency[1] }, less: true}
-	byMemory = metric{name: "memory", of: result.memory, less: true}
-	bySize   = metric{name: "size", of: func(r result) float64 { return r.Size }, less: true}
-	byAllocs = metric{name: "allocations", of: func(r result) float64 { return math.Round(10*r.Allocs) / 10 }, less: true} // asking costs some itself
+	byRate    = metric{name: "rate", of: result.rate, unit: "1/s"}
+	byCPU     = metric{name: "server CPU", of: func(r result) float64 { return r.CPU / r.Commands }, less: true, unit: "µs", per: 1e6}
+	byP99     = metric{name: "p99", of: func(r result) float64 { return r.Latency[1] }, less: true, unit: "µs", per: 1e6}
+	byMemory  = metric{name: "memory", of: result.memory, less: true, unit: "MiB", per: 1.0 / (1 << 20)}
+	bySettled = metric{name: "memory without garbage", of: func(r result) float64 { return r.Settled }, less: true, unit: "MiB", per: 1.0 / (1 << 20)}
+	bySize    = metric{name: "size", of: func(r result) float64 { return r.Size }, less: true, unit: "MiB", per: 1.0 / (1 << 20)}
+	byAllocs  = metric{name: "allocations", of: func(r result) float64 { return math.Round(10*r.Allocs) / 10 }, less: true} // asking costs some itself
 )
 
 // memory is what all idle conns took.

@@ -50,10 +50,19 @@ func (r *report) write() error {
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"results.json": text, "report.md": r.markdown()}
+	files := map[string][]byte{"results.json": text}
+	if r.base != "" {
+		files["report.md"] = r.buildsMarkdown()
+		return r.writeFiles(files)
+	}
+	files["report.md"] = r.markdown()
 	for name, c := range r.charts() {
 		files[name] = c.svg()
 	}
+	return r.writeFiles(files)
+}
+
+func (r *report) writeFiles(files map[string][]byte) error {
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(r.out, name), text, 0o644); err != nil {
 			return err
@@ -64,8 +73,8 @@ func (r *report) write() error {
 
 func (r *report) markdown() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Side by side\n\n%s to %s, %s on %d processors, %d rounds of %v. Load of the machine (a minute's average): %s before, %s after.\n\n",
-		r.about.began, r.about.ended, runtime.Version(), runtime.NumCPU(), r.rounds, r.window, r.about.load[0], r.about.load[1])
+	fmt.Fprintf(&b, "# Side by side\n\n")
+	r.conditions(&b)
 	b.WriteString("A cell is the median of the rounds (least–greatest). × is the ratio to the floor within a round, its median and in brackets the interval " +
 		"of 95 % (order statistics; the least and the greatest of up to eight rounds, which is 94 % with five). CPU is that of the server's processes. A client that is " +
 		"\"own\" is written in Go and costs more than the raw one: rates of the two are not comparable, ratios to a floor are taken with the same kind.\n")
@@ -89,7 +98,13 @@ func (r *report) markdown() []byte {
 	return b.Bytes()
 }
 
-// contestants are those that were measured.
+// conditions writes when and where the run was.
+func (r *report) conditions(b *bytes.Buffer) {
+	fmt.Fprintf(b, "%s to %s, %s on %d processors, %d rounds of %v. Load of the machine (a minute's average): %s before, %s after.\n\n",
+		r.about.began, r.about.ended, runtime.Version(), runtime.NumCPU(), r.rounds, r.window, r.about.load[0], r.about.load[1])
+}
+
+// contestants returns those that were measured.
 func (r *report) contestants() []contestant {
 	return slices.DeleteFunc(slices.Clone(contestants), func(c contestant) bool {
 		return !slices.ContainsFunc(works, func(w work) bool { return len(r.found[w.Name][c.name]) > 0 })
@@ -161,6 +176,11 @@ func (r *report) notes(b *bytes.Buffer) {
 			fmt.Fprintf(b, "* %s %s\n", d.Path, d.Version)
 		}
 	}
+	r.wentWrong(b)
+}
+
+// wentWrong writes the problems of the run.
+func (r *report) wentWrong(b *bytes.Buffer) {
 	if len(r.problems) > 0 {
 		b.WriteString("\n## What went wrong\n\n")
 		for _, p := range r.problems {

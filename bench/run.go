@@ -23,6 +23,7 @@ type options struct {
 	rounds, others, idle int
 	window               time.Duration
 	out, profiles        string
+	base                 string // another checkout, to compare with; empty: none
 	check                bool
 }
 
@@ -44,6 +45,14 @@ func run(o *options) (code int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	r := &runner{options: o, dir: dir, found: results{}, gone: map[string]bool{}}
+	if o.base != "" {
+		if p = p.ownTasks(o.rounds); len(p.tasks) == 0 && !p.sizes {
+			return 1, fmt.Errorf("%q matches no measurement of rudderpost; with -base there are no others", o.only)
+		}
+		if r.baseProgram, err = buildBase(o.base, dir); err != nil {
+			return 1, err
+		}
+	}
 	if r.token, err = share(dir); err != nil {
 		return 1, err
 	}
@@ -61,6 +70,14 @@ func run(o *options) (code int, err error) {
 	if err := rep.write(); err != nil {
 		return 1, err
 	}
+	if o.base != "" {
+		good := reportBuilds(os.Stdout, r.found.comparisons(p.tasks))
+		fmt.Println("\nwrote", filepath.Join(o.out, "report.md"))
+		if o.check && !good {
+			return 2, nil
+		}
+		return 0, nil
+	}
 	reached := reportGoals(os.Stdout, p.goals, r.found)
 	fmt.Println("\nwrote", filepath.Join(o.out, "report.md"))
 	if o.check && !reached {
@@ -72,11 +89,12 @@ func run(o *options) (code int, err error) {
 // A runner measures one after another.
 type runner struct {
 	*options
-	dir, token string
-	found      results
-	gone       map[string]bool // contestants that are not installed
-	problems   []string
-	count      int
+	dir, token  string
+	baseProgram string // the bench program of the base build; empty: there is none
+	found       results
+	gone        map[string]bool // contestants that are not installed
+	problems    []string
+	count       int
 }
 
 // round measures each task once: work after work, at each the contestants in another order.
@@ -85,20 +103,26 @@ func (r *runner) round(round int, tasks []task) {
 		turns := slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return t.work.Name != w.Name || t.rounds <= round })
 		rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 		for _, t := range turns {
-			if !r.gone[t.contestant.name] {
-				r.turn(round, t)
+			switch {
+			case r.gone[t.contestant.name]:
+			case r.baseProgram != "":
+				r.bothBuilds(round, t)
+			default:
+				r.measureInto(round, t, "", t.contestant.name)
 			}
 		}
 	}
 }
 
-func (r *runner) turn(round int, t task) {
+// measureInto measures a task once, and adds the result to those of name. program is the bench program whose server is
+// measured; empty: this one.
+func (r *runner) measureInto(round int, t task, program, name string) {
 	c, w := t.contestant, t.work
 	if w.Idle {
 		w.Conns = r.idle
 	}
 	fmt.Fprintf(os.Stderr, "round %d of %d: %-40s\r", round+1, r.rounds, t.name())
-	got, err := r.measure(c, w, round == t.rounds-1)
+	got, err := r.measure(c, w, program, round == t.rounds-1)
 	if errors.Is(err, errMissing) {
 		r.gone[c.name] = true
 		r.problems = append(r.problems, err.Error())
@@ -112,25 +136,28 @@ func (r *runner) turn(round int, t task) {
 	if r.found[w.Name] == nil {
 		r.found[w.Name] = map[string][]result{}
 	}
-	r.found[w.Name][c.name] = append(r.found[w.Name][c.name], got)
+	r.found[w.Name][name] = append(r.found[w.Name][name], got)
 }
 
-func (r *runner) measure(c contestant, w work, last bool) (result, error) {
+func (r *runner) measure(c contestant, w work, program string, last bool) (result, error) {
 	r.count++
 	s := site{Dir: filepath.Join(r.dir, strconv.Itoa(r.count)), Shared: r.dir, Token: r.token, Reply: w.Reply, Each: w.Each, Mixed: w.Mixed}
 	if err := os.Mkdir(s.Dir, 0o700); err != nil {
 		return result{}, err
 	}
 	defer os.RemoveAll(s.Dir)
-	sv, err := startServer(c.name, &s, w.Pinned)
+	sv, err := startServer(program, c.name, &s, w.Pinned)
 	if err != nil {
 		return result{}, err
 	}
 	defer sv.stop()
-	if last && r.profiles != "" && sv.Control != "" && !w.Idle {
+	if last && r.profiles != "" && program == "" && sv.Control != "" && !w.Idle {
 		defer r.profile(c, w, sv.endpoint)()
 	}
-	return drive(job{Contestant: c.name, Work: w, Window: r.window * time.Duration(max(1, w.Longer)), Site: s, Endpoint: sv.endpoint})
+	if c.wire.raw() {
+		program = "" // the raw client has no code of rudderpost, so it is the same for both builds
+	}
+	return drive(program, job{Contestant: c.name, Work: w, Window: r.window * time.Duration(max(1, w.Longer)), Site: s, Endpoint: sv.endpoint})
 }
 
 // profile takes a CPU profile while the server is driven. What it returns waits for the end of it.

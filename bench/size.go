@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,18 +17,31 @@ var programs = map[string]string{"greeter": "../examples/greeter", "hello": "./h
 // sizes finds how large they are.
 func (r *runner) sizes() error {
 	r.found[sizeWork] = map[string][]result{}
+	if r.base != "" {
+		return errors.Join(
+			r.size("greeter", programs["greeter"]),
+			r.size(baseName("greeter"), filepath.Join(r.base, "examples", "greeter")))
+	}
 	for name, folder := range programs {
-		path := filepath.Join(r.dir, name)
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
-		cmd.Dir = folder
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", folder, err, text)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
+		if err := r.size(name, folder); err != nil {
 			return err
 		}
-		r.found[sizeWork][name] = []result{{Seconds: 1, Size: float64(info.Size())}}
 	}
+	return nil
+}
+
+// size builds the program in folder and notes its size under name.
+func (r *runner) size(name, folder string) error {
+	path := filepath.Join(r.dir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
+	cmd.Dir = folder
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w: %s", folder, err, text)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	r.found[sizeWork][name] = []result{{Seconds: 1, Size: float64(info.Size())}}
 	return nil
 }
