@@ -90,10 +90,11 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 				t.Run(name, func(t *testing.T) {
 					t.Parallel() // a revoked credential is noticed within a second
 					var taken atomic.Bool
-					cancelled := make(chan error, 1)
+					started, cancelled := make(chan struct{}, 1), make(chan error, 1)
 					s := newShip()
 					d := start(t, &mgr.Options{Authorizer: captain{}}, append(s.commands(),
 						mgr.Async("wait", "Wait until cancelled.", mgr.Write, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
+							started <- struct{}{}
 							<-ctx.Done()
 							cancelled <- context.Cause(ctx)
 							return mgr.None{}, nil
@@ -126,6 +127,7 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 						running(i + 1)
 					}
 					require.Eventually(t, func() bool { return !d.Sessions()[0].Running[0].Waiting }, patience, time.Millisecond)
+					<-started
 					end.end(d, &taken)
 					got := map[any]reply{}
 					for i := range requests {
