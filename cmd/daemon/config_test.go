@@ -16,14 +16,14 @@ transport = "unix"
 path = "control.sock"
 `
 
-// check is rudderpostd -c FILE -check.
-func check(file string) (status int, stdout, stderr string) {
+// runCheck runs rudderpostd -c FILE -check.
+func runCheck(file string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	status = run([]string{"-c", file, "-check"}, &out, &err)
 	return status, out.String(), err.String()
 }
 
-func TestCheck(t *testing.T) {
+func TestCheckReportsResult(t *testing.T) {
 	for name, config := range map[string]string{
 		"one socket":        oneSocket,
 		"sizes":             oneSocket + "[limits]\nmax-frame = 65536\nmax-buffered = \"1GiB\"\n",
@@ -55,7 +55,7 @@ role = "dns"
 		"nearly 1 MiB of it": oneSocket + strings.Repeat("# comment\n", 100_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, stdout, stderr := check(writeConfig(t, t.TempDir(), config))
+			status, stdout, stderr := runCheck(writeConfig(t, t.TempDir(), config))
 			require.Empty(t, stderr)
 			require.Equal(t, "the configuration is good\n", stdout)
 			require.Zero(t, status)
@@ -63,61 +63,61 @@ role = "dns"
 	}
 }
 
-// aListener is a [[listen]] with keys.
-func aListener(kind, keys string) string {
+// listenTable returns a [[listen]] with keys.
+func listenTable(kind, keys string) string {
 	return "state-dir = \"run\"\n[[listen]]\ntransport = \"" + kind + "\"\n" + keys + "\n"
 }
 
 const (
-	anAddress = "address = \"127.0.0.1:7\"\n"
-	withAuth  = "[auth]\ntokens-file = \"tokens\"\n"
-	someFiles = "cert = \"c\"\nkey = \"k\"\n"
+	addressKey = "address = \"127.0.0.1:7\"\n"
+	withAuth   = "[auth]\ntokens-file = \"tokens\"\n"
+	certKeys   = "cert = \"c\"\nkey = \"k\"\n"
 )
 
 func TestCheckListeners(t *testing.T) {
 	for name, config := range map[string]string{
-		"tls":              aListener("tcp", anAddress+someFiles+"client-ca = \"ca\""),
-		"tls, auto":        aListener("tcp", anAddress+"pki = \"auto\""),
-		"any address":      aListener("quic", "address = \":7443\"\npki = \"auto\""),
-		"tcp, raised":      aListener("tcp", anAddress+"insecure = true\nanonymous = \"operator\"\nmax-access = \"write\""),
-		"unix, lowered":    aListener("unix", "path = \"x\"\nmax-access = \"read\""),
-		"tls, lowered":     aListener("tcp", anAddress+"pki = \"auto\"\nmax-access = \"write\""),
-		"quic, lowered":    aListener("quic", anAddress+"pki = \"auto\"\nmax-access = \"read\""),
-		"ws, lowered":      aListener("websocket", anAddress+"pki = \"auto\"\nmax-access = \"read\""),
-		"http":             aListener("http", anAddress+"insecure = true\n"+withAuth),
-		"https, passwords": aListener("http", anAddress+someFiles+withAuth),
-		"wss":              aListener("websocket", anAddress+"pki = \"auto\"\nallow-hosts = [\"a\"]\nallow-origins = [\"https://a\"]\n"+withAuth),
-		"passed":           aListener("tcp", "socket = \"ctl\"\npki = \"auto\""),
-		"same port, UDP":   aListener("tcp", anAddress+"pki = \"auto\"") + "[[listen]]\ntransport = \"quic\"\n" + anAddress + "pki = \"auto\"\n",
+		"tls":              listenTable("tcp", addressKey+certKeys+"client-ca = \"ca\""),
+		"tls, auto":        listenTable("tcp", addressKey+"pki = \"auto\""),
+		"any address":      listenTable("quic", "address = \":7443\"\npki = \"auto\""),
+		"tcp, raised":      listenTable("tcp", addressKey+"insecure = true\nanonymous = \"operator\"\nmax-access = \"write\""),
+		"unix, lowered":    listenTable("unix", "path = \"x\"\nmax-access = \"read\""),
+		"tls, lowered":     listenTable("tcp", addressKey+"pki = \"auto\"\nmax-access = \"write\""),
+		"quic, lowered":    listenTable("quic", addressKey+"pki = \"auto\"\nmax-access = \"read\""),
+		"ws, lowered":      listenTable("websocket", addressKey+"pki = \"auto\"\nmax-access = \"read\""),
+		"http":             listenTable("http", addressKey+"insecure = true\n"+withAuth),
+		"https, passwords": listenTable("http", addressKey+certKeys+withAuth),
+		"wss":              listenTable("websocket", addressKey+"pki = \"auto\"\nallow-hosts = [\"a\"]\nallow-origins = [\"https://a\"]\n"+withAuth),
+		"passed":           listenTable("tcp", "socket = \"ctl\"\npki = \"auto\""),
+		"same port, UDP":   listenTable("tcp", addressKey+"pki = \"auto\"") + "[[listen]]\ntransport = \"quic\"\n" + addressKey + "pki = \"auto\"\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, _, stderr := check(writeConfig(t, t.TempDir(), config))
+			status, _, stderr := runCheck(writeConfig(t, t.TempDir(), config))
 			require.Empty(t, stderr)
 			require.Zero(t, status)
 		})
 	}
-	// Every combination that would let strangers in is refused, with what to do.
+	// Every combination that would accept clients without authentication is refused, with a remedy.
 	for _, c := range []struct{ name, config, want string }{
-		{"nothing", aListener("tcp", anAddress), `cert and key: missing; write pki = "auto", or make them with`},
-		{"no client-ca", aListener("tcp", anAddress+someFiles), "client-ca: missing; clients authenticate with certificates here"},
-		{"no client-ca, quic", aListener("quic", anAddress+someFiles+withAuth), "client-ca: missing; clients authenticate"},
-		{"https without anything", aListener("http", anAddress+someFiles), "no client could authenticate"},
-		{"http without auth", aListener("http", anAddress+"insecure = true"), "set users-file or tokens-file in [auth]"},
-		{"ws without auth", aListener("websocket", anAddress+"insecure = true"), "set users-file or tokens-file in [auth]"},
-		{"tcp without role", aListener("tcp", anAddress+"insecure = true"), `anonymous: missing; without TLS clients have no credentials`},
-		{"insecure to the world", aListener("http", "address = \"0.0.0.0:8000\"\ninsecure = true\n"+withAuth), `insecure: "0.0.0.0" is not loopback`},
-		{"insecure everywhere", aListener("http", "address = \":8000\"\ninsecure = true\n"+withAuth), `insecure: "" is not loopback`},
-		{"insecure quic", aListener("quic", anAddress+"insecure = true"), "insecure: is not a key of quic"},
-		{"insecure and secure", aListener("tcp", anAddress+"insecure = true\npki = \"auto\"\nanonymous = \"monitor\""), "insecure: cannot be combined with TLS settings"},
-		{"anonymous with TLS", aListener("tcp", anAddress+"pki = \"auto\"\nanonymous = \"monitor\""), "anonymous: with TLS all clients have credentials"},
-		{"a ceiling that is none", aListener("tcp", anAddress+"insecure = true\nanonymous = \"monitor\"\nmax-access = \"all\""), `max-access: "all" is none of read, write and admin`},
-		{"a ceiling of nothing, unix", aListener("unix", "path = \"x\"\nmax-access = \"none\""), `max-access: "none" is none of read, write and admin`},
-		{"two kinds of PKI", aListener("tcp", anAddress+someFiles+"pki = \"auto\""), `pki: "auto" makes cert, key, client-ca and crl itself`},
-		{"another PKI", aListener("tcp", anAddress+"pki = \"acme\""), `pki: "acme" is not "auto"`},
-		{"no state-dir", "[[listen]]\ntransport = \"tcp\"\n" + anAddress + "pki = \"auto\"\n", `pki: "auto" keeps its files in state-dir, which is not set`},
-		{"crl of nobody", aListener("http", anAddress+someFiles+"crl = \"x\"\n"+withAuth), "crl: revokes clients' certificates, and there is no client-ca"},
-		{"pages without auth", aListener("websocket", anAddress+"pki = \"auto\"\nallow-origins = [\"https://a\"]"), "allow-origins: a listener for browsers asks for no certificates"},
-		{"anonymous of no role", aListener("tcp", anAddress+"insecure = true\nanonymous = \"monitr\""), `anonymous: there is no role "monitr"; there are monitor, operator, admin`},
+		{"nothing", listenTable("tcp", addressKey), `cert and key: missing; write pki = "auto", or make them with`},
+		{"no client-ca", listenTable("tcp", addressKey+certKeys), "client-ca: missing; clients authenticate with certificates here"},
+		{"no client-ca, quic", listenTable("quic", addressKey+certKeys+withAuth), "client-ca: missing; clients authenticate"},
+		{"https without anything", listenTable("http", addressKey+certKeys), "no client could authenticate"},
+		{"http without auth", listenTable("http", addressKey+"insecure = true"), "set users-file or tokens-file in [auth]"},
+		{"ws without auth", listenTable("websocket", addressKey+"insecure = true"), "set users-file or tokens-file in [auth]"},
+		{"tcp without role", listenTable("tcp", addressKey+"insecure = true"), `anonymous: missing; without TLS clients have no credentials`},
+		{"insecure to the world", listenTable("http", "address = \"0.0.0.0:8000\"\ninsecure = true\n"+withAuth), `insecure: "0.0.0.0" is not loopback`},
+		{"insecure everywhere", listenTable("http", "address = \":8000\"\ninsecure = true\n"+withAuth), `insecure: "" is not loopback`},
+		{"insecure quic", listenTable("quic", addressKey+"insecure = true"), "insecure: is not a key of quic"},
+		{"insecure and secure", listenTable("tcp", addressKey+"insecure = true\npki = \"auto\"\nanonymous = \"monitor\""), "insecure: cannot be combined with TLS settings"},
+		{"anonymous with TLS", listenTable("tcp", addressKey+"pki = \"auto\"\nanonymous = \"monitor\""), "anonymous: with TLS all clients have credentials"},
+		{"a ceiling that is none", listenTable("tcp", addressKey+"insecure = true\nanonymous = \"monitor\"\nmax-access = \"all\""), `max-access: "all" is none of read, write and admin`},
+		{"a ceiling of nothing, unix", listenTable("unix", "path = \"x\"\nmax-access = \"none\""), `max-access: "none" is none of read, write and admin`},
+		{"two kinds of PKI", listenTable("tcp", addressKey+certKeys+"pki = \"auto\""), `pki: "auto" makes cert, key, client-ca and crl itself`},
+		{"another PKI", listenTable("tcp", addressKey+"pki = \"acme\""), `pki: "acme" is not "auto"`},
+		{"no state-dir", "[[listen]]\ntransport = \"tcp\"\n" + addressKey + "pki = \"auto\"\n", `pki: "auto" keeps its files in state-dir, which is not set`},
+		{"crl without client-ca", listenTable("http", addressKey+certKeys+"crl = \"x\"\n"+withAuth), "crl: revokes clients' certificates, and there is no client-ca"},
+		{"pages without auth", listenTable("websocket", addressKey+"pki = \"auto\"\nallow-origins = [\"https://a\"]"), "allow-origins: a listener for browsers asks for no certificates"},
+		{"anonymous of no role", listenTable("tcp", addressKey+"insecure = true\nanonymous = \"monitr\""), `anonymous: there is no role "monitr"; there are monitor, operator, admin`},
 		{"a principal of no role", oneSocket + "[[principal]]\nsubject = \"uid:7\"\nrole = \"amdin\"\n", `principal 1, "uid:7": `},
 		{"a principal of no kind", oneSocket + "[[principal]]\nsubject = \"user\"\nrole = \"admin\"\n", `principal 1, "user": there is no such kind of subject`},
 		{"a principal twice", oneSocket + "[[principal]]\nsubject = \"uid:7\"\nrole = \"admin\"\n[[principal]]\nsubject = \"uid:7\"\nrole = \"monitor\"\n", `principal 2, "uid:7": it has a role already`},
@@ -127,21 +127,21 @@ func TestCheckListeners(t *testing.T) {
 		{"a role's pointer", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\narguments = [{ commands = [\"*\"], pointer = \"zone\", values = [\"a\"] }]\n", `pointer`},
 		{"a role's values", oneSocket + "[[role]]\nname = \"x\"\nallow = [\"read\"]\narguments = [{ commands = [\"*\"], pointer = \"/zone\", values = [[\"a\"]] }]\n", `value`},
 		{"a role's key", oneSocket + "[[role]]\nname = \"x\"\nalow = [\"read\"]\n", `there is no key "role.alow"; did you mean allow?`},
-		{"no port", aListener("tcp", "address = \"127.0.0.1\"\npki = \"auto\""), `address: "127.0.0.1" is not host:port`},
-		{"a word for a port", aListener("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is not a port number`},
-		{"a path for tcp", aListener("tcp", anAddress+"path = \"x\"\npki = \"auto\""), "path: is not a key of tcp; its keys are address, pki"},
-		{"an address for unix", aListener("unix", "path = \"x\"\n"+anAddress), "address: is not a key of unix"},
-		{"proxies of unix", aListener("unix", "path = \"x\"\ntrusted-proxies = [\"192.0.2.1\"]"), "trusted-proxies: is not a key of unix"},
-		{"proxies of quic", aListener("quic", anAddress+"pki = \"auto\"\nproxy-protocol = true"), "proxy-protocol: is not a key of quic"},
-		{"a name for a proxy", aListener("http", anAddress+"pki = \"auto\"\ntrusted-proxies = [\"proxy.example\"]"), `trusted-proxies: "proxy.example" is no address such as "192.0.2.1", and no network`},
-		{"all addresses as proxies", aListener("http", anAddress+"pki = \"auto\"\ntrusted-proxies = [\"0.0.0.0/0\"]"), `trusted-proxies: "0.0.0.0/0" has all addresses`},
-		{"a protocol of no proxy", aListener("http", anAddress+"pki = \"auto\"\nproxy-protocol = true"), "proxy-protocol: trusted-proxies is missing"},
-		{"proxies of tcp without the protocol", aListener("tcp", anAddress+"pki = \"auto\"\ntrusted-proxies = [\"192.0.2.1\"]"), "set proxy-protocol = true"},
-		{"both sockets", aListener("tcp", anAddress+"socket = \"x\"\npki = \"auto\""), "address: the passed socket has its own"},
-		{"the same port", aListener("tcp", anAddress+"pki = \"auto\"") + "[[listen]]\ntransport = \"http\"\n" + anAddress + "pki = \"auto\"\n", "listen 2: TCP address 127.0.0.1:7 is already used by listen 1"},
+		{"no port", listenTable("tcp", "address = \"127.0.0.1\"\npki = \"auto\""), `address: "127.0.0.1" is not host:port`},
+		{"a word for a port", listenTable("tcp", "address = \"127.0.0.1:https\"\npki = \"auto\""), `address: "https" is not a port number`},
+		{"a path for tcp", listenTable("tcp", addressKey+"path = \"x\"\npki = \"auto\""), "path: is not a key of tcp; its keys are address, pki"},
+		{"an address for unix", listenTable("unix", "path = \"x\"\n"+addressKey), "address: is not a key of unix"},
+		{"proxies of unix", listenTable("unix", "path = \"x\"\ntrusted-proxies = [\"192.0.2.1\"]"), "trusted-proxies: is not a key of unix"},
+		{"proxies of quic", listenTable("quic", addressKey+"pki = \"auto\"\nproxy-protocol = true"), "proxy-protocol: is not a key of quic"},
+		{"a name for a proxy", listenTable("http", addressKey+"pki = \"auto\"\ntrusted-proxies = [\"proxy.example\"]"), `trusted-proxies: "proxy.example" is no address such as "192.0.2.1", and no network`},
+		{"all addresses as proxies", listenTable("http", addressKey+"pki = \"auto\"\ntrusted-proxies = [\"0.0.0.0/0\"]"), `trusted-proxies: "0.0.0.0/0" has all addresses`},
+		{"a protocol of no proxy", listenTable("http", addressKey+"pki = \"auto\"\nproxy-protocol = true"), "proxy-protocol: trusted-proxies is missing"},
+		{"proxies of tcp without the protocol", listenTable("tcp", addressKey+"pki = \"auto\"\ntrusted-proxies = [\"192.0.2.1\"]"), "set proxy-protocol = true"},
+		{"both sockets", listenTable("tcp", addressKey+"socket = \"x\"\npki = \"auto\""), "address: the passed socket has its own"},
+		{"the same port", listenTable("tcp", addressKey+"pki = \"auto\"") + "[[listen]]\ntransport = \"http\"\n" + addressKey + "pki = \"auto\"\n", "listen 2: TCP address 127.0.0.1:7 is already used by listen 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			status, stdout, stderr := check(writeConfig(t, t.TempDir(), c.config))
+			status, stdout, stderr := runCheck(writeConfig(t, t.TempDir(), c.config))
 			require.Equal(t, 1, status)
 			require.Empty(t, stdout)
 			require.Contains(t, stderr, c.want)
@@ -149,9 +149,8 @@ func TestCheckListeners(t *testing.T) {
 	}
 }
 
-// What is wrong with a file is told with its name, the line, and what to write instead. FILE is that
-// name.
-func TestConfigErrors(t *testing.T) {
+// An error names the file, the line, and what to write. FILE stands for the file name.
+func TestConfigErrorNamesFileLineAndRemedy(t *testing.T) {
 	for _, c := range []struct{ name, config, want string }{
 		{"syntax", "log-level = \"info\n" + oneSocket, "FILE:1: log-level: strings cannot contain newlines"},
 		{"syntax below", oneSocket + "mode 0600\n", "FILE:5: listen: expected '.' or '=', but got '0' instead"},
@@ -200,7 +199,7 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown transport", oneSocket + "[[listen]]\ntransport = \"carrier-pigeon\"\npath = \"x\"\n", `FILE: listen 2: transport: there is no "carrier-pigeon"; there are unix, tcp`},
 		{"one path twice", oneSocket + "[[listen]]\ntransport = \"unix\"\npath = \"./control.sock\"\n", "/control.sock is already used by listen 1"},
 		{"negative slowness", oneSocket + "[limits]\nslow-command = \"-1s\"\n", "FILE: limits.slow-command: must be 0s (no monitoring) or above"},
-		{"metrics for everybody", oneSocket + "[metrics]\nlisten = \":9464\"\n", `FILE: metrics.listen: "" is not loopback, and the metrics listener has no authentication; use 127.0.0.1, and a proxy with TLS for other machines`},
+		{"metrics at all addresses", oneSocket + "[metrics]\nlisten = \":9464\"\n", `FILE: metrics.listen: "" is not loopback, and the metrics listener has no authentication; use 127.0.0.1, and a proxy with TLS for other machines`},
 		{"metrics for the network", oneSocket + "[metrics]\nlisten = \"192.0.2.1:9464\"\n", `FILE: metrics.listen: "192.0.2.1" is not loopback`},
 		{"metrics without a port", oneSocket + "[metrics]\nlisten = \"127.0.0.1\"\n", `FILE: metrics.listen: "127.0.0.1" is not host:port such as "127.0.0.1:9464"`},
 		{"metrics at no port", oneSocket + "[metrics]\nlisten = \"127.0.0.1:http\"\n", `FILE: metrics.listen: "http" is not a port number`},
@@ -211,7 +210,7 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := writeConfig(t, t.TempDir(), c.config)
-			status, stdout, stderr := check(file)
+			status, stdout, stderr := runCheck(file)
 			require.Contains(t, strings.ReplaceAll(stderr, file, "FILE"), c.want)
 			require.Regexp(t, "^rudderpostd: ", stderr)
 			require.Equal(t, 1, strings.Count(stderr, "\n"), "%s", stderr)
@@ -221,39 +220,39 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// All that is wrong is told at once.
-func TestConfigErrorsTogether(t *testing.T) {
+// All errors are reported together.
+func TestConfigErrorsAreReportedTogether(t *testing.T) {
 	file := writeConfig(t, t.TempDir(), "log-levle = 1\ncolour = 2\n"+oneSocket)
-	_, _, stderr := check(file)
+	_, _, stderr := runCheck(file)
 	require.Contains(t, stderr, "log-levle")
 	require.Contains(t, stderr, "colour")
 
 	file = writeConfig(t, t.TempDir(), "log-level = \"loud\"\nlog-format = \"xml\"\n[[listen]]\ntransport = \"unix\"\n[limits]\nmax-rate = -1\n")
-	status, _, stderr := check(file)
+	status, _, stderr := runCheck(file)
 	require.Equal(t, 1, status)
 	for _, key := range []string{"log-level", "log-format", "listen 1", "limits.max-rate"} {
 		require.Contains(t, stderr, key)
 	}
 }
 
-func TestConfigFile(t *testing.T) {
+func TestConfigFileIsFoundAndRead(t *testing.T) {
 	dir := t.TempDir()
-	status, _, stderr := check(filepath.Join(dir, "nowhere.toml"))
+	status, _, stderr := runCheck(filepath.Join(dir, "nowhere.toml"))
 	require.Equal(t, 1, status)
 	require.Equal(t, "rudderpostd: open "+filepath.Join(dir, "nowhere.toml")+": no such file or directory\n", stderr)
 
-	status, _, stderr = check(dir)
+	status, _, stderr = runCheck(dir)
 	require.Equal(t, 1, status)
 	require.Equal(t, "rudderpostd: "+dir+": it is a folder and no regular file\n", stderr)
 
 	file := writeConfig(t, dir, oneSocket)
 	require.NoError(t, os.Chmod(file, 0o646))
-	status, _, stderr = check(file)
+	status, _, stderr = runCheck(file)
 	require.Equal(t, 1, status)
 	require.Equal(t, "rudderpostd: "+file+": it can be written by any user (mode 0646); do: chmod o-w "+file+"\n", stderr)
 }
 
-func TestCommandLine(t *testing.T) {
+func TestWrongCommandLineExitsWith2(t *testing.T) {
 	for _, c := range []struct {
 		args   []string
 		status int

@@ -22,22 +22,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startLimited starts a daemon that may have so many descriptors.
-func startLimited(t *testing.T, dir string, limit int) *process {
+// startWithDescriptorLimit starts a daemon with a limit on its descriptors.
+func startWithDescriptorLimit(t *testing.T, dir string, limit int) *process {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	return startCommand(t, dir, nil, exec.Command("sh", "-c", "ulimit -n "+strconv.Itoa(limit)+`; exec "$0" -c config.toml`, self))
 }
 
-// storm opens conns at an address and says something on each of them; they stay open until the returned function is called.
-func storm(t *testing.T, address, text string) (end func()) {
+// openManyConns opens conns at an address and writes text on each of them. end closes them.
+func openManyConns(t *testing.T, address, text string) (end func()) {
 	t.Helper()
 	var held []net.Conn
 	for range 300 {
 		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
 		if err != nil {
-			continue // the daemon has closed it at once, or the queue of the kernel is full
+			continue // the daemon has closed it, or the accept queue of the kernel is full
 		}
 		_, _ = io.WriteString(c, text)
 		held = append(held, c)
@@ -49,8 +49,8 @@ func storm(t *testing.T, address, text string) (end func()) {
 	}
 }
 
-// holdUnix is storm over the UNIX socket, by another user.
-func holdUnix(t *testing.T, dir, path string) (end func()) {
+// holdUnixConns is openManyConns over the UNIX socket, by another user.
+func holdUnixConns(t *testing.T, dir, path string) (end func()) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -76,9 +76,9 @@ func holdUnix(t *testing.T, dir, path string) (end func()) {
 	}
 }
 
-// Strangers hold all descriptors that they can get, over each transport. The owner still gets in over the UNIX socket, the
-// configuration is read again, and the audit is written; when the strangers leave, others get in.
-func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
+// Other users hold all descriptors that they can get, over each transport. The owner can still connect over the UNIX
+// socket, reload the configuration, and the audit is written. When the conns close, other users can connect again.
+func TestOwnerConnectsWhenOtherUsersHoldAllDescriptors(t *testing.T) {
 	for _, limit := range []int{64, 128, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			dir := testkit.ShortDir(t)
@@ -93,7 +93,7 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 				config += fmt.Sprintf("[[listen]]\n%saddress = %q\n", keys, addresses[name])
 			}
 			writeConfig(t, dir, config)
-			p := startLimited(t, dir, limit)
+			p := startWithDescriptorLimit(t, dir, limit)
 			p.urls(6)
 			lines := func() int {
 				record, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
@@ -105,27 +105,27 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 			}
 			storms := map[string]func() func(){}
 			for name, text := range texts {
-				storms[name] = func() func() { return storm(t, addresses[name], text) }
+				storms[name] = func() func() { return openManyConns(t, addresses[name], text) }
 			}
 			if os.Geteuid() == 0 {
-				storms["unix"] = func() func() { return holdUnix(t, dir, p.listening()) }
+				storms["unix"] = func() func() { return holdUnixConns(t, dir, p.listening()) }
 			}
 			for name, begin := range storms {
 				end := begin()
-				if name == "tcp" || name == "unix" { // nothing that gives way: they have given a command
+				if name == "tcp" || name == "unix" { // these conns are not closed, because they have sent a command
 					testkit.Eventually(t, func() bool {
 						open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
 						return err != nil || len(open) >= limit-max(limit/8, 24)-1
 					}, "%s does not hold all descriptors", name)
 				}
 				for i := range 10 {
-					require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code, name)
+					require.Equal(t, wire.CodeSuccess, p.command("status-get", "").Code, name)
 					before := lines()
-					reply := p.give("config-reload", "")
+					reply := p.command("config-reload", "")
 					require.Equal(t, wire.CodeSuccess, reply.Code, "%s %d: %s", name, i, reply.Text)
 					require.Greater(t, lines(), before, name)
 				}
-				reply := p.give("config-write", "")
+				reply := p.command("config-write", "")
 				require.Equal(t, wire.CodeSuccess, reply.Code, "%s: %s", name, reply.Text)
 				writeConfig(t, dir, config)
 				end()
@@ -141,14 +141,14 @@ func TestOwnerGetsInWhenStrangersHoldAllDescriptors(t *testing.T) {
 				_, _ = io.WriteString(conn, `{"command":"whoami"}`)
 				text, err := io.ReadAll(conn)
 				return err == nil && strings.Contains(string(text), "anonymous:monitor")
-			}, "no stranger gets in again")
+			}, "other users cannot connect again")
 			p.stop()
 		})
 	}
 }
 
-// The owner holds as many conns as one peer may have, and then all descriptors. Its next command is answered.
-func TestOwnerGetsInWhenItsOwnConnsFillALimit(t *testing.T) {
+// The owner opens as many conns as one peer may have, and then uses up all descriptors. Its next command gets a reply.
+func TestOwnerConnectsWhenItsOwnConnsReachALimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit int
 		keys  string
@@ -158,7 +158,7 @@ func TestOwnerGetsInWhenItsOwnConnsFillALimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := testkit.ShortDir(t)
 			writeConfig(t, dir, oneSocket+"[audit]\nfile = \"audit.jsonl\"\n"+c.keys)
-			p := startLimited(t, dir, c.limit)
+			p := startWithDescriptorLimit(t, dir, c.limit)
 			at := &unix.Transport{Path: p.listening()}
 			for range 120 {
 				held, err := client.Dial(t.Context(), at)
@@ -168,8 +168,8 @@ func TestOwnerGetsInWhenItsOwnConnsFillALimit(t *testing.T) {
 				require.NoError(t, err)
 			}
 			for range 10 {
-				require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
-				reply := p.give("config-reload", "")
+				require.Equal(t, wire.CodeSuccess, p.command("status-get", "").Code)
+				reply := p.command("config-reload", "")
 				require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 			}
 			require.NotContains(t, p.Err.String(), "too many open files")

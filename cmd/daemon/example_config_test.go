@@ -15,7 +15,7 @@ import (
 
 const exampleFile = "../../config.toml.example"
 
-// keys lists the keys of a configuration by their paths.
+// keys returns the paths of all keys of a configuration.
 func keys(t reflect.Type, under string) (paths []string) {
 	for f := range t.Fields() {
 		name := keyOf(f)
@@ -36,8 +36,8 @@ func keys(t reflect.Type, under string) (paths []string) {
 	return paths
 }
 
-// The example names every key: whoever adds one must document it there.
-func TestExampleNamesAllKeys(t *testing.T) {
+// The example file has every key, so a new key must be documented there.
+func TestExampleFileHasAllKeys(t *testing.T) {
 	text, err := os.ReadFile(exampleFile)
 	require.NoError(t, err)
 	var table string
@@ -57,11 +57,11 @@ func TestExampleNamesAllKeys(t *testing.T) {
 		require.True(t, named[key], "config.toml.example does not have %s", key)
 		delete(named, key)
 	}
-	require.Empty(t, named, "config.toml.example has keys that are none")
+	require.Empty(t, named, "config.toml.example has unknown keys")
 }
 
-// What the example gives as a default is one.
-func TestExampleHasTheDefaults(t *testing.T) {
+// The defaults in the example file are those of the daemon.
+func TestExampleFileHasTheDefaults(t *testing.T) {
 	config, err := load(exampleFile)
 	require.NoError(t, err)
 	want := defaults()
@@ -71,13 +71,13 @@ func TestExampleHasTheDefaults(t *testing.T) {
 	require.True(t, config.Access.Owner)
 	require.Equal(t, "0600", config.Listen[0].Mode)
 
-	// A listener that says nothing of its mode gets the same one.
+	// A listener without a mode gets the mode of the example.
 	bare, err := load(writeConfig(t, t.TempDir(), oneSocket))
 	require.NoError(t, err)
 	require.Equal(t, config.Listen[0].Mode, bare.Listen[0].Mode)
 	require.Equal(t, config.Listen[0].permissions, bare.Listen[0].permissions)
 
-	// Each limit is written in the example, not only left as it is.
+	// The example file writes each limit.
 	var written struct {
 		Limits map[string]any `toml:"limits"`
 	}
@@ -86,17 +86,17 @@ func TestExampleHasTheDefaults(t *testing.T) {
 	require.Len(t, written.Limits, reflect.TypeFor[Limits]().NumField())
 }
 
-// What is commented out in the example can be used as it stands.
-func TestExampleUncommented(t *testing.T) {
+// The commented-out parts of the example are valid.
+func TestExampleFileUncommentedIsValid(t *testing.T) {
 	text, err := os.ReadFile(exampleFile)
 	require.NoError(t, err)
 	uncommented := regexp.MustCompile(`(?m)^# ([a-z-]+ = |\[)`).ReplaceAllString(string(text), "$1")
 	require.NotEqual(t, string(text), uncommented)
-	status, _, stderr := check(writeConfig(t, t.TempDir(), uncommented))
+	status, _, stderr := runCheck(writeConfig(t, t.TempDir(), uncommented))
 	require.Zero(t, status, stderr)
 }
 
-// The manager's own defaults are those of the daemon, and the file's zero means them nowhere.
+// The defaults of the manager and of the daemon are equal.
 func TestDefaultsReachTheManager(t *testing.T) {
 	l := defaults().Limits
 	m := l.managerLimits()

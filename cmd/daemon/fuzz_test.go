@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzConfig: whatever a file holds, it is either a configuration that a daemon could run with, or an
-// error that names the file.
+// FuzzConfig checks that a file is either a valid configuration, or yields an error that names the file.
 func FuzzConfig(f *testing.F) {
 	example, err := os.ReadFile("../../config.toml.example")
 	require.NoError(f, err)

@@ -20,7 +20,7 @@ func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *te
 	address := testkit.Port(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+withMetrics+fmt.Sprintf("[[listen]]\ntransport = \"http\"\naddress = %q\npki = \"auto\"\n", address))
 	p.listening()
-	metrics := strings.TrimSuffix(p.metricsAt(), "/metrics")
+	metrics := strings.TrimSuffix(p.metricsURL(), "/metrics")
 
 	admin, stranger := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), ""), tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
 	stranger.Cert, stranger.Key = "", ""
@@ -35,7 +35,7 @@ func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *te
 		return answer.StatusCode, answer.Body.Close()
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
-		status, body := get(t, http.MethodGet, metrics+path, "")
+		status, body := httpGet(t, http.MethodGet, metrics+path, "")
 		require.Equal(t, http.StatusOK, status, path)
 		require.Equal(t, "ok\n", body)
 		status, err := ask(admin, path)
@@ -49,7 +49,7 @@ func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *te
 
 func TestHealthOnTheMetricsListenerIsGuardedAsMetricsAre(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), withMetrics)
-	at := strings.TrimSuffix(p.metricsAt(), "/metrics")
+	at := strings.TrimSuffix(p.metricsURL(), "/metrics")
 	for _, path := range []string{"/healthz", "/readyz"} {
 		for _, test := range []struct {
 			method, path, host, body string
@@ -61,7 +61,7 @@ func TestHealthOnTheMetricsListenerIsGuardedAsMetricsAre(t *testing.T) {
 			{http.MethodPost, path, "", "Method Not Allowed\n", http.StatusMethodNotAllowed},
 			{http.MethodGet, path + "/", "", "404 page not found\n", http.StatusNotFound},
 		} {
-			status, body := get(t, test.method, at+test.path, test.host)
+			status, body := httpGet(t, test.method, at+test.path, test.host)
 			require.Equal(t, test.status, status, "%v", test)
 			require.Equal(t, test.body, body, "%v", test)
 		}
@@ -71,20 +71,20 @@ func TestHealthOnTheMetricsListenerIsGuardedAsMetricsAre(t *testing.T) {
 
 func TestReadyIs503WhileTheDaemonDrains(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), withMetrics+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
-	at := strings.TrimSuffix(p.metricsAt(), "/metrics")
-	conn := flood(t, p) // the drain waits for its reader
-	status, _ := get(t, http.MethodGet, at+"/readyz", "")
+	at := strings.TrimSuffix(p.metricsURL(), "/metrics")
+	conn := fillReplies(t, p) // the drain waits for the reader of this conn
+	status, _ := httpGet(t, http.MethodGet, at+"/readyz", "")
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	var body string
 	testkit.Eventually(t, func() bool {
-		status, body = get(t, http.MethodGet, at+"/readyz", "")
+		status, body = httpGet(t, http.MethodGet, at+"/readyz", "")
 		return status != http.StatusOK
-	}, "it is still ready")
+	}, "the daemon is still ready")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, "takes no commands\n", body)
-	status, body = get(t, http.MethodGet, at+"/healthz", "")
-	require.Equal(t, http.StatusOK, status, "the process lives")
+	status, body = httpGet(t, http.MethodGet, at+"/healthz", "")
+	require.Equal(t, http.StatusOK, status, "the process runs")
 	require.Equal(t, "ok\n", body)
 	require.NoError(t, conn.Close())
 	require.Zero(t, p.wait())
@@ -92,6 +92,6 @@ func TestReadyIs503WhileTheDaemonDrains(t *testing.T) {
 
 func TestReadyIs503BeforeAConfigurationIsInForce(t *testing.T) {
 	s := openMetrics(t, func() bool { return false })
-	status, _ := get(t, http.MethodGet, "http://"+s.addr.String()+"/readyz", "")
+	status, _ := httpGet(t, http.MethodGet, "http://"+s.addr.String()+"/readyz", "")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 }

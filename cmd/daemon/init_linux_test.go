@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// orphanHook writes a hook that leaves a process in a session of its own, which ignores SIGTERM if told so. It
-// returns the file that gets the number of that process.
+// orphanHook writes a hook that leaves a process in its own session. With trap, the process ignores SIGTERM. It returns the
+// file that gets the process id.
 func orphanHook(t *testing.T, dir, name, trap string) string {
 	t.Helper()
 	file := filepath.Join(dir, name+".pid")
@@ -30,8 +30,8 @@ while read line; do :; done
 	return file
 }
 
-// pidIn waits until a file has the number of a process, and returns it.
-func pidIn(t *testing.T, file string) (pid int) {
+// waitForPID waits until a file has a process id, and returns it.
+func waitForPID(t *testing.T, file string) (pid int) {
 	t.Helper()
 	testkit.Eventually(t, func() bool {
 		text, err := os.ReadFile(file)
@@ -39,12 +39,12 @@ func pidIn(t *testing.T, file string) (pid int) {
 			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 		}
 		return err == nil
-	}, "no number of a process")
+	}, "the file has no process id")
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	return pid
 }
 
-// startInit starts a daemon below an init process, with two hooks that leave processes.
+// startInit starts a daemon under an init process, with two hooks that leave processes.
 func startInit(t *testing.T) (p *process, polite, stubborn int) {
 	t.Helper()
 	dir := testkit.ShortDir(t)
@@ -56,13 +56,13 @@ func startInit(t *testing.T) (p *process, polite, stubborn int) {
 	writeConfig(t, dir, config)
 	p = start(t, dir, nil, "--init", "-c", "config.toml")
 	p.listening()
-	return p, pidIn(t, first), pidIn(t, second)
+	return p, waitForPID(t, first), waitForPID(t, second)
 }
 
 func gone(pid int) bool { return !exists("/proc/" + strconv.Itoa(pid)) }
 
-// TestInitReapsWhatHooksLeaveAndReturnsTheStatusOfTheDaemon: no zombie stays, and no process.
-func TestInitReapsWhatHooksLeaveAndReturnsTheStatusOfTheDaemon(t *testing.T) {
+// No zombie and no process is left.
+func TestInitReapsHookProcessesAndReturnsDaemonStatus(t *testing.T) {
 	p, polite, stubborn := startInit(t)
 	testkit.Eventually(t, func() bool {
 		all := children(p.Process.Pid)
@@ -71,30 +71,30 @@ func TestInitReapsWhatHooksLeaveAndReturnsTheStatusOfTheDaemon(t *testing.T) {
 	require.NoError(t, syscall.Kill(polite, syscall.SIGKILL))
 	testkit.Eventually(t, func() bool { return gone(polite) }, "a zombie stays")
 
-	require.Equal(t, wire.CodeSuccess, p.give("shutdown", `{"exit-value":7}`).Code)
+	require.Equal(t, wire.CodeSuccess, p.command("shutdown", `{"exit-value":7}`).Code)
 	require.Equal(t, 7, p.wait())
-	require.True(t, gone(stubborn), "it ignored SIGTERM and lives on")
-	requireGone(t, p.Dir)
+	require.True(t, gone(stubborn), "a process that ignores SIGTERM still runs")
+	requireSocketRemoved(t, p.Dir)
 }
 
-// TestInitPassesSignalsToTheDaemon: SIGHUP reloads, SIGTERM drains.
-func TestInitPassesSignalsToTheDaemon(t *testing.T) {
+// SIGHUP reloads the configuration, SIGTERM drains.
+func TestInitPassesSignalsToDaemon(t *testing.T) {
 	p, polite, _ := startInit(t)
 	require.NoError(t, syscall.Kill(polite, syscall.SIGKILL))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "SIGHUP: the configuration has been read again") }, "no reload")
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, p.wait(), p.Err.String())
-	requireGone(t, p.Dir)
+	requireSocketRemoved(t, p.Dir)
 }
 
-// TestInitEndsWithTheDaemonThatWasKilled: its status is that of a shell.
-func TestInitEndsWithTheDaemonThatWasKilled(t *testing.T) {
+// The exit status is that of a shell for a killed process.
+func TestInitEndsWhenDaemonIsKilled(t *testing.T) {
 	p, polite, stubborn := startInit(t)
 	var status struct {
 		PID int `json:"pid"`
 	}
-	require.NoError(t, p.give("status-get", "").Decode(&status))
+	require.NoError(t, p.command("status-get", "").Decode(&status))
 	require.NotEqual(t, p.Process.Pid, status.PID)
 	require.NoError(t, syscall.Kill(status.PID, syscall.SIGKILL))
 	require.Equal(t, 128+9, p.wait())
@@ -102,8 +102,8 @@ func TestInitEndsWithTheDaemonThatWasKilled(t *testing.T) {
 	require.True(t, gone(stubborn))
 }
 
-// TestDaemonDrainsWhenItsInitProcessIsKilled: the kernel tells it.
-func TestDaemonDrainsWhenItsInitProcessIsKilled(t *testing.T) {
+// The kernel sends the daemon SIGTERM.
+func TestDaemonDrainsWhenInitIsKilled(t *testing.T) {
 	p, polite, stubborn := startInit(t)
 	defer func() {
 		_ = syscall.Kill(polite, syscall.SIGKILL)
@@ -112,10 +112,10 @@ func TestDaemonDrainsWhenItsInitProcessIsKilled(t *testing.T) {
 	var status struct {
 		PID int `json:"pid"`
 	}
-	require.NoError(t, p.give("status-get", "").Decode(&status))
+	require.NoError(t, p.command("status-get", "").Decode(&status))
 	require.NoError(t, p.Process.Kill())
-	testkit.Eventually(t, func() bool { return !exists(filepath.Join(p.Dir, "control.sock")) }, "it lives on")
-	testkit.Eventually(t, func() bool { return gone(status.PID) || isZombie(status.PID) }, "it lives on")
+	testkit.Eventually(t, func() bool { return !exists(filepath.Join(p.Dir, "control.sock")) }, "the daemon still runs")
+	testkit.Eventually(t, func() bool { return gone(status.PID) || isZombie(status.PID) }, "the daemon still runs")
 }
 
 func isZombie(pid int) bool {
@@ -123,7 +123,7 @@ func isZombie(pid int) bool {
 	return strings.Contains(string(text), ") Z ")
 }
 
-// TestInitIsRefusedUnderSystemd: systemd does that work, and would not hear the daemon.
+// systemd does the same work, and would ignore notifications of a child.
 func TestInitIsRefusedUnderSystemd(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/none")
 	p := start(t, testkit.ShortDir(t), nil, "--init")

@@ -23,11 +23,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKilledDaemonLosesNothingAcknowledged kills a daemon with SIGKILL again and again, under a mixed load: commands that
-// change something, commands that read, changes of the configuration, config-write, conns that come and go, a hook. In
-// turn nothing else happens, the audit is renamed, the disk is full, or the daemon has 64 descriptors. After each kill
-// the next daemon starts, has what was acknowledged, and nothing of the last one is left. RUDDERPOST_KILLS is how many
-// times; 10 unless it is set. What is on record of an acknowledged command is its outcome, or on a full disk its intent.
+// TestKilledDaemonLosesNothingAcknowledged kills a daemon with SIGKILL many times, under a mixed load: commands that write,
+// commands that read, transactions, config-write, short conns, a hook. The rounds have in turn no other fault, a rotation
+// of the audit, a full disk, or a limit of 64 descriptors. After each kill the next daemon must start, must have everything
+// that was acknowledged, and must not find anything else left. RUDDERPOST_KILLS is the number of kills, by default 10. The
+// audit has the outcome of each acknowledged command, or on a full disk at least its intent.
 func TestKilledDaemonLosesNothingAcknowledged(t *testing.T) {
 	kills := 10
 	if n, err := strconv.Atoi(os.Getenv("RUDDERPOST_KILLS")); err == nil {
@@ -35,9 +35,9 @@ func TestKilledDaemonLosesNothingAcknowledged(t *testing.T) {
 	} else if testing.Short() {
 		kills = 4
 	}
-	k := newKilling(t)
+	k := newKillTest(t)
 	for round := range kills {
-		k.round(round)
+		k.killRound(round)
 	}
 	k.next(nil).stop()
 	k.check("the end")
@@ -45,20 +45,20 @@ func TestKilledDaemonLosesNothingAcknowledged(t *testing.T) {
 	require.Greater(t, len(k.acknowledged), kills)
 }
 
-// A killing is a daemon's folder, on a disk of its own where that can be.
-type killing struct {
+// A killTest has a daemon's directory, on a disk of its own where that is possible.
+type killTest struct {
 	t     *testing.T
 	dir   string
-	small bool     // the disk is small, and can be filled
-	files []string // of the audit, that were renamed
+	small bool     // the disk is small enough to be filled
+	files []string // the rotated files of the audit
 
 	mu           sync.Mutex
 	acknowledged map[string]bool
 	records      int
 }
 
-func newKilling(t *testing.T) *killing {
-	k := &killing{t: t, dir: testkit.ShortDir(t), acknowledged: map[string]bool{}}
+func newKillTest(t *testing.T) *killTest {
+	k := &killTest{t: t, dir: testkit.ShortDir(t), acknowledged: map[string]bool{}}
 	if err := syscall.Mount("tmpfs", k.dir, "tmpfs", 0, "size=256m,mode=0755"); err == nil {
 		k.small = true
 		t.Cleanup(func() { require.NoError(t, syscall.Unmount(k.dir, syscall.MNT_DETACH)) })
@@ -72,18 +72,18 @@ func newKilling(t *testing.T) *killing {
 	return k
 }
 
-func (k *killing) path() string { return filepath.Join(k.dir, "audit.jsonl") }
+func (k *killTest) path() string { return filepath.Join(k.dir, "audit.jsonl") }
 
 // next starts the next daemon.
-func (k *killing) next(change func(*exec.Cmd)) *process {
+func (k *killTest) next(change func(*exec.Cmd)) *process {
 	k.t.Helper()
 	p := start(k.t, k.dir, change, "-c", "config.toml")
 	p.listening()
 	return p
 }
 
-// round starts a daemon, checks what the last one has left, and kills it.
-func (k *killing) round(n int) {
+// killRound starts a daemon, checks the files that the last one left, and kills it.
+func (k *killTest) killRound(n int) {
 	k.t.Helper()
 	mode := n % 4
 	what := fmt.Sprintf("round %d", n)
@@ -140,10 +140,10 @@ func (k *killing) round(n int) {
 }
 
 // fill writes until the disk is full.
-func (k *killing) fill(path string) {
+func (k *killTest) fill(path string) {
 	f, err := os.Create(path)
 	if err != nil {
-		return // it is full already
+		return // it is already full
 	}
 	defer f.Close()
 	for text := make([]byte, 1<<20); len(text) > 0; {
@@ -153,8 +153,8 @@ func (k *killing) fill(path string) {
 	}
 }
 
-// load opens a conn, and gives commands on it. It notes those that are acknowledged.
-func (k *killing) load(p *process, name string, worker int) {
+// load sends commands on a conn, and records those that are acknowledged.
+func (k *killTest) load(p *process, name string, worker int) {
 	conn, err := net.Dial("unix", filepath.Join(k.dir, "control.sock"))
 	if err != nil {
 		time.Sleep(time.Millisecond)
@@ -180,7 +180,7 @@ func (k *killing) load(p *process, name string, worker int) {
 		if err != nil {
 			return
 		}
-		if reply.Code == wire.CodeEmpty || reply.Code == wire.CodeError || reply.Code == wire.CodeSuccess { // it ran
+		if reply.Code == wire.CodeEmpty || reply.Code == wire.CodeError || reply.Code == wire.CodeSuccess { // the command has run
 			if strings.Contains(reply.Text, "cannot be recorded") {
 				continue
 			}
@@ -199,8 +199,8 @@ func (k *killing) load(p *process, name string, worker int) {
 	}
 }
 
-// check checks what a killed daemon has left; others are processes that run now.
-func (k *killing) check(what string, others ...int) {
+// check checks the files of a killed daemon. others are processes that run now.
+func (k *killTest) check(what string, others ...int) {
 	k.t.Helper()
 	paths := append(append([]string(nil), k.files...), k.path())
 	s, err := record.VerifyFiles(paths...)
@@ -224,8 +224,8 @@ func (k *killing) check(what string, others ...int) {
 			name := strings.TrimSuffix(strings.TrimPrefix(string(e.Arguments), `{"name":"`), `"}`)
 			var round int
 			_, _ = fmt.Sscanf(name, "k%d-", &round)
-			// A disk that fills up between intent and outcome takes the outcome: the command has run, its caller hears
-			// how it ended, and the record of that waits in memory.
+			// If the disk becomes full between intent and outcome, the outcome is missing: the command has run, its client has
+			// the result, and the record waits in memory.
 			if e.Event == record.Outcome || round%4 == 2 {
 				delete(missing, name)
 			}
@@ -243,11 +243,11 @@ func (k *killing) check(what string, others ...int) {
 		}
 	}
 	require.LessOrEqual(k.t, len(configFiles(k.t, k.dir)), 11, what)
-	require.Empty(k.t, k.others(others), "%s: processes are left", what)
+	require.Empty(k.t, k.otherProcesses(others), "%s: processes are left", what)
 }
 
-// others returns the processes that run in the folder, but for some and their children.
-func (k *killing) others(known []int) (left []string) {
+// otherProcesses returns the processes that run in the directory, except some and their children.
+func (k *killTest) otherProcesses(known []int) (left []string) {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	ours := map[int]bool{}
 	for _, pid := range known {

@@ -29,16 +29,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A lockRoom is the folder of a daemon with a CA, a client certificate "ops", the users and tokens of an administrator,
-// and one listener that a test speaks to beside the UNIX socket of root.
-type lockRoom struct {
+// A lockoutEnv is the directory of a daemon with a CA, a client certificate "ops", the user and the token of an
+// administrator, and one listener that a test uses besides the UNIX socket of root.
+type lockoutEnv struct {
 	dir, address string
 	token        string
 }
 
-func newLockRoom(t *testing.T) *lockRoom {
+func newLockoutEnv(t *testing.T) *lockoutEnv {
 	t.Helper()
-	r := &lockRoom{dir: testkit.ShortDir(t), address: testkit.Port(t)}
+	r := &lockoutEnv{dir: testkit.ShortDir(t), address: testkit.Port(t)}
 	for _, name := range []string{"pki", "other"} {
 		ca, err := tlsconf.CreateCA(filepath.Join(r.dir, name), name)
 		require.NoError(t, err)
@@ -61,20 +61,20 @@ func newLockRoom(t *testing.T) *lockRoom {
 	return r
 }
 
-// The parts of a configuration.
+// Parts of a configuration.
 const (
-	roomFiles  = "cert = \"pki/server.pem\"\nkey = \"pki/server.key\"\nclient-ca = \"pki/ca.pem\"\n"
-	roomTokens = "[auth]\ntokens-file = \"tokens\"\nusers-file = \"users\"\n"
-	roomCert   = "[[principal]]\nsubject = \"cert:ops\"\nrole = \"admin\"\n"
+	roomFiles = "cert = \"pki/server.pem\"\nkey = \"pki/server.key\"\nclient-ca = \"pki/ca.pem\"\n"
+	envTokens = "[auth]\ntokens-file = \"tokens\"\nusers-file = \"users\"\n"
+	roomCert  = "[[principal]]\nsubject = \"cert:ops\"\nrole = \"admin\"\n"
 )
 
-// config writes a [[listen]] at the address of the room.
-func (r *lockRoom) listen(transport, more string) string {
+// listenTable returns a [[listen]] at the address of the environment.
+func (r *lockoutEnv) listenTable(transport, more string) string {
 	return fmt.Sprintf("[[listen]]\ntransport = %q\naddress = %q\n%s", transport, r.address, more)
 }
 
-// creds is what the client has for a kind of credential.
-func (r *lockRoom) id(kind string) (id targets.ClientConfig) {
+// credentials returns the client configuration for a kind of credential.
+func (r *lockoutEnv) credentials(kind string) (id targets.ClientConfig) {
 	switch kind {
 	case "cert":
 		id.CA, id.Cert, id.Key = filepath.Join(r.dir, "pki", "ca.pem"), filepath.Join(r.dir, "pki", "ops.pem"), filepath.Join(r.dir, "pki", "ops.key")
@@ -88,7 +88,7 @@ func (r *lockRoom) id(kind string) (id targets.ClientConfig) {
 	return id
 }
 
-// reload gives config-reload through a dialer.
+// reloadBy sends config-reload through a dialer.
 func reloadBy(t *testing.T, at transport.Dialer, arguments string) wire.Reply {
 	t.Helper()
 	request := wire.Request{Command: "config-reload"}
@@ -100,7 +100,7 @@ func reloadBy(t *testing.T, at transport.Dialer, arguments string) wire.Reply {
 	return reply
 }
 
-// requireLockedOut checks that a reply refuses a change for one reason.
+// requireLockedOut checks that a reply refuses a transaction for one reason.
 func requireLockedOut(t *testing.T, reply wire.Reply, want string) {
 	t.Helper()
 	require.Equal(t, wire.CodeConflict, reply.Code, reply.Text)
@@ -112,8 +112,8 @@ func requireLockedOut(t *testing.T, reply wire.Reply, want string) {
 	require.NotEmpty(t, refusal.Fields)
 }
 
-// Each case is a change of the listener through which the caller came, after which it could not make another change.
-func TestChangeThatLocksOutItsCallerIsRefused(t *testing.T) {
+// Each case changes the caller's listener so that the caller could not make another change.
+func TestTransactionThatLocksOutItsCallerIsRefused(t *testing.T) {
 	type change struct{ name, before, after, want string }
 	for _, way := range []struct {
 		scheme, transport, keys, rest, id string
@@ -134,11 +134,11 @@ func TestChangeThatLocksOutItsCallerIsRefused(t *testing.T) {
 			{"client CA", "client-ca = \"pki/ca.pem\"\n", "client-ca = \"other/ca.pem\"\n", "the listener does not accept the certificate of cert:ops"},
 			{"policy", `role = "admin"`, `role = "operator"`, "'config-reload' is not allowed for cert:ops"},
 		}},
-		{"http", "http", "insecure = true\n", roomTokens, "token", []change{
+		{"http", "http", "insecure = true\n", envTokens, "token", []change{
 			{"tokens-file", "tokens-file = \"tokens\"\n", "", "auth.tokens-file: there would be none"},
 			{"other tokens-file", `"tokens"`, `"none-there"`, "'config-reload' is not allowed for token:ci"},
 		}},
-		{"http", "http", "insecure = true\n", roomTokens, "user", []change{
+		{"http", "http", "insecure = true\n", envTokens, "user", []change{
 			{"users-file", "users-file = \"users\"\n", "", "auth.users-file: there would be none"},
 			{"other users-file", `"users"`, `"no-users"`, "'config-reload' is not allowed for user:ann"},
 		}},
@@ -146,7 +146,7 @@ func TestChangeThatLocksOutItsCallerIsRefused(t *testing.T) {
 			{"origins", "client-ca = \"pki/ca.pem\"\n", "client-ca = \"pki/ca.pem\"\nallow-origins = [\"https://a.example\"]\n", "the listener would not ask for certificates"},
 			{"client CA", "pki/ca.pem", "other/ca.pem", "the listener does not accept the certificate of cert:ops"},
 		}},
-		{"ws", "websocket", "insecure = true\n", roomTokens, "token", []change{
+		{"ws", "websocket", "insecure = true\n", envTokens, "token", []change{
 			{"tokens-file", "tokens-file = \"tokens\"\n", "", "auth.tokens-file: there would be none"},
 		}},
 	} {
@@ -156,12 +156,12 @@ func TestChangeThatLocksOutItsCallerIsRefused(t *testing.T) {
 		) {
 			t.Run(way.scheme+" "+way.id+" "+c.name, func(t *testing.T) {
 				t.Parallel()
-				r := newLockRoom(t)
+				r := newLockoutEnv(t)
 				rest := way.rest
 				if c.name == "origins" {
-					rest += roomTokens
+					rest += envTokens
 				}
-				before := "state-dir = \"run\"\n" + oneSocket + r.listen(way.transport, way.keys) + rest
+				before := "state-dir = \"run\"\n" + oneSocket + r.listenTable(way.transport, way.keys) + rest
 				after := strings.Replace(before, c.before, c.after, 1)
 				if c.name == "ceiling" {
 					after = strings.ReplaceAll(strings.Replace(before, "max-access = \"admin\"\n", "", 1), c.before, c.after)
@@ -172,50 +172,50 @@ func TestChangeThatLocksOutItsCallerIsRefused(t *testing.T) {
 				require.NotEqual(t, before, after)
 				p := startIn(t, r.dir, before)
 				p.urls(2)
-				at, err := targets.Parse(way.scheme+"://"+r.address, r.id(way.id))
+				at, err := targets.Parse(way.scheme+"://"+r.address, r.credentials(way.id))
 				require.NoError(t, err)
 				require.Equal(t, wire.CodeSuccess, reloadBy(t, at, "").Code)
-				state, hash := p.state(), p.hash()
+				state, hash := p.configState(), p.configHash()
 				writeConfig(t, r.dir, after)
 				requireLockedOut(t, reloadBy(t, at, ""), c.want)
-				require.Equal(t, state, p.state())
-				require.Equal(t, hash, p.hash())
+				require.Equal(t, state, p.configState())
+				require.Equal(t, hash, p.configHash())
 				reply := reloadBy(t, at, `{"force":true}`)
 				require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
-				require.NotEqual(t, hash, p.hash())
+				require.NotEqual(t, hash, p.configHash())
 				p.stop()
 			})
 		}
 	}
 }
 
-// A listener beside the caller's own saves a change only if the caller's credentials count there.
-func TestListenerOfOtherCredentialsDoesNotPreventTheRefusal(t *testing.T) {
-	r := newLockRoom(t)
+// Another listener allows a transaction only if the caller's credentials are valid there.
+func TestListenerForOtherCredentialsDoesNotPreventRefusal(t *testing.T) {
+	r := newLockoutEnv(t)
 	other := testkit.Port(t)
-	before := oneSocket + r.listen("tcp", roomFiles) + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"other/server.pem\"\nkey = \"other/server.key\"\nclient-ca = \"other/ca.pem\"\n", other) + roomCert
+	before := oneSocket + r.listenTable("tcp", roomFiles) + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"other/server.pem\"\nkey = \"other/server.key\"\nclient-ca = \"other/ca.pem\"\n", other) + roomCert
 	p := startIn(t, r.dir, before)
-	at, err := targets.Parse("tls://"+r.address, r.id("cert"))
+	at, err := targets.Parse("tls://"+r.address, r.credentials("cert"))
 	require.NoError(t, err)
-	writeConfig(t, r.dir, strings.Replace(before, r.listen("tcp", roomFiles), "", 1))
+	writeConfig(t, r.dir, strings.Replace(before, r.listenTable("tcp", roomFiles), "", 1))
 	requireLockedOut(t, reloadBy(t, at, ""), "listen 2: the listener does not accept the certificate of cert:ops")
 
-	writeConfig(t, r.dir, strings.Replace(strings.Replace(before, r.listen("tcp", roomFiles), "", 1), "other/ca.pem", "pki/ca.pem", 1))
+	writeConfig(t, r.dir, strings.Replace(strings.Replace(before, r.listenTable("tcp", roomFiles), "", 1), "other/ca.pem", "pki/ca.pem", 1))
 	reply := reloadBy(t, at, "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	p.stop()
 }
 
-func TestHostThatTheCallerUsesMustStayAllowed(t *testing.T) {
+func TestCallersHostMustStayAllowed(t *testing.T) {
 	for _, scheme := range []string{"http", "ws"} {
 		t.Run(scheme, func(t *testing.T) {
-			r := newLockRoom(t)
+			r := newLockoutEnv(t)
 			kind := map[string]string{"http": "http", "ws": "websocket"}[scheme]
-			before := oneSocket + r.listen(kind, "insecure = true\nallow-hosts = [\"ops.example\"]\n") + roomTokens
+			before := oneSocket + r.listenTable(kind, "insecure = true\nallow-hosts = [\"ops.example\"]\n") + envTokens
 			p := startIn(t, r.dir, before)
 			p.urls(2)
 			writeConfig(t, r.dir, strings.Replace(before, "ops.example", "dev.example", 1))
-			direct, err := targets.Parse(scheme+"://"+r.address, r.id("token"))
+			direct, err := targets.Parse(scheme+"://"+r.address, r.credentials("token"))
 			require.NoError(t, err)
 			text := r.reloadAs(t, scheme, "ops.example")
 			require.Contains(t, text, `allow-hosts: the caller calls the daemon \"ops.example\"`)
@@ -227,8 +227,8 @@ func TestHostThatTheCallerUsesMustStayAllowed(t *testing.T) {
 	}
 }
 
-// reloadAs gives config-reload and calls the daemon by a name. It returns the reply.
-func (r *lockRoom) reloadAs(t *testing.T, scheme, host string) string {
+// reloadAs sends config-reload with a host name in the request, and returns the reply.
+func (r *lockoutEnv) reloadAs(t *testing.T, scheme, host string) string {
 	t.Helper()
 	header := http.Header{"Authorization": {"Bearer " + r.token}, "Content-Type": {"application/json"}}
 	if scheme == "http" {
@@ -254,30 +254,30 @@ func (r *lockRoom) reloadAs(t *testing.T, scheme, host string) string {
 	return string(text)
 }
 
-func TestOriginThatTheCallerUsesMustStayAllowed(t *testing.T) {
-	r := newLockRoom(t)
-	before := oneSocket + r.listen("websocket", "insecure = true\nallow-origins = [\"https://a.example\"]\n") + roomTokens
+func TestCallersOriginMustStayAllowed(t *testing.T) {
+	r := newLockoutEnv(t)
+	before := oneSocket + r.listenTable("websocket", "insecure = true\nallow-origins = [\"https://a.example\"]\n") + envTokens
 	p := startIn(t, r.dir, before)
 	p.urls(2)
 	writeConfig(t, r.dir, strings.Replace(before, "a.example", "b.example", 1))
-	page := &websocket.Transport{Address: r.address, Credentials: r.id("token").Claim, Origin: "https://a.example"}
+	page := &websocket.Transport{Address: r.address, Credentials: r.credentials("token").Claim, Origin: "https://a.example"}
 	requireLockedOut(t, reloadBy(t, page, ""), `allow-origins: the caller is a page of "https://a.example"`)
 	p.stop()
 }
 
-// The name by which a client dials the daemon must be in the next certificate.
-func TestServerNameThatTheCallerUsesMustStayInTheCertificate(t *testing.T) {
+// The name that a client dials must be in the next certificate.
+func TestCallersServerNameMustStayInCertificate(t *testing.T) {
 	for scheme, kind := range map[string]string{"tls": "tcp", "https": "http", "wss": "websocket"} {
 		t.Run(scheme, func(t *testing.T) {
-			r := newLockRoom(t)
-			before := oneSocket + r.listen(kind, roomFiles) + roomCert
+			r := newLockoutEnv(t)
+			before := oneSocket + r.listenTable(kind, roomFiles) + roomCert
 			p := startIn(t, r.dir, before)
 			p.urls(2)
 			writeConfig(t, r.dir, strings.ReplaceAll(before, "pki/server.", "pki/elsewhere."))
-			named, err := targets.Parse(scheme+"://"+strings.Replace(r.address, "127.0.0.1", "localhost", 1), r.id("cert"))
+			named, err := targets.Parse(scheme+"://"+strings.Replace(r.address, "127.0.0.1", "localhost", 1), r.credentials("cert"))
 			require.NoError(t, err)
 			requireLockedOut(t, reloadBy(t, named, ""), "elsewhere.pem: x509: certificate is not valid for any names, but wanted to match localhost")
-			direct, err := targets.Parse(scheme+"://"+r.address, r.id("cert"))
+			direct, err := targets.Parse(scheme+"://"+r.address, r.credentials("cert"))
 			require.NoError(t, err)
 			reply := reloadBy(t, direct, "")
 			require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
@@ -286,8 +286,8 @@ func TestServerNameThatTheCallerUsesMustStayInTheCertificate(t *testing.T) {
 	}
 }
 
-// A user without root's rights is kept out by the mode of a socket, and by the folders above it.
-func TestModeThatKeepsTheCallerOutIsRefused(t *testing.T) {
+// The mode of a socket and of the folders above it can exclude a user without root's rights.
+func TestSocketModeThatExcludesCallerIsRefused(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "closed"), 0o700))
@@ -322,14 +322,14 @@ func TestModeThatKeepsTheCallerOutIsRefused(t *testing.T) {
 	p.stop()
 }
 
-// hookConfig-set through the UNIX socket, after which the owner could not give it again because of a limit.
-func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
+// Each case sends config-set through the UNIX socket; the new limit would prevent the owner from sending it again.
+func TestLimitThatExcludesCallerIsRefused(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "wait")
 	p := startIn(t, dir, oneSocket+"[[hook]]\nname = \"wait\"\nexec = [\"wait\"]\n")
 	at := &unix.Transport{Path: p.listening()}
 	set := func(limits, more string) wire.Reply {
-		reply, err := wire.DecodeReply([]byte(p.say(`{"command":"config-set","arguments":{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{` + limits + `}}` + more + `}}`)))
+		reply, err := wire.DecodeReply([]byte(p.exchange(`{"command":"config-set","arguments":{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{` + limits + `}}` + more + `}}`)))
 		require.NoError(t, err)
 		return reply
 	}
@@ -345,7 +345,7 @@ func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 		go func() { _, _ = c.Do(t.Context(), wire.Request{Command: "wait"}) }()
 	}
 	testkit.Eventually(t, func() bool {
-		sessions, _ := p.give("session-list", "").Arguments.(wire.Value)
+		sessions, _ := p.command("session-list", "").Arguments.(wire.Value)
 		return strings.Count(string(sessions), `"wait"`) == len(held)
 	}, "the commands do not run")
 	requireLockedOut(t, set(`"max-conns":5`, ""), "limits.max-conns: the listener has ")
@@ -355,13 +355,13 @@ func TestLimitThatLeavesNoRoomForTheCallerIsRefused(t *testing.T) {
 	for _, c := range held {
 		require.NoError(t, c.Close())
 	}
-	testkit.Eventually(t, func() bool { return set(`"max-conns":5,"max-conns-per-peer":5`, "").Code == wire.CodeSuccess }, "there is room now")
+	testkit.Eventually(t, func() bool { return set(`"max-conns":5,"max-conns-per-peer":5`, "").Code == wire.CodeSuccess }, "the limit refuses although conns have closed")
 	require.Equal(t, wire.CodeSuccess, set(`"max-frame":"1KiB"`, "").Code)
 	p.stop()
 }
 
-// Each limit has a least value, and the least value lets the owner give commands.
-func TestLeastLimitsLetTheOwnerSpeak(t *testing.T) {
+// Each limit has a minimum, with which the owner can still send commands.
+func TestMinimumLimitsLetOwnerSendCommands(t *testing.T) {
 	least := map[string]struct{ below, least string }{
 		"max-frame": {`"1023B"`, `"1KiB"`}, "max-in-flight": {"0", "1"}, "max-in-flight-per-peer": {"3", "4"}, "max-queued": {"3", "4"},
 		"max-buffered": {`"262143B"`, `"256KiB"`}, "max-conns": {"1", "2"}, "max-conns-per-peer": {"1", "2"}, "max-rate": {"-1", "1"},
@@ -371,9 +371,9 @@ func TestLeastLimitsLetTheOwnerSpeak(t *testing.T) {
 	}
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
-	state := p.state()
+	state := p.configState()
 	set := func(key, value, more string) wire.Reply {
-		return p.give("config-set", `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"`+key+`":`+value+`}}`+more+`}`)
+		return p.command("config-set", `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"`+key+`":`+value+`}}`+more+`}`)
 	}
 	for f := range reflect.TypeFor[Limits]().Fields() {
 		key := keyOf(f)
@@ -388,30 +388,30 @@ func TestLeastLimitsLetTheOwnerSpeak(t *testing.T) {
 			require.Contains(t, reply.Text, "limits."+key+": must be")
 		}
 	}
-	require.Equal(t, state, p.state())
+	require.Equal(t, state, p.configState())
 	var all []string
 	for key, c := range least { // max-rate = 1 may be in force
 		testkit.Eventually(t, func() bool { return set(key, c.least, "").Code == wire.CodeSuccess }, "%s = %s is refused", key, c.least)
 		all = append(all, fmt.Sprintf("%q:%s", key, c.least))
 	}
 	together := `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{` + strings.Join(all, ",") + `}}}`
-	testkit.Eventually(t, func() bool { return p.give("config-set", together).Code == wire.CodeSuccess }, "the least limits together")
-	testkit.Eventually(t, func() bool { return set("max-queued", "64", "").Code == wire.CodeSuccess }, "the owner cannot speak with the least limits")
+	testkit.Eventually(t, func() bool { return p.command("config-set", together).Code == wire.CodeSuccess }, "the least limits together")
+	testkit.Eventually(t, func() bool { return set("max-queued", "64", "").Code == wire.CodeSuccess }, "the owner cannot send commands with the minimum limits")
 	p.stop()
 }
 
-// The issue's case: root locked itself out with an idle-timeout of a nanosecond.
+// Root locked itself out with an idle-timeout of a nanosecond.
 func TestTinyIdleTimeoutIsRefused(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), oneSocket)
-	reply := p.give("config-set", `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"idle-timeout":"1ns"}}}`)
+	reply := p.command("config-set", `{"Rudderpost":{"listen":[{"transport":"unix","path":"control.sock"}],"limits":{"idle-timeout":"1ns"}}}`)
 	require.Equal(t, wire.CodeError, reply.Code, reply.Text)
 	require.Contains(t, reply.Text, "limits.idle-timeout: must be at least 1s")
-	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("whoami", "").Code)
 	p.stop()
 }
 
-// In a network namespace whose loopback interface is down, a TCP listener opens and no client can reach it; the same
-// comes of a firewall. The change is refused before it is in force.
+// In a network namespace whose loopback interface is down, a TCP listener opens, but no client can reach it. A firewall
+// has the same effect. The transaction is refused before the commit.
 func TestListenerThatAcceptsNoConnectionIsRefused(t *testing.T) {
 	unshare, err := exec.LookPath("unshare")
 	if err != nil || exec.Command(unshare, "-n", "true").Run() != nil {
@@ -425,19 +425,19 @@ func TestListenerThatAcceptsNoConnectionIsRefused(t *testing.T) {
 			require.NoError(t, err)
 			p := startCommand(t, dir, nil, exec.Command(unshare, "-n", self, "-c", "config.toml"))
 			p.listening()
-			state := p.state()
+			state := p.configState()
 			writeConfig(t, dir, "state-dir = \"run\"\n"+oneSocket+fmt.Sprintf("[[listen]]\ntransport = %q\naddress = \"0.0.0.0:7443\"\n", transport)+keys)
-			reply := p.give("config-reload", "")
+			reply := p.command("config-reload", "")
 			requireLockedOut(t, reply, "listen 2 ("+transport+") does not accept connections: ")
-			require.Equal(t, state, p.state())
-			require.Equal(t, wire.CodeSuccess, p.give("config-reload", `{"force":true}`).Code)
+			require.Equal(t, state, p.configState())
+			require.Equal(t, wire.CodeSuccess, p.command("config-reload", `{"force":true}`).Code)
 			p.stop()
 		})
 	}
 }
 
-// The probe of a new listener reaches no transport: it is neither a refused handshake nor a conn.
-func TestProbeOfNewListenersLeavesNoTrace(t *testing.T) {
+// The probe of a new listener does not reach the transport: it is neither a refused handshake nor a conn.
+func TestProbeOfNewListenerIsNotSeenByTransport(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket)
 	config := "state-dir = \"run\"\n" + oneSocket + "[auth]\ntokens-file = \"tokens\"\n[audit]\nfile = \"audit.jsonl\"\n"
@@ -445,7 +445,7 @@ func TestProbeOfNewListenersLeavesNoTrace(t *testing.T) {
 		config += fmt.Sprintf("[[listen]]\ntransport = %q\naddress = \"127.0.0.1:0\"\npki = \"auto\"\n", transport)
 	}
 	writeConfig(t, dir, config)
-	reply := p.give("config-reload", "")
+	reply := p.command("config-reload", "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	for _, url := range p.urls(5)[1:] {
 		at, err := targets.Parse(url, targets.ClientConfig{PKI: filepath.Join(dir, "run", "pki")})
@@ -454,7 +454,7 @@ func TestProbeOfNewListenersLeavesNoTrace(t *testing.T) {
 		require.NoError(t, err, url)
 		require.Equal(t, wire.CodeSuccess, reply.Code)
 	}
-	arguments, _ := p.give("metrics-get", `{"prefix":"rudderpost_"}`).Arguments.(wire.Value)
+	arguments, _ := p.command("metrics-get", `{"prefix":"rudderpost_"}`).Arguments.(wire.Value)
 	require.NotContains(t, string(arguments), `"EOF"`)
 	p.stop()
 	require.NotContains(t, p.Err.String(), "refused")

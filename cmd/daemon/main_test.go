@@ -23,16 +23,16 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test program is the daemon too, when this is in its environment.
+// The test program runs as the daemon if this variable is in its environment.
 const beDaemon = "RUDDERPOST_TEST_BE_DAEMON"
 
-// With the path of a socket in beClient, the test program gives config-reload there and prints the reply.
+// With the path of a socket in beClient, the test program sends config-reload there and prints the reply.
 const beClient = "RUDDERPOST_TEST_BE_CLIENT"
 
-// With the path of a socket in holdConns, the test program holds 300 conns there until its standard input ends.
+// With the path of a socket in holdConns, the test program keeps 300 conns open there until its standard input ends.
 const holdConns = "RUDDERPOST_TEST_HOLD_CONNS"
 
-func hold(path string) {
+func holdManyConns(path string) {
 	var held []net.Conn
 	for range 300 {
 		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
@@ -45,7 +45,7 @@ func hold(path string) {
 	os.Exit(0)
 }
 
-func beTheClient(path string) {
+func runClient(path string) {
 	request := wire.Request{Command: "config-reload"}
 	if arguments := os.Getenv(beClient + "_ARGUMENTS"); arguments != "" {
 		request.Arguments = wire.Value(arguments)
@@ -62,25 +62,25 @@ func beTheClient(path string) {
 
 func TestMain(m *testing.M) {
 	if os.Getenv(beDaemon) != "" {
-		failpoint, sharedfile.Step = failAsTold, failAsTold
+		failpoint, sharedfile.Step = failAtStep, failAtStep
 		main()
 	}
 	if path := os.Getenv(beClient); path != "" {
-		beTheClient(path)
+		runClient(path)
 	}
 	if path := os.Getenv(holdConns); path != "" {
-		hold(path)
+		holdManyConns(path)
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// A process is a daemon in a directory of its own.
+// A process is a daemon in its own directory.
 type process struct {
 	*testkit.Child
 	t *testing.T
 }
 
-// start starts a daemon in a directory. change may change the command before that.
+// start starts a daemon in a directory. change may modify the command first.
 func start(t *testing.T, dir string, change func(*exec.Cmd), args ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
@@ -88,7 +88,7 @@ func start(t *testing.T, dir string, change func(*exec.Cmd), args ...string) *pr
 	return startCommand(t, dir, change, exec.Command(self, args...))
 }
 
-// startCommand starts a command that becomes a daemon.
+// startCommand starts a command that runs a daemon.
 func startCommand(t *testing.T, dir string, change func(*exec.Cmd), cmd *exec.Cmd) *process {
 	t.Helper()
 	cmd.Dir = dir
@@ -128,7 +128,7 @@ func (p *process) listening() string {
 	return p.Listening(p.t)
 }
 
-// urls waits until the daemon says that it listens at so many places, and returns where.
+// urls waits until the daemon has printed n URLs of listeners, and returns them.
 func (p *process) urls(n int) (urls []string) {
 	p.t.Helper()
 	testkit.Eventually(p.t, func() bool {
@@ -141,19 +141,19 @@ func (p *process) urls(n int) (urls []string) {
 			}
 		}
 		return len(urls) == n
-	}, "it does not listen everywhere")
+	}, "a listener is missing")
 	return urls
 }
 
-// notifyStopping stops the daemon, which has nothing to complain about.
+// stop ends the daemon with SIGTERM, and requires the exit status 0.
 func (p *process) stop() {
 	p.t.Helper()
 	require.NoError(p.t, p.Process.Signal(syscall.SIGTERM))
 	require.Zero(p.t, p.wait(), p.Err.String())
 }
 
-// give gives the daemon a command. arguments is JSON, or nothing.
-func (p *process) give(command, arguments string) wire.Reply {
+// command sends a command to the daemon. arguments is JSON, or empty.
+func (p *process) command(command, arguments string) wire.Reply {
 	p.t.Helper()
 	var value wire.Value
 	if arguments != "" {
@@ -166,8 +166,8 @@ func (p *process) give(command, arguments string) wire.Reply {
 	return reply
 }
 
-// announce writes bytes to the daemon, and returns what it answers until the end.
-func (p *process) say(text string) string {
+// exchange writes text to the daemon, and returns everything that it answers.
+func (p *process) exchange(text string) string {
 	p.t.Helper()
 	conn, err := net.Dial("unix", p.listening())
 	require.NoError(p.t, err)
@@ -185,5 +185,5 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// errNotSettable is what config-set and config-test return where they would change what only the file may change.
+// errNotSettable is the error of config-set and config-test for a change that only the file may make.
 var errNotSettable = &wire.Error{Code: wire.CodeError, Word: "not-settable"}

@@ -8,7 +8,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// BenchmarkMetrics is what counting adds to a command, off the loop.
+// BenchmarkMetrics measures the time that the metrics add to a command, off the loop.
 func BenchmarkMetrics(b *testing.B) {
 	m := newMetrics(func() mgr.Stats { return mgr.Stats{} })
 	call := &mgr.Call{Peer: transport.Peer{Transport: "unix"}, Name: "version-get", Command: &mgr.Command{}}

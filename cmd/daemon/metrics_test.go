@@ -22,20 +22,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// metricsAt waits until the daemon says where its metrics are.
-func (p *process) metricsAt() (url string) {
+// metricsURL waits until the daemon has printed the URL of its metrics, and returns it.
+func (p *process) metricsURL() (url string) {
 	p.t.Helper()
 	testkit.Eventually(p.t, func() bool {
 		_, rest, _ := strings.Cut(p.Out.String(), "metrics for Prometheus are at ")
 		line, _, whole := strings.Cut(rest, "\n")
 		url = line
 		return whole
-	}, "it does not say where its metrics are")
+	}, "the daemon does not print the URL of its metrics")
 	return url
 }
 
-// get asks over HTTP.
-func get(t *testing.T, method, url, host string) (status int, body string) {
+// httpGet sends an HTTP request, and returns the status and the body.
+func httpGet(t *testing.T, method, url, host string) (status int, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	require.NoError(t, err)
@@ -50,22 +50,22 @@ func get(t *testing.T, method, url, host string) (status int, body string) {
 
 const withMetrics = oneSocket + "[metrics]\nlisten = \"127.0.0.1:0\"\nallow-hosts = [\"metrics.example\"]\n"
 
-// What Prometheus reads, and what its own checker says of it.
-func TestMetrics(t *testing.T) {
+// Prometheus can read the metrics, and promtool accepts them.
+func TestMetricsForPrometheus(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), withMetrics)
-	url := p.metricsAt()
+	url := p.metricsURL()
 	for _, command := range []string{"version-get", "version-get", "no-such", "nor-such", "statistic-reset"} {
-		p.give(command, "")
+		p.command(command, "")
 	}
-	p.say("x")
+	p.exchange("x")
 	var text string
 	testkit.Eventually(t, func() bool {
-		status, body := get(t, "GET", url, "")
+		status, body := httpGet(t, "GET", url, "")
 		require.Equal(t, http.StatusOK, status)
 		text = body
 		return strings.Contains(body, `rudderpost_commands_total{command="unknown",result="1",transport="unix"} 1`) &&
 			strings.Contains(body, `rudderpost_conns{transport="unix"} 0`)
-	}, "the last command is not counted, or its conn still is")
+	}, "the last command is not counted, or its conn is still open")
 	for _, line := range []string{
 		`rudderpost_commands_total{command="version-get",result="0",transport="unix"} 2`,
 		`rudderpost_commands_total{command="unknown",result="2",transport="unix"} 2`,
@@ -87,7 +87,7 @@ func TestMetrics(t *testing.T) {
 	require.NotContains(t, p.Out.String()+p.Err.String(), "panic")
 }
 
-// promtool has Prometheus's own checker look at metrics.
+// promtool checks metrics with the program of Prometheus.
 func promtool(t *testing.T, text string) {
 	t.Helper()
 	cmd := exec.Command(testkit.NeedProgram(t, "promtool", "prometheus"), "check", "metrics")
@@ -97,10 +97,10 @@ func promtool(t *testing.T, text string) {
 	require.Empty(t, string(out))
 }
 
-// The metrics are for those who ask for them by a name of ours, and there is nothing else.
-func TestMetricsAreGuarded(t *testing.T) {
+// The metrics are served only with an allowed Host header, and only at their path.
+func TestMetricsCheckHostAndPath(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), withMetrics)
-	url := p.metricsAt()
+	url := p.metricsURL()
 	for _, test := range []struct {
 		method, path, host string
 		want               int
@@ -119,16 +119,16 @@ func TestMetricsAreGuarded(t *testing.T) {
 		{"GET", "/metrics/x", "", 404},
 		{"GET", "/debug/pprof/", "", 404},
 	} {
-		status, _ := get(t, test.method, strings.TrimSuffix(url, "/metrics")+test.path, test.host)
+		status, _ := httpGet(t, test.method, strings.TrimSuffix(url, "/metrics")+test.path, test.host)
 		require.Equal(t, test.want, status, "%v", test)
 	}
 	p.stop()
 }
 
-// metrics-get has the same, for those who have no Prometheus.
-func TestMetricsGet(t *testing.T) {
+// metrics-get returns the same metrics as /metrics.
+func TestMetricsGetReturnsTheSameMetrics(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), oneSocket)
-	p.give("version-get", "")
+	p.command("version-get", "")
 	type value struct {
 		Labels  map[string]string
 		Value   *float64
@@ -144,7 +144,7 @@ func TestMetricsGet(t *testing.T) {
 		Metrics          []value
 	}
 	ask := func(arguments string) (byName map[string]family) {
-		reply := p.give("metrics-get", arguments)
+		reply := p.command("metrics-get", arguments)
 		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 		var families []family
 		require.NoError(t, json.Unmarshal(reply.Arguments.(wire.Value), &families, json.MatchCaseInsensitiveNames(true)))
@@ -158,7 +158,7 @@ func TestMetricsGet(t *testing.T) {
 	testkit.Eventually(t, func() bool {
 		all = ask(`{"prefix":"rudderpost_"}`)
 		return len(all["rudderpost_commands_total"].Metrics) > 0
-	}, "nothing is counted")
+	}, "the command is not counted")
 	commands := all["rudderpost_commands_total"]
 	require.Equal(t, "counter", commands.Type)
 	require.Contains(t, commands.Help, "Commands that were answered")
@@ -174,8 +174,8 @@ func TestMetricsGet(t *testing.T) {
 	p.stop()
 }
 
-// Whatever peers and handlers say, there are as many metrics as we have words for.
-func TestMetricsAreBounded(t *testing.T) {
+// Names and results that peers and handlers choose do not create new labels.
+func TestMetricLabelsAreBounded(t *testing.T) {
 	m := newMetrics(func() mgr.Stats { return mgr.Stats{Queued: 7, Buffered: 9, Refused: 3} })
 	m.hookRestarts = func() map[string]uint64 { return map[string]uint64{"backup": 2} }
 	var all mgr.Observer = multiObserver{m}
@@ -227,8 +227,8 @@ rudderpost_sent_bytes_total 3000
 		"rudderpost_received_bytes_total", "rudderpost_refusals_total", "rudderpost_sent_bytes_total"))
 }
 
-// The lag is how long a function waits for the loop, and of a stuck loop how long it has so far.
-func TestLag(t *testing.T) {
+// The lag is the time that a function waits for the loop, or, for a stuck loop, the time that it has waited so far.
+func TestLoopLagOfStuckLoopGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l loopLag
 		looped := loop.New()
@@ -247,26 +247,25 @@ func TestLag(t *testing.T) {
 		at(30 * time.Millisecond)
 		require.Equal(t, 1, looped.Poll())
 		at(30 * time.Millisecond)
-		time.Sleep(970 * time.Millisecond) // the next one is posted, and arrives at once
+		time.Sleep(970 * time.Millisecond) // the next sample is posted, and runs at once
 		synctest.Wait()
 		require.Equal(t, 1, looped.Poll())
 		at(0)
 		time.Sleep(61 * time.Second)
 		at(60 * time.Second)
-		require.Equal(t, 1, looped.Poll(), "one waits, and not one for each second")
+		require.Equal(t, 1, looped.Poll(), "only one sample waits")
 		at(60 * time.Second)
 		looped.Close()
 		<-ended
 	})
 }
 
-// The limit of the file is the manager's. No command of the daemon's own is slow, so that it is a very
-// small one here.
+// The limit of the file is that of the manager. The daemon's own commands are fast, so the limit is very small here.
 func TestSlowCommandIsLogged(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), oneSocket+"[limits]\nslow-command = \"1ns\"\n")
 	testkit.Eventually(t, func() bool {
-		p.give("build-report", "")
+		p.command("build-report", "")
 		return strings.Contains(p.Err.String(), "a command holds the loop") || strings.Contains(p.Err.String(), "a command held the loop")
-	}, "nothing is slow")
+	}, "no slow command is logged")
 	p.stop()
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Without a file there is one socket, in a directory of its own, for the user alone.
-func TestWithoutFile(t *testing.T) {
+// Without a file there is one socket, in a directory that only its user can enter.
+func TestDaemonWithoutFileOpensPrivateSocket(t *testing.T) {
 	runtime := testkit.ShortDir(t)
 	p := start(t, testkit.ShortDir(t), func(cmd *exec.Cmd) {
 		testkit.RunUnprivileged(t, cmd)
@@ -39,10 +39,10 @@ func TestWithoutFile(t *testing.T) {
 	info, err = os.Lstat(p.listening())
 	require.NoError(t, err)
 	require.Equal(t, fs.ModeSocket|0o600, info.Mode())
-	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("status-get", "").Code)
 }
 
-func TestWithoutFileAndPlace(t *testing.T) {
+func TestDaemonWithoutFileNeedsRuntimeDir(t *testing.T) {
 	for _, place := range []string{"", "relative"} {
 		p := start(t, testkit.ShortDir(t), func(cmd *exec.Cmd) {
 			testkit.RunUnprivileged(t, cmd)
@@ -55,8 +55,8 @@ func TestWithoutFileAndPlace(t *testing.T) {
 	}
 }
 
-// The exit status is what shutdown was asked for; the system keeps eight bits of it.
-func TestExitStatus(t *testing.T) {
+// The exit status is the one that shutdown has asked for; the system keeps eight bits of it.
+func TestExitStatusIsThatOfShutdown(t *testing.T) {
 	for arguments, status := range map[string]int{
 		"":                   0,
 		`{}`:                 0,
@@ -68,24 +68,24 @@ func TestExitStatus(t *testing.T) {
 		t.Run(strconv.Itoa(status)+arguments, func(t *testing.T) {
 			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
-			reply := p.give("shutdown", arguments)
+			reply := p.command("shutdown", arguments)
 			require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 			require.Equal(t, "Shutting down.", reply.Text)
 			require.Equal(t, status, p.wait())
-			requireGone(t, dir)
+			requireSocketRemoved(t, dir)
 		})
 	}
 }
 
-// requireGone checks that nothing is left of the socket.
-func requireGone(t *testing.T, dir string) {
+// requireSocketRemoved checks that the socket and its lock file are gone.
+func requireSocketRemoved(t *testing.T, dir string) {
 	t.Helper()
 	require.False(t, exists(filepath.Join(dir, "control.sock")))
 	require.False(t, exists(filepath.Join(dir, "control.sock.lock")))
 }
 
-// A signal ends the daemon as shutdown does. Conns on which nothing is owed do not delay that.
-func TestSignals(t *testing.T) {
+// SIGTERM and SIGINT end the daemon as shutdown does. Idle conns do not delay that.
+func TestSignalDrainsAndEndsDaemon(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			dir := testkit.ShortDir(t)
@@ -102,13 +102,13 @@ func TestSignals(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, p.Process.Signal(signal))
 			require.Zero(t, p.wait())
-			requireGone(t, dir)
+			requireSocketRemoved(t, dir)
 		})
 	}
 }
 
-// flood gives commands on a conn and reads no reply, until the daemon reads no more either.
-func flood(t *testing.T, p *process) net.Conn {
+// fillReplies sends commands on a conn and reads no reply, until the daemon stops reading.
+func fillReplies(t *testing.T, p *process) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("unix", p.listening())
 	require.NoError(t, err)
@@ -121,16 +121,16 @@ func flood(t *testing.T, p *process) net.Conn {
 	return conn
 }
 
-// The second signal is for those who cannot wait for the drain.
-func TestSecondSignal(t *testing.T) {
+// The second signal ends the daemon without the rest of the drain.
+func TestSecondSignalEndsDrain(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
-	flood(t, p)
+	fillReplies(t, p)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	testkit.Eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
 	select {
 	case <-p.Ended:
-		require.Fail(t, "it did not wait for the one who does not read")
+		require.Fail(t, "the drain did not wait for the client that does not read")
 	default:
 	}
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
@@ -138,32 +138,32 @@ func TestSecondSignal(t *testing.T) {
 	require.Contains(t, p.Err.String(), "rudderpostd: second signal (terminated), ending at once\n")
 }
 
-// A drain that takes too long is cut off, and said so.
-func TestDrainTimeout(t *testing.T) {
+// A drain that takes too long is ended, and the daemon reports it.
+func TestDrainTimeoutClosesConns(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"200ms\"\nwrite-timeout = \"1h\"\n")
-	flood(t, p)
+	fillReplies(t, p)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 1, p.wait())
 	require.Contains(t, p.Err.String(), "rudderpostd: drain: 1 conns were closed before their commands were answered")
-	requireGone(t, dir)
+	requireSocketRemoved(t, dir)
 }
 
-// What was accepted is answered, whatever signal comes meanwhile.
-func TestSignalLosesNothing(t *testing.T) {
+// Accepted commands get their replies after any signal.
+func TestAcceptedCommandsAreAnsweredAfterSignal(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
-	conn := flood(t, p)
+	conn := fillReplies(t, p)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	testkit.Eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the drain does not begin")
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 	lines := bufio.NewReader(conn)
-	done, refused := 0, map[wire.ID]bool{} // a refusal may overtake what was accepted before it
+	done, refused := 0, map[wire.ID]bool{} // a refusal may be sent before the reply of an earlier accepted command
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			require.ErrorIs(t, err, io.EOF)
-			require.Empty(t, line, "a reply was cut")
+			require.Empty(t, line, "a reply is incomplete")
 			break
 		}
 		reply, err := wire.DecodeReply([]byte(line))
@@ -181,11 +181,11 @@ func TestSignalLosesNothing(t *testing.T) {
 	}
 	require.Greater(t, done, 16)
 	require.Zero(t, p.wait())
-	require.Equal(t, done, strings.Count(p.Err.String(), "command=build-report result=0")) // each that ran was answered
+	require.Equal(t, done, strings.Count(p.Err.String(), "command=build-report result=0")) // each command that ran got a reply
 }
 
-// A daemon that was killed leaves its files; the next one takes over.
-func TestKilled(t *testing.T) {
+// A killed daemon leaves its files. The next daemon starts with them.
+func TestDaemonStartsAfterKill(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	require.NoError(t, p.Process.Kill())
@@ -196,14 +196,14 @@ func TestKilled(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 
 	next := startIn(t, dir, oneSocket)
-	require.Equal(t, wire.CodeSuccess, next.give("version-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, next.command("version-get", "").Code)
 	require.NoError(t, next.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, next.wait())
-	requireGone(t, dir)
+	requireSocketRemoved(t, dir)
 }
 
-// A second daemon is refused, and the first one does not notice.
-func TestSecondDaemon(t *testing.T) {
+// A second daemon is refused, and the first one is not affected.
+func TestSecondDaemonAtSameSocketIsRefused(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	first := startIn(t, dir, oneSocket)
 	second := start(t, dir, nil, "-c", "config.toml")
@@ -211,28 +211,28 @@ func TestSecondDaemon(t *testing.T) {
 	require.Equal(t, "rudderpostd: listen 1 (unix): listen unix "+first.listening()+": address already in use: another daemon owns this socket; stop it, or choose another path\n",
 		second.Err.String())
 	require.Empty(t, second.Out.String())
-	require.Equal(t, wire.CodeSuccess, first.give("version-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, first.command("version-get", "").Code)
 	require.NoError(t, first.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, first.wait())
-	requireGone(t, dir)
+	requireSocketRemoved(t, dir)
 }
 
-// What keeps one socket from being opened closes the others.
-func TestHalfOpened(t *testing.T) {
+// If one listener cannot open, the start fails and the others are closed.
+func TestFailedStartClosesOpenListeners(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "taken"), []byte("precious"), 0o600))
 	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"taken\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")
 	require.Equal(t, 1, p.wait())
 	require.Contains(t, p.Err.String(), "taken: it is a regular file; move it away, or choose another path")
-	requireGone(t, dir)
+	requireSocketRemoved(t, dir)
 	text, err := os.ReadFile(filepath.Join(dir, "taken"))
 	require.NoError(t, err)
 	require.Equal(t, "precious", string(text))
 }
 
-// The state directory is made for nobody else, with what is above it, and where it is relative to.
-func TestStateDir(t *testing.T) {
+// The state-dir and the directories above it are created with mode 0700. A relative path starts at the file's directory.
+func TestStateDirIsCreatedPrivate(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"a/b\"\n[[listen]]\ntransport = \"unix\"\npath = \"a/b/control.sock\"\nmode = \"0660\"\n")
 	p := start(t, os.TempDir(), nil, "-c", filepath.Join(dir, "config.toml"))
@@ -254,24 +254,24 @@ func TestStateDir(t *testing.T) {
 	require.Contains(t, p.Err.String(), "rudderpostd: state-dir: open "+blocked+"/run: not a directory")
 }
 
-// The log says who did what with which result, and never what it was about.
-func TestLog(t *testing.T) {
+// The log has the peer, the command and the result, but no arguments.
+func TestLogHasCommandsWithoutArguments(t *testing.T) {
 	const secret = "s3cr3t"
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
 			p := startIn(t, testkit.ShortDir(t), "log-level = \"debug\"\nlog-format = \""+format+"\"\n"+oneSocket)
-			p.give("statistic-get", `{"name":"`+secret+`"}`)
-			p.give("statistic-reset", `{"name":"`+secret+`"}`)
-			p.give("statistic-get", `{"`+secret+`":1}`)
-			p.give("log-level-set", `{"level":"`+secret+`"}`)
-			p.give("shutdown", `{"exit-value":"`+secret+`"}`)
-			p.give("no-such-command", `["`+secret+`"]`)
-			p.say(`{"command":"version-get","arguments":{"` + secret + `":tru}}`)
-			p.say(`{"command":"version-get","` + secret + `":1}`)
-			p.say(`{"command":["` + secret + `"]}`)
-			p.say(`{"arguments":"` + secret + `"}`)
-			p.say(`x` + secret)
-			require.Equal(t, wire.CodeSuccess, p.give("shutdown", `{"exit-value":3}`).Code)
+			p.command("statistic-get", `{"name":"`+secret+`"}`)
+			p.command("statistic-reset", `{"name":"`+secret+`"}`)
+			p.command("statistic-get", `{"`+secret+`":1}`)
+			p.command("log-level-set", `{"level":"`+secret+`"}`)
+			p.command("shutdown", `{"exit-value":"`+secret+`"}`)
+			p.command("no-such-command", `["`+secret+`"]`)
+			p.exchange(`{"command":"version-get","arguments":{"` + secret + `":tru}}`)
+			p.exchange(`{"command":"version-get","` + secret + `":1}`)
+			p.exchange(`{"command":["` + secret + `"]}`)
+			p.exchange(`{"arguments":"` + secret + `"}`)
+			p.exchange(`x` + secret)
+			require.Equal(t, wire.CodeSuccess, p.command("shutdown", `{"exit-value":3}`).Code)
 			require.Equal(t, 3, p.wait())
 			require.NotContains(t, p.Out.String()+p.Err.String(), secret)
 			lines := strings.Split(strings.TrimSpace(p.Err.String()), "\n")
@@ -299,33 +299,33 @@ func TestLog(t *testing.T) {
 }
 
 // The log level is that of the file, and can be changed while the daemon runs.
-func TestLogLevel(t *testing.T) {
+func TestLogLevelIsSetAndChanged(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), "log-level = \"error\"\n"+oneSocket)
-	p.give("version-get", "")
-	p.give("shutdown", "")
+	p.command("version-get", "")
+	p.command("shutdown", "")
 	require.Zero(t, p.wait())
 	require.Empty(t, p.Err.String())
 
 	p = startIn(t, testkit.ShortDir(t), "log-level = \"error\"\n"+oneSocket)
-	require.Equal(t, wire.CodeSuccess, p.give("log-level-set", `{"level":"info"}`).Code)
-	require.JSONEq(t, `{"level":"info"}`, string(p.give("log-level-get", "").Arguments.(wire.Value)))
-	p.give("whoami", "")
-	p.give("shutdown", "")
+	require.Equal(t, wire.CodeSuccess, p.command("log-level-set", `{"level":"info"}`).Code)
+	require.JSONEq(t, `{"level":"info"}`, string(p.command("log-level-get", "").Arguments.(wire.Value)))
+	p.command("whoami", "")
+	p.command("shutdown", "")
 	require.Zero(t, p.wait())
 	require.Contains(t, p.Err.String(), "whoami")
 }
 
-// The limits of the file are those of the daemon.
-func TestLimits(t *testing.T) {
+// The limits of the file are in force.
+func TestLimitsOfFileAreInForce(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), oneSocket+"[limits]\nmax-frame = \"1KiB\"\nidle-timeout = \"1s\"\nmax-rate = 3\n")
-	require.Contains(t, p.say(`{"command":"version-get","arguments":"`+strings.Repeat("x", 1024)+`"}`),
+	require.Contains(t, p.exchange(`{"command":"version-get","arguments":"`+strings.Repeat("x", 1024)+`"}`),
 		"the command is longer than the 1024 bytes that are allowed (max-frame)")
-	require.Contains(t, p.say(""), "Connection over control channel timed out")
-	testkit.Eventually(t, func() bool { return p.give("version-get", "").Code == wire.CodeTooMany }, "nobody is too fast")
+	require.Contains(t, p.exchange(""), "Connection over control channel timed out")
+	testkit.Eventually(t, func() bool { return p.command("version-get", "").Code == wire.CodeTooMany }, "the rate limit refuses no command")
 }
 
-// status-get and config-get tell what the file said.
-func TestConfigIsTold(t *testing.T) {
+// status-get and config-get return the settings of the file.
+func TestStatusAndConfigGetShowFile(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), "state-dir = \"run\"\n"+oneSocket+"[limits]\nmax-frame = 65536\nidle-timeout = \"90s\"\n")
 	var status struct {
 		PID     int `json:"pid"`
@@ -334,7 +334,7 @@ func TestConfigIsTold(t *testing.T) {
 			Open   []string `json:"open"`
 		} `json:"sockets"`
 	}
-	require.NoError(t, p.give("status-get", "").Decode(&status))
+	require.NoError(t, p.command("status-get", "").Decode(&status))
 	require.Equal(t, p.Process.Pid, status.PID)
 	require.Equal(t, "ready", status.Sockets.Status)
 	require.Equal(t, []string{"unix://" + p.listening()}, status.Sockets.Open)
@@ -343,7 +343,7 @@ func TestConfigIsTold(t *testing.T) {
 		Rudderpost map[string]any `json:"Rudderpost"`
 		Hash       string         `json:"hash"`
 	}
-	require.NoError(t, p.give("config-get", "").Decode(&config))
+	require.NoError(t, p.command("config-get", "").Decode(&config))
 	limits := config.Rudderpost["limits"].(map[string]any)
 	require.Equal(t, "64KiB", limits["max-frame"])
 	require.Equal(t, "1m30s", limits["idle-timeout"])

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Behind a trusted proxy each client has its own address: in whoami, in the log, in the audit, and where failed
-// logins are counted. A client that is no trusted proxy cannot choose its address.
+// Behind a trusted proxy each client has its own address: in whoami, in the log, in the audit, and in the limit of failed
+// logins. A client that is not a trusted proxy cannot choose its address.
 func TestClientsBehindATrustedProxyHaveTheirOwnAddresses(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	users, err := secrets.OpenUsers(filepath.Join(dir, "users"))
@@ -85,9 +85,9 @@ listen = [
 		status, _ = whoami(urls[1], "203.0.113.66", fmt.Sprint("guess ", i))
 		slow = slow || status == http.StatusTooManyRequests
 	}
-	require.True(t, slow, "the guesser is slowed down")
+	require.True(t, slow, "the guessing client is not delayed")
 	status, body = whoami(urls[1], "203.0.113.10", "correct horse")
-	require.Equal(t, http.StatusOK, status, "not verified at this address before, and the guesser is another one: %s", body)
+	require.Equal(t, http.StatusOK, status, "another address than the guessing client's is not delayed: %s", body)
 	p.stop()
 	log := p.Err.String()
 	require.Contains(t, log, "from=203.0.113.66")

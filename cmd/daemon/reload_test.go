@@ -27,8 +27,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// usage is what a process holds.
-func (p *process) usage() (descriptors, children, goroutines int, rss int64) {
+// resourceUsage returns the resources that a process uses.
+func (p *process) resourceUsage() (descriptors, children, goroutines int, rss int64) {
 	p.t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", p.Process.Pid)
 	fds, err := os.ReadDir(proc + "fd")
@@ -39,7 +39,7 @@ func (p *process) usage() (descriptors, children, goroutines int, rss int64) {
 		text, _ := os.ReadFile(path)
 		children += len(strings.Fields(string(text)))
 	}
-	reply := p.give("metrics-get", `{"prefix":"go_goroutines"}`)
+	reply := p.command("metrics-get", `{"prefix":"go_goroutines"}`)
 	arguments, _ := reply.Arguments.(wire.Value)
 	_, rest, _ := strings.Cut(string(arguments), `"value":`)
 	goroutines, _ = strconv.Atoi(strings.TrimSpace(rest[:strings.IndexAny(rest, ",}")]))
@@ -50,9 +50,8 @@ func (p *process) usage() (descriptors, children, goroutines int, rss int64) {
 	return len(fds), children, goroutines, pages * int64(os.Getpagesize())
 }
 
-// A thousand reloads under load: nobody is refused at listeners that stay, also not at one that changes
-// where it is, and nothing is left of any of them.
-func TestReloadsUnderLoad(t *testing.T) {
+// A thousand reloads under load refuse no client, even at a listener that is replaced, and leak nothing.
+func TestThousandReloadsUnderLoadLeakNothing(t *testing.T) {
 	reloads := 1000
 	if testing.Short() {
 		reloads = 50
@@ -96,19 +95,19 @@ exec = ["hook-a"]
 	p := start(t, dir, nil, "-c", "config.toml")
 	p.listening()
 	reload := func(i int) {
-		if i < 10 || i%10 < 2 { // a hook is a process: not at every reload
+		if i < 10 || i%10 < 2 { // a hook is a process, so not at every reload
 			writeConfig(t, dir, both[i%2])
 		} else {
 			writeConfig(t, dir, strings.Replace(both[0], "a.example", "c"+strconv.Itoa(i)+".example", 1))
 		}
-		reply := p.give("config-reload", "")
+		reply := p.command("config-reload", "")
 		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	}
 	for i := range 10 {
 		reload(i)
 	}
-	testkit.Eventually(t, func() bool { _, children, _, _ := p.usage(); return children <= 2 }, "old hooks do not end")
-	descriptors, _, goroutines, rss := p.usage()
+	testkit.Eventually(t, func() bool { _, children, _, _ := p.resourceUsage(); return children <= 2 }, "old hooks do not end")
+	descriptors, _, goroutines, rss := p.resourceUsage()
 
 	pki := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
 	var stop atomic.Bool
@@ -116,7 +115,7 @@ exec = ["hook-a"]
 	var load sync.WaitGroup
 	var failed atomic.Pointer[string]
 	for name, ask := range map[string]func() error{
-		"unix": giving(&unix.Transport{Path: p.listening()}), "tls": giving(&tcp.Transport{Address: kept, Client: pki}), "https": posting(t, still, pki), "changing https": posting(t, changing, pki),
+		"unix": commandOver(&unix.Transport{Path: p.listening()}), "tls": commandOver(&tcp.Transport{Address: kept, Client: pki}), "https": postOver(t, still, pki), "changing https": postOver(t, changing, pki),
 	} {
 		load.Go(func() {
 			for !stop.Load() {
@@ -148,20 +147,20 @@ exec = ["hook-a"]
 	load.Wait()
 	require.Greater(t, done.Load(), int64(reloads))
 	testkit.Eventually(t, func() bool {
-		d, c, g, _ := p.usage()
-		return d <= descriptors && c <= 1 && g <= goroutines // once those have gone who had time to finish
-	}, "something is left over")
-	d, c, g, after := p.usage()
+		d, c, g, _ := p.resourceUsage()
+		return d <= descriptors && c <= 1 && g <= goroutines // after the handshakeGrace of stopped listeners
+	}, "a reload leaks descriptors, processes or goroutines")
+	d, c, g, after := p.resourceUsage()
 	t.Logf("%d commands; descriptors %d → %d, children %d, goroutines %d → %d, resident %d → %d MiB", done.Load(), descriptors, d, c, goroutines, g, rss>>20, after>>20)
-	if !testkit.RaceEnabled { // the race detector has a memory of its own
+	if !testkit.RaceEnabled { // the race detector uses memory of its own
 		require.Less(t, after, rss+(64<<20))
 	}
 	p.stop()
-	noHooksLeft(t, dir)
+	waitForNoHooks(t, dir)
 }
 
-// giving gives a command on a conn of its own.
-func giving(dialer transport.Dialer) func() error {
+// commandOver sends a command on a new conn.
+func commandOver(dialer transport.Dialer) func() error {
 	return func() error {
 		reply, err := client.Do(context.Background(), dialer, wire.Request{Command: "version-get"})
 		if err == nil {
@@ -171,9 +170,8 @@ func giving(dialer transport.Dialer) func() error {
 	}
 }
 
-// posting does the same over HTTPS, on a connection of its own: one that is kept alive may be closed
-// between two requests, as HTTP has it.
-func posting(t *testing.T, address string, id *tlsconf.Client) func() error {
+// postOver does the same over HTTPS on a new connection, because the daemon may close an idle one at the same time.
+func postOver(t *testing.T, address string, id *tlsconf.Client) func() error {
 	t.Helper()
 	config, err := id.Config("127.0.0.1", "http/1.1")
 	require.NoError(t, err)
@@ -192,12 +190,12 @@ func posting(t *testing.T, address string, id *tlsconf.Client) func() error {
 	}
 }
 
-// What may be set over the channel, key by key. A new key is frozen until it stands here and has the tag.
-func TestWhatTheChannelMaySet(t *testing.T) {
+// These keys may be set over the channel. A new key is read-only until it is in this list and has the tag.
+func TestOnlyTaggedKeysAreSettable(t *testing.T) {
 	settable := map[string]bool{
 		"log-level": true, "log-format": true,
 	}
-	narrow := map[string]bool{"listen.max-access": true, "listen.allow-hosts": true, "listen.allow-origins": true} // TestConfigSetNarrowsOnly
+	narrow := map[string]bool{"listen.max-access": true, "listen.allow-hosts": true, "listen.allow-origins": true} // TestConfigSetOnlyNarrowsListeners
 	for f := range reflect.TypeFor[Limits]().Fields() {
 		settable["limits."+keyOf(f)] = true
 	}
@@ -228,12 +226,12 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 	}
 	require.Greater(t, len(seen), 50)
 
-	// And so it is in the daemon.
-	both := newPair(t)
+	// The daemon enforces it.
+	both := newConfigPair(t)
 	writeConfig(t, both.dir, both.new)
 	p := start(t, both.dir, nil, "-c", "config.toml")
-	state := p.state()
-	reply := p.give("config-get", "")
+	state := p.configState()
+	reply := p.command("config-get", "")
 	arguments, _ := reply.Arguments.(wire.Value)
 	for key, may := range map[string]bool{
 		`"state-dir":"/etc"`: false, `"log-file":"/etc/x"`: false, `"access":{"owner":false}`: false, `"role":[]`: false,
@@ -251,7 +249,7 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 		shown.Rudderpost[strings.Trim(name, `"`)] = json.RawMessage(value)
 		text, err := json.Marshal(map[string]any{"Rudderpost": shown.Rudderpost})
 		require.NoError(t, err)
-		reply := p.give("config-test", string(text))
+		reply := p.command("config-test", string(text))
 		if may {
 			require.Equal(t, wire.CodeSuccess, reply.Code, "%s: %s", key, reply.Text)
 			continue
@@ -261,18 +259,18 @@ func TestWhatTheChannelMaySet(t *testing.T) {
 		require.True(t, ok)
 		require.Contains(t, fmt.Sprint(refusal.Fields), "/Rudderpost/"+strings.Trim(name, `"`), key)
 	}
-	require.Equal(t, state, p.state())
+	require.Equal(t, state, p.configState())
 
-	// A secret that comes back hidden is the one that is there; another one is refused.
+	// A hidden secret means the value in force; another value is refused.
 	var shown struct{ Rudderpost map[string]json.RawMessage }
 	require.NoError(t, json.Unmarshal(arguments, &shown))
 	require.Contains(t, string(shown.Rudderpost["hook"]), `"key": "***"`)
 	text, err := json.Marshal(map[string]any{"Rudderpost": shown.Rudderpost})
 	require.NoError(t, err)
-	require.Equal(t, wire.CodeSuccess, p.give("config-set", string(text)).Code)
-	require.Equal(t, state, p.state(), "what config-get has shown changes nothing")
-	require.ErrorIs(t, p.give("config-set", strings.Replace(string(text), `"key":"***"`, `"key":"guess"`, 1)).Err(), errNotSettable)
-	require.Equal(t, wire.CodeSuccess, p.give("config-set", strings.Replace(string(text), `"key":"***"`, `"key":"canary-77"`, 1)).Code, "who knows it, may say it")
+	require.Equal(t, wire.CodeSuccess, p.command("config-set", string(text)).Code)
+	require.Equal(t, state, p.configState(), "config-set of the output of config-get changes nothing")
+	require.ErrorIs(t, p.command("config-set", strings.Replace(string(text), `"key":"***"`, `"key":"guess"`, 1)).Err(), errNotSettable)
+	require.Equal(t, wire.CodeSuccess, p.command("config-set", strings.Replace(string(text), `"key":"***"`, `"key":"canary-77"`, 1)).Code, "a client may send the secret itself")
 	record, err := os.ReadFile(filepath.Join(both.dir, "audit.jsonl"))
 	require.NoError(t, err)
 	require.Contains(t, string(record), `"config-set"`)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The texts that the TOML library would give name Go's types.
-func TestValueOfWrongTypeIsExplainedInTheTermsOfTheFile(t *testing.T) {
+// The texts of the TOML library would name Go types.
+func TestWrongTypeErrorSaysWhatToWrite(t *testing.T) {
 	const (
 		table    = "transport = \"unix\"\npath = \"a\"\n"
 		brackets = "write [[listen]], with two brackets, once for each listener"
@@ -43,7 +43,7 @@ func TestValueOfWrongTypeIsExplainedInTheTermsOfTheFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := writeConfig(t, t.TempDir(), c.config)
-			status, _, stderr := check(file)
+			status, _, stderr := runCheck(file)
 			require.Equal(t, 1, status)
 			require.Equal(t, "rudderpostd: "+c.want+"\n", strings.ReplaceAll(stderr, file, "FILE"))
 		})

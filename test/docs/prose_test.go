@@ -40,7 +40,6 @@ var notYet = []string{
 	"bench",
 	"browser",
 	"client",
-	"cmd/daemon",
 	"docs/hooks.md",
 	"examples/selectloop",
 	"examples/fifotransport",

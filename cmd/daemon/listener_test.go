@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,12 +18,12 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/wire"
 
+	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 )
 
-// underLoad asks again and again, several at once, until the returned function is called. Each failure is the
-// test's.
-func underLoad(t *testing.T, several int, ask func() error) (stop func()) {
+// requestUnderLoad calls ask from several goroutines until stop is called. An error fails the test.
+func requestUnderLoad(t *testing.T, several int, ask func() error) (stop func()) {
 	t.Helper()
 	done := make(chan struct{})
 	var all sync.WaitGroup
@@ -47,8 +48,8 @@ func underLoad(t *testing.T, several int, ask func() error) (stop func()) {
 	}
 }
 
-// A listener that changes where it is refuses nobody while the next one takes over: they have one socket.
-func TestHandOver(t *testing.T) {
+// While a listener is replaced at the same address, every client is accepted, because both listeners share the socket.
+func TestReplacedListenerRefusesNoClient(t *testing.T) {
 	files := "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"\n"
 	for name, c := range map[string]struct{ transport, one, other string }{
 		"cert":      {"tcp", "pki = \"auto\"\n", files},
@@ -70,14 +71,14 @@ func TestHandOver(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "ca-too.pem"), ca, 0o600))
 			p := startIn(t, dir, config(c.one))
 			id := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
-			ask := giving(&tcp.Transport{Address: address, Client: id})
+			ask := commandOver(&tcp.Transport{Address: address, Client: id})
 			if c.transport == "http" {
-				ask = posting(t, address, id)
+				ask = postOver(t, address, id)
 			}
-			stop := underLoad(t, 3, ask)
+			stop := requestUnderLoad(t, 3, ask)
 			for i := range 60 {
 				writeConfig(t, dir, config([]string{c.other, c.one}[i%2]))
-				reply := p.give("config-reload", "")
+				reply := p.command("config-reload", "")
 				require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 				if t.Failed() {
 					break
@@ -89,15 +90,15 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// What cannot change where it is says so, and what to do.
-func TestNoHandOver(t *testing.T) {
+// A change that needs a restart is refused, and the error says what to do.
+func TestListenerThatCannotBeReplacedSaysSo(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	address, metrics := testkit.Port(t), testkit.Port(t)
 	config := "state-dir = \"run\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"quic\"\npki = \"auto\"\naddress = %q\n", address) +
 		fmt.Sprintf("[metrics]\nlisten = %q\n[audit]\nfile = \"audit.jsonl\"\n", metrics)
 	p := startIn(t, dir, config)
 	p.urls(2)
-	state := p.state()
+	state := p.configState()
 	for name, c := range map[string]struct{ old, new, want string }{
 		"quic": {"pki = \"auto\"", "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"",
 			"listen 2 (quic): this listener cannot be changed while it is open; give it another address than UDP address " + address + ", or restart the daemon"},
@@ -109,19 +110,19 @@ func TestNoHandOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			writeConfig(t, dir, strings.Replace(config, c.old, c.new, 1))
-			reply := p.give("config-reload", "")
+			reply := p.command("config-reload", "")
 			require.Equal(t, wire.CodeError, reply.Code)
 			require.Contains(t, reply.Text, c.want)
-			require.Equal(t, state, p.state())
+			require.Equal(t, state, p.configState())
 		})
 	}
 	writeConfig(t, dir, strings.Replace(config, "pki = \"auto\"", "pki = \"auto\"\nmax-access = \"read\"", 1))
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code, "a ceiling can")
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code, "a ceiling can")
 	p.stop()
 }
 
-// Passwords and tokens, metrics and hooks come and go while the daemon runs; the record comes.
-func TestSectionsComeAndGo(t *testing.T) {
+// A reload adds and removes passwords, tokens, metrics and hooks, and adds the audit.
+func TestAuthMetricsAndHooksChangeWhileRunning(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
 	address, metrics := testkit.Port(t), testkit.Port(t)
@@ -131,12 +132,12 @@ func TestSectionsComeAndGo(t *testing.T) {
 	put := func(more string) {
 		t.Helper()
 		writeConfig(t, dir, base+more)
-		reply := p.give("config-reload", "")
+		reply := p.command("config-reload", "")
 		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	}
 	config, err := (&tlsconf.Client{CA: filepath.Join(dir, "run", "pki", "ca.pem")}).Config("127.0.0.1", "http/1.1")
 	require.NoError(t, err)
-	byToken := func() int { // 0: not even TLS
+	byToken := func() int { // 0: the TLS handshake failed
 		token, _ := os.ReadFile(filepath.Join(dir, "run", "first.token"))
 		request, err := http.NewRequest(http.MethodPost, "https://"+address+"/", strings.NewReader(`{"command":"version-get"}`))
 		require.NoError(t, err)
@@ -159,7 +160,7 @@ func TestSectionsComeAndGo(t *testing.T) {
 	}
 	for range 2 {
 		put(fmt.Sprintf("[metrics]\nlisten = %q\n", metrics))
-		status, body := get(t, http.MethodGet, "http://"+metrics+"/metrics", metrics)
+		status, body := httpGet(t, http.MethodGet, "http://"+metrics+"/metrics", metrics)
 		require.Equal(t, http.StatusOK, status, body)
 		put("")
 		_, err := net.Dial("tcp", metrics)
@@ -167,22 +168,22 @@ func TestSectionsComeAndGo(t *testing.T) {
 	}
 	for range 2 {
 		put("[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\n")
-		hooksIn(t, dir, 1)
-		require.Contains(t, string(p.give("list-commands", "").Arguments.(wire.Value)), "hook-a")
+		waitForHooks(t, dir, 1)
+		require.Contains(t, string(p.command("list-commands", "").Arguments.(wire.Value)), "hook-a")
 		put("")
-		hooksIn(t, dir, 0)
-		require.NotContains(t, string(p.give("list-commands", "").Arguments.(wire.Value)), "hook-a")
+		waitForHooks(t, dir, 0)
+		require.NotContains(t, string(p.command("list-commands", "").Arguments.(wire.Value)), "hook-a")
 	}
 	put("[audit]\nfile = \"audit.jsonl\"\n")
-	p.give("build-report", "")
+	p.command("build-report", "")
 	record, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
 	require.NoError(t, err)
 	require.Contains(t, string(record), "build-report")
 	p.stop()
 }
 
-// A hook that cannot be loaded leaves the one that runs as it is, the same process, whatever is wrong with it.
-func TestBrokenHookKeepsTheOldOne(t *testing.T) {
+// If a new hook fails to load, the old process keeps running.
+func TestHookThatFailsToLoadKeepsTheRunningOne(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "good")
 	for name, text := range map[string]string{
@@ -195,23 +196,22 @@ func TestBrokenHookKeepsTheOldOne(t *testing.T) {
 		return oneSocket + "[[hook]]\nname = \"a\"\nexec = [\"" + exec + "\"]\n"
 	}
 	p := startIn(t, dir, hook("good"))
-	list := string(p.give("hook-list", "").Arguments.(wire.Value))
+	list := string(p.command("hook-list", "").Arguments.(wire.Value))
 	require.Contains(t, list, `"pid":`)
 	for _, broken := range []string{"ends", "babbles", "double", "plain", "gone"} {
 		writeConfig(t, dir, hook(broken))
-		reply := p.give("config-reload", "")
+		reply := p.command("config-reload", "")
 		require.Equal(t, wire.CodeError, reply.Code, broken)
 		require.Contains(t, reply.Text, "'a'", broken)
-		require.Equal(t, list, string(p.give("hook-list", "").Arguments.(wire.Value)), broken)
+		require.Equal(t, list, string(p.command("hook-list", "").Arguments.(wire.Value)), broken)
 	}
-	hooksIn(t, dir, 1)
+	waitForHooks(t, dir, 1)
 	p.stop()
-	noHooksLeft(t, dir)
+	waitForNoHooks(t, dir)
 }
 
-// Who came through a listener before it changed may do no more than those who come now: its conns live on,
-// under the ceiling that is the lower one.
-func TestCeilingOfConnsThatStay(t *testing.T) {
+// Conns of a listener that was replaced stay open, with the lower of the two limits.
+func TestConnsOfSupersededListenerGetLoweredMaxAccess(t *testing.T) {
 	dir, address := testkit.ShortDir(t), testkit.Port(t)
 	config := func(more string) string {
 		return "state-dir = \"run\"\n[[principal]]\nsubject = \"cert:admin\"\nrole = \"admin\"\n" + oneSocket + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\n", address) + more
@@ -230,25 +230,79 @@ func TestCeilingOfConnsThatStay(t *testing.T) {
 	}
 	require.Equal(t, wire.CodeSuccess, may())
 	writeConfig(t, dir, config(files+"max-access = \"read\"\n"))
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 	require.Equal(t, wire.CodeForbidden, may())
 	writeConfig(t, dir, config("pki = \"auto\"\n"))
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-	require.Equal(t, wire.CodeForbidden, may(), "nobody is raised who came when less was allowed")
-	require.NoError(t, giving(at)())
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
+	require.Equal(t, wire.CodeForbidden, may(), "the limit of older conns is never raised")
+	require.NoError(t, commandOver(at)())
 
-	// Also when there was another in between.
+	// The limit also passes through a listener in between.
 	session, err = client.Dial(t.Context(), at)
 	require.NoError(t, err)
 	defer session.Close()
 	require.Equal(t, wire.CodeSuccess, may())
 	for _, more := range []string{files, "pki = \"auto\"\n"} {
 		writeConfig(t, dir, config(more))
-		require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+		require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 		require.Equal(t, wire.CodeSuccess, may())
 	}
 	writeConfig(t, dir, config("pki = \"auto\"\nmax-access = \"read\"\n"))
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 	require.Equal(t, wire.CodeForbidden, may())
 	p.stop()
+}
+
+// Listeners with port 0 keep the port that they have when the configuration changes. This also holds for two equal ones, and
+// for one that changes.
+func TestListenerAtAnyPortKeepsItsPort(t *testing.T) {
+	const two = "state-dir = \"run\"\n" + oneSocket + `
+[[listen]]
+transport = "tcp"
+address = "127.0.0.1:0"
+pki = "auto"
+[[listen]]
+transport = "tcp"
+address = "127.0.0.1:0"
+pki = "auto"
+[[listen]]
+transport = "quic"
+address = "127.0.0.1:0"
+pki = "auto"
+`
+	dir := testkit.ShortDir(t)
+	writeConfig(t, dir, two)
+	p := start(t, dir, nil, "-c", "config.toml")
+	p.listening()
+	urls := func(n int) []string {
+		var status struct {
+			Sockets struct {
+				Open []string `json:"open"`
+			} `json:"sockets"`
+		}
+		arguments, _ := p.command("status-get", "").Arguments.(wire.Value)
+		require.NoError(t, json.Unmarshal(arguments, &status))
+		require.Len(t, status.Sockets.Open, n)
+		return status.Sockets.Open
+	}
+	before := urls(4)
+	reload := func(config string) {
+		t.Helper()
+		writeConfig(t, dir, config)
+		reply := p.command("config-reload", "")
+		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	}
+	reload(two + "[limits]\nmax-queued = 17\n")
+	require.Equal(t, before, urls(4))
+	require.Equal(t, 4, strings.Count(p.Out.String(), "listening on "), "a new listener was opened")
+	reload(strings.Replace(two, "pki = \"auto\"\n", "insecure = true\nanonymous = \"monitor\"\n", 1))
+	before[1] = strings.Replace(before[1], "tls:", "tcp:", 1)
+	require.Equal(t, before, urls(4))
+
+	reply := p.setConfig(setLevel("warn"))
+	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
+	require.Equal(t, before, urls(4))
+
+	reload(strings.Replace(two, "[[listen]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\npki = \"auto\"\n", "", 1))
+	require.Equal(t, slices.Delete(before, 1, 2), urls(3), "the first of two is closed, the second stays open")
 }

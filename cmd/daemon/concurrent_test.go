@@ -17,14 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// holdAt makes the daemon in a folder wait at a step. held waits until it does, and lets it go on.
-func holdAt(t *testing.T, dir, step string) (held func() (goOn func())) {
+// pauseAtStep makes the daemon in dir block at a step of a transaction. paused waits until it blocks there; resume lets it
+// continue.
+func pauseAtStep(t *testing.T, dir, step string) (paused func() (resume func())) {
 	t.Helper()
 	fail, pipe := filepath.Join(dir, "fail"), filepath.Join(dir, "go")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	require.NoError(t, os.WriteFile(fail, []byte(step+"=wait"), 0o600))
 	return func() func() {
-		f, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the reader
+		f, err := os.OpenFile(pipe, os.O_WRONLY, 0) // blocks until the daemon opens the pipe
 		require.NoError(t, err)
 		require.NoError(t, os.Remove(fail))
 		require.NoError(t, os.Remove(pipe))
@@ -32,11 +33,11 @@ func holdAt(t *testing.T, dir, step string) (held func() (goOn func())) {
 	}
 }
 
-// Changes come one after the other, whoever makes them: each is answered, and the last one is in force, whole.
-func TestChangesAtOnce(t *testing.T) {
+// Each transaction gets a reply, and the last one is in force.
+func TestConcurrentTransactionsRunOneAfterTheOther(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
-	state, path := p.state(), p.listening()
+	state, path := p.configState(), p.listening()
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -59,15 +60,15 @@ func TestChangesAtOnce(t *testing.T) {
 		require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 	}
 	all.Wait()
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-	require.Equal(t, state, p.state())
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
+	require.Equal(t, state, p.configState())
 	p.stop()
 }
 
-// Of those who change what they have read, one wins; the others are told.
-func TestOneOfManyChangesTheHash(t *testing.T) {
+// If several clients change the configuration that they have read, one commits and the others get an error.
+func TestOneOfManyTransactionsWithTheSameHashCommits(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), oneSocket)
-	hash, path := p.hash(), p.listening()
+	hash, path := p.configHash(), p.listening()
 	results := make(chan wire.Code, 8)
 	for i := range cap(results) {
 		go func() {
@@ -87,14 +88,14 @@ func TestOneOfManyChangesTheHash(t *testing.T) {
 	p.stop()
 }
 
-// SIGHUP in the middle of config-set waits for its end, and then the file is in force.
-func TestHangupInTheMiddleOfAChange(t *testing.T) {
+// A SIGHUP during config-set waits until it ends. Then the configuration of the file is in force.
+func TestHangupDuringTransactionReloadsAfterIt(t *testing.T) {
 	for _, step := range []string{"before parse", "after listen", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {
 			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
-			state, path := p.state(), p.listening()
-			held := holdAt(t, dir, step)
+			state, path := p.configState(), p.listening()
+			held := pauseAtStep(t, dir, step)
 			set := make(chan wire.Reply, 1)
 			go func() {
 				reply, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-set",
@@ -109,20 +110,20 @@ func TestHangupInTheMiddleOfAChange(t *testing.T) {
 			goOn()
 			require.Equal(t, wire.CodeSuccess, (<-set).Code)
 			testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "the configuration has been read again") }, "SIGHUP is forgotten")
-			require.Equal(t, state, p.state())
+			require.Equal(t, state, p.configState())
 			p.stop()
 		})
 	}
 }
 
-// A apply whose maker has gone is made, or is not; the next one finds the daemon as it should be.
-func TestMakerOfAChangeLeaves(t *testing.T) {
+// A transaction whose client has disconnected commits or fails as a whole. The next one finds a consistent daemon.
+func TestClientLeavesDuringTransaction(t *testing.T) {
 	for _, step := range []string{"before parse", "after hooks", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {
 			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
-			old := p.state()
-			held := holdAt(t, dir, step)
+			old := p.configState()
+			held := pauseAtStep(t, dir, step)
 			writeConfig(t, dir, oneSocket+"[limits]\nmax-rate = 7777\n[metrics]\nlisten = \"127.0.0.1:0\"\n")
 			conn, err := (&unix.Transport{Path: p.listening()}).Dial(t.Context())
 			require.NoError(t, err)
@@ -130,19 +131,18 @@ func TestMakerOfAChangeLeaves(t *testing.T) {
 			goOn := held()
 			require.NoError(t, conn.Close())
 			goOn()
-			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-			require.NotEqual(t, old, p.state())
+			require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
+			require.NotEqual(t, old, p.configState())
 			writeConfig(t, dir, oneSocket)
-			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-			require.Equal(t, old, p.state())
+			require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
+			require.Equal(t, old, p.configState())
 			p.stop()
 		})
 	}
 }
 
-// A daemon that is told to stop in the middle of a change ends as it should, and so does one that is told to
-// change while it stops.
-func TestStopInTheMiddleOfAChange(t *testing.T) {
+// SIGTERM during a transaction drains and ends the daemon. A reload during the drain is refused.
+func TestStopDuringTransaction(t *testing.T) {
 	for _, step := range []string{"before parse", "after listen", "after hooks", "before swap", "after swap", "after close"} {
 		t.Run(step, func(t *testing.T) {
 			dir := testkit.ShortDir(t)
@@ -154,7 +154,7 @@ func TestStopInTheMiddleOfAChange(t *testing.T) {
 			defer session.Close()
 			_, err = session.Do(t.Context(), wire.Request{Command: "whoami"})
 			require.NoError(t, err)
-			held := holdAt(t, dir, step)
+			held := pauseAtStep(t, dir, step)
 			text := oneSocket + "[limits]\ndrain-timeout = \"1h\"\n[[listen]]\ntransport = \"unix\"\npath = \"more\"\n[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\n"
 			writeConfig(t, dir, text)
 			answered := make(chan error, 1)
@@ -164,7 +164,7 @@ func TestStopInTheMiddleOfAChange(t *testing.T) {
 			}()
 			goOn := held()
 			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-			if step != "before swap" && step != "after swap" { // there the loop stands still
+			if step != "before swap" && step != "after swap" { // the loop is blocked at these two steps
 				testkit.Eventually(t, func() bool { return !exists(path) }, "the drain does not begin")
 				reply, err := session.Do(t.Context(), wire.Request{Command: "config-reload"})
 				if err == nil {
@@ -173,11 +173,11 @@ func TestStopInTheMiddleOfAChange(t *testing.T) {
 			}
 			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 			goOn()
-			require.NoError(t, <-answered, "who was heard is answered")
+			require.NoError(t, <-answered, "an accepted command gets its reply")
 			require.Zero(t, p.wait(), p.Err.String())
-			requireGone(t, dir)
+			requireSocketRemoved(t, dir)
 			require.NoFileExists(t, filepath.Join(dir, "more"))
-			noHooksLeft(t, dir)
+			waitForNoHooks(t, dir)
 			still, err := os.ReadFile(filepath.Join(dir, "config.toml"))
 			require.NoError(t, err)
 			require.Equal(t, text, string(still))

@@ -8,9 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever a hook may be given, and roles may ask for, is in the file that config-write makes as it was, and so
-// it is after the channel.
-func TestWhatIsWrittenReadsBack(t *testing.T) {
+// config-write and the channel keep all values that hooks and roles can have.
+func TestWrittenConfigReadsBackEqual(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":        "",
 		"dates":          "parameters = { a = 1979-05-27T07:32:00Z, b = 1979-05-27T07:32:00.999-07:00, c = 1979-05-27T07:32:00, d = 1979-05-27, e = 07:32:00 }",
@@ -30,7 +29,7 @@ func TestWhatIsWrittenReadsBack(t *testing.T) {
 			require.NoError(t, err)
 			in, err := c.encodeWithSecrets()
 			require.NoError(t, err)
-			for range 2 { // as it was read, and as it comes over the channel
+			for range 2 { // as read from the file, and as decoded from the channel
 				written, err := c.encodeTOML()
 				require.NoError(t, err)
 				require.NoError(t, c.checkReadBack(written))

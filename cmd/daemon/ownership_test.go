@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ownConfig has a file of each kind, in DIR.
-const ownConfig = `state-dir = "DIR/state"
+// ownershipConfig names a file of each kind, in DIR.
+const ownershipConfig = `state-dir = "DIR/state"
 log-file = "DIR/log/log"
 [[listen]]
 transport = "unix"
@@ -42,8 +42,8 @@ name = "hello"
 exec = ["DIR/hook/hello.sh"]
 `
 
-// ownSite makes the folders of ownConfig. The configuration is in DIR/etc.
-func ownSite(t *testing.T) (dir, config string) {
+// newOwnershipDir creates the folders of ownershipConfig. The configuration is in DIR/etc.
+func newOwnershipDir(t *testing.T) (dir, config string) {
 	t.Helper()
 	dir = testkit.ShortDir(t)
 	for _, name := range []string{"etc", "state", "log", "run", "secret", "audit", "hook"} {
@@ -55,10 +55,10 @@ func ownSite(t *testing.T) (dir, config string) {
 	require.NoError(t, err)
 	hook := "#!/bin/sh\nread hello\necho '{\"introduce\":{\"commands\":[]}}'\nread end\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hook", "hello.sh"), []byte(hook), 0o755))
-	return dir, writeConfig(t, filepath.Join(dir, "etc"), strings.ReplaceAll(ownConfig, "DIR", dir))
+	return dir, writeConfig(t, filepath.Join(dir, "etc"), strings.ReplaceAll(ownershipConfig, "DIR", dir))
 }
 
-// What another user could have planted is refused at the start, with the component and what to do.
+// The daemon does not start with a file that another user could have changed. The error names the component and a remedy.
 func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 	testkit.NeedRoot(t)
 	place := func(name, text string) func(t *testing.T, dir string) {
@@ -130,7 +130,7 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 		"FIFO as lock":          {fifo("run/control.sock.lock"), "it is a special file"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, config := ownSite(t)
+			dir, config := newOwnershipDir(t)
 			test.spoil(t, dir)
 			p := start(t, dir, nil, "-c", config)
 			require.Equal(t, 1, p.wait())
@@ -138,13 +138,13 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 		})
 	}
 	t.Run("nothing", func(t *testing.T) {
-		dir, config := ownSite(t)
+		dir, config := newOwnershipDir(t)
 		p := start(t, dir, nil, "-c", config)
 		p.urls(3)
 		p.stop()
 	})
 	t.Run("trusted", func(t *testing.T) {
-		dir, config := ownSite(t)
+		dir, config := newOwnershipDir(t)
 		testkit.ChownAll(t, dir, 1000, 50)
 		p := start(t, dir, nil, "--trust-owner", "1000", "-c", config)
 		p.urls(3)
@@ -155,20 +155,20 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 	})
 }
 
-// A reload applies the rules of the start, and leaves what is in force.
+// A reload applies the same rules as the start, and keeps the configuration in force.
 func TestReloadRefusesConfigurationOfAnotherUser(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
 	testkit.ChownAll(t, filepath.Join(dir, "config.toml"), 1000, 50)
-	reply := p.give("config-reload", "")
+	reply := p.command("config-reload", "")
 	require.Equal(t, wire.CodeError, reply.Code)
 	require.Contains(t, reply.Text, "config.toml: it belongs to the user 1000; only root is trusted")
-	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
 	p.stop()
 }
 
-// A daemon without root's rights trusts root and itself: /etc/NAME root:GROUP 0640, and its own state and socket.
+// A daemon without root's rights accepts files of root and its own: /etc/NAME as root:GROUP 0640, its state and its socket.
 func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
@@ -184,11 +184,11 @@ func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
 	p := start(t, dir, func(cmd *exec.Cmd) { testkit.RunUnprivileged(t, cmd) }, "-c", config)
 	p.listening()
 	require.NoError(t, os.Chown(config, 1000, 65534))
-	require.Contains(t, p.give("config-reload", "").Text, "config.toml: it belongs to the user 1000; only root and the user 65534 (this process) are trusted")
+	require.Contains(t, p.command("config-reload", "").Text, "config.toml: it belongs to the user 1000; only root and the user 65534 (this process) are trusted")
 	p.stop()
 }
 
-// hookConfig-write by root keeps owner, group and mode, of the file and of the one beside it.
+// config-write by root keeps owner, group and mode of the file and its backup.
 func TestConfigWriteKeepsOwnerGroupAndMode(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
@@ -197,15 +197,15 @@ func TestConfigWriteKeepsOwnerGroupAndMode(t *testing.T) {
 	require.NoError(t, os.Chmod(path, 0o640))
 	p := start(t, dir, nil, "-trust-owner", "1000", "-c", "config.toml")
 	p.listening()
-	reply := p.give("config-write", "")
+	reply := p.command("config-write", "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path))
 	require.Equal(t, "1000:50 0640", testkit.OwnerAndMode(t, path+".1"))
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 	p.stop()
 }
 
-// The same without the flag and without a daemon, so that it shows the fault of a file of root's group too.
+// The same without --trust-owner and without a daemon, for a file of root with another group.
 func TestConfigWriteKeepsTheGroupOfRootsFile(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
@@ -213,12 +213,12 @@ func TestConfigWriteKeepsTheGroupOfRootsFile(t *testing.T) {
 	path := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.Chown(path, 0, 50))
 	require.NoError(t, os.Chmod(path, 0o640))
-	require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("config-write", "").Code)
 	require.Equal(t, "0:50 0640", testkit.OwnerAndMode(t, path))
 	p.stop()
 }
 
-func TestTrustOwnerThatIsNoNumberIsRefused(t *testing.T) {
+func TestTrustOwnerMustBeANumber(t *testing.T) {
 	var out, complaint strings.Builder
 	require.Equal(t, 2, run([]string{"--trust-owner", "ann"}, &out, &complaint))
 	require.Contains(t, complaint.String(), `invalid value "ann" for flag -trust-owner`)

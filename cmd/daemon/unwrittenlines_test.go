@@ -18,17 +18,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unwritten returns the daemon's statistic lines-unwritten.
-func (p *process) unwritten() int64 {
+// unwrittenLines returns the daemon's statistic lines-unwritten.
+func (p *process) unwrittenLines() int64 {
 	p.t.Helper()
 	var samples map[string][][2]any
-	require.NoError(p.t, p.give("statistic-get", `{"name":"lines-unwritten"}`).Decode(&samples))
+	require.NoError(p.t, p.command("statistic-get", `{"name":"lines-unwritten"}`).Decode(&samples))
 	require.Len(p.t, samples["lines-unwritten"], 1)
 	return int64(samples["lines-unwritten"][0][0].(float64))
 }
 
-// startWithPipe starts a daemon whose output is the pipe that set puts in the command, and returns the end to read from.
-func startWithPipe(t *testing.T, dir, config string, set func(*exec.Cmd, *os.File)) (*process, *os.File) {
+// startWithOutputPipe starts a daemon whose output is the pipe that set puts into the command. It returns the read end.
+func startWithOutputPipe(t *testing.T, dir, config string, set func(*exec.Cmd, *os.File)) (*process, *os.File) {
 	t.Helper()
 	writeConfig(t, dir, config)
 	r, w, err := os.Pipe()
@@ -39,33 +39,33 @@ func startWithPipe(t *testing.T, dir, config string, set func(*exec.Cmd, *os.Fil
 	return p, r
 }
 
-func toStderr(cmd *exec.Cmd, w *os.File) { cmd.Stderr = w }
-func toStdout(cmd *exec.Cmd, w *os.File) { cmd.Stdout = w }
+func pipeStderr(cmd *exec.Cmd, w *os.File) { cmd.Stderr = w }
+func pipeStdout(cmd *exec.Cmd, w *os.File) { cmd.Stdout = w }
 
 func TestClosedStderrDoesNotEndTheDaemon(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
 			dir := testkit.ShortDir(t)
-			p, r := startWithPipe(t, dir, "log-format = \""+format+"\"\n"+oneSocket, toStderr)
+			p, r := startWithOutputPipe(t, dir, "log-format = \""+format+"\"\n"+oneSocket, pipeStderr)
 			p.listening()
 			require.NoError(t, r.Close())
 			for range 5 {
-				require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+				require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
 			}
-			require.GreaterOrEqual(t, p.unwritten(), int64(4)) // the line of a command may be written after its reply
-			require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+			require.GreaterOrEqual(t, p.unwrittenLines(), int64(4)) // the line of a command may be written after its reply
+			require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 			p.stop()
-			requireGone(t, dir)
+			requireSocketRemoved(t, dir)
 		})
 	}
 }
 
 func TestClosedStderrDoesNotEndTheDrain(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	p, r := startWithPipe(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n", toStderr)
+	p, r := startWithOutputPipe(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n", pipeStderr)
 	p.listening()
 	require.NoError(t, r.Close())
-	conn := flood(t, p)
+	conn := fillReplies(t, p)
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 	lines := bufio.NewReader(conn)
 	first, err := lines.ReadString('\n')
@@ -77,26 +77,26 @@ func TestClosedStderrDoesNotEndTheDrain(t *testing.T) {
 	replies, err := io.ReadAll(lines)
 	require.NoError(t, err)
 	require.Contains(t, string(replies), `"result":0`)
-	require.True(t, bytes.HasSuffix(replies, []byte("\n")), "a reply was cut")
+	require.True(t, bytes.HasSuffix(replies, []byte("\n")), "a reply is incomplete")
 	require.Zero(t, p.wait())
 }
 
-// The daemon prints where a new listener is. Standard output is closed here.
+// The daemon prints the URL of a new listener to standard output, which is closed here.
 func TestClosedStdoutDoesNotEndTheDaemon(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	p, r := startWithPipe(t, dir, oneSocket, toStdout)
+	p, r := startWithOutputPipe(t, dir, oneSocket, pipeStdout)
 	first, err := bufio.NewReader(r).ReadString('\n')
 	require.NoError(t, err)
 	_, _ = p.Out.Write([]byte(first)) // p.listening reads it from there
 	require.NoError(t, r.Close())
 	writeConfig(t, dir, oneSocket+"[[listen]]\ntransport = \"unix\"\npath = \"second.sock\"\n")
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-	require.Equal(t, int64(1), p.unwritten())
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
+	require.Equal(t, int64(1), p.unwrittenLines())
 	p.stop()
 	require.Contains(t, p.Err.String(), `level=WARN msg="lines could not be written" lines=1 error="write /dev/stdout: broken pipe"`)
 }
 
-// A FIFO gets a reader again, as the log does when journald has restarted.
+// A FIFO gets a new reader, as the log does when journald has restarted.
 func TestUnwrittenLinesAreLoggedWhenStderrHasAReaderAgain(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket)
@@ -115,13 +115,13 @@ func TestUnwrittenLinesAreLoggedWhenStderrHasAReaderAgain(t *testing.T) {
 	p.listening()
 	require.NoError(t, first.Close())
 	for range 3 {
-		require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+		require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
 	}
-	testkit.Eventually(t, func() bool { return p.unwritten() >= 4 }, "it does not count")
+	testkit.Eventually(t, func() bool { return p.unwrittenLines() >= 4 }, "unwritten lines are not counted")
 	second := read()
 	t.Cleanup(func() { _ = second.Close() })
 	require.NoError(t, second.SetReadDeadline(time.Now().Add(testkit.Timeout)))
-	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("whoami", "").Code)
 	lines := bufio.NewReader(second)
 	line, err := lines.ReadString('\n')
 	require.NoError(t, err)
@@ -145,9 +145,8 @@ func TestCheckWithClosedStdoutEndsWithStatus0(t *testing.T) {
 	require.Empty(t, p.Err.String())
 }
 
-// A line that a write ended within is ended before the next one, and lines that the file does not take go to
-// standard error.
-func TestLogFileThatFailsIsCountedAndSaidOnStderr(t *testing.T) {
+// The next line starts with a newline after a partial line. Lines that the file does not take go to standard error.
+func TestFailedLogFileLinesGoToStderrAndAreCounted(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	path := filepath.Join(dir, "log")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))

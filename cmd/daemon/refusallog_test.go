@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The log has ten lines a second about an address, and the number of those that were left out; other addresses have
-// their own. It has no secret, and nothing that a client wrote drives a terminal.
-func TestRefusalsAreLimitedForEachAddress(t *testing.T) {
+// The log has at most ten lines a second for each address, and the number of those left out. It has no secrets, and no
+// characters of a client that a terminal would interpret.
+func TestRefusalLinesAreLimitedForEachAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out testkit.Output
 		seen := 0

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hookConfig-set and config-test may give fewer rights at a listener, and never more (decision 64).
-func TestConfigSetNarrowsOnly(t *testing.T) {
+// config-set and config-test may reduce the rights of a listener, and never add any (decision 64).
+func TestConfigSetOnlyNarrowsListeners(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	web := testkit.Port(t)
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket+"[auth]\ntokens-file = \"tokens\"\n"+fmt.Sprintf(`
@@ -30,9 +30,9 @@ insecure = true
 anonymous = "monitor"
 `, web))
 	p.urls(3)
-	state := p.state()
+	state := p.configState()
 	with := func(n int, key string, value any) string {
-		return `{"Rudderpost":` + p.section(func(section map[string]any) {
+		return `{"Rudderpost":` + p.configSection(func(section map[string]any) {
 			listener := section["listen"].([]any)[n].(map[string]any)
 			if value == nil {
 				delete(listener, key)
@@ -42,7 +42,7 @@ anonymous = "monitor"
 		}) + `}`
 	}
 	add := func(listener map[string]any) string {
-		return `{"Rudderpost":` + p.section(func(section map[string]any) {
+		return `{"Rudderpost":` + p.configSection(func(section map[string]any) {
 			section["listen"] = append(section["listen"].([]any), listener)
 		}) + `}`
 	}
@@ -62,22 +62,22 @@ anonymous = "monitor"
 		"a second one at the same any": {add(map[string]any{"transport": "tcp", "address": "127.0.0.1:0", "insecure": true, "anonymous": "monitor"}), "3", "because a listener there gives rights"},
 	} {
 		for _, command := range []string{"config-set", "config-test"} {
-			reply := p.give(command, c.arguments)
+			reply := p.command(command, c.arguments)
 			require.ErrorIs(t, reply.Err(), errNotSettable, "%s: %s", name, reply.Text)
 			require.Contains(t, fmt.Sprint(reply.Err()), "listen/"+c.at+"'", name)
 			require.Contains(t, reply.Text, c.want, name)
 		}
 	}
 	forced := `{"force":true,` + with(ws, "max-access", "admin")[1:]
-	require.ErrorIs(t, p.give("config-set", forced).Err(), errNotSettable, "force does not give rights")
-	require.Equal(t, state, p.state())
+	require.ErrorIs(t, p.command("config-set", forced).Err(), errNotSettable, "force does not give rights")
+	require.Equal(t, state, p.configState())
 
 	for _, c := range []struct {
 		key   string
 		value any
 		want  any
 	}{
-		{"max-access", nil, "write"}, // what is missing stays
+		{"max-access", nil, "write"}, // a missing key keeps its value
 		{"allow-hosts", nil, []any{"a.example", "b.example"}},
 		{"allow-origins", nil, []any{"https://a.example", "https://b.example"}},
 		{"max-access", "read", "read"},
@@ -85,14 +85,14 @@ anonymous = "monitor"
 		{"allow-origins", []string{"https://b.example"}, []any{"https://b.example"}},
 		{"allow-hosts", []string{}, nil},
 	} {
-		reply := p.give("config-set", with(ws, c.key, c.value))
+		reply := p.command("config-set", with(ws, c.key, c.value))
 		require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 		var section map[string]any
-		require.NoError(t, json.Unmarshal([]byte(p.section(nil)), &section))
+		require.NoError(t, json.Unmarshal([]byte(p.configSection(nil)), &section))
 		require.Equal(t, c.want, section["listen"].([]any)[ws].(map[string]any)[c.key], c.key)
 	}
-	require.ErrorIs(t, p.give("config-set", with(ws, "max-access", "write")).Err(), errNotSettable, "it was lowered")
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
-	require.Equal(t, state, p.state(), "the file gives the rights back")
+	require.ErrorIs(t, p.command("config-set", with(ws, "max-access", "write")).Err(), errNotSettable, "it was lowered")
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
+	require.Equal(t, state, p.configState(), "a reload of the file restores the rights")
 	p.stop()
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the automatic certificate is good for.
-func TestHosts(t *testing.T) {
+// The certificate of pki = "auto" has these names and addresses.
+func TestCertificateHosts(t *testing.T) {
 	for address, want := range map[string][]string{
 		"127.0.0.1:7":   {"127.0.0.1"},
 		"[::1]:7":       {"::1"},
 		"ns1.example:7": {"ns1.example"},
-		"":              nil, // a socket that is passed
+		"":              nil, // a passed socket
 		":7":            localHosts(),
 		"0.0.0.0:7":     localHosts(),
 		"[::]:7":        localHosts(),
@@ -30,8 +30,8 @@ func TestHosts(t *testing.T) {
 	require.Equal(t, []string{"a.example", "b.example"}, (&Listen{AllowHosts: []string{"a.example", "b.example:8443"}}).certificateHosts())
 }
 
-// A daemon at all addresses can be reached by each of them, without another word in its configuration.
-func TestAutomaticCertificateEverywhere(t *testing.T) {
+// A daemon at all addresses serves TLS at each of them without more configuration.
+func TestAutomaticCertificateCoversAllAddresses(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"run\"\n[[listen]]\ntransport = \"tcp\"\naddress = \":0\"\npki = \"auto\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")
@@ -41,7 +41,7 @@ func TestAutomaticCertificateEverywhere(t *testing.T) {
 	for _, host := range append(localHosts(), "127.0.0.1") {
 		conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
 		if err != nil {
-			continue // a name that leads nowhere
+			continue // a name that does not resolve to this machine
 		}
 		_ = conn.Close()
 		dialer, err := targets.Parse("tls://"+net.JoinHostPort(host, port), targets.ClientConfig{PKI: filepath.Join(dir, "run", "pki")})
@@ -55,8 +55,8 @@ func TestAutomaticCertificateEverywhere(t *testing.T) {
 	p.stop()
 }
 
-// What the daemon prints can be pasted into a shell, wherever its files are.
-func TestWord(t *testing.T) {
+// A shell reads the printed command lines back unchanged.
+func TestShellWord(t *testing.T) {
 	for _, path := range []string{"", "/run/rp/pki", "/home/an n/it's $HOME", "a;b", "~x"} {
 		out, err := exec.Command("sh", "-c", "printf '%s' "+shellWord(path)).Output()
 		require.NoError(t, err)

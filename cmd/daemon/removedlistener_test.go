@@ -21,22 +21,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A removable is a listener that a reload removes, and the way to it.
-type removable struct {
+// A removableListener is a listener that a reload removes, with a dialer for it.
+type removableListener struct {
 	name   string
 	config string // its [[listen]]
 	at     transport.Dialer
 }
 
-// removables returns a listener for each transport whose conns stay open between two commands.
-func removables(t *testing.T, dir string) []removable {
+// removableListeners returns a listener of each transport whose conns stay open between two commands.
+func removableListeners(t *testing.T, dir string) []removableListener {
 	t.Helper()
 	id := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
 	secure := func(kind, address string) string {
 		return fmt.Sprintf("[[listen]]\ntransport = %q\npki = \"auto\"\naddress = %q\n", kind, address)
 	}
 	atTCP, atWS, atQUIC := testkit.Port(t), testkit.Port(t), testkit.Port(t)
-	return []removable{
+	return []removableListener{
 		{"unix", "[[listen]]\ntransport = \"unix\"\npath = \"more.sock\"\n", &unix.Transport{Path: filepath.Join(dir, "more.sock")}},
 		{"tcp", secure("tcp", atTCP), &tcp.Transport{Address: atTCP, Client: id}},
 		{"websocket", secure("websocket", atWS), &websocket.Transport{Address: atWS, Client: id}},
@@ -46,7 +46,7 @@ func removables(t *testing.T, dir string) []removable {
 
 const removedBase = "state-dir = \"run\"\n" + oneSocket
 
-func (l removable) dial(t *testing.T) *client.Client {
+func (l removableListener) dial(t *testing.T) *client.Client {
 	t.Helper()
 	session, err := client.Dial(t.Context(), l.at)
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func (l removable) dial(t *testing.T) *client.Client {
 	return session
 }
 
-// draining returns the number of conns that the reply to a change says are drained; nil: it does not say so.
+// draining returns the number of drained conns in the reply to a transaction, or nil if the reply has none.
 func draining(t *testing.T, reply wire.Reply) any {
 	t.Helper()
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
@@ -76,7 +76,7 @@ func requireSessionEnds(t *testing.T, session *client.Client) {
 
 func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	ways := removables(t, dir)
+	ways := removableListeners(t, dir)
 	config := removedBase
 	for _, l := range ways {
 		config += l.config
@@ -91,13 +91,13 @@ func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
 				config += l.config
 			}
 			writeConfig(t, dir, config)
-			reply := p.give("config-reload", "")
+			reply := p.command("config-reload", "")
 			require.EqualValues(t, 2, draining(t, reply))
 			require.Equal(t, "Configuration successful. 2 conns of removed listeners are drained.", reply.Text)
 			requireSessionEnds(t, idle)
 			requireSessionEnds(t, other)
-			require.Error(t, giving(l.at)())
-			require.Nil(t, draining(t, p.give("config-reload", "")), "the second reload removes none")
+			require.Error(t, commandOver(l.at)())
+			require.Nil(t, draining(t, p.command("config-reload", "")), "the second reload removes none")
 		})
 	}
 	p.stop()
@@ -105,7 +105,7 @@ func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
 
 func TestReloadKeepsTheConnsOfARemovedListenerWithKeepConns(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	ways := removables(t, dir)
+	ways := removableListeners(t, dir)
 	config := removedBase
 	for _, l := range ways {
 		config += l.config
@@ -117,22 +117,22 @@ func TestReloadKeepsTheConnsOfARemovedListenerWithKeepConns(t *testing.T) {
 		sessions[l.name] = l.dial(t)
 	}
 	writeConfig(t, dir, removedBase+"[limits]\nkeep-conns = true\n")
-	reply := p.give("config-reload", "")
+	reply := p.command("config-reload", "")
 	require.Nil(t, draining(t, reply))
 	require.Equal(t, "Configuration successful.", reply.Text)
 	for _, l := range ways {
-		require.Error(t, giving(l.at)(), l.name)
+		require.Error(t, commandOver(l.at)(), l.name)
 		_, err := sessions[l.name].Do(t.Context(), wire.Request{Command: "version-get"})
 		require.NoError(t, err, l.name)
 	}
 	p.stop()
 }
 
-// The conn that a change came over gets its reply, and is closed then.
-func TestChangeThatRemovesItsOwnListenerIsAnswered(t *testing.T) {
+// The conn over which a reload came gets its reply, and is then closed.
+func TestConnOfRemovedListenerGetsReplyOfItsReload(t *testing.T) {
 	for _, command := range []string{"config-reload", "config-set"} {
 		dir := testkit.ShortDir(t)
-		for _, l := range removables(t, dir) {
+		for _, l := range removableListeners(t, dir) {
 			t.Run(command+"/"+l.name, func(t *testing.T) {
 				base := removedBase + "[[principal]]\nsubject = \"cert:admin\"\nrole = \"admin\"\n"
 				p := startIn(t, dir, base+l.config)
@@ -154,11 +154,11 @@ func TestChangeThatRemovesItsOwnListenerIsAnswered(t *testing.T) {
 	}
 }
 
-// A command that does not end keeps its conn until drain-timeout has passed.
+// A command that does not end keeps its conn open until drain-timeout has passed.
 func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "endless")
-	ways := removables(t, dir)
+	ways := removableListeners(t, dir)
 	base := removedBase + "[limits]\ndrain-timeout = \"300ms\"\n[[hook]]\nname = \"endless\"\nexec = [\"endless\"]\n"
 	config := base
 	for _, l := range ways {
@@ -175,38 +175,37 @@ func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 		}()
 	}
 	testkit.Eventually(t, func() bool {
-		text := string(p.give("session-list", "").Arguments.(wire.Value))
+		text := string(p.command("session-list", "").Arguments.(wire.Value))
 		return strings.Count(text, `"endless"`) == len(ways)
 	}, "the commands do not run")
 	writeConfig(t, dir, base)
 	began := time.Now()
-	require.EqualValues(t, len(ways), draining(t, p.give("config-reload", "")))
+	require.EqualValues(t, len(ways), draining(t, p.command("config-reload", "")))
 	for range ways {
 		require.Error(t, <-ended)
 	}
 	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)
 	testkit.Eventually(t, func() bool {
 		return strings.Contains(p.Err.String(), "conns of a removed listener are closed before their commands are answered")
-	}, "the log does not say so")
+	}, "the end of the drain is not logged")
 	p.stop()
 }
 
-// The conns of a listener that changes stay open. When the listener is removed, they are drained with those of its
-// successor.
+// The conns of a replaced listener stay open. When the last listener at its address is removed, they are drained too.
 func TestReloadDrainsTheConnsOfSupersededListenersWithTheLast(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	l := removables(t, dir)[1]
+	l := removableListeners(t, dir)[1]
 	files := strings.Replace(l.config, "pki = \"auto\"\n", "cert = \"run/pki/server.pem\"\nkey = \"run/pki/server.key\"\nclient-ca = \"run/pki/ca.pem\"\n", 1)
 	p := startIn(t, dir, removedBase+l.config)
 	p.urls(2)
 	first := l.dial(t)
 	writeConfig(t, dir, removedBase+files)
-	require.Nil(t, draining(t, p.give("config-reload", "")))
+	require.Nil(t, draining(t, p.command("config-reload", "")))
 	second := l.dial(t)
 	_, err := first.Do(t.Context(), wire.Request{Command: "version-get"})
 	require.NoError(t, err)
 	writeConfig(t, dir, removedBase)
-	require.EqualValues(t, 2, draining(t, p.give("config-reload", "")))
+	require.EqualValues(t, 2, draining(t, p.command("config-reload", "")))
 	requireSessionEnds(t, first)
 	requireSessionEnds(t, second)
 	p.stop()

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An ignored signal is inherited by hooks, and a caught one is not.
+// Hooks inherit an ignored signal, but not a caught one.
 func TestSIGPIPEIsCaughtAndNotIgnored(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), oneSocket)
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
@@ -30,8 +30,8 @@ func TestSIGPIPEIsCaughtAndNotIgnored(t *testing.T) {
 	p.stop()
 }
 
-// The limit of a file's size ends a write within a line, as a full disk does.
-func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
+// A file size limit ends a write within a line, as a full disk does.
+func TestLogFileAfterFullDiskStartsWithWholeLine(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	path := filepath.Join(dir, "log")
 	p := startIn(t, dir, "log-file = \"log\"\n"+oneSocket)
@@ -40,8 +40,8 @@ func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
-	testkit.Eventually(t, func() bool { return strings.HasSuffix(read(), "\n") }, "nothing is logged")
+	require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
+	testkit.Eventually(t, func() bool { return strings.HasSuffix(read(), "\n") }, "the log is empty")
 	size := uint64(len(read()))
 	var before unix.Rlimit
 	limit := unix.Rlimit{Cur: size + 20}
@@ -49,19 +49,19 @@ func TestLogFileOfFullDiskGoesOnWithAWholeLine(t *testing.T) {
 	limit.Max = before.Max
 	require.NoError(t, unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil))
 	for range 3 {
-		require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+		require.Equal(t, wire.CodeSuccess, p.command("whoami", "").Code)
 	}
 	testkit.Eventually(t, func() bool { return strings.Count(p.Err.String(), "command=whoami") == 3 }, "lines do not go to standard error")
 	require.Equal(t, 1, strings.Count(p.Err.String(), "log-file cannot be written; until it can, lines go to standard error"))
 	require.Len(t, read(), int(size)+20)
-	require.GreaterOrEqual(t, p.unwritten(), int64(3))
+	require.GreaterOrEqual(t, p.unwrittenLines(), int64(3))
 	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "command=statistic-get") }, "a line is missing")
 
 	require.NoError(t, unix.Prlimit(p.Process.Pid, unix.RLIMIT_FSIZE, &before, nil))
-	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("status-get", "").Code)
 	testkit.Eventually(t, func() bool { return strings.Contains(read(), "command=status-get") }, "the file is not written to again")
 	after := strings.Split(read()[size:], "\n")
-	require.Len(t, after, 4) // the part of a line, how many are missing, the new line, nothing
+	require.Len(t, after, 4) // the partial line, the number of missing lines, the new line, and an empty rest
 	require.Len(t, after[0], 20)
 	require.Contains(t, after[1], `msg="lines could not be written" lines=4 error="write `+path+`: file too large"`)
 	require.Contains(t, after[2], "command=status-get")

@@ -16,15 +16,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConfigWriteKeepsTheLastBackupsOnly: config-backups says how many.
-func TestConfigWriteKeepsTheLastBackupsOnly(t *testing.T) {
+// config-backups is the number of backups.
+func TestConfigWriteKeepsConfiguredNumberOfBackups(t *testing.T) {
 	for keep, config := range map[int]string{10: "", 2: "config-backups = 2\n"} {
 		dir := testkit.ShortDir(t)
 		p := startIn(t, dir, config+oneSocket)
 		text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
 		require.NoError(t, err)
 		for n := range 13 {
-			require.Equal(t, wire.CodeSuccess, p.give("config-write", "").Code)
+			require.Equal(t, wire.CodeSuccess, p.command("config-write", "").Code)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "config.toml"), append(text, fmt.Sprintf("# %d\n", n)...), 0o600))
 		}
 		want := []string{"config.toml"}
@@ -40,8 +40,8 @@ func TestConfigWriteKeepsTheLastBackupsOnly(t *testing.T) {
 	}
 }
 
-// TestStartRemovesTemporaryFilesOfKilledWriters: of the daemon, and of steer, wherever the daemon knows of a file.
-func TestStartRemovesTemporaryFilesOfKilledWriters(t *testing.T) {
+// The daemon removes temporary files of its own and of steer, beside each file that it knows.
+func TestStartRemovesTemporaryFilesOfKilledProcesses(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "run", "pki"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), nil, 0o600))
@@ -49,7 +49,7 @@ func TestStartRemovesTemporaryFilesOfKilledWriters(t *testing.T) {
 	for _, name := range leftovers {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
 	}
-	other := filepath.Join(dir, ".other.tmp-5") // beside the configuration, and not of it
+	other := filepath.Join(dir, ".other.tmp-5") // beside the configuration, but of another file
 	require.NoError(t, os.WriteFile(other, nil, 0o600))
 	p := startIn(t, dir, "state-dir = \"run\"\n[auth]\nusers-file = \"users\"\n"+oneSocket)
 	for _, name := range leftovers {
@@ -58,7 +58,7 @@ func TestStartRemovesTemporaryFilesOfKilledWriters(t *testing.T) {
 	require.FileExists(t, other)
 	p.stop()
 
-	// A daemon that is killed while it replaces its configuration leaves one.
+	// A daemon that is killed while it replaces its configuration leaves a temporary file.
 	p = startIn(t, dir, "state-dir = \"run\"\n"+oneSocket)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "fail"), []byte("rename=kill"), 0o600))
 	_, err := client.Do(t.Context(), &unix.Transport{Path: p.listening()}, wire.Request{Command: "config-write"})

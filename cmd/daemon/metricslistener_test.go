@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// openMetrics opens /metrics on a port of its own.
+// openMetrics opens a metrics listener at any port.
 func openMetrics(t *testing.T, ready func() bool) *metricsServer {
 	t.Helper()
 	config := &Metrics{Listen: "127.0.0.1:0"}
@@ -34,7 +34,7 @@ func dialMetrics(t *testing.T, s *metricsServer) (net.Conn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
-func ask(t *testing.T, c io.Writer, from *bufio.Reader, request string) *http.Response {
+func exchangeHTTP(t *testing.T, c io.Writer, from *bufio.Reader, request string) *http.Response {
 	t.Helper()
 	_, err := io.WriteString(c, request)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func ask(t *testing.T, c io.Writer, from *bufio.Reader, request string) *http.Re
 
 const scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
+func TestIdleMetricsClientsDoNotBlockAnother(t *testing.T) {
 	for name, say := range map[string]string{"silent": "", "half a head": "GET /metrics HTTP/1.1\r\nHo", "after a request": scrape} {
 		t.Run(name, func(t *testing.T) {
 			s := openMetrics(t, nil)
@@ -56,7 +56,7 @@ func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
 			for range maxScrapers {
 				c, from := dialMetrics(t, s)
 				if say == scrape {
-					require.Equal(t, http.StatusOK, ask(t, c, from, say).StatusCode)
+					require.Equal(t, http.StatusOK, exchangeHTTP(t, c, from, say).StatusCode)
 				} else {
 					_, err := io.WriteString(c, say)
 					require.NoError(t, err)
@@ -66,9 +66,9 @@ func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
 			start := time.Now()
 			for range maxScrapers {
 				c, from := dialMetrics(t, s)
-				require.Equal(t, http.StatusOK, ask(t, c, from, scrape).StatusCode)
+				require.Equal(t, http.StatusOK, exchangeHTTP(t, c, from, scrape).StatusCode)
 			}
-			require.Less(t, time.Since(start), 4*time.Second, "it answers when the silent ones have timed out")
+			require.Less(t, time.Since(start), 4*time.Second, "the answer waited for the timeout of idle clients")
 			for _, from := range readers {
 				_, err := from.ReadByte()
 				require.Error(t, err)
@@ -78,7 +78,7 @@ func TestMetricsFullOfIdleClientsAnswersAnother(t *testing.T) {
 	}
 }
 
-// Each transition of boundedListener's table, with connections that have requests.
+// Each transition in the table of boundedListener, with connections that serve requests.
 func TestBoundedListenerKeepsBusyConnections(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -106,19 +106,19 @@ func TestBoundedListenerKeepsBusyConnections(t *testing.T) {
 	require.NoError(t, err)
 	<-begun
 
-	fourth, fromFourth := dialMetrics(t, server) // both are busy: it waits
+	fourth, fromFourth := dialMetrics(t, server) // both connections are busy, so it waits
 	_, err = io.WriteString(fourth, scrape)
 	require.NoError(t, err)
 	select {
 	case <-begun:
 		require.Fail(t, "there is one connection too many")
-	case <-time.After(50 * time.Millisecond): // passes also if the fourth were slow to come
+	case <-time.After(50 * time.Millisecond): // this also passes if the fourth connection is slow
 	}
-	require.NoError(t, third.Close()) // net/http sees that when the handler has returned
+	require.NoError(t, third.Close()) // net/http notices it when the handler has returned
 	finish <- struct{}{}
 	finish <- struct{}{}
 	<-begun
-	testkit.Eventually(t, func() bool { // the first connection waits, before the fourth does
+	testkit.Eventually(t, func() bool { // the first connection waits before the fourth one is accepted
 		bounded.mu.Lock()
 		defer bounded.mu.Unlock()
 		return bounded.waiting.Len() == 1
@@ -138,7 +138,7 @@ func TestBoundedListenerKeepsBusyConnections(t *testing.T) {
 	_ = fromFifth
 }
 
-func TestBoundedListenerCloseEndsAnAcceptThatWaits(t *testing.T) {
+func TestBoundedListenerCloseUnblocksAccept(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	bounded := newBoundedListener(tcp, 1, nil)
@@ -165,14 +165,14 @@ func TestBoundedListenerCloseEndsAnAcceptThatWaits(t *testing.T) {
 func TestMetricsRequestWithLengthAndChunksClosesItsConnection(t *testing.T) {
 	s := openMetrics(t, nil)
 	c, from := dialMetrics(t, s)
-	require.False(t, ask(t, c, from, scrape).Close)
-	require.True(t, ask(t, c, from, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").Close)
+	require.False(t, exchangeHTTP(t, c, from, scrape).Close)
+	require.True(t, exchangeHTTP(t, c, from, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").Close)
 	_, err := from.ReadByte()
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// Prometheus comes every 15 s to 2 min, and uses its connection again.
-func TestScraperThatComesEveryTwoMinutesKeepsItsConnection(t *testing.T) {
+// Prometheus scrapes every 15 s to 2 min, and reuses its connection.
+func TestScraperEveryTwoMinutesKeepsItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer here.Close()
@@ -187,14 +187,14 @@ func TestScraperThatComesEveryTwoMinutesKeepsItsConnection(t *testing.T) {
 		go func() { _ = server.Serve(bounded) }()
 		from := bufio.NewReader(here)
 		for range 10 {
-			require.Equal(t, http.StatusOK, ask(t, here, from, scrape).StatusCode)
-			time.Sleep(2 * time.Minute) // of the bubble's clock
+			require.Equal(t, http.StatusOK, exchangeHTTP(t, here, from, scrape).StatusCode)
+			time.Sleep(2 * time.Minute) // on the clock of the synctest bubble
 		}
 		require.NoError(t, server.Close())
 	})
 }
 
-// onceListener hands out one connection.
+// onceListener returns one connection.
 type onceListener struct {
 	conn   net.Conn
 	closed chan struct{}

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSocketForAGroupInAFolderThatKeepsItOutGivesAWarning(t *testing.T) {
+func TestUnreachableGroupSocketIsWarnedAbout(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	const forGroup = "state-dir = \"run\"\n[[listen]]\ntransport = \"unix\"\npath = \"run/control.sock\"\nmode = \"0660\"\n"
 	p := startIn(t, dir, forGroup)
@@ -24,30 +24,30 @@ func TestSocketForAGroupInAFolderThatKeepsItOutGivesAWarning(t *testing.T) {
 		groupName(gid) + ") keeps it out; do chmod g+x on the folder, or choose another path"
 	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), warning) }, "there is no warning")
 	require.NoError(t, os.Chmod(filepath.Join(dir, "run"), 0o710))
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 	require.Equal(t, 1, strings.Count(p.Err.String(), "keeps it out"))
 	p.stop()
 
 	p = startIn(t, dir, forGroup) // such a state-dir is accepted
-	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
 	p.stop()
 	require.NotContains(t, p.Err.String(), "keeps it out")
 }
 
-func TestWarningAboutAFolderIsGivenWhereItIsSure(t *testing.T) {
+func TestUnreachableWarningOnlyWhenCertain(t *testing.T) {
 	own, other := os.Getegid(), 54321
 	for _, c := range []struct {
 		name   string
 		socket fs.FileMode
 		folder fs.FileMode
-		group  int // the socket's
+		group  int // the group of the socket
 		want   string
 	}{
 		{"the owner's socket", 0o600, 0o700, own, ""},
 		{"a folder with g+x", 0o660, 0o710, own, ""},
 		{"a folder that only lists", 0o660, 0o740, own, "keeps it out; do chmod g+x on the folder"},
 		{"a folder of another group", 0o660, 0o700, other, "keeps it out; do chgrp 54321 and chmod g+x on the folder"},
-		{"a folder of another group with g+x", 0o660, 0o710, other, ""}, // that group may have the same members
+		{"a folder of another group with g+x", 0o660, 0o710, other, ""}, // a group with g+x may have the same members
 		{"a folder of another group with o+x", 0o660, 0o701, other, ""},
 		{"a socket that the group can only read", 0o640, 0o700, own, ""},
 		{"a socket for all", 0o666, 0o710, own, "mode 0666 lets all users connect, but the folder FOLDER (mode 0710, group "},

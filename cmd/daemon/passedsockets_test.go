@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Sockets that systemd has opened, of every kind, are found by their names.
-func TestPassedSockets(t *testing.T) {
+// The daemon finds sockets of every kind that systemd passes by their names.
+func TestPassedSocketsAreUsedByName(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, `
 state-dir = "run"
@@ -41,7 +41,7 @@ transport = "http"
 socket = "kea"
 insecure = true
 `)
-	p := activate(t, dir, "unix", filepath.Join(dir, "s"), "--fdname=local:remote:web:kea",
+	p := startBySocketActivation(t, dir, "unix", filepath.Join(dir, "s"), "--fdname=local:remote:web:kea",
 		"-l", filepath.Join(dir, "s"), "-l", testkit.Port(t), "-l", testkit.Port(t), "-l", testkit.Port(t))
 	urls := p.urls(4)
 	for i, scheme := range []string{"unix:", "tls:", "wss:", "http:"} {
@@ -62,11 +62,11 @@ insecure = true
 		require.Zero(t, reply.Code, reply.Text)
 	}
 	p.stop()
-	require.FileExists(t, filepath.Join(dir, "s"), "it is systemd's")
+	require.FileExists(t, filepath.Join(dir, "s"), "the daemon removed a socket of systemd")
 }
 
-// activate lets systemd's own program open sockets, and pass them to a daemon when something comes.
-func activate(t *testing.T, dir, network, first string, args ...string) *process {
+// startBySocketActivation lets systemd-socket-activate open sockets and pass them to a daemon when a client connects.
+func startBySocketActivation(t *testing.T, dir, network, first string, args ...string) *process {
 	t.Helper()
 	program := testkit.NeedProgram(t, "systemd-socket-activate", "systemd")
 	self, err := os.Executable()
@@ -82,12 +82,12 @@ func activate(t *testing.T, dir, network, first string, args ...string) *process
 	return p
 }
 
-// QUIC takes a datagram socket. (systemd-socket-activate opens either streams or datagrams.)
-func TestPassedDatagramSocket(t *testing.T) {
+// QUIC uses a datagram socket. (systemd-socket-activate opens either streams or datagrams.)
+func TestPassedDatagramSocketServesQUIC(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"run\"\n[[listen]]\ntransport = \"quic\"\nsocket = \"fast\"\npki = \"auto\"\n")
 	port := testkit.Port(t)
-	p := activate(t, dir, "udp", port, "-d", "--fdname=fast", "-l", port)
+	p := startBySocketActivation(t, dir, "udp", port, "-d", "--fdname=fast", "-l", port)
 	url := p.urls(1)[0]
 	dialer, err := targets.Parse(url, targets.ClientConfig{PKI: filepath.Join(dir, "run", "pki")})
 	require.NoError(t, err)
@@ -97,8 +97,8 @@ func TestPassedDatagramSocket(t *testing.T) {
 	p.stop()
 }
 
-// A listener that nobody asks for, and one that is not there, are errors with their names.
-func TestPassedSocketsDoNotFit(t *testing.T) {
+// A passed socket that no listener uses, and a missing one, are errors with their names.
+func TestUnusedAndMissingPassedSocketsAreErrors(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "[[listen]]\ntransport = \"unix\"\nsocket = \"local\"\n")
 	p := start(t, dir, nil, "-c", "config.toml")

@@ -16,19 +16,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A serviceManager plays systemd: it hears what a daemon tells it.
-type serviceManager struct {
+// A fakeSystemd receives the notifications of a daemon.
+type fakeSystemd struct {
 	mu   sync.Mutex
 	told []string
 }
 
-// beSystemd starts a service manager, and returns the environment of its services.
-func beSystemd(t *testing.T, more ...string) (*serviceManager, func(*exec.Cmd)) {
+// startFakeSystemd opens a notification socket, and returns a function that sets the environment of the daemon.
+func startFakeSystemd(t *testing.T, more ...string) (*fakeSystemd, func(*exec.Cmd)) {
 	t.Helper()
 	path := filepath.Join(testkit.ShortDir(t), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
-	s := &serviceManager{}
+	s := &fakeSystemd{}
 	var all sync.WaitGroup
 	all.Go(func() {
 		buf := make([]byte, 4096)
@@ -49,8 +49,8 @@ func beSystemd(t *testing.T, more ...string) (*serviceManager, func(*exec.Cmd)) 
 	return s, func(cmd *exec.Cmd) { cmd.Env = append(append(cmd.Env, "NOTIFY_SOCKET="+path), more...) }
 }
 
-// clampCount is how often something was told.
-func (s *serviceManager) count(state string) (n int) {
+// count returns how many times a state was reported.
+func (s *fakeSystemd) count(state string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, told := range s.told {
@@ -61,39 +61,39 @@ func (s *serviceManager) count(state string) (n int) {
 	return n
 }
 
-// states are what was told, apart from that the daemon lives.
-func (s *serviceManager) states() []string {
+// states returns the reported states, without those for the watchdog.
+func (s *fakeSystemd) states() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.told), func(told string) bool { return told == "WATCHDOG=1" })
 }
 
-// systemd is told when the daemon can be used and when it ends, and, while its loop turns, that it lives.
-func TestServiceManagerIsTold(t *testing.T) {
-	systemd, env := beSystemd(t, "WATCHDOG_USEC=100000", "WATCHDOG_PID=")
+// The daemon reports when it is ready and when it stops, and reports to the watchdog while the loop runs.
+func TestSystemdIsNotified(t *testing.T) {
+	systemd, env := startFakeSystemd(t, "WATCHDOG_USEC=100000", "WATCHDOG_PID=")
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
 	p := start(t, dir, env, "-c", "config.toml")
-	testkit.Eventually(t, func() bool { return systemd.count("READY=1") == 1 }, "it is not ready")
-	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code, "it is what it said")
-	testkit.Eventually(t, func() bool { return systemd.count("WATCHDOG=1") >= 3 }, "the dog is not fed")
+	testkit.Eventually(t, func() bool { return systemd.count("READY=1") == 1 }, "the daemon does not report ready")
+	require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code, "it is what it said")
+	testkit.Eventually(t, func() bool { return systemd.count("WATCHDOG=1") >= 3 }, "the daemon does not report to the watchdog")
 	require.Zero(t, systemd.count("STOPPING=1"))
 
-	conn := flood(t, p) // a drain that takes its time
+	conn := fillReplies(t, p) // the drain waits for the reader of this conn
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	testkit.Eventually(t, func() bool { return systemd.count("STOPPING=1") == 1 }, "it does not say that it ends")
-	fed := systemd.count("WATCHDOG=1")
-	testkit.Eventually(t, func() bool { return systemd.count("WATCHDOG=1") > fed }, "the dog is not fed in the drain")
-	require.NoError(t, p.Process.Signal(syscall.SIGHUP)) // and it is not ready again after that
+	testkit.Eventually(t, func() bool { return systemd.count("STOPPING=1") == 1 }, "the daemon does not report that it stops")
+	before := systemd.count("WATCHDOG=1")
+	testkit.Eventually(t, func() bool { return systemd.count("WATCHDOG=1") > before }, "the daemon does not report to the watchdog in the drain")
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP)) // after that the daemon does not report ready again
 	testkit.Eventually(t, func() bool { return strings.Contains(p.Out.String()+p.Err.String(), "SIGHUP: ") }, "it has not heard SIGHUP")
 	require.NoError(t, conn.Close())
 	require.Zero(t, p.wait())
 	require.Equal(t, []string{"READY=1", "STOPPING=1"}, systemd.states())
 }
 
-// A daemon that cannot start never says that it is ready.
-func TestServiceManagerIsToldNoLie(t *testing.T) {
-	systemd, env := beSystemd(t)
+// A daemon that cannot start never reports ready.
+func TestFailedStartIsNotReportedReady(t *testing.T) {
+	systemd, env := startFakeSystemd(t)
 	dir := testkit.ShortDir(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -103,5 +103,5 @@ func TestServiceManagerIsToldNoLie(t *testing.T) {
 	require.Equal(t, 1, p.wait())
 	require.Contains(t, p.Err.String(), "rudderpostd: metrics: listen tcp "+taken.Addr().String())
 	require.Zero(t, systemd.count("READY=1"))
-	requireGone(t, dir)
+	requireSocketRemoved(t, dir)
 }

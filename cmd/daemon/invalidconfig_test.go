@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a clumsy administrator asks for is refused, says what is wrong, and changes nothing.
-func TestClumsySettings(t *testing.T) {
+// An invalid setting is refused with its error, and changes nothing.
+func TestInvalidSettingsAreRefused(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "hook-a")
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -28,7 +28,7 @@ func TestClumsySettings(t *testing.T) {
 	p := startIn(t, dir, "state-dir = \"run\"\n"+oneSocket+fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)+
 		"[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nsecrets = { one = \"canary-1\", two = \"canary-2\" }\n")
 	p.urls(2)
-	state, hash := p.state(), p.hash()
+	state, hash := p.configState(), p.configHash()
 	here := `{"transport":"unix","path":"control.sock"}`
 	with := func(listener string) string { return `{"Rudderpost":{"listen":[` + here + `,` + listener + `]}}` }
 	both := func(more string) string {
@@ -59,26 +59,26 @@ func TestClumsySettings(t *testing.T) {
 		"a hook of theirs": {`{"Rudderpost":{"listen":[` + here + `],"hook":[{"name":"b","exec":["/bin/sh"]}]}}`, wire.CodeError, "'hook' cannot be set over the channel"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			reply := p.give("config-set", c.arguments)
+			reply := p.command("config-set", c.arguments)
 			require.Equal(t, c.code, reply.Code, reply.Text)
 			require.Contains(t, reply.Text+fmt.Sprint(reply.Err()), c.want)
-			require.Equal(t, state, p.state())
-			require.Equal(t, hash, p.hash())
+			require.Equal(t, state, p.configState())
+			require.Equal(t, hash, p.configHash())
 		})
 	}
-	hooksIn(t, dir, 1)
-	p.reachableAt(kept)
+	waitForHooks(t, dir, 1)
+	p.requireServedAt(kept)
 	p.stop()
 }
 
-// reachableAt checks that a client is served over TLS at an address.
-func (p *process) reachableAt(address string) {
+// requireServedAt checks that the daemon serves a client over TLS at an address.
+func (p *process) requireServedAt(address string) {
 	p.t.Helper()
-	require.NoError(p.t, giving(&tcp.Transport{Address: address, Client: tlsconf.ClientFrom(filepath.Join(p.Dir, "run", "pki"), "")})())
+	require.NoError(p.t, commandOver(&tcp.Transport{Address: address, Client: tlsconf.ClientFrom(filepath.Join(p.Dir, "run", "pki"), "")})())
 }
 
-// A listener that cannot be opened is refused with its reason, and nothing changes.
-func TestClumsyListeners(t *testing.T) {
+// A listener that cannot be opened is refused with the reason, and nothing changes.
+func TestListenerThatCannotOpenIsRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
@@ -86,7 +86,7 @@ func TestClumsyListeners(t *testing.T) {
 	config := "state-dir = \"run\"\n" + oneSocket + "[auth]\ntokens-file = \"tokens\"\n" + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\npki = \"auto\"\naddress = %q\n", kept)
 	p := startIn(t, dir, config)
 	p.urls(2)
-	state := p.state()
+	state := p.configState()
 	for name, c := range map[string]struct{ transport, keys, address, want string }{
 		"port in use":      {"tcp", "pki = \"auto\"", taken.Addr().String(), "listen 3 (tcp): listen tcp " + taken.Addr().String() + ": bind: address already in use"},
 		"port twice":       {"http", "pki = \"auto\"", kept, "listen 3: TCP address " + kept + " is already used by listen 2"},
@@ -95,20 +95,20 @@ func TestClumsyListeners(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			writeConfig(t, dir, config+fmt.Sprintf("[[listen]]\ntransport = %q\naddress = %q\n%s\n", c.transport, c.address, c.keys))
-			reply := p.give("config-reload", "")
+			reply := p.command("config-reload", "")
 			require.Equal(t, wire.CodeError, reply.Code, reply.Text)
 			require.Contains(t, reply.Text, c.want)
-			require.Equal(t, state, p.state())
+			require.Equal(t, state, p.configState())
 		})
 	}
 	p.stop()
 }
 
-// Whatever has become of the file, what is in force stays in force, and the reply names the file and says why.
-func TestClumsyFiles(t *testing.T) {
+// If the file is invalid, the old configuration stays in force, and the reply has the file and the reason.
+func TestInvalidFileKeepsConfigurationInForce(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	p := startIn(t, dir, oneSocket)
-	state, path := p.state(), filepath.Join(dir, "config.toml")
+	state, path := p.configState(), filepath.Join(dir, "config.toml")
 	whole := func(text string, mode os.FileMode) func() {
 		return func() {
 			require.NoError(t, os.WriteFile(path, []byte(text), mode))
@@ -123,7 +123,7 @@ func TestClumsyFiles(t *testing.T) {
 		"a directory":    {func() { require.NoError(t, os.Mkdir(path, 0o700)) }, "it is a folder and no regular file"},
 		"a link to none": {func() { require.NoError(t, os.Symlink("nowhere", path)) }, "no such file or directory"},
 		"a link to self": {func() { require.NoError(t, os.Symlink("config.toml", path)) }, "too many levels of symbolic links"},
-		"everybody's":    {whole(oneSocket, 0o666), "it can be written by any user (mode 0666)"},
+		"world-writable": {whole(oneSocket, 0o666), "it can be written by any user (mode 0666)"},
 		"2 MiB":          {whole(oneSocket+strings.Repeat("# "+strings.Repeat("x", 1021)+"\n", 2048), 0o600), "is longer than 1048576 bytes"},
 		"empty":          {whole("", 0o600), "there is no [[listen]]"},
 		"half":           {whole(oneSocket[:len(oneSocket)-3], 0o600), path + ":4: "},
@@ -133,21 +133,21 @@ func TestClumsyFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.RemoveAll(path))
 			c.put()
-			reply := p.give("config-reload", "")
+			reply := p.command("config-reload", "")
 			require.Equal(t, wire.CodeError, reply.Code)
 			require.Contains(t, reply.Text, "Config reload failed: configuration error using file '"+path+"': ")
 			require.Contains(t, reply.Text, c.want)
-			require.Equal(t, state, p.state())
+			require.Equal(t, state, p.configState())
 		})
 	}
 	require.NoError(t, os.RemoveAll(path))
 	writeConfig(t, dir, oneSocket)
-	require.Equal(t, wire.CodeSuccess, p.give("config-reload", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 	p.stop()
 }
 
-// Where the folder cannot be written, config-write says so, and the file stays whole.
-func TestWriteIntoAFolderThatIsReadOnly(t *testing.T) {
+// If the folder is read-only, config-write returns an error, and the file stays complete.
+func TestConfigWriteIntoReadOnlyFolderFails(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	text := oneSocket + "# mine\n"
 	path := writeConfig(t, dir, text)
@@ -157,25 +157,25 @@ func TestWriteIntoAFolderThatIsReadOnly(t *testing.T) {
 	require.NoError(t, os.Chmod(dir, 0o555))
 	defer os.Chmod(dir, 0o755)
 	for _, arguments := range []string{"", `{"filename":"config.toml"}`, `{"filename":"` + path + `"}`} {
-		reply := p.give("config-write", arguments)
+		reply := p.command("config-write", arguments)
 		require.Equal(t, wire.CodeError, reply.Code)
 		require.Contains(t, reply.Text, "permission denied")
 	}
-	require.Contains(t, p.give("config-write", `{"filename":"/etc/passwd"}`).Text, "the daemon writes its own file only ("+path+")")
+	require.Contains(t, p.command("config-write", `{"filename":"/etc/passwd"}`).Text, "the daemon writes its own file only ("+path+")")
 	still, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, text, string(still))
 	require.NoError(t, os.Chmod(dir, 0o755))
 	require.Equal(t, []string{"config.toml"}, configFiles(t, dir))
 
-	// And where it can, it does not take the file from another user.
+	// If the folder is writable, config-write does not take over the file of another user.
 	if os.Geteuid() == 0 {
-		text := p.give("config-write", "").Text
+		text := p.command("config-write", "").Text
 		require.Contains(t, text, "it belongs to the user 0 and the group 0, which the user 65534 cannot give to a new file")
 		require.Equal(t, []string{"config.toml"}, configFiles(t, dir))
 		require.NoError(t, os.Chown(path, 65534, 65534))
 	}
-	reply := p.give("config-write", "")
+	reply := p.command("config-write", "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	backup, err := os.ReadFile(path + ".1")
 	require.NoError(t, err)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is logged goes to the file, and, after SIGHUP, to the next one of that name: nothing is lost.
-func TestLogFile(t *testing.T) {
+// After SIGHUP the log continues in a new file, without the loss of a line.
+func TestLogFileIsReopenedAfterHangup(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	path, rotated := filepath.Join(dir, "rudderpostd.log"), filepath.Join(dir, "rudderpostd.log.1")
 	p := startIn(t, dir, "log-file = \"rudderpostd.log\"\n"+oneSocket)
@@ -29,38 +29,38 @@ func TestLogFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o600), info.Mode())
 
-	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
-	testkit.Eventually(t, func() bool { return strings.Contains(read(path), "command=version-get") }, "nothing is logged")
+	require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
+	testkit.Eventually(t, func() bool { return strings.Contains(read(path), "command=version-get") }, "the log is empty")
 	require.NoError(t, os.Rename(path, rotated))
-	require.Equal(t, wire.CodeSuccess, p.give("status-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("status-get", "").Code)
 	testkit.Eventually(t, func() bool { return strings.Contains(read(rotated), "command=status-get") }, "what was renamed is not written to")
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 	testkit.Eventually(t, func() bool { return exists(path) && strings.Contains(read(path), "the log has been opened again") }, "it is not opened again")
-	require.Equal(t, wire.CodeSuccess, p.give("whoami", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("whoami", "").Code)
 	testkit.Eventually(t, func() bool { return strings.Contains(read(path), "command=whoami") }, "the new file is not written to")
 	require.NotContains(t, read(rotated), "whoami")
 
-	// What cannot be opened changes nothing.
+	// A file that cannot be opened changes nothing.
 	require.NoError(t, os.Rename(path, filepath.Join(dir, "kept")))
 	require.NoError(t, os.Symlink("/etc/passwd", path))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 	testkit.Eventually(t, func() bool {
 		return strings.Contains(read(filepath.Join(dir, "kept")), "the file that is open stays in use")
-	}, "it does not say so")
+	}, "the error is not logged")
 	require.Contains(t, read(filepath.Join(dir, "kept")), "is a symbolic link; name the file itself")
 	p.stop()
 	require.Empty(t, p.Err.String(), "nothing goes to standard error")
 }
 
-func TestHangupWithoutLogFile(t *testing.T) {
+func TestHangupWithoutLogFileReloads(t *testing.T) {
 	p := startIn(t, testkit.ShortDir(t), "log-level = \"debug\"\n"+oneSocket)
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "the configuration has been read again") }, "it did not hear it")
-	require.Equal(t, wire.CodeSuccess, p.give("version-get", "").Code)
+	require.Equal(t, wire.CodeSuccess, p.command("version-get", "").Code)
 	p.stop()
 }
 
-func TestLogFileThatCannotBe(t *testing.T) {
+func TestLogFileThatCannotOpenIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(path string) error
 		want    string
@@ -82,8 +82,8 @@ func TestLogFileThatCannotBe(t *testing.T) {
 	}
 }
 
-// A full disk does not take the line away.
-func TestLogFileOnAFullDisk(t *testing.T) {
+// If the disk is full, the line goes to standard error.
+func TestLogFileOnFullDiskWritesToStderr(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("there is no /dev/full here")
