@@ -1,7 +1,7 @@
-// What a page can try: functions, or their text, that run in the page. Each is given a URL, and the name
-// under which it is to give the command.
+// Requests that a page can make the browser send: functions, or their text, that run in the page. The arguments of each
+// are a URL, and the name of the case, which it sends as the argument of the command.
 
-// openSocket opens a WebSocket, gives the command, and returns what came of it.
+// openSocket opens a WebSocket, sends the command, and returns the outcome.
 export const openSocket = ([url, protocols, by]) => new Promise(done => {
   const socket = new WebSocket(url, protocols);
   socket.onopen = () => socket.send(JSON.stringify({ command: "fire", arguments: { by }, id: 1 }));
@@ -9,7 +9,7 @@ export const openSocket = ([url, protocols, by]) => new Promise(done => {
   socket.onclose = ({ code }) => done({ opened: false, code });
 });
 
-// A form whose body is JSON, where it is sent as it is: its one field's name and value, with = between.
+// A form whose body is JSON, if the browser sends it unencoded: the name and the value of its field, with = between them.
 const form = enctype => `([url, by]) => {
   const frame = document.createElement("iframe");
   frame.name = "answer";
@@ -26,7 +26,7 @@ const form = enctype => `([url, by]) => {
   form.submit();
 }`;
 
-// An element that makes the browser get a URL.
+// An element that makes the browser send a GET request.
 const element = (name, attribute, more = "") => `([url]) => {
   const element = document.createElement(${JSON.stringify(name)});
   ${more}
@@ -34,7 +34,7 @@ const element = (name, attribute, more = "") => `([url]) => {
   document.head.append(element);
 }`;
 
-// A POST with a body, in the way that the page says.
+// A POST request with a body, with the given options.
 const post = options => `async ([url, by]) => {
   const body = JSON.stringify({ command: "fire", arguments: { by } });
   try {

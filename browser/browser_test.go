@@ -1,3 +1,5 @@
+// Package browser_test has the tests with a browser. Allowed pages can send commands. All other pages, of any origin and
+// with any kind of request, run no command.
 package browser_test
 
 import (
@@ -14,38 +16,41 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
-// A bench has a daemon, the taps before it, and how it went for the pages.
-type bench struct {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A browserEnv has a daemon, the taps in front of it, and the outcome of each case.
+type browserEnv struct {
 	*daemon
 	ws, http, tcp *tap
 	tcpAddr       net.Addr
 	unixAddr      net.Addr
-	went          map[string]outcome
+	outcomes      map[string]outcome
 	screenshot    string
 }
 
-// setUp runs everything that the browser does.
-func setUp(t *testing.T) *bench {
+// newBrowserEnv starts the daemon and the pages, and runs all cases in the browser.
+func newBrowserEnv(t *testing.T) *browserEnv {
 	t.Helper()
 	s := newScript(t)
 	d := startDaemon(t)
 	env, unknown := alltransports.New(t), alltransports.New(t)
-	alone := &tlsconf.Server{Cert: env.Server.Cert, Key: env.Server.Key} // asks for no certificates
+	withoutClientCA := &tlsconf.Server{Cert: env.Server.Cert, Key: env.Server.Key} // requests no client certificates
 
 	var taps []*tap
-	good, neighbour := servePages(t, pages(false, &taps)), servePages(t, pages(false, &taps))
-	secure := serveSecurePages(t, pages(true, &taps), alone)
+	allowed, otherPort := servePages(t, pageHandler(false, &taps)), servePages(t, pageHandler(false, &taps))
+	secure := serveSecurePages(t, pageHandler(true, &taps), withoutClientCA)
 	tcpAddr := d.open(t, d.tcp())
-	b := &bench{
+	b := &browserEnv{
 		daemon: d,
-		ws:     newTap(t, d.open(t, d.websocket(nil, good))),
+		ws:     newTap(t, d.open(t, d.websocket(nil, allowed))),
 		http:   newTap(t, d.open(t, d.http())),
 		tcp:    newTap(t, tcpAddr),
 
@@ -53,20 +58,20 @@ func setUp(t *testing.T) *bench {
 		screenshot: filepath.Join(t.ArtifactDir(), "good.png"),
 	}
 	taps = []*tap{b.ws, b.http, b.tcp}
-	evil := strings.NewReplacer("127.0.0.1", "evil.test")
-	b.went = s.run(t, map[string]any{
+	asEvilHost := strings.NewReplacer("127.0.0.1", "evil.test")
+	b.outcomes = s.run(t, map[string]any{
 		"chromium": s.chromium, "screenshot": b.screenshot,
 		"keys": []string{keyOf(t, env.Server)},
 		"user": "ann", "password": alltransports.Secret,
 
-		"good": good, "secure": secure, "neighbour": neighbour, "stranger": evil.Replace(neighbour),
+		"allowed": allowed, "secure": secure, "otherPort": otherPort, "otherHost": asEvilHost.Replace(otherPort),
 
-		"ws": b.ws.url("ws"), "wsEvil": evil.Replace(b.ws.url("ws")),
-		"wsLenient":  "ws://" + d.open(t, d.websocket(nil, good, neighbour)).String(),
-		"wss":        "wss://" + d.open(t, d.websocket(alone, secure)).String(),
+		"ws": b.ws.url("ws"), "wsEvil": asEvilHost.Replace(b.ws.url("ws")),
+		"wsLenient":  "ws://" + d.open(t, d.websocket(nil, allowed, otherPort)).String(),
+		"wss":        "wss://" + d.open(t, d.websocket(withoutClientCA, secure)).String(),
 		"wssMutual":  "wss://" + d.open(t, d.websocket(env.Server, secure)).String(),
 		"wssUnknown": "wss://" + d.open(t, d.websocket(unknown.Server, secure)).String(),
-		"http":       b.http.url("http"), "httpEvil": evil.Replace(b.http.url("http")),
+		"http":       b.http.url("http"), "httpEvil": asEvilHost.Replace(b.http.url("http")),
 		"tcp": b.tcp.url("http"),
 	})
 	return b
@@ -74,7 +79,7 @@ func setUp(t *testing.T) *bench {
 
 func (p *tap) url(scheme string) string { return scheme + "://" + p.listener.Addr().String() }
 
-// keyOf returns the hash of a certificate's key, by which a browser is told to believe it.
+// keyOf returns the hash of a certificate's key, with which the browser is configured to trust it.
 func keyOf(t *testing.T, server *tlsconf.Server) string {
 	t.Helper()
 	text, err := os.ReadFile(server.Cert)
@@ -86,29 +91,29 @@ func keyOf(t *testing.T, server *tlsconf.Server) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Chromium, at every way in that it can reach.
+// Chromium tries every listener that it can reach.
 func TestBrowser(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes half a minute")
+		t.Skip("the test takes half a minute")
 	}
-	b := setUp(t)
-	t.Run("pages of ours", b.testPages)
-	t.Run("WebSockets of others", b.testWebSockets)
-	t.Run("requests of others", b.testRequests)
-	t.Run("names that lead here", b.testRebinding)
-	for name, o := range b.went {
+	b := newBrowserEnv(t)
+	t.Run("allowed pages", b.testPages)
+	t.Run("WebSockets of other pages", b.testWebSockets)
+	t.Run("requests of other pages", b.testRequests)
+	t.Run("DNS rebinding", b.testRebinding)
+	for name, o := range b.outcomes {
 		require.Empty(t, o.Failed, name)
 	}
-	// Whatever else was tried, nobody but these gave the command.
-	require.Equal(t, []string{"http", "http, password kept", "good", "good over TLS", "good, certificates known", "neighbour, allowed"}, b.shots())
+	// Only these cases have run the command.
+	require.Equal(t, []string{"http", "http, password kept", "allowed", "allowed over TLS", "allowed, certificates known", "other port, allowed"}, b.firedBy())
 }
 
-// A page that may give commands gives them, by its user's cookie, in a session that its last request ends.
-func (b *bench) testPages(t *testing.T) {
-	require.Equal(t, []int{200, 200}, b.went["login"].Statuses) // over HTTP, by its user's password
-	for name, kind := range map[string]string{"good": "ws", "good over TLS": "wss"} {
+// An allowed page sends commands with its user's cookie. Its last request, without an id, ends the session.
+func (b *browserEnv) testPages(t *testing.T) {
+	require.Equal(t, []int{200, 200}, b.outcomes["login"].Statuses) // over HTTP, with the password of its user
+	for name, kind := range map[string]string{"allowed": "ws", "allowed over TLS": "wss"} {
 		t.Run(name, func(t *testing.T) {
-			o := b.went[name]
+			o := b.outcomes[name]
 			require.Equal(t, "open, and speaks rudderpost.v1; closed, 1000 the conversation is over: a request without an id is the last one", o.State)
 			require.Len(t, o.Frames, 6)
 			require.Contains(t, o.Frames[1], `{"id":1,"result":0,"arguments":{"subjects":["user:page"],"transport":"`+kind+`"`)
@@ -124,26 +129,26 @@ func (b *bench) testPages(t *testing.T) {
 	require.Equal(t, 1000, picture.Bounds().Dx())
 }
 
-// A browser sends a user's cookie for whatever page of the same host: the list of origins stops it.
-func (b *bench) testWebSockets(t *testing.T) {
-	require.True(t, b.went["neighbour, allowed"].Opened, "the cookie is what opens it")
+// A browser sends the cookie of a user for every page of the same host. The list of allowed origins stops other pages.
+func (b *browserEnv) testWebSockets(t *testing.T) {
+	require.True(t, b.outcomes["other port, allowed"].Opened, "the cookie authenticates the page")
 	for name, want := range map[string]struct {
 		status int
 		cookie bool
 		why    string
 	}{
-		"neighbour":            {403, true, `the origin "http://127.0.0.1:`},
-		"stranger":             {403, false, `the origin "http://evil.test:`},
+		"other port":           {403, true, `the origin "http://127.0.0.1:`},
+		"other host":           {403, false, `the origin "http://evil.test:`},
 		"null origin, sandbox": {403, false, `the origin "null" is not allowed`},
 		"null origin, data":    {403, false, `the origin "null" is not allowed`},
-		"nobody logged in":     {401, false, `no credentials`},
+		"not logged in":        {401, false, `no credentials`},
 		"no subprotocol":       {400, true, `the subprotocol here is "rudderpost.v1"`},
 		"another subprotocol":  {400, true, `and not one of ["chat"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.False(t, b.went[name].Opened)
-			require.Equal(t, 1006, b.went[name].Code)
-			seen, _ := b.ws.of(name)
+			require.False(t, b.outcomes[name].Opened)
+			require.Equal(t, 1006, b.outcomes[name].Code)
+			seen, _ := b.ws.exchangesOf(name)
 			require.Len(t, seen, 1)
 			require.Equal(t, want.status, seen[0].status)
 			require.Equal(t, want.cookie, len(seen[0].Cookies()) > 0)
@@ -151,17 +156,17 @@ func (b *bench) testWebSockets(t *testing.T) {
 		})
 	}
 	t.Run("unknown certificate", func(t *testing.T) {
-		require.False(t, b.went["unknown certificate"].Opened)
+		require.False(t, b.outcomes["unknown certificate"].Opened)
 		b.requireRefused(t, "wss", "tls: unknown certificate")
 	})
-	// Chromium shows nobody a choice of certificates when a WebSocket wants one, and gives up: a listener
-	// for pages asks for none, though it has an authority that could vouch for them.
+	// When a WebSocket listener requests a client certificate, Chromium shows no dialogue and closes. So a listener for
+	// pages requests none, even if it has a client CA.
 	t.Run("certificates known", func(t *testing.T) {
-		require.Contains(t, b.went["good, certificates known"].State, "open, and speaks rudderpost.v1; closed, 1000")
+		require.Contains(t, b.outcomes["allowed, certificates known"].State, "open, and speaks rudderpost.v1; closed, 1000")
 	})
 }
 
-func (b *bench) requireRefused(t *testing.T, kind, why string) {
+func (b *browserEnv) requireRefused(t *testing.T, kind, why string) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,11 +175,11 @@ func (b *bench) requireRefused(t *testing.T, kind, why string) {
 			return
 		}
 	}
-	require.Fail(t, "nobody was told of a refusal", "%s: %s\n%v", kind, why, b.refused)
+	require.Fail(t, "no refusal was reported", "%s: %s\n%v", kind, why, b.refused)
 }
 
-// What a page can make a browser send to anybody, with the user's password and cookie, runs nothing.
-func (b *bench) testRequests(t *testing.T) {
+// Requests that a page makes the browser send, with the user's password and cookie, run no command.
+func (b *browserEnv) testRequests(t *testing.T) {
 	const simple, preflight, get, health = "POST", "OPTIONS", "GET", "GET /healthz"
 	for kind, method := range map[string]string{
 		"form-text": simple, "form-urlencoded": simple, "form-multipart": simple,
@@ -183,16 +188,16 @@ func (b *bench) testRequests(t *testing.T) {
 		"image": get, "script": get, "stylesheet": get, "prefetch": get,
 		"fetch-health": health,
 	} {
-		for from, p := range map[string]*tap{"neighbour": b.http, "stranger": b.http, "ws": b.ws, "tcp": b.tcp} {
+		for from, p := range map[string]*tap{"other port": b.http, "other host": b.http, "ws": b.ws, "tcp": b.tcp} {
 			t.Run(kind+", "+from, func(t *testing.T) {
-				o := b.went[from+" "+kind]
-				require.NotContains(t, o.Result, "200", "the page has read an answer")
-				seen, _ := p.of(from + " " + kind)
+				o := b.outcomes[from+" "+kind]
+				require.NotContains(t, o.Result, "200", "the page has read the response")
+				seen, _ := p.exchangesOf(from + " " + kind)
 				require.NotEmpty(t, seen)
 				for _, x := range seen {
 					require.Equal(t, strings.Fields(method)[0], x.Method)
 					if p == b.tcp {
-						require.Regexp(t, `"result": 1, "text": "invalid first character [A-Z]" \}`, x.answer)
+						require.Regexp(t, `"result": 1, "text": "invalid first character [A-Z]" \}`, x.rawAnswer)
 						continue
 					}
 					status := map[string]map[string]int{
@@ -204,8 +209,8 @@ func (b *bench) testRequests(t *testing.T) {
 						place = "ws"
 					}
 					require.Equal(t, status[place][method], x.status)
-					if from == "neighbour" && (method == simple || method == get) {
-						require.NotEmpty(t, x.Header["Authorization"], "it is as if the user had sent it")
+					if from == "other port" && (method == simple || method == get) {
+						require.NotEmpty(t, x.Header["Authorization"], "the browser sends the password of the user")
 					}
 				}
 			})
@@ -213,12 +218,12 @@ func (b *bench) testRequests(t *testing.T) {
 	}
 	b.requireRefused(t, "http", "cross-origin request detected")
 	for _, place := range []string{"tcp", "unix"} {
-		t.Run("HTTP to a raw "+place, func(t *testing.T) { b.testRaw(t, place) })
+		t.Run("HTTP to a raw "+place, func(t *testing.T) { b.testHTTPToJSONListener(t, place) })
 	}
 }
 
-// testRaw says HTTP where JSON is spoken, and is thrown out although nothing there runs out of time.
-func (b *bench) testRaw(t *testing.T, network string) {
+// testHTTPToJSONListener sends HTTP to a listener for JSON. The daemon closes the connection, although it has no timeouts.
+func (b *browserEnv) testHTTPToJSONListener(t *testing.T, network string) {
 	addr := b.unixAddr
 	if network == "tcp" {
 		addr = b.tcpAddr
@@ -234,15 +239,15 @@ func (b *bench) testRaw(t *testing.T, network string) {
 	require.Equal(t, `{ "error": { "code": "bad-frame" }, "result": 1, "text": "invalid first character P" }`+"\n", string(answer))
 }
 
-// A page whose name was made to lead to the daemon is of the same origin, for the browser.
-func (b *bench) testRebinding(t *testing.T) {
+// After DNS rebinding, the browser takes a page for one of the same origin as the daemon.
+func (b *browserEnv) testRebinding(t *testing.T) {
 	for name, p := range map[string]*tap{
 		"rebound": b.ws, "rebound fetch-json": b.http, "rebound fetch-text": b.http,
 		"rebound form-text": b.http, "rebound fetch-health": b.http,
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.False(t, b.went[name].Opened)
-			seen, _ := p.of(name)
+			require.False(t, b.outcomes[name].Opened)
+			seen, _ := p.exchangesOf(name)
 			require.Len(t, seen, 1)
 			require.Equal(t, 403, seen[0].status)
 			require.True(t, strings.HasPrefix(seen[0].Host, "evil.test:"))

@@ -18,24 +18,24 @@ import (
 //go:embed package.json package-lock.json script.mjs attacks.mjs
 var program embed.FS
 
-// A script is what a browser is told to do, with what that needs.
+// A script is the Node program that controls the browser.
 type script struct{ dir, node, chromium string }
 
-// newScript installs it. Nothing that is installed runs anything while it is.
+// newScript installs the program and its packages, without their install scripts.
 func newScript(t *testing.T) script {
 	t.Helper()
-	s := script{dir: t.TempDir(), node: find(t, "node", "nodejs"), chromium: find(t, "chromium", "chromium")}
-	npm := find(t, "npm", "npm")
+	s := script{dir: t.TempDir(), node: findProgram(t, "node", "nodejs"), chromium: findProgram(t, "chromium", "chromium")}
+	npm := findProgram(t, "npm", "npm")
 	require.NoError(t, os.CopyFS(s.dir, program))
 	install := exec.CommandContext(t.Context(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	install.Dir = s.dir
 	if out, err := install.CombinedOutput(); err != nil {
-		testkit.SkipOrFail(t, "npm ci, which needs the network or a cache: %v\n%s", err, out)
+		testkit.SkipOrFail(t, "npm ci needs the network or a cache: %v\n%s", err, out)
 	}
 	return s
 }
 
-func find(t *testing.T, name, debian string) string {
+func findProgram(t *testing.T, name, debian string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -44,23 +44,23 @@ func find(t *testing.T, name, debian string) string {
 	return path
 }
 
-// An outcome is how a case went, for the page.
+// An outcome is the result of a case in the page.
 type outcome struct {
 	Case   string
-	Failed string // the script could not do it
+	Failed string // the error of the script
 
-	Opened bool   // the WebSocket
-	Code   int    // with which it was closed
-	Reply  string // what came
-	Origin string // of the document, where that is not the page's
+	Opened bool   // the WebSocket was opened
+	Code   int    // the close code
+	Reply  string // the reply
+	Origin string // of the document, if it is not that of the page
 
-	State    string   // what a page of ours shows
-	Frames   []string // the same
-	Statuses []int    // of HTTP
-	Result   string   // what an attack returned
+	State    string   // text of page.html
+	Frames   []string // text of page.html
+	Statuses []int    // HTTP status codes
+	Result   string   // the result of an attack
 }
 
-// run runs all cases, and returns how they went.
+// run runs all cases, and returns their outcomes by name.
 func (s script) run(t *testing.T, places map[string]any) map[string]outcome {
 	t.Helper()
 	input, err := json.Marshal(places)
@@ -68,13 +68,13 @@ func (s script) run(t *testing.T, places map[string]any) map[string]outcome {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*testkit.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.node, filepath.Join(s.dir, "script.mjs"))
-	var out, complaint bytes.Buffer
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, bytes.NewReader(input), &out, &complaint
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it ends its browsers
+	var stdout, stderr bytes.Buffer
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, bytes.NewReader(input), &stdout, &stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that the script ends its browsers
 	cmd.WaitDelay = testkit.Timeout
-	require.NoError(t, cmd.Run(), "%s\n%s", &out, &complaint)
+	require.NoError(t, cmd.Run(), "%s\n%s", &stdout, &stderr)
 	outcomes := map[string]outcome{}
-	for line := range bytes.Lines(out.Bytes()) {
+	for line := range bytes.Lines(stdout.Bytes()) {
 		var o outcome
 		require.NoError(t, json.Unmarshal(line, &o), "%s", line)
 		require.NotContains(t, outcomes, o.Case)

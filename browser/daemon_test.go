@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/rudderpost/rudderpost/internal/alltransports"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
@@ -20,30 +18,32 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/transport/websocket"
+
+	"github.com/stretchr/testify/require"
 )
 
-// A daemon whose command "fire" must not be given by just any page.
+// A daemon has the command "fire", which only allowed pages may run.
 type daemon struct {
 	*mgr.CommandMgr
 	mu      sync.Mutex
-	fired   []string // by whom
+	fired   []string // the argument "by" of each call
 	refused []transport.Refusal
 }
 
-// everybody may do everything: what stops a page here is its way in, and nothing else.
-type everybody struct{}
+// allowAll allows every command, so that only the listeners can stop a page.
+type allowAll struct{}
 
-func (everybody) Authorize(*mgr.Call) error { return nil }
+func (allowAll) Authorize(*mgr.Call) error { return nil }
 
-// startDaemon runs one as long as the test.
+// startDaemon runs a daemon until the test ends.
 func startDaemon(t *testing.T) *daemon {
 	t.Helper()
-	d := &daemon{CommandMgr: mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: everybody{}})}
-	type shot struct {
+	d := &daemon{CommandMgr: mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: allowAll{}})}
+	type fireArguments struct {
 		By string `json:"by"`
 	}
-	require.NoError(t, d.Register(mgr.Func("fire", "Do what cannot be undone.", mgr.Write,
-		func(_ context.Context, s shot) (mgr.None, error) {
+	require.NoError(t, d.Register(mgr.Func("fire", "Record a call.", mgr.Write,
+		func(_ context.Context, s fireArguments) (mgr.None, error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.fired = append(d.fired, s.By)
@@ -59,7 +59,7 @@ func startDaemon(t *testing.T) *daemon {
 	return d
 }
 
-// open opens a way in, and returns where.
+// open opens a listener, and returns its address.
 func (d *daemon) open(t *testing.T, place transport.Transport) net.Addr {
 	t.Helper()
 	socket, err := d.Open(t.Context(), place)
@@ -73,8 +73,8 @@ func (d *daemon) onRefused(r transport.Refusal) {
 	d.refused = append(d.refused, r)
 }
 
-// shots returns who has given the command.
-func (d *daemon) shots() []string {
+// firedBy returns the argument "by" of each call of "fire".
+func (d *daemon) firedBy() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return append([]string(nil), d.fired...)
@@ -82,7 +82,7 @@ func (d *daemon) shots() []string {
 
 const anyPort = "127.0.0.1:0"
 
-// websocket is a place for the pages of some origins, whose users have a cookie.
+// websocket returns a listener for pages of these origins, whose users have a cookie.
 func (d *daemon) websocket(server *tlsconf.Server, origins ...string) *websocket.Transport {
 	return &websocket.Transport{
 		Address: anyPort, TLS: server, Insecure: server == nil,
@@ -94,7 +94,7 @@ func (d *daemon) http() *httpd.Transport {
 	return &httpd.Transport{Address: anyPort, Insecure: true, Authenticator: alltransports.FakeAuth{}, OnRefused: d.onRefused}
 }
 
-// The raw transports never give up on a client that is silent: who is gone was thrown out.
+// tcp and unix return listeners without timeouts: if the daemon closes a connection, the cause is what the client sent.
 func (d *daemon) tcp() *tcp.Transport {
 	return &tcp.Transport{Address: anyPort, Insecure: true, Anonymous: "monitor", Idle: -1, FrameTimeout: -1}
 }
@@ -106,14 +106,13 @@ func (d *daemon) unix(t *testing.T) *unix.Transport {
 	return &unix.Transport{Path: filepath.Join(dir, "s"), Idle: -1, FrameTimeout: -1}
 }
 
-// The cookie of a page's user. It goes with every request to the host that gave it, whatever the port,
-// that a page of the same host makes.
+// The cookie of a page's user. The browser sends it with each request of a page of the same host to that host, to any port.
 const (
 	cookieName   = "session"
 	cookieSecret = "an-unguessable-session"
 )
 
-// logIn gives a browser its cookie.
+// logIn sets the cookie.
 func logIn(w http.ResponseWriter, secure bool) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: cookieSecret, Path: "/",
@@ -121,7 +120,7 @@ func logIn(w http.ResponseWriter, secure bool) {
 	})
 }
 
-// identify is how the daemon knows such a page.
+// identify returns the credentials of a request with the cookie.
 func identify(r *http.Request) ([]transport.Credential, error) {
 	if c, err := r.Cookie(cookieName); err != nil || c.Value != cookieSecret {
 		return nil, nil

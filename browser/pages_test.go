@@ -16,11 +16,11 @@ import (
 )
 
 //go:embed page.html
-var page []byte
+var pageHTML []byte
 
-// pages serves a good page, an empty one for attacks to run in, the cookies of a user, and what the
-// script must know to go on: that the taps have seen the request of a case.
-func pages(secure bool, taps *[]*tap) http.Handler {
+// pageHandler serves the allowed page, an empty page in which attacks run, and the cookie of a user. GET /seen
+// waits until a tap has seen the request of a case; the script calls it before the next case.
+func pageHandler(secure bool, taps *[]*tap) http.Handler {
 	mux := http.NewServeMux()
 	html := func(text []byte) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -28,21 +28,21 @@ func pages(secure bool, taps *[]*tap) http.Handler {
 			_, _ = w.Write(text)
 		}
 	}
-	mux.HandleFunc("GET /{$}", html(page))
+	mux.HandleFunc("GET /{$}", html(pageHTML))
 	mux.HandleFunc("GET /empty", html([]byte("<!doctype html><title>Empty</title>")))
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) { logIn(w, secure) })
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), testkit.Timeout/3)
 		defer cancel()
-		if !seen(ctx, r.FormValue("case"), *taps) {
-			http.Error(w, "it never came", http.StatusNotFound)
+		if !waitForCase(ctx, r.FormValue("case"), *taps) {
+			http.Error(w, "no tap has seen the request", http.StatusNotFound)
 		}
 	})
 	return mux
 }
 
-// seen waits until one of the taps has seen a case.
-func seen(ctx context.Context, name string, taps []*tap) bool {
+// waitForCase waits until one of the taps has seen the request of a case.
+func waitForCase(ctx context.Context, name string, taps []*tap) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	found := make(chan bool, len(taps))
@@ -65,7 +65,7 @@ func servePages(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
-// serveSecurePages is the same with a certificate.
+// serveSecurePages serves pages over TLS, and returns their origin.
 func serveSecurePages(t *testing.T, handler http.Handler, identity *tlsconf.Server) string {
 	t.Helper()
 	config, err := identity.Config(tls.NoClientCert, "http/1.1")

@@ -13,29 +13,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A tap stands before a listener, passes bytes on unchanged, and remembers them: it knows what a
-// browser has really sent there, and what it was told.
+// A tap forwards connections to a listener unchanged, and records the bytes in both directions.
 type tap struct {
 	listener net.Listener
 	target   string
 	running  sync.WaitGroup
 
 	mu      sync.Mutex
-	lines   []*line
-	changed chan struct{} // closed, and another one made, when there is more
+	conns   []*tappedConn
+	changed chan struct{} // closed and replaced when bytes are recorded
 }
 
-// A line is one connection, and what went over it.
-type line struct{ asked, answered bytes.Buffer }
+// A tappedConn has the bytes of one connection.
+type tappedConn struct{ requests, responses bytes.Buffer }
 
-// An exchange is a request and its answer.
+// An exchange is a request and its response.
 type exchange struct {
 	*http.Request
-	status int    // 0: the answer is not HTTP
-	answer string // all that the connection said, where the answer is not HTTP
+	status    int    // 0: the response is not HTTP
+	rawAnswer string // all bytes from the listener, if they are not HTTP
 }
 
-// newTap opens a tap in front of addr, which lasts as long as the test.
+// newTap opens a tap in front of addr, until the test ends.
 func newTap(t *testing.T, addr net.Addr) *tap {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -60,16 +59,16 @@ func (p *tap) accept() {
 			_ = client.Close()
 			continue
 		}
-		l := &line{}
+		l := &tappedConn{}
 		p.mu.Lock()
-		p.lines = append(p.lines, l)
+		p.conns = append(p.conns, l)
 		p.mu.Unlock()
-		p.running.Go(func() { p.pass(server, client, &l.asked) })
-		p.running.Go(func() { p.pass(client, server, &l.answered) })
+		p.running.Go(func() { p.pass(server, client, &l.requests) })
+		p.running.Go(func() { p.pass(client, server, &l.responses) })
 	}
 }
 
-// pass passes on what from says, and closes both when either has ended: nothing here half-closes.
+// pass forwards bytes, and closes both connections when one of them ends. The test needs no half-close.
 func (p *tap) pass(to, from net.Conn, kept *bytes.Buffer) {
 	defer to.Close()
 	defer from.Close()
@@ -92,11 +91,11 @@ func (p *tap) pass(to, from net.Conn, kept *bytes.Buffer) {
 	}
 }
 
-// of returns the requests of a case, which they name in their query, that have an answer.
-func (p *tap) of(name string) (found []exchange, changed <-chan struct{}) {
+// exchangesOf returns the requests of a case that have a response. A request names its case in the query.
+func (p *tap) exchangesOf(name string) (found []exchange, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, l := range p.lines {
+	for _, l := range p.conns {
 		for _, x := range l.exchanges() {
 			if x.URL.Query().Get("case") == name {
 				found = append(found, x)
@@ -106,23 +105,23 @@ func (p *tap) of(name string) (found []exchange, changed <-chan struct{}) {
 	return found, p.changed
 }
 
-// exchanges takes a connection's bytes apart.
-func (l *line) exchanges() (all []exchange) {
-	asked := bufio.NewReader(bytes.NewReader(l.asked.Bytes()))
-	answered := bufio.NewReader(bytes.NewReader(l.answered.Bytes()))
+// exchanges parses the bytes of the connection.
+func (l *tappedConn) exchanges() (all []exchange) {
+	asked := bufio.NewReader(bytes.NewReader(l.requests.Bytes()))
+	answered := bufio.NewReader(bytes.NewReader(l.responses.Bytes()))
 	for {
 		request, err := http.ReadRequest(asked)
 		if err != nil {
 			return all
 		}
 		_, _ = io.Copy(io.Discard, request.Body)
-		if answered.Buffered() == 0 && l.answered.Len() == 0 {
+		if answered.Buffered() == 0 && l.responses.Len() == 0 {
 			return all
 		}
 		response, err := http.ReadResponse(answered, request)
 		if err != nil {
 			if len(all) == 0 {
-				all = append(all, exchange{Request: request, answer: l.answered.String()})
+				all = append(all, exchange{Request: request, rawAnswer: l.responses.String()})
 			}
 			return all
 		}
@@ -135,10 +134,10 @@ func (l *line) exchanges() (all []exchange) {
 	}
 }
 
-// wait waits for a request of a case.
+// wait waits for a request of a case, and returns nil if ctx ends first.
 func (p *tap) wait(ctx context.Context, name string) []exchange {
 	for {
-		found, changed := p.of(name)
+		found, changed := p.exchangesOf(name)
 		if len(found) > 0 {
 			return found
 		}

@@ -38,7 +38,6 @@ var notYet = []string{
 	"audit",
 	"audit/record",
 	"bench",
-	"browser",
 	"client",
 	"docs/hooks.md",
 	"examples/selectloop",
