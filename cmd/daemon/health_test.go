@@ -22,8 +22,8 @@ func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *te
 	p.listening()
 	metrics := strings.TrimSuffix(p.metricsURL(), "/metrics")
 
-	admin, stranger := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), ""), tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
-	stranger.Cert, stranger.Key = "", ""
+	admin, noCert := tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), ""), tlsconf.ClientFrom(filepath.Join(dir, "run", "pki"), "")
+	noCert.Cert, noCert.Key = "", ""
 	ask := func(id *tlsconf.Client, path string) (int, error) {
 		config, err := id.Config("127.0.0.1", "http/1.1")
 		require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestHealthIsReachableWithoutCertificateBesideAListenerThatRequiresOne(t *te
 		status, err := ask(admin, path)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, status, path)
-		_, err = ask(stranger, path)
+		_, err = ask(noCert, path)
 		require.ErrorContains(t, err, "certificate required", "the listener does not require a certificate any more")
 	}
 	p.stop()

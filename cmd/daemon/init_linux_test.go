@@ -45,12 +45,12 @@ func waitForPID(t *testing.T, file string) (pid int) {
 }
 
 // startInit starts a daemon under an init process, with two hooks that leave processes.
-func startInit(t *testing.T) (p *process, polite, stubborn int) {
+func startInit(t *testing.T) (p *process, orphan, ignoresTERM int) {
 	t.Helper()
 	dir := testkit.ShortDir(t)
 	config := "state-dir = \"run\"\n" + oneSocket
-	first, second := orphanHook(t, dir, "polite", ""), orphanHook(t, dir, "stubborn", `trap "" TERM;`)
-	for _, hook := range []string{"polite", "stubborn"} {
+	first, second := orphanHook(t, dir, "orphan", ""), orphanHook(t, dir, "ignoresTERM", `trap "" TERM;`)
+	for _, hook := range []string{"orphan", "ignoresTERM"} {
 		config += fmt.Sprintf("[[hook]]\nname = %q\nexec = [%q]\n", hook, "./"+hook)
 	}
 	writeConfig(t, dir, config)
@@ -63,24 +63,24 @@ func gone(pid int) bool { return !exists("/proc/" + strconv.Itoa(pid)) }
 
 // No zombie and no process is left.
 func TestInitReapsHookProcessesAndReturnsDaemonStatus(t *testing.T) {
-	p, polite, stubborn := startInit(t)
+	p, orphan, ignoresTERM := startInit(t)
 	testkit.Eventually(t, func() bool {
 		all := children(p.Process.Pid)
 		return len(all) == 3 // the daemon and two orphans
 	}, "orphans do not become children of the init process")
-	require.NoError(t, syscall.Kill(polite, syscall.SIGKILL))
-	testkit.Eventually(t, func() bool { return gone(polite) }, "a zombie stays")
+	require.NoError(t, syscall.Kill(orphan, syscall.SIGKILL))
+	testkit.Eventually(t, func() bool { return gone(orphan) }, "a zombie stays")
 
 	require.Equal(t, wire.CodeSuccess, p.command("shutdown", `{"exit-value":7}`).Code)
 	require.Equal(t, 7, p.wait())
-	require.True(t, gone(stubborn), "a process that ignores SIGTERM still runs")
+	require.True(t, gone(ignoresTERM), "a process that ignores SIGTERM still runs")
 	requireSocketRemoved(t, p.Dir)
 }
 
 // SIGHUP reloads the configuration, SIGTERM drains.
 func TestInitPassesSignalsToDaemon(t *testing.T) {
-	p, polite, _ := startInit(t)
-	require.NoError(t, syscall.Kill(polite, syscall.SIGKILL))
+	p, orphan, _ := startInit(t)
+	require.NoError(t, syscall.Kill(orphan, syscall.SIGKILL))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
 	testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "SIGHUP: the configuration has been read again") }, "no reload")
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
@@ -90,7 +90,7 @@ func TestInitPassesSignalsToDaemon(t *testing.T) {
 
 // The exit status is that of a shell for a killed process.
 func TestInitEndsWhenDaemonIsKilled(t *testing.T) {
-	p, polite, stubborn := startInit(t)
+	p, orphan, ignoresTERM := startInit(t)
 	var status struct {
 		PID int `json:"pid"`
 	}
@@ -98,16 +98,16 @@ func TestInitEndsWhenDaemonIsKilled(t *testing.T) {
 	require.NotEqual(t, p.Process.Pid, status.PID)
 	require.NoError(t, syscall.Kill(status.PID, syscall.SIGKILL))
 	require.Equal(t, 128+9, p.wait())
-	require.True(t, gone(polite))
-	require.True(t, gone(stubborn))
+	require.True(t, gone(orphan))
+	require.True(t, gone(ignoresTERM))
 }
 
 // The kernel sends the daemon SIGTERM.
 func TestDaemonDrainsWhenInitIsKilled(t *testing.T) {
-	p, polite, stubborn := startInit(t)
+	p, orphan, ignoresTERM := startInit(t)
 	defer func() {
-		_ = syscall.Kill(polite, syscall.SIGKILL)
-		_ = syscall.Kill(stubborn, syscall.SIGKILL)
+		_ = syscall.Kill(orphan, syscall.SIGKILL)
+		_ = syscall.Kill(ignoresTERM, syscall.SIGKILL)
 	}()
 	var status struct {
 		PID int `json:"pid"`

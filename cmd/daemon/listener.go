@@ -22,7 +22,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// A listener is an open listener of the daemon.
+// A listener is one open listener of the daemon: the listener of the manager, with the configuration, the socket and the
+// TLS settings that it was made from.
 type listener struct {
 	*mgr.Listener
 	config       *Listen
@@ -47,7 +48,7 @@ func (ln *listener) start() {
 // close closes the listener. Its conns stay open.
 func (ln *listener) close() {
 	if ln.deferred != nil {
-		_ = ln.deferred.Close() // closed first, so that a blocked Accept does not return a connection
+		_ = ln.deferred.Close() // it closes the socket before it unblocks Accept, so Accept returns no connection
 	}
 	if ln.Listener != nil {
 		_ = ln.Close()
@@ -74,8 +75,8 @@ func (ln *listener) drain(timeout time.Duration) (conns int) {
 	ln.close()
 	conns = ln.Drain(timeout)
 	for _, e := range ln.superseded {
-		if socket := e.listener.Value(); socket != nil {
-			conns += socket.Drain(timeout)
+		if l := e.listener.Value(); l != nil {
+			conns += l.Drain(timeout)
 		}
 	}
 	return conns
@@ -213,7 +214,7 @@ func (l *Listen) fingerprintWithMode(mode string, c *Config) string {
 	own.Path, own.MaxAccess, own.Mode, own.permissions, own.proxies = "", "", mode, 0, nil // path is derived from Path
 	dependencies := ""
 	if l.Transport == "http" || l.Transport == "websocket" {
-		dependencies += strconv.FormatBool(c.Auth.any()) + strconv.Itoa(c.Limits.MaxConns) // these decide whether it accepts passwords, and how many conns
+		dependencies += strconv.FormatBool(c.Auth.any()) + strconv.Itoa(c.Limits.MaxConns) // whether it accepts passwords, and how many conns
 	}
 	if l.PKI == "auto" || l.Transport == "quic" {
 		dependencies += c.StateDir // the directory with its keys
@@ -348,8 +349,8 @@ func (ln *listener) capSuperseded() {
 			continue
 		}
 		e.maxAccess = maxAccess
-		if socket := e.listener.Value(); socket != nil {
-			socket.SetMaxAccess(maxAccess)
+		if l := e.listener.Value(); l != nil {
+			l.SetMaxAccess(maxAccess)
 		}
 	}
 }

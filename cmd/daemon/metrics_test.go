@@ -81,7 +81,7 @@ func TestMetricsForPrometheus(t *testing.T) {
 	for _, name := range []string{"rudderpost_received_bytes_total ", "rudderpost_sent_bytes_total ", "rudderpost_loop_lag_seconds ", "go_goroutines ", "process_open_fds "} {
 		require.Contains(t, text, "\n"+name)
 	}
-	require.NotContains(t, text, "such", "what strangers say is no label")
+	require.NotContains(t, text, "such", "a label has text of a peer")
 	promtool(t, text)
 	p.stop()
 	require.NotContains(t, p.Out.String()+p.Err.String(), "panic")
@@ -182,9 +182,9 @@ func TestMetricLabelsAreBounded(t *testing.T) {
 	peer := transport.Peer{Transport: "tls"}
 	for i := range 1000 {
 		all.ConnOpened(peer)
-		all.CallDone(mgr.CallResult{Call: &mgr.Call{Peer: peer, Name: fmt.Sprint("stranger-", i)}, Code: wire.CodeUnsupported})
+		all.CallDone(mgr.CallResult{Call: &mgr.Call{Peer: peer, Name: fmt.Sprint("unknown-", i)}, Code: wire.CodeUnsupported})
 		all.CallDone(mgr.CallResult{Call: &mgr.Call{Peer: peer, Name: "ours", Command: &mgr.Command{}}, Code: wire.Code(1000 + i), BytesIn: 2, BytesOut: 3})
-		m.refused(transport.Refusal{Transport: "wss", Err: fmt.Errorf("strange %d", i)})
+		m.refused(transport.Refusal{Transport: "wss", Err: fmt.Errorf("refused %d", i)})
 	}
 	all.ConnClosed(peer)
 	for r, reason := range map[*transport.Refusal]string{

@@ -85,7 +85,7 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		spoil func(t *testing.T, dir string)
-		says  string
+		want  string
 	}{
 		"configuration":               {own("etc/config.toml"), "DIR/etc/config.toml: it belongs to the user 1000; only root is trusted; do: chown 0 DIR/etc/config.toml, or trust that user with --trust-owner 1000"},
 		"folder of the configuration": {own("etc"), "DIR/etc/config.toml: the folder DIR/etc belongs to the user 1000"},
@@ -134,7 +134,7 @@ func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 			test.spoil(t, dir)
 			p := start(t, dir, nil, "-c", config)
 			require.Equal(t, 1, p.wait())
-			require.Contains(t, p.Err.String()+p.Out.String(), strings.ReplaceAll(test.says, "DIR", dir))
+			require.Contains(t, p.Err.String()+p.Out.String(), strings.ReplaceAll(test.want, "DIR", dir))
 		})
 	}
 	t.Run("nothing", func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestConfigWriteKeepsTheGroupOfRootsFile(t *testing.T) {
 }
 
 func TestTrustOwnerMustBeANumber(t *testing.T) {
-	var out, complaint strings.Builder
-	require.Equal(t, 2, run([]string{"--trust-owner", "ann"}, &out, &complaint))
-	require.Contains(t, complaint.String(), `invalid value "ann" for flag -trust-owner`)
+	var out, stderr strings.Builder
+	require.Equal(t, 2, run([]string{"--trust-owner", "ann"}, &out, &stderr))
+	require.Contains(t, stderr.String(), `invalid value "ann" for flag -trust-owner`)
 }

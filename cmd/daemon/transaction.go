@@ -19,12 +19,12 @@ import (
 // A transaction replaces the configuration of the daemon. The daemon's start is a transaction too, without an old
 // configuration.
 //
-// \tphase    | goroutine                | what it does                                          | on error
-// \tprepare  | the caller's             | makes all that is new, beside what runs; may block    | it calls discard itself
-// \tcheck    | the caller's             | checkLockOut, unless the client forces the change     | the caller calls discard
-// \tcommit   | the loop's               | runs precommit, then replaces everything; never waits | the caller calls discard
-// \tfinish   | the caller's             | drains and closes what is no longer in use            | none
-// \tdiscard  | the caller's             | closes what is new, and rolls precommit back          | none
+//	phase    | goroutine                | what it does                                          | on error
+//	prepare  | the caller's             | makes all that is new, beside what runs; may block    | it calls discard itself
+//	check    | the caller's             | checkLockOut, unless the client forces the change     | the caller calls discard
+//	commit   | the loop's               | runs precommit, then replaces everything; never waits | the caller calls discard
+//	finish   | the caller's             | drains and closes what is no longer in use            | none
+//	discard  | the caller's             | closes what is new, and rolls precommit back          | none
 //
 // The caller is the goroutine of config-set, config-test or config-reload, one at a time (settings.exclusively). config-test
 // ends with discard after prepare. At the start, the goroutine of serve prepares and commits before the loop runs.
@@ -45,7 +45,8 @@ type transaction struct {
 	metrics    *metricsServer // opened by prepare; nil: it stays
 }
 
-// A snapshot is a configuration with the objects that were made from it. The daemon's current one is immutable.
+// A snapshot is a configuration with the objects that were made from it. commit replaces the
+// daemon's current snapshot; the fields of a committed one do not change.
 type snapshot struct {
 	*Config
 	creds     *credentials

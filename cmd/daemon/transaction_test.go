@@ -48,18 +48,18 @@ var changeMethods = []changeMethod{
 		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
 			return err
 		}
-		var said string
+		var logged string
 		testkit.Eventually(p.t, func() bool {
 			select {
 			case <-p.Ended:
 				return true
 			default:
 			}
-			said = p.Err.String()[before:]
-			return strings.Contains(said, "has been read again") || strings.Contains(said, "stays as it was") && strings.HasSuffix(said, "\n")
+			logged = p.Err.String()[before:]
+			return strings.Contains(logged, "has been read again") || strings.Contains(logged, "stays as it was") && strings.HasSuffix(logged, "\n")
 		}, "SIGHUP has no effect")
-		if !strings.Contains(said, "has been read again") {
-			return fmt.Errorf("%s", said)
+		if !strings.Contains(logged, "has been read again") {
+			return fmt.Errorf("%s", logged)
 		}
 		return nil
 	}},
@@ -154,7 +154,7 @@ func TestTransactionFailureAtEachStep(t *testing.T) {
 				defer os.Remove(fail)
 				for _, step := range steps[:firstStepInForce] { // the state is unchanged, so one daemon serves all steps
 					require.NoError(t, os.WriteFile(fail, []byte(step+"=error"), 0o600))
-					require.ErrorContains(t, by.give(p, both), "it was told to fail "+step)
+					require.ErrorContains(t, by.give(p, both), "failed on request at "+step)
 					require.Equal(t, old, p.configState(), step)
 					waitForHooks(t, both.dir, 1)
 				}
@@ -213,7 +213,7 @@ func failAtStep(step string) error {
 		_, err := os.ReadFile("go")
 		return err
 	}
-	return errors.New("it was told to fail " + step)
+	return errors.New("failed on request at " + step)
 }
 
 // writeHook writes a hook that adds one command without a reply.

@@ -91,7 +91,7 @@ $`, out)
 	for _, line := range []string{
 		"7 records, 2 to 8,", "in order, with places in doubt\n", "the records before 2 are in other files, or missing\n", "8 bytes at the end of a file are not a whole record",
 		"audit.jsonl: line 1: in doubt from record 2 on: a file begins with an opened record, and this one does not",
-		"audit.jsonl: at its end: in doubt from record 9 on: no head file says where it should end, so records may have been cut off there\n",
+		"audit.jsonl: at its end: in doubt from record 9 on: no head file want where it should end, so records may have been cut off there\n",
 	} {
 		require.Contains(t, out, line)
 	}
@@ -124,7 +124,7 @@ func TestAuditVerifyExitStatusFollowsVerdict(t *testing.T) {
 	got = steer(t, "", "audit", "verify", rotated)
 	require.Equal(t, 4, got.status)
 	require.Equal(t, "steer: the chain is valid, but in doubt from record 4 on\n", got.stderr)
-	require.Contains(t, got.stdout, "no head file says where it should end")
+	require.Contains(t, got.stdout, "no head file want where it should end")
 
 	for _, file := range []string{config, "/bin/true", os.DevNull} {
 		got = steer(t, "", "audit", "verify", file)
@@ -146,9 +146,9 @@ func TestAuditVerifyExitStatusFollowsVerdict(t *testing.T) {
 
 func TestAuditShowFiltersRecords(t *testing.T) {
 	path := auditFile(t, auditEntries...)
-	out, said, err := runAudit(t, "show", path)
+	out, stderr, err := runAudit(t, "show", path)
 	require.NoError(t, err)
-	require.Empty(t, said)
+	require.Empty(t, stderr)
 	require.Equal(t, `1  2026-11-22T12:00:00.000000Z  opened
 2  2026-11-22T12:00:01.000000Z  intent  uid:1000  by unix /run/it's/control.sock  lease-add  {"who":"ann's \u202e$HOME"}
 3  2026-11-22T12:00:02.000000Z  outcome  uid:1000  by unix /run/it's/control.sock  lease-add  (intent 2)  result 4 (conflict) in 1.5ms
@@ -209,7 +209,7 @@ func TestAuditShowPrintsRepeatCommand(t *testing.T) {
 
 func TestAuditWrongArguments(t *testing.T) {
 	path := auditFile(t, auditEntries...)
-	for args, says := range map[string]string{
+	for args, want := range map[string]string{
 		"":                               "a subcommand is missing; see steer audit --help",
 		"verify":                         "requires at least 1 arg",
 		"verify " + path + "x":           "no such file",
@@ -220,13 +220,13 @@ func TestAuditWrongArguments(t *testing.T) {
 		"show " + path + " --since -1h":  `--since "-1h" is not a time in the past`,
 	} {
 		_, _, err := runAudit(t, strings.Fields(args)...)
-		require.ErrorContains(t, err, says, args)
+		require.ErrorContains(t, err, want, args)
 	}
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, append([]byte("a \x1b[2Jnote\n"), text...), 0o600))
-	out, said, err := runAudit(t, "show", path)
+	out, stderr, err := runAudit(t, "show", path)
 	require.NoError(t, err)
-	require.Equal(t, "steer: line 1: it is no record: it does not begin with {\"seq\":\n", said)
+	require.Equal(t, "steer: line 1: it is no record: it does not begin with {\"seq\":\n", stderr)
 	require.Equal(t, 8, strings.Count(out, "\n"))
 }

@@ -91,12 +91,12 @@ func TestSymlinkedFilesAreNotReplaced(t *testing.T) {
 	for _, name := range []string{"users", "tokens"} {
 		require.NoError(t, os.Symlink("..data/"+name, filepath.Join(dir, name)))
 	}
-	const says = ": it is a symbolic link, so it is a read-only source: change it where it comes from, such as the Kubernetes Secret"
+	const want = ": it is a symbolic link, so it is a read-only source: change it where it comes from, such as the Kubernetes Secret"
 	done := steer(t, "correct horse\n", "user", "add", filepath.Join(dir, "users"), "ann", "--role", "admin")
-	require.Contains(t, done.stderr, filepath.Join(dir, "users")+says)
+	require.Contains(t, done.stderr, filepath.Join(dir, "users")+want)
 	require.NotZero(t, done.status)
 	done = steer(t, "", "token", "mint", filepath.Join(dir, "tokens"), "ci", "--role", "monitor", "--to", filepath.Join(dir, "ci"))
-	require.Contains(t, done.stderr, filepath.Join(dir, "tokens")+says)
+	require.Contains(t, done.stderr, filepath.Join(dir, "tokens")+want)
 	require.NoFileExists(t, filepath.Join(dir, "ci"))
 	require.Zero(t, steer(t, "", "user", "list", filepath.Join(dir, "users")).status)
 }

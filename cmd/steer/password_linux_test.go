@@ -72,7 +72,7 @@ func TestPasswordPromptAtTerminal(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		lines []string
-		says  string
+		want  string
 	}{
 		{"ann", []string{"correct horse\n", "correct horse\n"}, ""},
 		{"bob", []string{"correct horse\n", "correct hors\n"}, "the two passwords differ; nothing was changed"},
@@ -88,8 +88,8 @@ func TestPasswordPromptAtTerminal(t *testing.T) {
 		for range test.lines {
 			<-p.typed
 		}
-		if test.says != "" {
-			require.ErrorContains(t, err, test.says)
+		if test.want != "" {
+			require.ErrorContains(t, err, test.want)
 		} else {
 			require.NoError(t, err)
 			require.Contains(t, p.prompts.String(), "New password: \nRepeat the password: \n")

@@ -31,7 +31,7 @@ func TestPKILifecycle(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
 	for _, step := range []struct {
 		args []string
-		says string // DATE and PIN stand for text that changes
+		want string // DATE and PIN stand for text that changes
 	}{
 		{[]string{"init", dir}, `made a CA in DIR
   DIR/ca.pem   for every daemon (client-ca) and every client (--ca)
@@ -72,7 +72,7 @@ ben    client  ben                      DATE  -           PIN
 		out = strings.ReplaceAll(out, dir, "DIR")
 		out = regexp.MustCompile(`\d{4}-\d\d-\d\d`).ReplaceAllString(out, "DATE")
 		out = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(out, "PIN")
-		require.Equal(t, step.says, out)
+		require.Equal(t, step.want, out)
 	}
 	openssl := testkit.NeedProgram(t, "openssl", "openssl")
 	verify := func(purpose, name string) error {
@@ -90,7 +90,7 @@ func TestPKIWrongArguments(t *testing.T) {
 	require.NoError(t, err)
 	for _, test := range []struct {
 		args string
-		says string
+		want string
 	}{
 		{"", "pki needs one of init, issue, revoke and list"},
 		{"inti DIR", `unknown command "inti"`},
@@ -112,7 +112,7 @@ func TestPKIWrongArguments(t *testing.T) {
 	} {
 		args := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(test.args, "DIR2", dir+"2"), "DIR", dir))
 		_, err := runPKI(args...)
-		require.ErrorContains(t, err, test.says, test.args)
+		require.ErrorContains(t, err, test.want, test.args)
 	}
 	_, err = os.Stat(dir + "2")
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -36,16 +36,16 @@ func tokenAccepted(t *testing.T, path, token string) bool {
 func TestTokenMintListRemove(t *testing.T) {
 	dir := t.TempDir()
 	path, to := filepath.Join(dir, "tokens"), filepath.Join(dir, "ci.token")
-	out, said, err := runToken(t, "mint", path, "ci", "--role", "monitor", "--expires", "2100-01-01")
+	out, stderr, err := runToken(t, "mint", path, "ci", "--role", "monitor", "--expires", "2100-01-01")
 	require.NoError(t, err)
 	require.Regexp(t, `^rpt_ci_[A-Za-z0-9_-]{43}\n$`, out)
-	require.Equal(t, path+" is a new file.\nThe token \"ci\" expires: 2100-01-01T00:00:00Z.\n", said)
+	require.Equal(t, path+" is a new file.\nThe token \"ci\" expires: 2100-01-01T00:00:00Z.\n", stderr)
 	require.True(t, tokenAccepted(t, path, strings.TrimSpace(out)))
 
-	out, said, err = runToken(t, "mint", path, "ops", "--role", "admin", "--expires", "never", "--to", to)
+	out, stderr, err = runToken(t, "mint", path, "ops", "--role", "admin", "--expires", "never", "--to", to)
 	require.NoError(t, err)
 	require.Empty(t, out)
-	require.Equal(t, "The token \"ops\" expires: never.\n", said)
+	require.Equal(t, "The token \"ops\" expires: never.\n", stderr)
 	info, err := os.Lstat(to)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())
@@ -107,7 +107,7 @@ func TestTokenWrongArguments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	_, _, err := runToken(t, "mint", path, "ci", "--role", "monitor")
 	require.NoError(t, err)
-	for args, says := range map[string]string{
+	for args, want := range map[string]string{
 		"":                                  "a subcommand is missing; see steer token --help",
 		"mint " + path + " ops":             `required flag(s) "role" not set`,
 		"mint " + path + " ops --role X":    `"X" is no name for a role`,
@@ -121,7 +121,7 @@ func TestTokenWrongArguments(t *testing.T) {
 		"list " + path + "x":                                      "check the file name",
 	} {
 		out, _, err := runToken(t, strings.Fields(args)...)
-		require.ErrorContains(t, err, says, args)
+		require.ErrorContains(t, err, want, args)
 		require.Empty(t, out)
 	}
 }

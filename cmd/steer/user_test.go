@@ -18,12 +18,12 @@ import (
 // executeCommand runs one of steer's own commands.
 func executeCommand(t *testing.T, cmd *cobra.Command, args ...string) (stderr string, err error) {
 	t.Helper()
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd.SetArgs(args)
-	cmd.SetErr(&said)
-	cmd.SetOut(&said)
+	cmd.SetErr(&output)
+	cmd.SetOut(&output)
 	err = cmd.ExecuteContext(t.Context())
-	return said.String(), err
+	return output.String(), err
 }
 
 // runUser runs "steer user".
@@ -45,9 +45,9 @@ func passwordAccepted(t *testing.T, path, name, password string) bool {
 
 func TestUserAddPasswdRemoveList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
-	said, err := executeCommand(t, userCommand(strings.NewReader("correct horse\nignored"), nil), "add", path, "ann", "--role", "operator")
+	stderr, err := executeCommand(t, userCommand(strings.NewReader("correct horse\nignored"), nil), "add", path, "ann", "--role", "operator")
 	require.NoError(t, err)
-	require.Equal(t, path+" is a new file.\n", said)
+	require.Equal(t, path+" is a new file.\n", stderr)
 	require.True(t, passwordAccepted(t, path, "ann", "correct horse"))
 
 	out, err := runUser(t, "battery staple\r\n", "add", path, "bob", "--role=monitor")
@@ -55,9 +55,9 @@ func TestUserAddPasswdRemoveList(t *testing.T) {
 	require.Empty(t, out)
 	require.True(t, passwordAccepted(t, path, "bob", "battery staple"))
 
-	said, err = executeCommand(t, userCommand(strings.NewReader("correct horse"), nil), "add", path, "cleo", "--role", "dns-editor")
+	stderr, err = executeCommand(t, userCommand(strings.NewReader("correct horse"), nil), "add", path, "cleo", "--role", "dns-editor")
 	require.NoError(t, err)
-	require.Equal(t, "The daemon must have a [[role]] with the name \"dns-editor\"; otherwise the role allows nothing.\n", said)
+	require.Equal(t, "The daemon must have a [[role]] with the name \"dns-editor\"; otherwise the role allows nothing.\n", stderr)
 	_, err = runUser(t, "", "remove", path, "cleo")
 	require.NoError(t, err)
 
@@ -84,7 +84,7 @@ func TestUserWrongArguments(t *testing.T) {
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for _, test := range []struct {
-		stdin, args, says string
+		stdin, args, want string
 	}{
 		{"", "", "a subcommand is missing; see steer user --help"},
 		{"", "ad", `unknown command "ad"`},
@@ -108,7 +108,7 @@ func TestUserWrongArguments(t *testing.T) {
 		{"correct horse", "passwd " + path + "x ann", "check the file name"},
 	} {
 		out, err := runUser(t, test.stdin, strings.Fields(test.args)...)
-		require.ErrorContains(t, err, test.says, test.args)
+		require.ErrorContains(t, err, test.want, test.args)
 		require.NotContains(t, err.Error(), "horse")
 		require.Empty(t, out)
 	}
