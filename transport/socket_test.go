@@ -31,6 +31,15 @@ func sockets(t testing.TB) (a, b net.Conn) {
 	return conns[0], conns[1]
 }
 
+func receive(t *testing.T, s *Stream) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	frame, err := s.Receive(ctx, nil)
+	require.NoError(t, err)
+	return string(frame)
+}
+
 // waitOnce lets s wait for bytes that do not come behind n of a frame, until it has really waited and so
 // given back its buffer: a context may end before that.
 func waitOnce(t testing.TB, s *Stream, n int) {

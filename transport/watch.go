@@ -16,8 +16,7 @@ type Watch struct {
 
 	mu    sync.Mutex
 	posts []post // by number
-	free  []int  // numbers of posts where nobody is
-	over  bool
+	free  []int  // numbers of empty posts
 }
 
 // A post is where a stream is watched, and who is called then.
@@ -87,27 +86,23 @@ func (s *Stream) beWatched(w *Watch, wake func()) bool {
 		return false
 	}
 	s.readEnd.follow(context.Background()) // w does it for all
-	known := s.watch.Swap(w) == w
-	if !w.add(s, wake, known) {
-		return false
-	}
-	if s.closed.Load() {
-		return w.relieve(s) == nil // nil: Close has called wake
-	}
-	return true
+	s.watch.Store(w)
+	return w.add(s, wake) && w.addedOpen(s)
+}
+
+// addedOpen reports whether a Stream that was added has been open since, or has been woken.
+func (w *Watch) addedOpen(s *Stream) bool {
+	return !s.closed.Load() || w.relieve(s) == nil // nil: Close has called wake
 }
 
 // add gives the Stream a post and arms its descriptor. Both happen under one lock: an event of the previous holder of
 // the post can then not empty it between the two, which would arm the descriptor for an empty post.
-func (w *Watch) add(s *Stream, wake func(), known bool) bool {
+func (w *Watch) add(s *Stream, wake func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over {
-		return false
-	}
 	number := w.takeLocked(s, wake)
 	var bad error
-	err := s.in.raw.Control(func(fd uintptr) { bad = w.arm(int(fd), number, known) })
+	err := s.in.raw.Control(func(fd uintptr) { bad = w.arm(int(fd), number) })
 	if err != nil || bad != nil {
 		w.leave(number)
 		return false
@@ -159,13 +154,12 @@ func (w *Watch) wakeAt(number int) {
 	}
 }
 
-// end wakes all.
+// end wakes all. The set is closed first: a conn that add adds later is refused, and one that was added before is woken.
 func (w *Watch) end() {
+	_ = w.set.Close()
 	w.mu.Lock()
-	w.over = true
 	n := len(w.posts)
 	w.mu.Unlock()
-	_ = w.set.Close()
 	for number := range n {
 		w.wakeAt(number)
 	}

@@ -18,14 +18,12 @@ func newSet() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "epoll"), nil
 }
 
-// arm has the kernel tell once of what comes to a descriptor, or has come. The set may know it from before.
-func (w *Watch) arm(fd, number int, known bool) (bad error) {
-	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: int32(number)}
+// arm has the kernel report one event for a descriptor: bytes or a hang-up, also those that have come already. The set
+// contains a descriptor that was armed before.
+func (w *Watch) arm(fd, number int) (bad error) {
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT, Fd: int32(number)}
 	err := w.raw.Control(func(set uintptr) {
-		bad = syscall.ENOENT
-		if known {
-			bad = syscall.EpollCtl(int(set), syscall.EPOLL_CTL_MOD, fd, &event)
-		}
+		bad = syscall.EpollCtl(int(set), syscall.EPOLL_CTL_MOD, fd, &event)
 		if bad == syscall.ENOENT {
 			bad = syscall.EpollCtl(int(set), syscall.EPOLL_CTL_ADD, fd, &event)
 		}

@@ -9,6 +9,6 @@ import (
 
 func newSet() (*os.File, error) { return nil, errors.ErrUnsupported }
 
-func (*Watch) arm(int, int, bool) error { return errors.ErrUnsupported }
+func (*Watch) arm(int, int) error { return errors.ErrUnsupported }
 
 func (*Watch) wakeReady(uintptr) bool { return true }

@@ -62,15 +62,6 @@ func wantWoken(t *testing.T, woken chan struct{}) {
 	}
 }
 
-func receive(t *testing.T, s *Stream) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	frame, err := s.Receive(ctx, nil)
-	require.NoError(t, err)
-	return string(frame)
-}
-
 func TestWatchWakesWhoHasBeenSpokenTo(t *testing.T) {
 	w, _ := watching(t)
 	peer, s, woken := watched(t, w)
@@ -291,4 +282,114 @@ func TestStaleEventDuringAddDoesNotLoseTheConn(t *testing.T) {
 	frame, err := s.Receive(t.Context(), nil)
 	require.NoError(t, err)
 	require.Equal(t, "{}", string(frame))
+}
+
+// A conn that was closed before it is added is refused, also when its descriptor is open.
+func TestAddRefusesAClosedConn(t *testing.T) {
+	w, _ := watching(t)
+	_, b := sockets(t)
+	s := NewStream(lingering{b, func() {}}, StreamConfig{})
+	require.NoError(t, s.Close())
+	require.False(t, w.Add(s, func() { t.Error("woken") }))
+}
+
+// Between the moment in which a conn is added and the one in which Add looks whether it was closed, Close wakes. Add then
+// reports that the conn was added, since wake has been called.
+func TestCloseBehindAddWakesOnce(t *testing.T) {
+	w, _ := watching(t)
+	_, b := sockets(t)
+	s := NewStream(lingering{b, func() {}}, StreamConfig{})
+	woken := make(chan struct{}, 2)
+	s.watch.Store(w)
+	require.True(t, w.add(s, func() { woken <- struct{}{} }))
+	require.True(t, w.addedOpen(s))
+	require.NoError(t, s.Close())
+	require.Len(t, woken, 1)
+	require.True(t, w.addedOpen(s))
+	require.Len(t, woken, 1)
+}
+
+// The frame of the last callback need not be taken any more, and the context with which the conn was read is released.
+func TestAddTakesTheLastFrameAndReleasesTheContext(t *testing.T) {
+	w, _ := watching(t)
+	peer, b := sockets(t)
+	s := NewStream(b, StreamConfig{Idle: -1})
+	defer s.Close()
+	cancellable, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ctx := &registering{Context: cancellable}
+	h := hear(t, s, ctx, func(string) bool { return false })
+	say(t, peer, "[0]")
+	require.False(t, <-h.quiet)
+	require.EqualValues(t, 1, ctx.waiting.Load())
+	woken := make(chan struct{}, 2)
+	watch(t, w, s, woken)
+	require.Zero(t, ctx.waiting.Load())
+	say(t, peer, "[1]")
+	wantWoken(t, woken)
+	require.Equal(t, "[1]", receive(t, s))
+}
+
+// A conn that waits again and again takes one place, and so do conns that wait after each other.
+func TestPlacesAreUsedAgain(t *testing.T) {
+	w, _ := watching(t)
+	for range 20 {
+		peer, s, woken := watched(t, w)
+		for range 3 {
+			say(t, peer, "[0]")
+			wantWoken(t, woken)
+			require.Equal(t, "[0]", receive(t, s))
+			watch(t, w, s, woken)
+		}
+		require.NoError(t, s.Close())
+	}
+	require.Len(t, w.posts, 1)
+}
+
+// A conn that was woken and has not been read from does not wake the one that has its place now.
+func TestConnThatWasWokenWakesNoOther(t *testing.T) {
+	w, _ := watching(t)
+	peer, s, woken := watched(t, w)
+	say(t, peer, "[0]")
+	wantWoken(t, woken)
+	_, _, wokenNext := watched(t, w) // has the place of the first
+	third, _, wokenThird := watched(t, w)
+	say(t, third, "[0]")
+	wantWoken(t, wokenThird)
+	require.Empty(t, wokenNext)
+	require.Equal(t, "[0]", receive(t, s))
+}
+
+// A descriptor that cannot be added leaves no place taken; the cleanup of watching counts them.
+func TestAddThatFailsTakesNoPlace(t *testing.T) {
+	w, _ := watching(t)
+	_, b := sockets(t)
+	s := NewStream(b, StreamConfig{})
+	require.NoError(t, b.Close())
+	require.False(t, w.Add(s, func() { t.Error("woken") }))
+	_ = s.Close()
+}
+
+// An event for a place that is empty frees it no second time.
+func TestEventForAnEmptyPlaceIsIgnored(t *testing.T) {
+	w, _ := watching(t)
+	_, s, _ := watched(t, w)
+	require.NoError(t, s.Close())
+	w.wakeAt(0)
+	_, _, first := watched(t, w)
+	_, second, wokenSecond := watched(t, w)
+	require.NoError(t, second.Close())
+	require.Len(t, wokenSecond, 1)
+	require.Empty(t, first)
+}
+
+// Wake concerns the Watch that has the conn.
+func TestWakeOfAnotherWatchIsIgnored(t *testing.T) {
+	w, _ := watching(t)
+	other, _ := watching(t)
+	_, _, wokenThere := watched(t, other)
+	_, s, woken := watched(t, w)
+	other.Wake(s)
+	require.Empty(t, woken)
+	require.Empty(t, wokenThere)
 }
