@@ -189,8 +189,8 @@ func TestRefusalNamesOnlyTheCallersRoles(t *testing.T) {
 		code wire.Code
 		text string
 	}{
-		{&mgr.Call{Name: "look", Command: commands[0]}, 401, "nothing is known about who you are, so nothing is allowed"},
-		{&mgr.Call{Name: "no-such"}, 401, "nothing is known about who you are, so nothing is allowed"},
+		{&mgr.Call{Name: "look", Command: commands[0]}, 401, "nothing is known about you, so nothing is allowed"},
+		{&mgr.Call{Name: "no-such"}, 401, "nothing is known about you, so nothing is allowed"},
 		{&mgr.Call{Name: "look", Command: commands[0], Peer: transport.Peer{Creds: subjects("uid:4711", "user:bob")}}, 403, "'look' is not allowed for uid:4711,user:bob"},
 		{&mgr.Call{Name: "no-such", Peer: transport.Peer{Creds: subjects("uid:4711")}}, 403, "'no-such' is not allowed for uid:4711"},
 		{&mgr.Call{Name: "end", Command: commands[2], Peer: transport.Peer{Creds: subjects("user:ann")}}, 403, "'end' is not allowed for user:ann: it asks for admin access, and your role monitor does not allow it"},

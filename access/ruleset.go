@@ -288,7 +288,7 @@ func (rs *ruleset) matches(c *mgr.Command) []matchResult {
 // refusal returns the error reply of a decision. Its caller may read it, so it names only roles of that caller.
 func (rs *ruleset) refusal(call *mgr.Call, d decision) *wire.Error {
 	if len(call.Peer.Creds) == 0 {
-		return wire.Errorf(wire.CodeUnauthenticated, "", "nothing is known about who you are, so nothing is allowed")
+		return wire.Errorf(wire.CodeUnauthenticated, "", "nothing is known about you, so nothing is allowed")
 	}
 	because := ""
 	var fields []wire.Field

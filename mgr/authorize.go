@@ -32,7 +32,7 @@ func (o owner) Authorize(call *Call) error {
 		}
 	}
 	if len(call.Peer.Creds) == 0 {
-		return wire.Errorf(wire.CodeUnauthenticated, "", "nothing is known about who you are, so nothing is allowed")
+		return wire.Errorf(wire.CodeUnauthenticated, "", "nothing is known about you, so nothing is allowed")
 	}
 	return wire.Errorf(wire.CodeForbidden, "", "'%s' is not allowed for %s", wire.Shorten(call.Name), call.Peer)
 }

@@ -85,7 +85,7 @@ func TestOwner(t *testing.T) {
 		{[]string{"UID:0"}, 403, "'count' is not allowed for UID:0"},
 		{[]string{"uid:00"}, 403, "'count' is not allowed for uid:00"},
 		{[]string{"cert:self"}, 403, "'count' is not allowed for cert:self"},
-		{nil, 401, "nothing is known about who you are, so nothing is allowed"},
+		{nil, 401, "nothing is known about you, so nothing is allowed"},
 	} {
 		t.Run(fmt.Sprint(test.subjects), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

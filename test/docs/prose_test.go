@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
@@ -67,14 +68,15 @@ var notYet = []string{
 	"wire",
 }
 
-// A proseLine is a line of a comment or of a document.
+// A proseLine is a line of a comment, of a text in the code or of a document, or the name of a test.
 type proseLine struct {
 	number int
 	text   string
 }
 
-// TestProseNamesItsSubjects checks each comment in Go, and each line of the documents, examples, scripts and
-// configuration files, in all modules of the repository. Only files that git tracks, or would track, are read.
+// TestProseNamesItsSubjects checks all modules of the repository: in Go each comment, each string outside tests, and the
+// words in the name of each test; elsewhere each line of the documents, examples, scripts and configuration files. Only
+// files that git tracks, or would track, are read.
 func TestProseNamesItsSubjects(t *testing.T) {
 	root := testkit.ModuleRoot(t)
 	clean := map[string]bool{}
@@ -155,8 +157,7 @@ func repositoryFiles(t testing.TB, root string) (paths []string) {
 	return paths
 }
 
-// proseOf returns the lines that the rule is about: the comments of a Go file, and all lines of other texts. It
-// returns nil for a file of another kind, and for test data.
+// proseOf returns the lines that the rule is about. It returns nil for a file of another kind, and for test data.
 func proseOf(root, path string) ([]proseLine, error) {
 	if slices.Contains(strings.Split(path, "/"), "testdata") {
 		return nil, nil
@@ -164,7 +165,7 @@ func proseOf(root, path string) ([]proseLine, error) {
 	name := filepath.Join(root, path)
 	switch filepath.Ext(path) {
 	case ".go":
-		return commentsOf(name)
+		return goProse(name)
 	case ".md", ".toml", ".example", ".sh", ".yml", ".yaml", ".service", ".socket", ".bash", ".zsh", ".fish", ".py", ".mjs", ".html":
 	default:
 		if path != ".ci/run" {
@@ -183,21 +184,44 @@ func proseOf(root, path string) ([]proseLine, error) {
 	return lines, scanner.Err()
 }
 
-// commentsOf returns the lines of the comments of a Go file.
-func commentsOf(name string) ([]proseLine, error) {
+// goProse returns the lines of the comments of a Go file; its strings, if it is no test; and the names of its tests, in
+// words.
+func goProse(name string) ([]proseLine, error) {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, name, nil, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
 	lines := []proseLine{}
-	for _, group := range file.Comments {
-		for _, comment := range group.List {
-			first := files.Position(comment.Pos()).Line
-			for i, text := range strings.Split(comment.Text, "\n") {
-				lines = append(lines, proseLine{first + i, text})
-			}
+	add := func(pos token.Pos, text string) {
+		first := files.Position(pos).Line
+		for i, line := range strings.Split(text, "\n") {
+			lines = append(lines, proseLine{first + i, line})
 		}
 	}
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			add(comment.Pos(), comment.Text)
+		}
+	}
+	isTest := strings.HasSuffix(name, "_test.go")
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node := node.(type) {
+		case *ast.BasicLit:
+			if node.Kind == token.STRING && !isTest {
+				add(node.Pos(), node.Value)
+			}
+		case *ast.FuncDecl:
+			if isTest && strings.HasPrefix(node.Name.Name, "Test") {
+				add(node.Pos(), node.Name.Name+": "+wordsOf(node.Name.Name))
+			}
+		}
+		return true
+	})
 	return lines, nil
+}
+
+// wordsOf returns the words of a name in camel case.
+func wordsOf(name string) string {
+	return strings.TrimSpace(regexp.MustCompile(`[A-Z][a-z0-9]*`).ReplaceAllString(name, " $0"))
 }
