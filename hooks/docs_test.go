@@ -18,7 +18,8 @@ import (
 
 var transcript = regexp.MustCompile("(?s)```hook\n(.*?)```")
 
-// TestTranscripts: what docs/hooks.md says is said, byte for byte, on the daemon's side.
+// TestTranscripts plays the hook's and the client's part of each transcript in docs/hooks.md. The daemon's part must be the
+// same, byte for byte; … stands for anything.
 func TestTranscripts(t *testing.T) {
 	text, err := os.ReadFile("../docs/hooks.md")
 	require.NoError(t, err)
@@ -72,7 +73,11 @@ func playTranscript(t *testing.T, lines []string) {
 		what = strings.TrimSpace(what)
 		switch who {
 		case "daemon":
-			require.Equal(t, what+"\n", <-heard)
+			parts := strings.Split(what, "…")
+			for i := range parts {
+				parts[i] = regexp.QuoteMeta(parts[i])
+			}
+			require.Regexp(t, "^"+strings.Join(parts, ".*")+"\n$", <-heard)
 		case "hook":
 			said <- what
 			if strings.Contains(what, "introduce") {
@@ -94,7 +99,7 @@ func playTranscript(t *testing.T, lines []string) {
 		case "reply":
 			require.Equal(t, what, <-replied)
 		default:
-			require.Fail(t, "who is that?", line)
+			require.Fail(t, "no such speaker", line)
 		}
 	}
 	a.exit()

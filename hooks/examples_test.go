@@ -39,8 +39,8 @@ func TestExamples(t *testing.T) {
 				Name: "example", Exec: []string{interpreter, filepath.Join(examples(t), each.file)}, Env: []string{path + os.Getenv("PATH")},
 			}))
 			c := d.as("monitor")
-			require.JSONEq(t, `{"greeting":"Hello, world!","version":"1.2.3"}`, text(ask(t, c, each.command, "")))
-			require.JSONEq(t, `{"greeting":"Hello, \"Ann\" $(id) é\n!","version":"1.2.3"}`,
+			require.JSONEq(t, `{"greeting":"Hello, world!","version":{"extended":"0.1.0-dev"}}`, text(ask(t, c, each.command, "")))
+			require.JSONEq(t, `{"greeting":"Hello, \"Ann\" $(id) é\n!","version":{"extended":"0.1.0-dev"}}`,
 				text(ask(t, c, each.command, `{"name":"\"Ann\" $(id) é\n"}`)))
 			r := ask(t, c, each.command, `{"nom":"Ann"}`)
 			require.Equal(t, wire.CodeError, r.Code)

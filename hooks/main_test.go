@@ -14,6 +14,7 @@ import (
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/mgr"
+	"github.com/rudderpost/rudderpost/mgr/std"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/pipe"
 	"github.com/rudderpost/rudderpost/wire"
@@ -52,7 +53,7 @@ func start(t testing.TB, change func(*hooks.Set)) *daemon {
 	require.NoError(t, d.Register(d.hooks.Commands()...))
 	require.NoError(t, d.Register(
 		mgr.Func("status-get", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "alive", nil }),
-		mgr.Func("version-get", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "1.2.3", nil }),
+		std.Version("0.1.0-dev", "0.1.0-dev"),
 		mgr.Func("secret-get", "", mgr.Admin, func(context.Context, mgr.None) (string, error) { return "the secret", nil }),
 	))
 	var looping sync.WaitGroup

@@ -82,7 +82,7 @@ func (u statusUsers) Authenticate(_ context.Context, c transport.Claim) ([]trans
 type failingRecorder struct{}
 
 func (failingRecorder) Begin([]*mgr.Call) error { return errors.New("the disk is full") }
-func (failingRecorder) End([]mgr.CallResult)           {}
+func (failingRecorder) End([]mgr.CallResult)    {}
 
 func startStatus(t *testing.T, c *statusCase) *statusServer {
 	t.Helper()
