@@ -11,7 +11,7 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// BenchmarkPost is one goroutine that posts while the loop runs.
+// BenchmarkPost measures one goroutine that posts while the loop runs.
 func BenchmarkPost(b *testing.B) {
 	l := loop.New()
 	ran := 0
@@ -31,7 +31,7 @@ func BenchmarkPost(b *testing.B) {
 	require.Equal(b, n, ran)
 }
 
-// BenchmarkHandOff is a function posted and waited for.
+// BenchmarkHandOff measures a goroutine that posts a function and waits until it has run.
 func BenchmarkHandOff(b *testing.B) {
 	l := loop.New()
 	done := make(chan struct{}, 1)
@@ -49,7 +49,7 @@ func BenchmarkHandOff(b *testing.B) {
 	wg.Wait()
 }
 
-// BenchmarkPoll is what a select loop pays for a function: post and poll on one goroutine.
+// BenchmarkPoll measures Post and Poll on one goroutine, as in a select loop.
 func BenchmarkPoll(b *testing.B) {
 	l := loop.New()
 	f := func() {}
@@ -60,7 +60,7 @@ func BenchmarkPoll(b *testing.B) {
 	}
 }
 
-// BenchmarkPool is a task of a pool of four workers, submitted by one goroutine.
+// BenchmarkPool measures a task of a pool of four workers, which one goroutine submits.
 func BenchmarkPool(b *testing.B) {
 	p := loop.NewPool(4, 1024)
 	task := func() {}

@@ -16,7 +16,7 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// A notebook has what happened, in order. It is shared by fakes, which are all called on the loop.
+// A notebook has the events of a test in order. The fakes share it, since all run on the loop.
 type notebook struct {
 	mu    sync.Mutex
 	notes []string
@@ -28,7 +28,7 @@ func (n *notebook) note(what string) {
 	n.notes = append(n.notes, what)
 }
 
-// take returns what has been noted since the last time.
+// take returns the events since the last take.
 func (n *notebook) take() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -37,7 +37,7 @@ func (n *notebook) take() []string {
 	return notes
 }
 
-// A fake is a participant that notes what it is asked, and pauses as it is told to.
+// A fake is a participant that notes the calls of its methods. The test decides when it pauses.
 type fake struct {
 	book  *notebook
 	name  string
@@ -69,7 +69,7 @@ func (f *fake) note(method string) {
 	}
 }
 
-// A stage is a section with the fakes a, b and c, and a loop that the test polls.
+// A stage has a section with the fakes a, b and c, and a loop that the test polls.
 type stage struct {
 	loop.CriticalSection
 	notebook
@@ -89,7 +89,7 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// do asks for the section, and notes what comes of it.
+// do calls Do, and notes the call of its function.
 func (s *stage) do(ctx context.Context, what string) {
 	s.Do(ctx, s.l, func(err error) {
 		if err != nil {
@@ -226,8 +226,8 @@ func TestCriticalSection(t *testing.T) {
 	}
 }
 
-// TestCriticalDeadline: who has not paused is named, the others go on, and nothing is left behind.
-func TestCriticalDeadline(t *testing.T) {
+// TestDeadlineNamesTheParticipantsThatHaveNotPaused: the others go on, and the section is idle after that.
+func TestDeadlineNamesTheParticipantsThatHaveNotPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		s.a.slow, s.c.slow = true, true
@@ -251,8 +251,8 @@ func TestCriticalDeadline(t *testing.T) {
 	})
 }
 
-// TestCriticalReportAtTheDeadline: who has paused has paused.
-func TestCriticalReportAtTheDeadline(t *testing.T) {
+// TestLastPauseWinsAgainstTheDeadline: if all have paused when the context ends, the function runs inside.
+func TestLastPauseWinsAgainstTheDeadline(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStage(t)
@@ -272,8 +272,8 @@ func TestCriticalReportAtTheDeadline(t *testing.T) {
 	}
 }
 
-// TestCriticalOnAClosedLoop: f runs though the loop does not, and those that paused go on.
-func TestCriticalOnAClosedLoop(t *testing.T) {
+// TestFunctionRunsThoughTheLoopIsClosed: the participants that have paused go on.
+func TestFunctionRunsThoughTheLoopIsClosed(t *testing.T) {
 	for name, end := range map[string]func(s *stage, cancel func()){
 		"a report":  func(s *stage, _ func()) { s.b.dones[0]() },
 		"a timeout": func(_ *stage, cancel func()) { cancel() },
@@ -293,8 +293,8 @@ func TestCriticalOnAClosedLoop(t *testing.T) {
 	}
 }
 
-// TestParticipantThatAsksForTheSection gets it when the one that it is asked about is over.
-func TestParticipantThatAsksForTheSection(t *testing.T) {
+// TestParticipantThatCallsDoEntersTheNextSection: a method of a participant calls Do, whose function runs after the section.
+func TestParticipantThatCallsDoEntersTheNextSection(t *testing.T) {
 	s := newStage(t)
 	asks := &asking{stage: s}
 	require.NoError(t, s.Add("asking", asks))
@@ -329,7 +329,7 @@ func TestAddAndRemoveParticipants(t *testing.T) {
 	require.EqualError(t, s.Remove("a"), "there is no participant 'a'")
 }
 
-// TestPanicOfAParticipantIsLogged, with its name and stack.
+// TestPanicOfAParticipantIsLogged: the log has its name and the stack.
 func TestPanicOfAParticipantIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)

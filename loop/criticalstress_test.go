@@ -14,8 +14,8 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// A thread is a participant that works on a goroutine of its own: it pauses when it comes to it, and
-// sometimes vetoes. It counts what goes wrong.
+// A thread is a participant with a goroutine of its own. It pauses between two pieces of work, and vetoes at random. It
+// counts violations of the rules.
 type thread struct {
 	state  *int // what it reads without a lock
 	asked  chan func()
@@ -64,8 +64,8 @@ func (th *thread) work() {
 	}
 }
 
-// TestCriticalSectionAtRandom has many ask for a section at any time, give up at any time, and close the
-// loop at any time. Each is told once, nobody is inside while a thread works, and each pause ends.
+// TestCriticalSectionAtRandom calls Do, ends contexts and closes the loop at random times. Each function runs once, no function
+// is inside while a thread works, and each pause ends.
 func TestCriticalSectionAtRandom(t *testing.T) {
 	for range 200 {
 		l := loop.New()
@@ -134,7 +134,7 @@ func TestCriticalSectionAtRandom(t *testing.T) {
 	}
 }
 
-// goroutine returns the number of the goroutine that calls it.
+// goroutine returns the number of the calling goroutine.
 func goroutine() (n int64) {
 	var stack [64]byte
 	_, _ = fmt.Sscanf(string(stack[:runtime.Stack(stack[:], false)]), "goroutine %d ", &n)

@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The ways to run a loop, and an entrance that is not ours, keep the promises of a Poster.
-func TestPoster(t *testing.T) {
+// A Loop keeps the promises of a Poster, however it runs; so does an event loop of another kind.
+func TestEachWayToRunALoopKeepsThePromisesOfAPoster(t *testing.T) {
 	for name, newPoster := range map[string]func(testing.TB) (loop.Poster, func(context.Context)){
 		"Run": func(testing.TB) (loop.Poster, func(context.Context)) {
 			l := loop.New()
@@ -67,7 +67,7 @@ func selectLoop(ctx context.Context, l *loop.Loop, poll func() int) {
 	}
 }
 
-// A foreign event loop: one goroutine keeps its queue, another one runs it. It knows nothing of Loop.
+// An event loop without a Loop: one goroutine has the queue, another one runs the functions.
 type foreign struct {
 	in, out chan func()
 	gone    chan struct{}
@@ -124,8 +124,8 @@ func (f *foreign) run(ctx context.Context) {
 	}
 }
 
-// Run runs what was accepted, in order, and waits for more until Close.
-func TestRunUntilClose(t *testing.T) {
+// Run runs the posted functions in order, and waits for more until Close.
+func TestRunRunsFunctionsUntilClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop.New()
 		var ran []int // the loop's
@@ -146,8 +146,8 @@ func TestRunUntilClose(t *testing.T) {
 	})
 }
 
-// Close while Run waits, with nothing queued, ends it.
-func TestCloseWhileRunWaits(t *testing.T) {
+// Close ends a Run that waits with an empty queue.
+func TestCloseEndsAWaitingRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop.New()
 		done := make(chan error, 1)
@@ -159,8 +159,8 @@ func TestCloseWhileRunWaits(t *testing.T) {
 	})
 }
 
-// What is queued when Close is called from a function still runs, and what that posts is refused.
-func TestCloseFromInside(t *testing.T) {
+// If a function on the loop calls Close, the queued functions still run, and their Posts are refused.
+func TestCloseFromAFunctionStillRunsTheQueue(t *testing.T) {
 	l := loop.New()
 	var ran []string
 	require.NoError(t, l.Post(func() {
@@ -174,8 +174,8 @@ func TestCloseFromInside(t *testing.T) {
 	require.Equal(t, []string{"first", "second"}, ran)
 }
 
-// However Close and Post race, all that was accepted runs and nothing else.
-func TestCloseWhilePosting(t *testing.T) {
+// If Close and Post race, exactly the functions run whose Post has returned nil.
+func TestCloseWhilePostingRunsExactlyTheAcceptedFunctions(t *testing.T) {
 	for range 200 {
 		l := loop.New()
 		var accepted atomic.Int64
@@ -201,8 +201,8 @@ func TestCloseWhilePosting(t *testing.T) {
 	}
 }
 
-// The end of ctx leaves what is queued, for Poll or another Run.
-func TestRunAbandons(t *testing.T) {
+// When ctx ends, Run leaves the queued functions for Poll or another Run.
+func TestEndOfContextLeavesTheQueue(t *testing.T) {
 	l := loop.New()
 	why := errors.New("why")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -227,8 +227,8 @@ func TestRunAbandons(t *testing.T) {
 	require.Zero(t, l.Poll())
 }
 
-// A context that another loop's end has ended is no end of this loop.
-func TestRunEndedByErrClosed(t *testing.T) {
+// If the cause of ctx is ErrClosed, of another loop, Run returns it and this loop stays open.
+func TestErrClosedAsCauseOfTheContextDoesNotCloseTheLoop(t *testing.T) {
 	l := loop.New()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(loop.ErrClosed)
@@ -236,8 +236,8 @@ func TestRunEndedByErrClosed(t *testing.T) {
 	require.ErrorIs(t, l.Run(ctx), loop.ErrClosed)
 }
 
-// Run that waits hears the end of its context.
-func TestContextEndsWhileRunWaits(t *testing.T) {
+// The end of its context wakes a Run that waits.
+func TestEndOfContextWakesAWaitingRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop.New()
 		why := errors.New("why")
@@ -280,8 +280,8 @@ func TestRunOne(t *testing.T) {
 	})
 }
 
-// Poll runs what is queued when it is called, not what that posts, and never waits.
-func TestPoll(t *testing.T) {
+// Poll runs the functions that are queued when it is called, and not those that these post. It does not wait.
+func TestPollRunsOnlyTheFunctionsQueuedBefore(t *testing.T) {
 	l := loop.New()
 	require.Zero(t, l.Poll())
 	require.Zero(t, l.PollOne())
@@ -300,8 +300,8 @@ func TestPoll(t *testing.T) {
 	require.Zero(t, l.Poll())
 }
 
-// While PollOne leaves something Ready delivers; then it does not.
-func TestPollOne(t *testing.T) {
+// Ready delivers while PollOne leaves functions in the queue, and then no more.
+func TestReadyDeliversWhilePollOneLeavesFunctions(t *testing.T) {
 	l := loop.New()
 	var ran []int
 	for i := range 3 {
@@ -322,8 +322,8 @@ func TestPollOne(t *testing.T) {
 	require.Zero(t, l.PollOne())
 }
 
-// Poll without Ready takes the signal with it, and the next Post leaves another one.
-func TestReadyAfterIdlePoll(t *testing.T) {
+// A Poll without Ready takes the token, and the next Post puts another one.
+func TestReadyDeliversAfterAPollThatTookTheToken(t *testing.T) {
 	l := loop.New()
 	require.NoError(t, l.Post(func() {}))
 	require.Equal(t, 1, l.Poll(), "without Ready")
@@ -331,16 +331,15 @@ func TestReadyAfterIdlePoll(t *testing.T) {
 	require.NoError(t, l.Post(func() {}))
 	require.Len(t, l.Ready(), 1)
 	require.Equal(t, 1, l.Poll())
-	l.Close() // wakes whoever waits, once, with nothing to run
+	l.Close() // puts one token into Ready, though the queue is empty
 	require.Zero(t, l.Poll())
 	require.Empty(t, l.Ready())
 }
 
 const message = "loop: two goroutines run one loop, or one of its functions runs it again"
 
-// A function that runs its own loop panics, in whichever way it does; also where nothing is queued
-// and it would wait for ever.
-func TestRunInside(t *testing.T) {
+// Run, RunOne, Poll and PollOne panic in a function of the same loop, also if the queue is empty.
+func TestRunInAFunctionOfTheLoopPanics(t *testing.T) {
 	l := loop.New()
 	for name, again := range map[string]func(){
 		"Poll":    func() { l.Poll() },
@@ -356,8 +355,8 @@ func TestRunInside(t *testing.T) {
 	require.Zero(t, l.Poll())
 }
 
-// Two goroutines cannot run one loop, not even while it waits.
-func TestTwoGoroutines(t *testing.T) {
+// A second goroutine that runs the loop panics, also while the first one waits.
+func TestSecondGoroutineThatRunsTheLoopPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop.New()
 		var wg sync.WaitGroup
@@ -383,8 +382,8 @@ func TestTwoGoroutines(t *testing.T) {
 	})
 }
 
-// A panic comes out of Poll. What was queued is still there, in order, and the loop is usable.
-func TestPanic(t *testing.T) {
+// Poll passes on the panic of a function. The other functions stay in the queue in order, and the loop still works.
+func TestPanicOfAFunctionLeavesTheOthersInTheQueue(t *testing.T) {
 	l := loop.New()
 	var ran []int
 	for i := range 4 {
@@ -404,8 +403,8 @@ func TestPanic(t *testing.T) {
 	require.Equal(t, []int{0, 1, 2, 3, 4, 5}, ran)
 }
 
-// The same of Run, RunOne and PollOne, and of a function that ends its goroutine.
-func TestPanicElsewhere(t *testing.T) {
+// The same holds for Run, RunOne and PollOne, and for a function that calls runtime.Goexit.
+func TestPanicInRunAndPollOneLeavesTheOthersInTheQueue(t *testing.T) {
 	l := loop.New()
 	for _, run := range []func(){
 		func() { _ = l.Run(t.Context()) },
@@ -432,8 +431,8 @@ func TestPanicElsewhere(t *testing.T) {
 	require.True(t, ran)
 }
 
-// A queue of a million functions is given back once it has run, however it was run.
-func TestMemoryIsGivenBack(t *testing.T) {
+// The memory of a queue of a million functions is freed when they have run.
+func TestMemoryOfALongQueueIsFreed(t *testing.T) {
 	const n = 1_000_000
 	for name, run := range map[string]func(l *loop.Loop){
 		"Poll": func(l *loop.Loop) { l.Poll() },
@@ -466,8 +465,8 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	}
 }
 
-// What has run is not held by the queue's array that is kept.
-func TestFunctionsAreLetGo(t *testing.T) {
+// The array that a loop keeps for the next queue does not hold functions that have run.
+func TestFunctionsThatHaveRunAreFreed(t *testing.T) {
 	l := loop.New()
 	collected := make(chan struct{})
 	func() {

@@ -73,8 +73,8 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// TestPoolIsResumedBeforeItHasPaused: nobody is told, not even later.
-func TestPoolIsResumedBeforeItHasPaused(t *testing.T) {
+// TestResumeBeforeThePoolHasPausedDropsDone: done is not called later either.
+func TestResumeBeforeThePoolHasPausedDropsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := loop.NewPool(1, 1)
 		release := make(chan struct{})
@@ -88,8 +88,8 @@ func TestPoolIsResumedBeforeItHasPaused(t *testing.T) {
 	})
 }
 
-// TestPoolThatIsClosedWhilePaused ends when it goes on.
-func TestPoolThatIsClosedWhilePaused(t *testing.T) {
+// TestCloseOfAPausedPoolWaitsForResume: it runs the queued tasks then.
+func TestCloseOfAPausedPoolWaitsForResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := loop.NewPool(2, 2)
 		p.Pause(func() {})
@@ -109,8 +109,8 @@ func TestPoolThatIsClosedWhilePaused(t *testing.T) {
 	})
 }
 
-// TestPoolInACriticalSection is for the race detector: tasks read what functions inside change, and
-// nothing guards it. Besides, no task ever sees a change that is half done.
+// TestPoolInACriticalSection is for the race detector: tasks read without locks the data that functions inside change. No task
+// sees a part of a change.
 func TestPoolInACriticalSection(t *testing.T) {
 	const changes = 3600 // one each second for an hour
 	var section loop.CriticalSection

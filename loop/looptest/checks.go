@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// once: many goroutines post; each function runs once, in the order of its goroutine.
+// once: many goroutines post. Each function runs once, and those of one goroutine run in their order.
 func once(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
@@ -31,7 +31,7 @@ func once(s *subject) error {
 	if err := s.posted(&wg); err != nil {
 		return err
 	}
-	if err := s.settle(); err != nil {
+	if err := s.waitForQueue(); err != nil {
 		return err
 	}
 	for p := range posters {
@@ -44,7 +44,7 @@ func once(s *subject) error {
 	return nil
 }
 
-// order: of two functions, that whose Post returned before the other's began runs first.
+// order: if the Post of one function has returned before the Post of another begins, the first function runs first.
 func order(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func order(s *subject) error {
 	if err := s.posted(&wg); err != nil {
 		return err
 	}
-	if err := s.settle(); err != nil {
+	if err := s.waitForQueue(); err != nil {
 		return err
 	}
 	if n := next.Load(); n != posters*each {
@@ -81,8 +81,8 @@ func order(s *subject) error {
 	return nil
 }
 
-// elsewhere: Post does not run the function itself, wherever it is called.
-func elsewhere(s *subject) error {
+// notInPost: Post does not run the function itself, on the loop and on other goroutines.
+func notInPost(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -105,10 +105,10 @@ func elsewhere(s *subject) error {
 		})
 		returned.Store(true)
 	})
-	if err := s.settle(); err != nil { // behind the function that posts
+	if err := s.waitForQueue(); err != nil { // the function that posts has run
 		return err
 	}
-	return s.settle() // behind the one that it posted
+	return s.waitForQueue() // the posted function has run
 }
 
 const many = 10_000
@@ -144,7 +144,7 @@ func busy(s *subject) error {
 		return fmt.Errorf("%d functions ran while another one was running", n)
 	}
 	free()
-	if err := s.settle(); err != nil {
+	if err := s.waitForQueue(); err != nil {
 		return err
 	}
 	if n := ran.Load(); n != many {
@@ -153,8 +153,8 @@ func busy(s *subject) error {
 	return nil
 }
 
-// fromInside: a function may post, as many as it likes; they run when it has returned, in order.
-func fromInside(s *subject) error {
+// postOnTheLoop: a function on the loop posts many functions. They run in order, after it has returned.
+func postOnTheLoop(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func chain(s *subject) error {
 		return err
 	}
 	done := make(chan struct{})
-	left := many // touched on the loop only
+	left := many // only functions on the loop use it
 	var link func()
 	link = func() {
 		if left--; left == 0 {
@@ -201,7 +201,7 @@ func chain(s *subject) error {
 	return s.wait(done, "a chain of functions")
 }
 
-// beforeRun: what is accepted before the loop runs waits for it.
+// beforeRun: functions that are accepted before run do not run before it, and run then.
 func beforeRun(s *subject) error {
 	const n = 100
 	var ran, accepted, next atomic.Int64
@@ -228,7 +228,7 @@ func beforeRun(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
 	}
-	if err := s.settle(); err != nil {
+	if err := s.waitForQueue(); err != nil {
 		return err
 	}
 	if ran.Load() != accepted.Load() {
@@ -237,8 +237,8 @@ func beforeRun(s *subject) error {
 	return nil
 }
 
-// afterRun: goroutines post while the loop ends, and after. Nothing runs twice, nothing that was
-// refused runs, and nothing runs when run has returned.
+// afterRun: goroutines post while the loop ends, and after that. No function runs twice, no refused function runs, and no
+// function runs after run has returned.
 func afterRun(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
@@ -291,8 +291,8 @@ func afterRun(s *subject) error {
 	return s.found()
 }
 
-// memory is for the race detector: what belongs to the loop needs no lock, and what was written
-// before Post the function may read.
+// memory is for the race detector: functions on the loop share data without a lock, and read data that was written before
+// their Post.
 func memory(s *subject) error {
 	if err := s.start(); err != nil {
 		return err
@@ -311,7 +311,7 @@ func memory(s *subject) error {
 	if err := s.posted(&wg); err != nil {
 		return err
 	}
-	if err := s.settle(); err != nil {
+	if err := s.waitForQueue(); err != nil {
 		return err
 	}
 	if state != 800 {
@@ -320,7 +320,7 @@ func memory(s *subject) error {
 	return nil
 }
 
-// posted waits for goroutines that do nothing but post.
+// posted waits for goroutines that only post.
 func (s *subject) posted(wg *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {

@@ -1,6 +1,6 @@
-// Package looptest checks that an entrance to an event loop keeps the promises of a [loop.Poster].
+// Package looptest tests that an event loop keeps the promises of a [loop.Poster].
 //
-// Who gives CommandMgr the loop of a GUI, of a game or of libuv writes one test:
+// It is for authors that give CommandMgr the loop of a GUI, of a game or of libuv. They write one test:
 //
 //	func TestLoop(t *testing.T) {
 //		looptest.Test(t, func(t testing.TB) (loop.Poster, func(context.Context)) {
@@ -14,5 +14,5 @@
 //		})
 //	}
 //
-// Run it with -race as well: one of the checks is for the race detector.
+// Run the test with -race too: one of the checks is for the race detector.
 package looptest

@@ -9,17 +9,17 @@ import (
 
 // Test checks that
 //
-//   - every accepted function runs exactly once, and one that was refused never;
-//   - functions run in the order in which they were accepted, whoever posted them;
-//   - they run one at a time, all on the goroutine that called run, and what one of them wrote the
-//     next one may read without a lock;
-//   - Post never runs a function itself, and never waits: not while the loop is busy, not with ten
-//     thousand functions queued, and not when a function of the loop calls it;
-//   - run returns when its context has ended, and a Post after that does no harm.
+//   - each function whose Post has returned nil runs exactly once, and the others never;
+//   - functions run in the order of their Posts, whatever goroutines call Post;
+//   - functions run one at a time, on the goroutine that called run, and a function may read without a lock what an earlier
+//     one has written;
+//   - Post does not run a function itself, and does not wait: not while the loop is busy, not with ten thousand functions in
+//     the queue, and not when a function on the loop calls it;
+//   - run returns when its context has ended, and a later Post does no harm.
 //
-// Each check is a subtest with a loop of its own. newPoster makes a new event loop. run is called
-// once, on a goroutine that does nothing else: it runs the loop there until ctx ends, and then
-// returns. A loop that accepts nothing before it runs, or after, says so by Post's error.
+// Each check is a subtest with an event loop of its own. newPoster returns a new event loop, and a function run that runs it.
+// Test calls run once, on a goroutine of its own. run returns when ctx has ended. If the loop accepts no functions before
+// run, or after it, Post must return an error then. A check fails if the loop does nothing for 30 seconds.
 func Test(t *testing.T, newPoster func(t testing.TB) (p loop.Poster, run func(ctx context.Context))) {
 	t.Helper()
 	for _, c := range checks {
@@ -32,7 +32,7 @@ func Test(t *testing.T, newPoster func(t testing.TB) (p loop.Poster, run func(ct
 	}
 }
 
-// A check is one promise.
+// A check tests one promise.
 type check struct {
 	name string
 	f    func(*subject) error
@@ -41,16 +41,16 @@ type check struct {
 var checks = []check{
 	{"Once", once},
 	{"Order", order},
-	{"Elsewhere", elsewhere},
+	{"NotInPost", notInPost},
 	{"Busy", busy},
-	{"FromInside", fromInside},
+	{"PostOnTheLoop", postOnTheLoop},
 	{"Chain", chain},
 	{"BeforeRun", beforeRun},
 	{"AfterRun", afterRun},
 	{"Memory", memory},
 }
 
-// on makes the check, on a goroutine of its own, so that a Post that never returns is found as well.
+// on runs the check on a goroutine of its own, so that it also finds a Post that never returns.
 func (c check) on(p loop.Poster, run func(context.Context)) error {
 	s := newSubject(p, run)
 	done := make(chan struct{})
@@ -59,9 +59,9 @@ func (c check) on(p loop.Poster, run func(context.Context)) error {
 		defer close(done)
 		err = c.f(s)
 	}()
-	if stuck := s.waitFor(2*patience, done, "Post to return"); stuck != nil {
+	if timedOut := s.waitFor(2*timeout, done, "Post to return"); timedOut != nil {
 		s.cancel()
-		return stuck
+		return timedOut
 	}
 	if stopped := s.stop(); err == nil {
 		err = stopped

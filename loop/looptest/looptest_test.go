@@ -13,23 +13,23 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// flaws are what may be wrong with an entrance.
+// flaws are the faults of a Poster that the checks must find.
 type flaws struct {
 	inline bool // Post runs the function itself
 	loose  bool // each function runs on a goroutine of its own
-	locked bool // a function runs while Post is kept out
+	locked bool // Post waits while a function runs
 	twice  bool // a function runs twice
-	lifo   bool // the last one comes first
-	swap   bool // functions that wait together change places
-	deaf   bool // nothing is accepted
-	leaky  bool // one of a hundred is lost
-	lying  bool // a function that was refused runs
+	lifo   bool // the last function runs first
+	swap   bool // two waiting functions change places
+	refuse bool // Post refuses all functions
+	lose   bool // one function of a hundred never runs
+	lie    bool // a refused function runs
 	moves  bool // run runs the functions on another goroutine
-	stays  bool // run does not return before it is let go
-	hangs  bool // it is the end of the check's patience that finds it
+	stays  bool // run does not return when its context ends
+	hangs  bool // only the timeout of a check finds the fault
 }
 
-// queue is an entrance that keeps its promises but for its flaws.
+// queue is a Poster with the given faults.
 type queue struct {
 	flaws
 
@@ -57,9 +57,9 @@ func (q *queue) Post(f func()) error {
 	defer q.mu.Unlock()
 	q.posts++
 	switch {
-	case q.deaf:
-		return errors.New("deaf")
-	case q.leaky && q.posts%100 == 99:
+	case q.refuse:
+		return errors.New("refused")
+	case q.lose && q.posts%100 == 99:
 		return nil
 	case q.twice && q.posts == 50:
 		q.funcs = append(q.funcs, f)
@@ -69,7 +69,7 @@ func (q *queue) Post(f func()) error {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	if q.lying && q.posts%100 == 99 {
+	if q.lie && q.posts%100 == 99 {
 		return errors.New("refused")
 	}
 	return nil
@@ -123,7 +123,7 @@ func (q *queue) poll() {
 	}
 }
 
-// bounded is an entrance that waits when it is full.
+// bounded is a Poster whose Post waits while the queue is full.
 type bounded chan func()
 
 func (b bounded) Post(f func()) error {
@@ -142,43 +142,43 @@ func (b bounded) run(ctx context.Context) {
 	}
 }
 
-func TestGood(t *testing.T) {
+func TestCorrectPosterPasses(t *testing.T) {
 	Test(t, func(testing.TB) (loop.Poster, func(context.Context)) {
 		q := newQueue(flaws{})
 		return q, q.run
 	})
 }
 
-// Each kind of broken entrance is found, by the checks that are made for it.
-func TestBroken(t *testing.T) {
+// Each fault is found by the checks that are for it.
+func TestEachFaultIsFound(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		flaws flaws
 		by    []string
 		says  string
 	}{
-		{"none", flaws{}, []string{"Once", "Order", "Elsewhere", "Busy", "FromInside", "Chain", "BeforeRun", "AfterRun", "Memory"}, ""},
-		{"inline", flaws{inline: true}, []string{"Elsewhere", "FromInside"}, "a function runs on goroutine"},
-		{"a goroutine each", flaws{loose: true}, []string{"Once", "Order", "Elsewhere"}, " run"},
+		{"none", flaws{}, []string{"Once", "Order", "NotInPost", "Busy", "PostOnTheLoop", "Chain", "BeforeRun", "AfterRun", "Memory"}, ""},
+		{"inline", flaws{inline: true}, []string{"NotInPost", "PostOnTheLoop"}, "a function runs on goroutine"},
+		{"a goroutine each", flaws{loose: true}, []string{"Once", "Order", "NotInPost"}, " run"},
 		{"another goroutine", flaws{moves: true}, []string{"Once", "Chain"}, "a function runs on goroutine"},
 		{"twice", flaws{twice: true}, []string{"Once", "Order"}, "runs as number"},
-		{"last in, first out", flaws{lifo: true}, []string{"FromInside", "BeforeRun"}, "runs as number"},
-		{"swapped", flaws{swap: true}, []string{"FromInside", "BeforeRun"}, "runs as number"},
-		{"leaky", flaws{leaky: true}, []string{"Once", "Order", "FromInside"}, "runs as number"},
-		{"lying", flaws{lying: true}, []string{"Once", "Order", "FromInside"}, "Post refuses a function"},
+		{"last in, first out", flaws{lifo: true}, []string{"PostOnTheLoop", "BeforeRun"}, "runs as number"},
+		{"swapped", flaws{swap: true}, []string{"PostOnTheLoop", "BeforeRun"}, "runs as number"},
+		{"loses functions", flaws{lose: true}, []string{"Once", "Order", "PostOnTheLoop"}, "runs as number"},
+		{"lies", flaws{lie: true}, []string{"Once", "Order", "PostOnTheLoop"}, "Post refuses a function"},
 		{"waiting inline", flaws{inline: true, hangs: true}, []string{"Busy"}, "a function runs on goroutine"},
-		{"deaf", flaws{deaf: true, hangs: true}, []string{"Once"}, "accepts nothing"},
-		{"locked", flaws{locked: true, hangs: true}, []string{"FromInside", "Chain"}, "in vain"},
-		{"stays", flaws{stays: true, hangs: true}, []string{"Elsewhere"}, "in vain"},
+		{"refuses all", flaws{refuse: true, hangs: true}, []string{"Once"}, "accepts nothing"},
+		{"locked", flaws{locked: true, hangs: true}, []string{"PostOnTheLoop", "Chain"}, "in vain"},
+		{"stays", flaws{stays: true, hangs: true}, []string{"NotInPost"}, "in vain"},
 	} {
 		for _, c := range checks {
 			if !slices.Contains(test.by, c.name) {
 				continue
 			}
 			t.Run(test.name+"/"+c.name, func(t *testing.T) {
-				defer func(p time.Duration) { patience = p }(patience)
+				defer func(d time.Duration) { timeout = d }(timeout)
 				if test.flaws.hangs {
-					patience = time.Second // and then the check gives up
+					timeout = time.Second
 				}
 				q := newQueue(test.flaws)
 				defer close(q.letGo)
@@ -193,10 +193,10 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// An entrance that waits when it is full is found.
-func TestBounded(t *testing.T) {
-	defer func(p time.Duration) { patience = p }(patience)
-	patience = time.Second / 2
+// A Post that waits while the queue is full is found.
+func TestPostThatWaitsIsFound(t *testing.T) {
+	defer func(d time.Duration) { timeout = d }(timeout)
+	timeout = time.Second / 2
 	for _, c := range checks {
 		if c.name != "Busy" {
 			continue

@@ -13,8 +13,8 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// patience is how long a loop may take for what it does at once.
-var patience = 30 * time.Second
+// timeout is the longest time that a check waits for an event. A correct loop needs much less.
+var timeout = 30 * time.Second
 
 // A subject is the loop under test.
 type subject struct {
@@ -25,7 +25,7 @@ type subject struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when run has returned; nil before start
 
-	goroutine atomic.Int64 // where run was called
+	goroutine atomic.Int64 // the number of the goroutine that called run
 	inside    atomic.Bool  // a function is running
 	defect    atomic.Pointer[error]
 }
@@ -48,8 +48,8 @@ func (s *subject) start() error {
 	}()
 	<-started
 	ran := make(chan struct{})
-	deadline := time.Now().Add(patience)
-	for s.Post(func() { close(ran) }) != nil { // it may accept nothing until it runs
+	deadline := time.Now().Add(timeout)
+	for s.Post(func() { close(ran) }) != nil { // the loop may refuse functions until it runs
 		if time.Now().After(deadline) {
 			return errors.New("run was called, and Post still accepts nothing")
 		}
@@ -70,9 +70,9 @@ func (s *subject) stop() error {
 	return s.found()
 }
 
-// wait waits for what should happen by itself.
+// wait waits until done is closed. what completes the error text "waited … in vain for".
 func (s *subject) wait(done <-chan struct{}, what string) error {
-	return s.waitFor(patience, done, what)
+	return s.waitFor(timeout, done, what)
 }
 
 func (s *subject) waitFor(limit time.Duration, done <-chan struct{}, what string) error {
@@ -89,7 +89,7 @@ func (s *subject) waitFor(limit time.Duration, done <-chan struct{}, what string
 	}
 }
 
-// fail notes a defect; the first one counts.
+// fail notes a defect. Only the first one is reported.
 func (s *subject) fail(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	s.defect.CompareAndSwap(nil, &err)
@@ -102,7 +102,7 @@ func (s *subject) found() error {
 	return nil
 }
 
-// watched wraps a function to be posted: it must be alone, and where run was called.
+// watched wraps a function so that it notes a defect if it does not run alone, or not on the goroutine that called run.
 func (s *subject) watched(f func()) func() {
 	return func() {
 		if s.inside.Swap(true) {
@@ -116,21 +116,21 @@ func (s *subject) watched(f func()) func() {
 	}
 }
 
-// post posts what must be accepted.
+// post posts a function. It is a defect if Post returns an error.
 func (s *subject) post(f func()) {
 	if err := s.Post(s.watched(f)); err != nil {
 		s.fail("Post refuses a function while the loop runs: %w", err)
 	}
 }
 
-// settle waits until everything that was accepted before has run.
-func (s *subject) settle() error {
+// waitForQueue waits until all functions that were accepted before have run.
+func (s *subject) waitForQueue() error {
 	done := make(chan struct{})
 	s.post(func() { close(done) })
 	return s.wait(done, "a function to run")
 }
 
-// goroutineID reads the number of this goroutine from its stack trace, "goroutine 18 [running]:…".
+// goroutineID returns the number of the calling goroutine, from its stack trace: "goroutine 18 [running]:…".
 func goroutineID() int64 {
 	buf := make([]byte, 64)
 	fields := bytes.Fields(buf[:runtime.Stack(buf, false)])
