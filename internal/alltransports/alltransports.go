@@ -12,63 +12,63 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// A Way is one kind of endpoint, and what can be done there.
+// A Case is one kind of listener, and what a client can do there.
 type Case struct {
-	Name string // as in transport.Peer
+	Name string // the transport, as in transport.Peer
 
-	// OneShot: a conn is one request and its reply, and closes then, whatever the request says. What is
-	// no frame is told in the wire's own words.
+	// OneShot: each conn has one request and one reply, and then closes. A client that sends something other than a frame
+	// gets an error of the protocol (a status of HTTP), and no reply.
 	OneShot bool
 
-	// HalfClose: a client can say its last word and still listen.
+	// HalfClose: a client can close its writing half and still read.
 	HalfClose bool
 
-	// Secure: there is TLS, with the client's certificate.
+	// Secure: the listener has TLS, and takes client certificates.
 	Secure bool
 
-	// Passwords: a client can prove who it is by a password or a token, and without TLS must.
+	// Passwords: a client can authenticate with a password or a token. Without TLS it must.
 	Passwords bool
 
-	// Listen makes a place for a daemon.
+	// Listen returns a transport that listens at an address of its own.
 	Listen func(t testing.TB, l Limits) transport.Transport
 
-	// Dial makes the way to it; id says who the client is.
+	// Dial returns a dialer to that address, with the credentials of id.
 	Dial func(addr net.Addr, id Identity) transport.Dialer
 
-	// Raw opens a conn on which any bytes can be written and read. nil where frames are messages, which
-	// can be neither glued nor split.
+	// Raw opens an authenticated conn on which a test reads and writes bytes. It is nil for transports whose frames are
+	// messages.
 	Raw func(ctx context.Context, addr net.Addr, id Identity) (Bytes, error)
 
-	// Connect opens a bare connection to the place, on which nothing has been said.
+	// Connect opens a connection of the network, without any handshake.
 	Connect func(ctx context.Context, addr net.Addr) (net.Conn, error)
 }
 
-// Bytes are what a byte stream is for a client.
+// Bytes is a byte stream of a client.
 type Bytes interface {
 	net.Conn
 	CloseWrite() error
 }
 
-// Limits are what a place allows. Zero is the transport's own.
+// Limits are the limits of a listener. Zero stands for the default of the transport.
 type Limits struct {
 	MaxFrame           int
 	Idle, FrameTimeout time.Duration
 	OnRefused          func(transport.Refusal)
 }
 
-// An Identity is who a client is.
+// An Identity has the credentials of a client.
 type Identity struct {
-	Client *tlsconf.Client // where there is TLS
-	Claim  transport.Claim // where there are passwords
+	Client *tlsconf.Client // for transports with TLS
+	Claim  transport.Claim // for transports with passwords
 }
 
-// Secret is the token of the client that every daemon here knows, and the password of its user "ann".
+// Secret is the token that FakeAuth accepts, and the password of its user "ann".
 const Secret = "correct horse battery staple"
 
-// Keeper verifies claims: that of ann, and of the token.
+// FakeAuth is an Authenticator that accepts the user "ann" with the password Secret, and the token Secret.
 type FakeAuth struct{}
 
-// A Proven is the credential of a client that Keeper believes.
+// A Proven is a credential of FakeAuth: "user:ann" or "token:ci".
 type Proven string
 
 // Subject implements transport.Credential.
@@ -85,7 +85,7 @@ func (FakeAuth) Authenticate(_ context.Context, claim transport.Claim) ([]transp
 	return nil, transport.ErrWrongCredentials
 }
 
-// An Address is the address of a listener in another process, which has printed it.
+// An Address is the address of a listener in another process.
 type Address string
 
 // Network implements net.Addr. It returns the empty string.

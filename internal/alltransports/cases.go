@@ -18,31 +18,31 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// A World is a CA with a daemon and a client that believe each other.
+// An Env has a CA, with a server and a client that trust each other.
 type Env struct {
 	CA     *tlsconf.CA
-	Dir    string          // of the CA
-	Server *tlsconf.Server // believes no certificate that was revoked an instant ago
-	Client Identity        // "admin", and ann
+	Dir    string          // the directory of the CA
+	Server *tlsconf.Server // reads the CRL at each handshake
+	Client Identity        // the certificate "admin", and the password of ann
 }
 
-// New makes a World that lasts as long as the test.
+// New makes an Env in a directory that is removed when the test ends.
 func New(t testing.TB) *Env {
 	t.Helper()
-	w, err := At(filepath.Join(t.TempDir(), "pki"))
+	e, err := At(filepath.Join(t.TempDir(), "pki"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return e
 }
 
-// At makes a World in dir, or opens the one that is there, for another process.
+// At opens the Env in dir, or makes one. It is for a second process.
 func At(dir string) (*Env, error) {
 	server, err := tlsconf.Auto(dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	server.CheckEvery = time.Nanosecond // at every handshake
+	server.CheckEvery = time.Nanosecond // the CRL is read at each handshake
 	ca, err := tlsconf.OpenCA(dir)
 	if err != nil {
 		return nil, err
@@ -55,13 +55,13 @@ func At(dir string) (*Env, error) {
 
 const anyPort = "127.0.0.1:0"
 
-// Ways returns all of them.
-func (w *Env) Cases() []Case {
-	return append(w.local(),
-		w.tcp("tcp", nil), w.tcp("tls", w.Server),
-		w.websocket("ws", nil), w.websocket("wss", w.Server),
-		w.quic(),
-		w.http("http", nil), w.http("https", w.Server),
+// Cases returns all transports. Those over UNIX sockets are missing on systems without them.
+func (e *Env) Cases() []Case {
+	return append(e.local(),
+		e.tcp("tcp", nil), e.tcp("tls", e.Server),
+		e.websocket("ws", nil), e.websocket("wss", e.Server),
+		e.quic(),
+		e.http("http", nil), e.http("https", e.Server),
 	)
 }
 
@@ -72,7 +72,7 @@ func connect(network string) func(context.Context, net.Addr) (net.Conn, error) {
 	}
 }
 
-func (w *Env) tcp(name string, server *tlsconf.Server) Case {
+func (e *Env) tcp(name string, server *tlsconf.Server) Case {
 	return Case{
 		Name: name, HalfClose: true, Secure: server != nil,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
@@ -106,7 +106,7 @@ func (w *Env) tcp(name string, server *tlsconf.Server) Case {
 	}
 }
 
-func (w *Env) websocket(name string, server *tlsconf.Server) Case {
+func (e *Env) websocket(name string, server *tlsconf.Server) Case {
 	return Case{
 		Name: name, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
@@ -126,7 +126,7 @@ func (w *Env) websocket(name string, server *tlsconf.Server) Case {
 	}
 }
 
-func (w *Env) http(name string, server *tlsconf.Server) Case {
+func (e *Env) http(name string, server *tlsconf.Server) Case {
 	return Case{
 		Name: name, OneShot: true, Secure: server != nil, Passwords: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
@@ -146,12 +146,12 @@ func (w *Env) http(name string, server *tlsconf.Server) Case {
 	}
 }
 
-func (w *Env) quic() Case {
+func (e *Env) quic() Case {
 	return Case{
 		Name: "quic", HalfClose: true, Secure: true,
 		Listen: func(_ testing.TB, l Limits) transport.Transport {
 			return &quic.Transport{
-				Address: anyPort, TLS: w.Server,
+				Address: anyPort, TLS: e.Server,
 				MaxFrame: l.MaxFrame, Idle: l.Idle, FrameTimeout: l.FrameTimeout, OnRefused: l.OnRefused,
 			}
 		},
@@ -163,7 +163,7 @@ func (w *Env) quic() Case {
 	}
 }
 
-// secure does a TLS handshake on a bare connection.
+// secure does a TLS handshake on a connection.
 func secure(c net.Conn, id Identity) (Bytes, error) {
 	config, err := id.Client.Config("127.0.0.1", tcp.Protocol)
 	if err != nil {

@@ -13,17 +13,17 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// local returns the ways that only this system has.
-func (w *Env) local() []Case { return []Case{w.unix()} }
+// local returns the transports that not all systems have.
+func (e *Env) local() []Case { return []Case{e.unix()} }
 
-func (w *Env) unix() Case {
+func (e *Env) unix() Case {
 	return Case{
 		Name: "unix", HalfClose: true,
 		Listen: func(t testing.TB, l Limits) transport.Transport {
-			dir := os.Getenv("RUDDERPOST_TEST_SOCKET_DIR") // of a process without tests
+			dir := os.Getenv("RUDDERPOST_TEST_SOCKET_DIR") // for a process that is not a test
 			if t != nil {
 				var err error
-				if dir, err = os.MkdirTemp("", "rp"); err != nil { // a test's own directory may have too long a name
+				if dir, err = os.MkdirTemp("", "rp"); err != nil { // the name of t.TempDir may be too long
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { _ = os.RemoveAll(dir) })

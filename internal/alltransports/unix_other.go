@@ -2,5 +2,5 @@
 
 package alltransports
 
-// local returns the ways that only this system has.
-func (w *Env) local() []Case { return nil }
+// local returns the transports that not all systems have.
+func (e *Env) local() []Case { return nil }

@@ -25,7 +25,7 @@ func unitPath(t *testing.T, name string) string {
 	return filepath.Join(testkit.ModuleRoot(t), "dist/systemd", name)
 }
 
-// unit reads a file of dist/systemd, with some of its words replaced.
+// unit returns the text of a file of dist/systemd. replace has pairs of old and new texts; each old text must be there.
 func unit(t *testing.T, name string, replace ...string) string {
 	t.Helper()
 	text, err := os.ReadFile(unitPath(t, name))
@@ -36,7 +36,7 @@ func unit(t *testing.T, name string, replace ...string) string {
 	return strings.NewReplacer(replace...).Replace(string(text))
 }
 
-// systemd understands the units.
+// systemd-analyze verify accepts the units.
 func TestUnitsAreValid(t *testing.T) {
 	analyze := testkit.NeedProgram(t, "systemd-analyze", "systemd")
 	dir := testkit.ShortDir(t)
@@ -49,7 +49,7 @@ func TestUnitsAreValid(t *testing.T) {
 	require.Empty(t, string(out))
 }
 
-// What the unit leaves the daemon is little, as systemd itself judges it: 0 is nothing, 10 everything.
+// systemd-analyze security rates the exposure of the unit with at most 1.5, on its scale from 0 to 10.
 func TestUnitIsHardened(t *testing.T) {
 	analyze := testkit.NeedProgram(t, "systemd-analyze", "systemd")
 	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", unitPath(t, "rudderpostd.service")).CombinedOutput()
@@ -61,9 +61,9 @@ func TestUnitIsHardened(t *testing.T) {
 	require.LessOrEqual(t, exposure, 1.5, "%s", out)
 }
 
-// The unit's configuration is one, and with it the daemon answers on the socket that the socket unit
-// names, while whoever started it is told how it is.
-func TestUnitsConfigurationRuns(t *testing.T) {
+// With the configuration of the units, the daemon answers on the socket of the socket unit, and notifies systemd of its
+// state.
+func TestDaemonRunsWithTheConfigurationOfTheUnits(t *testing.T) {
 	activate := testkit.NeedProgram(t, "systemd-socket-activate", "systemd")
 	dir := testkit.ShortDir(t)
 	config := filepath.Join(dir, "config.toml")

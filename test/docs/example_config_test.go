@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// config.toml.example runs as it is (but for the ports, which other programs may have), for anybody, in an empty
-// directory of theirs; and every command line that the daemon prints reaches it, by every way in.
+// config.toml.example runs unchanged, except for the ports, for a user without rights in an empty directory. Each command
+// line that the daemon prints reaches the daemon, on every listener.
 func TestExampleConfigRuns(t *testing.T) {
 	dir, as, own := newcomer(t)
 	daemon := testkit.StartProgram(t, dir, as, testkit.Program(t, "rudderpostd"), "-c", "config.toml.example")
@@ -45,7 +45,7 @@ func TestExampleConfigRuns(t *testing.T) {
 	}
 	require.Equal(t, []string{"unix", "tls", "tcp", "quic", "https", "https", "http", "wss", "wss", "ws"}, reached)
 
-	// What the first token may, and what it may not.
+	// The first token must not shut down the daemon, and an anonymous client must not change the log level.
 	told = steer("-s", own("http://127.0.0.1:8000"), "--token-file", "run/first.token", "shutdown")
 	require.Equal(t, 77, told.status)
 	require.Equal(t, 403, told.reply.Result)
@@ -57,13 +57,13 @@ func TestExampleConfigRuns(t *testing.T) {
 	require.Zero(t, told.status, told.err)
 	require.Zero(t, daemon.Wait(t), daemon.Err.String())
 
-	// What it made is for nobody else, and is there at the next start.
+	// Other users cannot read the files of the daemon. The next start uses these files.
 	files := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "run"), func(path string, e fs.DirEntry, err error) error {
 		require.NoError(t, err)
 		info, err := e.Info()
 		require.NoError(t, err)
-		if filepath.Ext(path) != ".pem" { // certificates are no secrets
+		if filepath.Ext(path) != ".pem" { // certificates are not secret
 			require.Zero(t, info.Mode().Perm()&0o077, "%s has mode %v", path, info.Mode())
 		}
 		files[e.Name()] = true
@@ -89,7 +89,7 @@ func TestExampleConfigRuns(t *testing.T) {
 	require.Zero(t, again.Wait(t), again.Err.String())
 }
 
-// An answer is what steer prints, and how it ends.
+// An answer is the output and the exit status of steer.
 type answer struct {
 	status int
 	err    string
@@ -100,8 +100,8 @@ type answer struct {
 	}
 }
 
-// newcomer is a user without rights in an empty directory with the example in it. own replaces the example's ports by
-// those that the copy has.
+// newcomer makes a directory with a copy of the example, for a user without rights. as makes a command run as that user. own
+// replaces the ports of the example by those of the copy.
 func newcomer(t *testing.T) (dir string, as func(*exec.Cmd), own func(string) string) {
 	t.Helper()
 	const nobody = 65534
@@ -122,8 +122,7 @@ func newcomer(t *testing.T) (dir string, as func(*exec.Cmd), own func(string) st
 	}, own
 }
 
-// printed returns the command lines of steer that a daemon has printed, with each of the ways to
-// prove who one is.
+// printed returns the command lines of steer that a daemon has printed, one for each kind of credentials.
 func printed(out string) (commands [][]string) {
 	for line := range strings.Lines(out) {
 		_, rest, ok := strings.Cut(line, ": steer ")

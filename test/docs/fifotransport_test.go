@@ -13,13 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A transport in a module of its own needs nothing that others could not have: it passes the exported
-// suite and serves commands.
-func TestSixthTransport(t *testing.T) {
+// A transport in a module of its own uses only exported packages. It passes the conformance suite and serves commands.
+func TestTransportInAnotherModulePassesTheSuite(t *testing.T) {
 	module := filepath.Join(testkit.ModuleRoot(t), "examples/fifotransport")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	// The go command may have to follow what our own go.mod requires; it does so in a copy.
+	// The go command may have to change go.mod for the requirements of this module; it changes a copy.
 	dir := t.TempDir()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, err := os.ReadFile(filepath.Join(module, name))
@@ -35,7 +34,7 @@ func TestSixthTransport(t *testing.T) {
 		return string(out), err
 	}
 
-	// What it needs of others. Whether it finds what it needs of ours is what is tested.
+	// Download the modules of other projects. The test is about the packages of this repository.
 	if out, err := inModule("mod", "download", "golang.org/x/sys", "github.com/go-json-experiment/json"); err != nil {
 		testkit.SkipOrFail(t, "the modules that %s needs cannot be downloaded: %v\n%s", module, err, out)
 	}

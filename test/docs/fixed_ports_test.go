@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNoTestsDaemonHasAFixedPort: another program of the machine, or another test, may listen at it. A configuration in a
-// test has port 0 (listeningOn returns the port that the kernel chose), or one of testkit.Port.
-func TestNoTestsDaemonHasAFixedPort(t *testing.T) {
+// No configuration in a test has a fixed port, since another program of the machine may have it. A configuration has port 0
+// (testkit.Child.ListeningOn returns the port that the kernel chose), or a port of testkit.Port.
+func TestNoTestHasAFixedPort(t *testing.T) {
 	fixed := regexp.MustCompile(`(?m)^(?:address|listen) = "(?:127\.0\.0\.1|localhost|\[::1\]):[1-9]`)
 	read := 0
 	require.NoError(t, filepath.WalkDir(testkit.ModuleRoot(t), func(path string, e fs.DirEntry, err error) error {

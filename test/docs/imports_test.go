@@ -12,13 +12,13 @@ import (
 
 const module = "github.com/rudderpost/rudderpost/"
 
-// A linked is a package, and what it needs.
+// A linked has the dependencies of a package.
 type linked struct {
-	imports []string // by itself, without its tests
-	deps    []string // and what those need
+	imports []string // the packages that it imports, without its tests
+	deps    []string // the packages that are linked with it
 }
 
-// goList asks the go command about packages.
+// goList returns the packages that match the patterns, by import path. It runs go list.
 func goList(t *testing.T, patterns ...string) map[string]linked {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list", "-f", `{{.ImportPath}}|{{join .Imports ","}}|{{join .Deps ","}}`}, patterns...)...)
@@ -35,7 +35,8 @@ func goList(t *testing.T, patterns ...string) map[string]linked {
 	return packages
 }
 
-// within reports whether a package is one of ours, or below it. "transport/" is what is below only.
+// within reports whether path is our package ours, or a package below it. With a slash at its end, as in "transport/", ours
+// stands for the packages below only.
 func within(path, ours string) bool {
 	path, ok := strings.CutPrefix(path, module)
 	if below, only := strings.CutSuffix(ours, "/"); only {
@@ -44,7 +45,7 @@ func within(path, ours string) bool {
 	return ok && (path == ours || strings.HasPrefix(path, ours+"/"))
 }
 
-// below is within for packages that are not ours.
+// below is within for packages of other modules.
 func below(path, parent string) bool { return path == parent || strings.HasPrefix(path, parent+"/") }
 
 func anyOf(paths []string, is func(string) bool) string {
@@ -54,12 +55,12 @@ func anyOf(paths []string, is func(string) bool) string {
 	return ""
 }
 
-// The arrows between the packages point downwards, and what is heavy stays where it is asked for.
-func TestImports(t *testing.T) {
+// Each package imports only packages below it, and only some packages import large modules.
+func TestImportsFollowTheRules(t *testing.T) {
 	packages := goList(t, "./...")
 	require.Contains(t, packages, module+"mgr")
 
-	// These are about all that a package needs, directly or not.
+	// These rules are about all packages that are linked with a package.
 	for _, rule := range []struct{ from, to, why string }{
 		{"transport", "mgr", "a transport never sees a command"},
 		{"transport", "wire", "a transport looks at nothing inside a frame"},
@@ -94,7 +95,7 @@ func TestImports(t *testing.T) {
 		}
 	}
 
-	// These are about what a package imports itself.
+	// These rules are about the packages that a package imports itself.
 	for _, rule := range []struct{ what, only, why string }{
 		{"github.com/gorilla/websocket", "transport/websocket", "only this package knows WebSocket"},
 		{"github.com/quic-go/quic-go", "transport/quic", "only this package knows QUIC"},
@@ -107,7 +108,7 @@ func TestImports(t *testing.T) {
 		{"testing", "", "only packages that test others import testing"},
 	} {
 		for path, p := range packages {
-			allowed := within(path, rule.only) || within(path, "internal/alltransports") // which tests them all
+			allowed := within(path, rule.only) || within(path, "internal/alltransports") // it has all transports
 			if rule.only == "" {
 				allowed = strings.HasSuffix(path, "test") || within(path, "internal/testkit") || within(path, "internal/alltransports")
 			}
@@ -117,8 +118,8 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// The foundation needs the standard library only, and wire one JSON package.
-func TestFoundationImports(t *testing.T) {
+// The packages wire, loop and transport use only the standard library, and wire one JSON package.
+func TestFoundationUsesTheStandardLibraryOnly(t *testing.T) {
 	standard := goList(t, "std")
 	packages := goList(t, "./...")
 	for _, base := range []string{"wire", "loop", "transport", "feed"} {

@@ -28,24 +28,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A setting is what an admin does to the one key that all of them change: it reads it, or sets it if the
-// configuration is still the one that was read.
+// A setting is one operation of an admin on the key that all admins change: a read, or a write that succeeds only if the
+// hash of the configuration is still the given one.
 type setting struct {
 	set   bool
-	value int // to set
+	value int // for a write
 	hash  string
 }
 
-// A settled is what came of it.
+// A settled is the result of a setting.
 type settled struct {
-	value int // that was read
+	value int // for a read
 	hash  string
-	done  bool // it was set
+	done  bool // the write succeeded
 }
 
-// oneSetting is how such a key must behave, whoever does what at the same time: as if one did after the other.
+// oneSetting is the model of the key: concurrent operations have the results of some sequence of them (linearizability).
 var oneSetting = porcupine.Model{
-	Init: func() any { return settled{} }, // nobody knows the first hash before it is read
+	Init: func() any { return settled{} }, // the first read tells the hash
 	Step: func(state, input, output any) (bool, any) {
 		now, in, out := state.(settled), input.(setting), output.(settled)
 		switch {
@@ -60,8 +60,8 @@ var oneSetting = porcupine.Model{
 	Equal: func(a, b any) bool { return a == b },
 }
 
-// The model would notice a change that is lost, a reading that is stale or torn, and a conflict that is none.
-func TestOneSettingModel(t *testing.T) {
+// The model finds a lost write, a stale read, a torn read and a false conflict.
+func TestModelOfOneSettingFindsLostAndStaleValues(t *testing.T) {
 	get := func(at int64, value int, hash string) porcupine.Operation {
 		return porcupine.Operation{Call: at, Return: at + 1, Input: setting{}, Output: settled{value: value, hash: hash}}
 	}
@@ -85,8 +85,8 @@ func TestOneSettingModel(t *testing.T) {
 	}
 }
 
-// requireWhole requires that a file is one that config-write has written, to its end: two of them have nothing
-// different but the setting.
+// requireWhole requires that config-write has written the file to its end. Two such files differ only in the value of the
+// setting. It returns the text with N as the value, which must equal like, unless like is empty.
 func requireWhole(t *testing.T, path, like string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -99,10 +99,9 @@ func requireWhole(t *testing.T, path, like string) string {
 	return whole
 }
 
-// Four admins on four transports change one setting a thousand times, each only if nobody else has since he
-// looked. What they see is as if they had taken turns, no change is lost, and whatever is written to the file
-// meanwhile is whole.
-func TestTwoAdmins(t *testing.T) {
+// Four admins on four transports change one setting a thousand times, each with the hash that it has read. The results are
+// linearizable, no change is lost, and the file that config-write writes in the meantime is whole.
+func TestConcurrentAdminsLoseNoChange(t *testing.T) {
 	const edits = 1000
 	dir := testkit.ShortDir(t)
 	path := filepath.Join(dir, "config.toml")
@@ -168,7 +167,7 @@ pki = "auto"
 					require.NoError(t, json.Unmarshal(section["limits"], &limits))
 					return settled{value: limits.MaxQueued, hash: got.Hash}
 				})
-				value := 10_000 + i*edits + n // which nobody else ever sets
+				value := 10_000 + i*edits + n // no other admin sets this value
 				section["limits"] = json.RawMessage(fmt.Sprintf(`{"max-queued":%d}`, value))
 				text, err := json.Marshal(map[string]any{"Rudderpost": section, "if-hash": seen.hash})
 				require.NoError(t, err)
@@ -214,8 +213,8 @@ pki = "auto"
 	require.Zero(t, d.Wait(t))
 }
 
-// onConn returns what gives commands on one conn, which is closed at the test's end. Over HTTP each command has
-// a conn of its own.
+// onConn returns a function that gives commands on one conn, which the end of the test closes. Over HTTP each command has a
+// conn of its own.
 func onConn(t *testing.T, dialer transport.Dialer) func(command, arguments string) wire.Reply {
 	t.Helper()
 	if _, web := dialer.(*http.Transport); web {

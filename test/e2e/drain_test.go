@@ -22,11 +22,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The test program is a daemon with all ways in, when this is in its environment.
+// If beDrained is in its environment, the test program is a daemon with listeners on all transports. The value is the
+// directory of its CA.
 const beDrained = "RUDDERPOST_TEST_BE_DRAINED"
 
-// runDrained serves in a process of its own until SIGTERM. Its command "last" answers when the drain
-// has begun, with more than the buffers between two processes hold.
+// runDrained serves until SIGTERM. Its command "last" replies when the drain has begun. The reply is longer than the buffers
+// between two processes.
 func runDrained() int {
 	env, err := alltransports.At(os.Getenv(beDrained))
 	if err != nil {
@@ -58,7 +59,7 @@ func runDrained() int {
 	return 0
 }
 
-// Ending the daemon delivers what it owes, on every transport: its process is gone at once after that.
+// The drain delivers the replies of all accepted commands on every transport, though the process ends right after it.
 func TestDrainDeliversOnEveryTransport(t *testing.T) {
 	for range 3 {
 		drainOnce(t)
@@ -99,7 +100,7 @@ func drainOnce(t *testing.T) {
 			answers <- answer{tc.Name, reply, err}
 		}()
 	}
-	for range cases { // until all of them are in flight
+	for range cases { // wait until all commands are in flight
 		require.True(t, lines.Scan())
 		require.Equal(t, "last", lines.Text())
 	}

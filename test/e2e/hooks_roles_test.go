@@ -14,16 +14,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A hook's command is for whom its introduction says, and what it asks of the daemon it may ask for that
-// caller only. hello is the example's; rights asks for what an admin alone may see.
-func TestHooksAndRoles(t *testing.T) {
+// A command of a hook has the level of the hook's introduction, and the hook calls the daemon back with the rights of the
+// caller. The command hello is that of the example; the command rights calls back a command for admins.
+func TestHookCallsBackWithTheRightsOfItsCaller(t *testing.T) {
 	testkit.NeedProgram(t, "/usr/bin/python3", "python3")
 	dir := testkit.ShortDir(t)
 	sdk, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), "examples/hooks/rudderpost_hook.py"))
 	require.NoError(t, err)
 	hello, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), "examples/hooks/hello.py"))
 	require.NoError(t, err)
-	_, body, _ := strings.Cut(string(hello), "\n") // python3 in PATH may be somebody's own
+	_, body, _ := strings.Cut(string(hello), "\n") // the python3 in PATH may belong to another user, which the daemon refuses
 	for name, text := range map[string]string{
 		"rudderpost_hook.py": string(sdk),
 		"hello.py":           "#!/usr/bin/python3\n" + body,
@@ -101,7 +101,7 @@ exec = ["rights.py"]
 		require.Contains(t, said, test.want, "%s %s", test.role, test.args)
 	}
 
-	// The record has whose rights those were.
+	// The record has the principal of the caller.
 	asked := map[string]string{}
 	for _, e := range testdaemon.Entries(t, filepath.Join(dir, "audit.jsonl")) {
 		if e.Command == "config-get" && e.Event != record.Intent {
@@ -110,7 +110,7 @@ exec = ["rights.py"]
 	}
 	require.Equal(t, map[string]string{"token:operator": "denied", "token:admin": "outcome"}, asked)
 
-	// One that speaks nonsense in the middle of its life is killed, and said to be; its neighbour lives.
+	// A hook that writes garbage is killed and logged. The other hook still runs.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rights.py"), []byte(`#!/usr/bin/python3
 import os
 from rudderpost_hook import command, run

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What somebody meets who writes a hook, loads it, breaks it and mends it.
-func TestAHookOfMyOwn(t *testing.T) {
+// An author writes a hook, loads it, breaks it and repairs it.
+func TestHookIsLoadedBrokenAndRepaired(t *testing.T) {
 	testkit.NeedProgram(t, "/usr/bin/python3", "python3")
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "hooks"), 0o755))
@@ -56,7 +56,7 @@ func TestAHookOfMyOwn(t *testing.T) {
 	require.Contains(t, string(about), `"access": "write"`)
 	require.Contains(t, hooks(), `"state": "running"`)
 
-	// An edited program is loaded by a reload, though the configuration is the same.
+	// A reload starts an edited program again, though the configuration is the same.
 	write(`raise SystemExit(3)`)
 	require.Equal(t, wire.CodeSuccess, reload().Code)
 	reply = testdaemon.Give(t, at, "mine", "{}")
@@ -71,7 +71,7 @@ func TestAHookOfMyOwn(t *testing.T) {
 	require.Equal(t, wire.CodeTimeout, reply.Code)
 	require.Equal(t, "the hook 'mine' took longer than 1s for 'mine'", reply.Text)
 
-	// One that cannot be loaded leaves the one that runs.
+	// If the new program does not start, the old one still runs.
 	require.NoError(t, os.WriteFile(mine, []byte("#!/usr/bin/python3\nprint(\"hello\")\n"), 0o755))
 	reply = reload()
 	require.Equal(t, wire.CodeError, reply.Code)

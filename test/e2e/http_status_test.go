@@ -32,17 +32,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A statusCase is a row of PROTOCOL's table of HTTP statuses: how a daemon comes to give the reply.
+// A statusCase tests a row of the table of HTTP statuses in PROTOCOL.md: it makes a daemon give that reply.
 type statusCase struct {
-	row      string // "403 forbidden 403": result, error.code and status of the row
+	row      string // result, error.code and status of the row, as "403 forbidden 403"
 	name     string
 	options  mgr.Options
-	max      mgr.Level // the listener's ceiling
+	max      mgr.Level // max-access of the listener
 	revoked  bool
 	loopEnds bool                               // the loop is closed
 	prepare  func(*testing.T, *statusServer)    // before the request
 	during   func(*testing.T, *statusServer)    // while the request's command runs
-	request  string                             // its body; "": {"command":"look"}
+	request  string                             // the body; empty: {"command":"look"}
 	more     string                             // header lines
 	check    func(*testing.T, *http.Response)   // what else the response must have
 	hook     func(next mgr.Handler) mgr.Handler // middleware
@@ -54,7 +54,7 @@ type statusServer struct {
 	m       *mgr.CommandMgr
 	addr    string
 	running chan string   // names of commands that run
-	finish  chan struct{} // ends them
+	finish  chan struct{} // ends the running commands
 	conn    net.Conn
 	from    *bufio.Reader
 	revoked atomic.Bool // the credential of all clients
@@ -64,7 +64,7 @@ type authorizerFunc func(*mgr.Call) error
 
 func (f authorizerFunc) Authorize(call *mgr.Call) error { return f(call) }
 
-// statusUsers lets everybody in, by a credential that may be revoked.
+// statusUsers accepts every claim, with a credential that the test may revoke.
 type statusUsers struct{ revoked *atomic.Bool }
 
 type statusUser struct {
@@ -151,13 +151,13 @@ func (s *statusServer) dial() (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-// post returns a POST of ann's.
+// post returns a POST request of the user ann.
 func post(body, more string) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n%sContent-Length: %d\r\n\r\n%s",
 		more, len(body), body)
 }
 
-// say posts on a connection of its own, and does not wait for the answer.
+// say posts on a connection of its own, and does not wait for the response.
 func (s *statusServer) say(body string) (net.Conn, *bufio.Reader) {
 	s.t.Helper()
 	conn, from := s.dial()
@@ -176,7 +176,7 @@ func hearResponse(t *testing.T, from *bufio.Reader) (*http.Response, []byte) {
 	return response, body
 }
 
-// handlersWord is a request whose handler says with a handler or a middleware what the manager itself says elsewhere.
+// handlersWord returns a request whose handler or middleware returns an error that elsewhere comes from the manager.
 func handlersWord(result int, code string) string {
 	return fmt.Sprintf(`{"command":"fail","arguments":{"result":%d,"code":%q}}`, result, code)
 }
@@ -252,7 +252,7 @@ var statusCases = []statusCase{
 			s.m.SetLimits(mgr.Limits{MaxBufferedPerPeer: 8 << 10})
 		}},
 	{row: "503 shutting-down 503", name: "the loop has ended", loopEnds: true, check: hasRetryAfter},
-	{row: "503 too-many-conns 503", name: "conns of the listener", check: hasRetryAfter, options: mgr.Options{Limits: mgr.Limits{MaxConns: 2}}, // one is the owner's
+	{row: "503 too-many-conns 503", name: "conns of the listener", check: hasRetryAfter, options: mgr.Options{Limits: mgr.Limits{MaxConns: 2}}, // one place is reserved for the owner
 		prepare: func(_ *testing.T, s *statusServer) {
 			s.say(`{"command":"wait"}`)
 			<-s.running
@@ -285,7 +285,7 @@ var statusCases = []statusCase{
 	{row: "500 internal 200", name: "the policy panics", options: mgr.Options{Authorizer: authorizerFunc(func(*mgr.Call) error { panic("a defect") })}},
 }
 
-// killSession has the server's connection get no more conns.
+// killSession closes the session of the server's connection, which gets no conns after that.
 func killSession(t *testing.T, s *statusServer) {
 	_, err := io.WriteString(s.conn, post(`{"command":"wait"}`, ""))
 	require.NoError(t, err)
@@ -352,14 +352,14 @@ func (neverPauses) Check() error { return nil }
 func (neverPauses) Enter(func()) {}
 func (neverPauses) Exit()        {}
 
-// splitRow splits what a statusCase says of its row.
+// splitRow splits the row of a statusCase.
 func splitRow(row string) (result, code string, status int) {
 	words := strings.Fields(row)
 	_, _ = fmt.Sscan(words[len(words)-1], &status)
 	return strings.Join(words[:len(words)-2], " "), words[len(words)-2], status
 }
 
-// PROTOCOL's table has a row for each result and path, and each row has a test.
+// Each row of the table in PROTOCOL.md has a statusCase, and each statusCase has a row.
 func TestProtocolTableOfStatusesIsTested(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testkit.ModuleRoot(t), "PROTOCOL.md"))
 	require.NoError(t, err)
@@ -381,7 +381,7 @@ func TestProtocolTableOfStatusesIsTested(t *testing.T) {
 	require.ElementsMatch(t, documented, tested)
 }
 
-// Each of several requests on one connection has its own status, in order.
+// Each of several requests on one connection gets its own status, in order.
 func TestPipelinedRequestsHaveTheirOwnStatuses(t *testing.T) {
 	var calls atomic.Int32
 	s := startStatus(t, &statusCase{options: mgr.Options{Authorizer: authorizerFunc(func(*mgr.Call) error {
@@ -408,7 +408,7 @@ func TestPipelinedRequestsHaveTheirOwnStatuses(t *testing.T) {
 	}
 }
 
-// The Go client gets the same *wire.Error, whichever status came with it.
+// The Go client returns the *wire.Error of the reply, whatever the status is.
 func TestClientGetsTheReplyOfARefusalOverHTTP(t *testing.T) {
 	for _, c := range statusCases {
 		if _, _, status := splitRow(c.row); status == 200 || c.prepare != nil {
@@ -436,7 +436,7 @@ func TestClientGetsTheReplyOfARefusalOverHTTP(t *testing.T) {
 	}
 }
 
-// What kea-shell shows of each status; README.md has it.
+// kea-shell prints the reply of a refusal for some statuses, and for others only the status.
 func TestKeaShellShowsTheStatusOfARefusal(t *testing.T) {
 	shell := testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent")
 	for _, c := range statusCases {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// An allowAll allows every call. A slow one takes up to 40 ms for some.
+// allowAll is an Authorizer that allows every call. If slow is set, some calls take up to 40 ms.
 type allowAll struct{ slow bool }
 
 func (e allowAll) Authorize(*mgr.Call) error {

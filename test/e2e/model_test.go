@@ -23,14 +23,14 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// An input is the arguments of the commands.
+// An input has the arguments of the commands.
 type input struct {
 	Tag  string `json:"tag"`
 	Size int    `json:"size"`
 	Wait int    `json:"wait,omitempty"` // µs
 }
 
-// An output is what the commands return.
+// An output is the result of the commands.
 type output struct {
 	Tag  string `json:"tag"`
 	Data string `json:"data"`
@@ -40,7 +40,7 @@ func data(tag string, size int) string {
 	return strings.Repeat(tag+".", size/(len(tag)+1)+1)[:size]
 }
 
-// A slowRecorder takes up to 30 ms for some batches. It counts, and reports an End before its Begin has returned.
+// A slowRecorder is a Recorder that counts calls. Some batches take up to 30 ms.
 type slowRecorder struct{ begun, ended atomic.Int64 }
 
 func (r *slowRecorder) Begin(calls []*mgr.Call) error {
@@ -58,30 +58,30 @@ func (r *slowRecorder) End(ends []mgr.CallResult) {
 	}
 }
 
-// A counter is an Observer that counts.
+// A counter is an Observer that counts conns and calls.
 type counter struct{ opened, closed, calls atomic.Int64 }
 
 func (c *counter) ConnOpened(transport.Peer) { c.opened.Add(1) }
 func (c *counter) ConnClosed(transport.Peer) { c.closed.Add(1) }
 func (c *counter) CallDone(mgr.CallResult)   { c.calls.Add(1) }
 
-// descriptors returns how many descriptors the process has open.
+// descriptors returns the number of open descriptors of the process.
 func descriptors() int {
 	e, _ := os.ReadDir("/proc/self/fd")
 	return len(e)
 }
 
-// A variation is what makes a run of the model harder for the daemon.
+// A variation makes a run of the model harder for the daemon.
 type variation struct {
-	kill           bool // sessions are closed, and limits changed, at random
-	recorder       bool // there is a Recorder, which is slow at times
+	kill           bool // the test closes sessions and changes limits at random
+	recorder       bool // the manager has a Recorder, which is slow at times
 	slowAuthorizer bool // the Authorizer is slow at times
-	lateLoop       bool // the author's own loop polls late at times
+	lateLoop       bool // the manager uses a loop of the test, which polls late at times
 }
 
-// The model: clients on all transports send random batches in random pieces, cancel, set timeouts, stop reading for a while
-// and hang up, at random. Each reply must be that of its own request, whole and in order; nothing may be left over: no
-// conn, no counted byte, no goroutine, no descriptor. RUDDERPOST_MODEL_TIME=20m makes each variation run so long.
+// Clients on all transports send random batches in random pieces. At random they cancel, set timeouts, stop reading for a
+// while, and hang up. Each reply must belong to its request, whole and in order. At the end no conn, no counted byte, no
+// goroutine and no descriptor is left. RUDDERPOST_MODEL_TIME=20m makes each variation run for 20 minutes.
 func TestModelOfConcurrentClientsOnEveryTransport(t *testing.T) {
 	for name, v := range map[string]variation{
 		"plain":           {},
@@ -114,7 +114,7 @@ func runModel(t *testing.T, v variation) {
 		o.Recorder = &slowRecorder{}
 	}
 	var foreign *loop.Loop
-	if v.lateLoop { // the author's own loop, which polls late
+	if v.lateLoop {
 		foreign = loop.New()
 		o.Loop = foreign
 	}
@@ -245,20 +245,20 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// modelStats counts what a run of the model did.
+// modelStats counts the events of a run of the model.
 type modelStats struct{ conns, requests, replies, cancels, dropped atomic.Int64 }
 
-// An asked is a request that was sent and not answered yet.
+// An asked is a request without a reply yet.
 type asked struct {
 	tag    string
 	size   int
 	onLoop bool
 	seq    int
-	quit   bool // it has a timeout, or was cancelled
-	isCan  bool // it is a cancel
+	quit   bool // the request has a timeout, or the client has cancelled it
+	isCan  bool // the request is a cancel
 }
 
-// session is the life of one conn of a client.
+// session opens a conn of a client, uses it at random, and closes it.
 func session(t *testing.T, v variation, stats *modelStats, lag *alltransports.Lag, tc alltransports.Case, addr net.Addr, id alltransports.Identity, name string, until time.Time) {
 	r := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	var conn transport.Conn
@@ -308,7 +308,7 @@ func session(t *testing.T, v variation, stats *modelStats, lag *alltransports.La
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				late := tc.OneShot && lag.Explains(opened) // its connection is opened when it sends
+				late := tc.OneShot && lag.Explains(opened) // an HTTP client connects when it sends
 				if len(pending) > 0 && !gone.Load() && !v.kill && !late {
 					t.Errorf("%s: %d of %d unanswered: %v", name, len(pending), total, err)
 				}
@@ -470,7 +470,7 @@ func session(t *testing.T, v variation, stats *modelStats, lag *alltransports.La
 		}
 		time.Sleep(time.Duration(quiet[r.IntN(len(quiet))])*time.Millisecond + time.Duration(r.IntN(1000))*time.Microsecond)
 	}
-	// wait for the rest
+	// Wait for the other replies.
 	deadline := time.Now().Add(30 * time.Second)
 	for !gone.Load() && time.Now().Before(deadline) {
 		mu.Lock()
@@ -493,5 +493,5 @@ func session(t *testing.T, v variation, stats *modelStats, lag *alltransports.La
 	<-done
 }
 
-// A plain is a net.Conn whose descriptor is hidden.
+// A plain is a net.Conn that hides its descriptor.
 type plain struct{ net.Conn }

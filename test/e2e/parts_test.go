@@ -17,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A long reply that is encoded already is sent from where it lies, on the wires that can: it and its neighbours arrive
-// whole and in order, also at a client that keeps the daemon waiting.
-func TestLongRepliesOnEveryTransport(t *testing.T) {
+// A long reply that was encoded before is sent without a copy, on the transports that can. That reply and the others arrive
+// whole and in order, also at a client that reads late.
+func TestLongRepliesArriveWholeOnEveryTransport(t *testing.T) {
 	env := alltransports.New(t)
 	documents := map[string]wire.Raw{}
 	for _, n := range []int{10, 16 << 10, 40 << 10, 300 << 10} {
@@ -55,7 +55,7 @@ func TestLongRepliesOnEveryTransport(t *testing.T) {
 				}
 				require.NoError(t, c.Send(t.Context(), frames...))
 				if round == 1 {
-					time.Sleep(100 * time.Millisecond) // its buffers are full now
+					time.Sleep(100 * time.Millisecond) // the buffers are full after that
 				}
 				for id, name := range names {
 					frame, err := c.Receive(t.Context(), nil)

@@ -22,9 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Over HTTP every request says who it is, and all that come by way of a proxy have one address: some of
-// 256 connections with a right token or password were answered 429.
-func TestACrowdWithOneAddressIsNotSlowedDown(t *testing.T) {
+// Over HTTP each request has its credentials, and all clients behind a proxy have one address. A former version answered 429
+// to some of 256 connections with a correct token or password.
+func TestManyClientsWithOneAddressAreNotSlowedDown(t *testing.T) {
 	const crowd, requests = 256, 4
 	env := alltransports.New(t)
 	for _, tc := range env.Cases() {
@@ -74,7 +74,7 @@ func TestACrowdWithOneAddressIsNotSlowedDown(t *testing.T) {
 	}
 }
 
-// crowded is a client with so many connections.
+// crowded returns an HTTP client with that many connections.
 func crowded(t *testing.T, env *alltransports.Env, conns int) *nethttp.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -86,7 +86,7 @@ func crowded(t *testing.T, env *alltransports.Env, conns int) *nethttp.Client {
 	return &nethttp.Client{Transport: tr}
 }
 
-// askAs returns the status and the body of an answer to whoami.
+// askAs returns the status and the body of the response to whoami.
 func askAs(t *testing.T, client *nethttp.Client, url string, says func(*nethttp.Request)) string {
 	r, err := nethttp.NewRequestWithContext(t.Context(), nethttp.MethodPost, url, strings.NewReader(`{"command":"whoami"}`))
 	if err != nil {

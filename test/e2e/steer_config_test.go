@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Somebody edits what config-get returns, and gives it back: it is what is in force, secrets and all that
-// cannot be set over the channel included. A second edit of the same text meets that it is too late.
+// An admin edits the result of config-get and sets it with config-set. It is in force then, with the secrets and the keys
+// that cannot be set over the channel. A second edit of the same text is refused, since its hash is out of date.
 func TestSteerEditsConfiguration(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	hook := filepath.Join(dir, "hook")
@@ -68,7 +68,7 @@ password = "canary-71"
 	require.Equal(t, section(edited), section(now))
 	require.NotEqual(t, got, now)
 
-	// Too late, from a file as well.
+	// The old hash is refused from a file too.
 	file := filepath.Join(dir, "c.json")
 	require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
 	for _, command := range []string{"config-test", "config-set"} {
@@ -80,7 +80,7 @@ password = "canary-71"
 	require.Equal(t, 4, status)
 	require.Contains(t, said, `"result": 4`)
 
-	// A reply is no request, and the text says what to do.
+	// A whole reply is refused as arguments, and the text says what to do.
 	whole, status := give("", "config-get")
 	require.Zero(t, status)
 	said, status = give(whole, "config-set", "-")

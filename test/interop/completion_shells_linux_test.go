@@ -26,12 +26,12 @@ type lineEditor struct {
 	t      *testing.T
 	keys   *os.File       // the test's end of the pseudo-terminal
 	shown  testkit.Output // what the shell has written
-	canary string         // exists if a payload ran
+	canary string         // a file that exists if a payload has run
 	turn   int
-	seen   int // bytes of shown before the present turn
+	seen   int // bytes of shown that earlier calls have read
 }
 
-// shells lists each shell with the package that brings it and its start file, which loads the script.
+// shells has for each shell its packages and its start file, which loads the completion script.
 var shells = map[string]struct {
 	packages [][2]string
 	file     string
@@ -137,12 +137,12 @@ func (e *lineEditor) press(keys string) {
 	require.NoError(e.t, err)
 }
 
-// waitIdle clears the line, has the shell print a word of its own, and waits for it: what was pressed
-// before has been handled then.
+// waitIdle clears the line, makes the shell print a word of its own, and waits for it. The shell has handled all earlier
+// keys then.
 func (e *lineEditor) waitIdle() {
 	e.t.Helper()
 	e.turn++
-	// No one sees the word in what is typed, since the shell joins it.
+	// The typed text does not contain the word, since the shell joins it from two parts.
 	e.press(fmt.Sprintf("\x15echo idle''-%d\r", e.turn))
 	want := fmt.Sprintf("idle-%d", e.turn)
 	deadline := time.Now().Add(testkit.Timeout)
@@ -159,7 +159,7 @@ func (e *lineEditor) waitIdle() {
 	}
 }
 
-// hostileDaemon answers list-commands and describe-command as it is told, over a UNIX socket.
+// hostileDaemon answers list-commands and describe-command over a UNIX socket, with the given names and properties.
 func hostileDaemon(t *testing.T, commands []string, properties map[string]any) (socket string, requests func() []string) {
 	t.Helper()
 	socket = filepath.Join(testkit.ShortDir(t), "s")
@@ -234,8 +234,8 @@ var places = []place{
 	}},
 }
 
-// complete presses TAB twice behind a line, and reports whether a payload ran. The first TAB inserts a text;
-// the second has the completion script look at it.
+// complete presses TAB twice after a line, and reports whether a payload has run. The first TAB inserts a text; at the second
+// one the completion script reads it.
 func (e *lineEditor) complete(line string) (ran bool) {
 	e.t.Helper()
 	e.press(line + "\t\t")
@@ -245,8 +245,8 @@ func (e *lineEditor) complete(line string) (ran bool) {
 	return ran
 }
 
-// TestTabRunsNothingOfAHostileDaemon: whatever names, values and descriptions a daemon sends, a shell that
-// completes them evaluates none of it. Of one offer the shell inserts all, of two what they have in common.
+// TestTabRunsNothingOfAHostileDaemon: a shell that completes names, values and descriptions of a daemon evaluates none of
+// them. If there is one candidate, the shell inserts it; of two it inserts their common prefix.
 func TestTabRunsNothingOfAHostileDaemon(t *testing.T) {
 	for name := range shells {
 		t.Run(name, func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestTabRunsNothingOfAHostileDaemon(t *testing.T) {
 	}
 }
 
-// TestTabRunsNothingOfAHostileHook: an honest daemon passes on what its hook says about a command.
+// TestTabRunsNothingOfAHostileHook: an honest daemon forwards the description of a command from its hook.
 func TestTabRunsNothingOfAHostileHook(t *testing.T) {
 	testkit.NeedProgram(t, "/usr/bin/python3", "python3")
 	properties := map[string]any{}
@@ -318,7 +318,7 @@ func TestTabRunsNothingOfFileNames(t *testing.T) {
 	}
 }
 
-// TestTabRunsNothingThatWasTyped: a substitution in the command line waits until the line is run.
+// TestTabRunsNothingThatWasTyped: TAB does not run a substitution in the command line.
 func TestTabRunsNothingThatWasTyped(t *testing.T) {
 	for name := range shells {
 		t.Run(name, func(t *testing.T) {
@@ -326,7 +326,7 @@ func TestTabRunsNothingThatWasTyped(t *testing.T) {
 			socket, _ := hostileDaemon(t, []string{"honest"}, nil)
 			for _, typed := range []string{"$(planted)", "`planted`", "(planted)", "a$(planted)=1", "\"$(planted)\""} {
 				if name != "fish" && typed[0] == '(' {
-					continue // a subshell, which is no word
+					continue // a subshell is not a word
 				}
 				require.False(t, e.complete("steer -s "+socket+" "+typed+" "), typed)
 			}
@@ -334,8 +334,7 @@ func TestTabRunsNothingThatWasTyped(t *testing.T) {
 	}
 }
 
-// TestTabCompletesCommandsAndArguments: with an honest daemon the words are there, and the line that they make
-// is run.
+// TestTabCompletesCommandsAndArguments: with an honest daemon TAB completes a command line, and the line runs.
 func TestTabCompletesCommandsAndArguments(t *testing.T) {
 	for name := range shells {
 		t.Run(name, func(t *testing.T) {
@@ -359,14 +358,14 @@ func TestTabCompletesCommandsAndArguments(t *testing.T) {
 			require.JSONEq(t, `{"command":"honest","arguments":{"level":"info:x","count":7}}`, ran())
 			e.waitIdle()
 
-			// The second TAB lists what there is, with its descriptions.
+			// The second TAB lists the candidates with their descriptions.
 			e.press("steer -s $PLACE honest \t\t")
 			e.waitIdle()
 			shown := e.shown.String()
 			require.Contains(t, shown, "A level: how much is logged.")
 			require.Contains(t, shown, "count=")
 
-			// Names of files are completed where files are named, and the verbs and flags of steer everywhere.
+			// TAB completes the names of files after flags that take one, and the verbs and flags of steer everywhere.
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "two words.jsonl"), nil, 0o600))
 			e.run("cd " + dir)
 			e.press("steer aud\tver\ttw\t\r")

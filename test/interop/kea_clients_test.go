@@ -54,7 +54,7 @@ func startAgent(t *testing.T, socket string) string {
 	return port
 }
 
-// keaShell gives a command the way Kea's operators do.
+// keaShell gives a command with kea-shell, as operators of Kea do.
 func keaShell(t *testing.T, port, arguments, command string) wire.Reply {
 	t.Helper()
 	cmd := exec.Command(testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent"), "--host", "127.0.0.1", "--port", port, "--service", "dhcp4", command)
@@ -64,7 +64,7 @@ func keaShell(t *testing.T, port, arguments, command string) wire.Reply {
 	return oneReply(t, out)
 }
 
-// oneReply reads the list of one reply that the agent wraps around ours.
+// oneReply decodes the agent's list, which has our reply alone.
 func oneReply(t *testing.T, text []byte) wire.Reply {
 	t.Helper()
 	var list []wire.Value
@@ -75,8 +75,8 @@ func oneReply(t *testing.T, text []byte) wire.Reply {
 	return reply
 }
 
-// Kea's own programs, in front of our daemon.
-func TestKeaShell(t *testing.T) {
+// kea-shell commands our daemon through Kea's control agent.
+func TestKeaShellCommandsUsThroughKeasAgent(t *testing.T) {
 	testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent")
 	_, _, socket := testdaemon.Start(t, testdaemon.OneSocket, nil)
 	port := startAgent(t, socket)
@@ -132,12 +132,12 @@ func TestKeaShell(t *testing.T) {
 	cmd := exec.Command(testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent"), "--host", "127.0.0.1", "--port", port, "--service", "dhcp4", "list-commands")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err)
-	require.Contains(t, oneReply(t, out).Text, "server is likely to be offline") // once it is down
+	require.Contains(t, oneReply(t, out).Text, "server is likely to be offline") // after the daemon has ended
 }
 
-// What Kea's agent makes of what we may send: it reads all of it, and tells each byte beyond ASCII as
-// the character of that number, which is documented and not repaired.
-func TestKeaAgentReadsUs(t *testing.T) {
+// Kea's agent reads everything that we may send. It forwards each byte beyond ASCII as the character with that number, which
+// is a documented fault of the agent.
+func TestKeaAgentForwardsOurReplies(t *testing.T) {
 	testkit.NeedProgram(t, "kea-ctrl-agent", "kea-ctrl-agent")
 	const strange = "€ \u2028 \u2029 😀 é ÿ \ufffd \ufeff \" \\ \n \x00 \x1f \x7f"
 	deep := strings.Repeat("[", 97) + strings.Repeat("]", 97)
@@ -155,7 +155,7 @@ func TestKeaAgentReadsUs(t *testing.T) {
 		}),
 		mgr.Func("large", "Much.", mgr.Read, func(context.Context, mgr.None) ([]string, error) { return large, nil }),
 		mgr.Func("deep", "Nested.", mgr.Read, func(context.Context, mgr.None) (wire.Value, error) { return wire.Value(deep), nil }),
-		// Not 1e308: of that the agent itself makes 1e+308.0, which is no JSON.
+		// Not 1e308: the agent writes 1e+308.0 for it, which is not JSON.
 		mgr.Func("numbers", "Extremes.", mgr.Read, func(context.Context, mgr.None) (wire.Value, error) {
 			return wire.Value(`[9223372036854775807,-9223372036854775808,0.1,-0,1E+2]`), nil
 		}),
@@ -182,7 +182,7 @@ func TestKeaAgentReadsUs(t *testing.T) {
 		return string(runes)
 	}
 
-	reply := post("strange") // no quotes in the key: the agent does not escape keys at all
+	reply := post("strange") // without quotes in the key, since the agent does not escape keys
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	var one map[string]string
 	require.NoError(t, reply.Decode(&one))
@@ -210,13 +210,13 @@ func TestKeaAgentReadsUs(t *testing.T) {
 	require.Contains(t, testdaemon.Arguments(t, reply), "9223372036854775807, -9223372036854775808")
 }
 
-// A client that reads until the end gets the end at once, whether or not it says its last word first.
-func TestEndComesAtOnce(t *testing.T) {
+// A client that reads until the end gets the end at once, with and without a half-close.
+func TestEndOfStreamComesAtOnce(t *testing.T) {
 	_, _, socket := testdaemon.Start(t, testdaemon.OneSocket, nil)
 	for _, c := range []struct {
 		name, debian string
 		args         []string
-		open         bool // its own input stays open; socat would wait for that by itself
+		open         bool // standard input stays open; socat itself would wait for its end
 	}{
 		{"socat", "socat", []string{"-t", "600", "-", "UNIX-CONNECT:" + socket}, false},
 		{"socat", "socat", []string{"-t", "600", "-,ignoreeof", "UNIX-CONNECT:" + socket}, false},
@@ -275,7 +275,7 @@ func startKea(t *testing.T) (p *testkit.Child, socket string) {
 	return p, socket
 }
 
-// steer commands a real Kea.
+// steer commands a Kea server.
 func TestSteerCommandsKea(t *testing.T) {
 	p, socket := startKea(t)
 	text, status := testdaemon.Steer(t, "", "-r", "-s", socket, "version-get")

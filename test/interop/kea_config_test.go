@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Somebody who knows Kea changes our configuration with Kea's shell, over HTTPS and with a password, as Kea is
-// changed: get, edit, test, set, write, and reload what is in the file.
+// An operator changes our configuration with kea-shell over HTTPS and with a password, in the steps of Kea: get, edit, test,
+// set, write, reload.
 func TestKeaShellChangesConfiguration(t *testing.T) {
 	shell := testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent")
 	dir := testkit.ShortDir(t)
@@ -69,7 +69,7 @@ insecure = true
 			require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 			require.Equal(t, wire.CodeSuccess, give("config-reload", "").Code)
 
-			// The shell's input is what stands between the braces of the arguments.
+			// kea-shell reads the arguments without their outer braces.
 			got := testdaemon.Arguments(t, give("config-get", ""))
 			inner := strings.TrimSuffix(strings.TrimPrefix(got, "{"), "}")
 			edited := regexp.MustCompile(`"max-queued": ?4096`).ReplaceAllString(inner, `"max-queued": 5000`)
@@ -84,7 +84,7 @@ insecure = true
 			require.Equal(t, testdaemon.Arguments(t, reply), testdaemon.Arguments(t, give("config-hash-get", "")))
 			require.Contains(t, testdaemon.Arguments(t, give("config-get", "")), `5000`)
 
-			reply = give("config-set", edited) // whose hash is that of the configuration before
+			reply = give("config-set", edited) // with the hash of the configuration before
 			require.Equal(t, wire.CodeConflict, reply.Code, reply.Text)
 			reply = give("config-set", `"Rudderpost": {"limits": {"max-queued": 0}}`)
 			require.Equal(t, wire.CodeError, reply.Code)

@@ -32,8 +32,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Real Kea's transcripts over HTTP, replayed. testdata/kea/b1.txt says how to read them.
-func TestKeaHTTP(t *testing.T) {
+// Replays transcripts of Kea's HTTP interface. testdata/kea/b1.txt describes their format.
+func TestResponsesMatchTranscriptsOfKeasHTTP(t *testing.T) {
 	for _, file := range []struct {
 		name                         string
 		rows, same, shape, differing int
@@ -60,11 +60,11 @@ func TestKeaHTTP(t *testing.T) {
 	}
 }
 
-// shorter is what the test makes of Kea's times.
+// shorter converts a time of Kea's transcripts into one of the test.
 func shorter(d time.Duration) time.Duration { return d / 20 }
 
-// serveHTTP runs a daemon at a place, and returns how its clients connect. Nobody is anonymous here:
-// a client of Kea that has no password has a certificate, and TLS.
+// serveHTTP runs a daemon with the listener place, and returns a function that connects a client. There are no anonymous
+// clients: where a client of Kea has no password, this one has a certificate and TLS.
 func serveHTTP(t *testing.T, place *httpd.Transport) (dial func() keaConn) {
 	t.Helper()
 	var client *tls.Config
@@ -85,7 +85,7 @@ func serveHTTP(t *testing.T, place *httpd.Transport) (dial func() keaConn) {
 	}
 }
 
-// openHTTP runs the daemon that the rows speak to.
+// openHTTP runs the daemon of the rows.
 func openHTTP(t *testing.T, place *httpd.Transport) *mgr.Listener {
 	t.Helper()
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: everybody{}})
@@ -108,7 +108,7 @@ type everybody struct{}
 
 func (everybody) Authorize(*mgr.Call) error { return nil }
 
-// keaPKI gives a place certificates, and returns what a client needs.
+// keaPKI gives the listener TLS, and returns the configuration of a client.
 func keaPKI(t *testing.T, place *httpd.Transport) *tls.Config {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "pki")
@@ -124,7 +124,7 @@ func keaPKI(t *testing.T, place *httpd.Transport) *tls.Config {
 	return config
 }
 
-// keaUsers are the users of Kea's recording.
+// keaUsers is an Authenticator with the users of the transcripts.
 type keaUsers struct{}
 
 func (keaUsers) Authenticate(_ context.Context, c transport.Claim) ([]transport.Credential, error) {
@@ -141,8 +141,8 @@ type keaUser string
 
 func (u keaUser) Subject() string { return "user:" + string(u) }
 
-// Kea's own shell, straight at our listener.
-func TestKeaShellHTTP(t *testing.T) {
+// kea-shell commands our HTTP listener directly.
+func TestKeaShellCommandsUsOverHTTP(t *testing.T) {
 	shell := testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent")
 	place := &httpd.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: keaUsers{}}
 	_, port, err := net.SplitHostPort(openHTTP(t, place).Addr().String())
@@ -170,7 +170,7 @@ func TestKeaShellHTTP(t *testing.T) {
 	require.JSONEq(t, `{"text":"`+large+`"}`, testdaemon.Arguments(t, oneReply(t, out)))
 
 	out, err = run("", append(known, "no-such-command")...)
-	require.NoError(t, err, "%s", out) // the shell does not look into replies
+	require.NoError(t, err, "%s", out) // kea-shell does not check the result of a reply
 	require.Equal(t, wire.CodeUnsupported, oneReply(t, out).Code)
 
 	for _, args := range [][]string{nil, {"--auth-user", "admin", "--auth-password", "1235"}} {
@@ -180,8 +180,8 @@ func TestKeaShellHTTP(t *testing.T) {
 	}
 }
 
-// Our dialer commands Kea's agent.
-func TestDialKeaAgent(t *testing.T) {
+// Our HTTP dialer commands Kea's agent.
+func TestOurDialerCommandsKeasAgent(t *testing.T) {
 	at := &httpd.Transport{Address: "127.0.0.1:" + startAgent(t, "/nowhere.sock")}
 	t.Cleanup(at.CloseIdle)
 	for request, want := range map[string]int{
@@ -283,7 +283,7 @@ func (row *keaHTTPRow) do(write func(*keaHTTPClient, []byte, time.Duration), b [
 	row.steps = append(row.steps, func(c *keaHTTPClient) { write(c, b, each) })
 }
 
-// replay does what Kea's client did, and compares what we answer.
+// replay sends the bytes of Kea's client, and compares our responses.
 func (row *keaHTTPRow) replay(t *testing.T, conn keaConn) {
 	c := &keaHTTPClient{T: t, keaConn: conn, in: bufio.NewReader(conn)}
 	for _, step := range row.steps {
@@ -296,7 +296,7 @@ func (row *keaHTTPRow) replay(t *testing.T, conn keaConn) {
 	c.writing()
 }
 
-// A keaHTTPClient is one connection to us.
+// A keaHTTPClient is one connection to our daemon.
 type keaHTTPClient struct {
 	*testing.T
 	keaConn
@@ -306,7 +306,7 @@ type keaHTTPClient struct {
 	written chan struct{} // closed when a write is over
 }
 
-// write writes beside the reading, since we may answer before everything is written.
+// write writes on a goroutine of its own, since we may answer before it has written everything.
 func (c *keaHTTPClient) write(b []byte, each time.Duration) {
 	c.writing()
 	c.head = bytes.HasPrefix(b, []byte("HEAD "))
@@ -317,7 +317,7 @@ func (c *keaHTTPClient) write(b []byte, each time.Duration) {
 		defer close(written)
 		for piece := range pieces(b, each) {
 			if _, err := conn.Write(piece); err != nil {
-				return // it does not want any more
+				return // the daemon has closed the connection
 			}
 		}
 	}()
@@ -332,7 +332,7 @@ func (c *keaHTTPClient) writing() {
 	}
 }
 
-// pieces are what is written at once, with pauses between.
+// pieces returns the parts of b that are written at once. Between two parts there is a pause.
 func pieces(b []byte, each time.Duration) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		if each == 0 {
@@ -348,7 +348,7 @@ func pieces(b []byte, each time.Duration) func(yield func([]byte) bool) {
 	}
 }
 
-// response reads a response, and compares it.
+// response reads a response and compares it with that of the row.
 var causeOf400 = regexp.MustCompile(`"text": "Bad Request: .+" }$`)
 
 func (c *keaHTTPClient) response(row *keaHTTPRow, n int) {
@@ -368,7 +368,7 @@ func (c *keaHTTPClient) response(row *keaHTTPRow, n int) {
 		_, want, _ = strings.Cut(want, " | ")
 	}
 	r, got := c.read(row.title)
-	if r.StatusCode == http.StatusBadRequest { // what is wrong stands behind Kea's words
+	if r.StatusCode == http.StatusBadRequest { // our text has the reason after Kea's words
 		got = causeOf400.ReplaceAll(got, []byte(`"text": "Bad Request" }`))
 	}
 	version, words, _ := strings.Cut(status, " ")
@@ -426,7 +426,7 @@ func (row *keaHTTPRow) compare(t *testing.T, want string, got []byte) {
 	}
 }
 
-// closes waits for the end of the connection.
+// closes requires that the daemon closes the connection.
 func (c *keaHTTPClient) closes(after time.Duration) {
 	c.Helper()
 	rest, err := io.ReadAll(c.in)
@@ -435,7 +435,7 @@ func (c *keaHTTPClient) closes(after time.Duration) {
 	require.GreaterOrEqual(c, time.Since(c.last), after)
 }
 
-// staysOpen sees that another request is answered.
+// staysOpen requires that the daemon answers another request.
 func (c *keaHTTPClient) staysOpen() {
 	c.write([]byte("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"), 0)
 	r, text := c.read("the next request")

@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The readers below send a request and read the reply as clients of Kea do. Each has the rules of its client,
-// and nothing that makes it more tolerant.
+// The readers below send a request and read the reply as clients of Kea do. Each has the rules of its client, and is not
+// more tolerant.
 
 // readStork reads as Stork's agent and server do: the HTTP status is 200, a list has one reply, the results 0
 // and 3 are success, and arguments are decoded before the result is looked at.
@@ -91,7 +91,7 @@ func TestShortestReplyIsLongEnoughForAnsible(t *testing.T) {
 	require.Zero(t, readAnsible(t, socket, "bare"))
 }
 
-// TestKeasToolsHowTo does what docs/how-to/keas-tools.md says, and then reads the replies as each tool does.
+// TestKeasToolsHowTo runs the commands of docs/how-to/keas-tools.md, and then reads the replies as each tool does.
 func TestKeasToolsHowTo(t *testing.T) {
 	testkit.NeedProgram(t, "curl", "curl")
 	testkit.NeedProgram(t, "kea-shell", "kea-ctrl-agent")
@@ -165,12 +165,12 @@ func TestKeasToolsHowTo(t *testing.T) {
 		require.NoError(t, readStork(t, status, body, &statistics), "%s", body)
 		require.NotEmpty(t, statistics)
 
-		// A failure has no arguments that the typed parser would stumble over, and is told as what it is.
+		// A failed reply has no arguments, since the typed parser would report them as a wrong error.
 		status, body = post(`{"command":"statistic-get","service":["dhcp4"],"arguments":{"nmae":"x"}}`, password)
 		require.EqualError(t, readStork(t, status, body, &statistics), "result 1", "%s", body)
 		status, body = post(`{"command":"lease4-get","service":["dhcp4"]}`, password)
 		require.EqualError(t, readStork(t, status, body, &statistics), "result 2", "%s", body)
-		// Stork's commit of a configuration looks at the status, and takes all results but 1 and 2 for success.
+		// When Stork commits a configuration it checks the status, and takes all results except 1 and 2 for success.
 		for _, command := range []string{"config-write", "config-set", "config-reload"} {
 			status, body = post(`{"command":"`+command+`","service":["dhcp4"],"arguments":{}}`, password)
 			require.EqualError(t, readStork(t, status, body, nil), "status 403", "%s", body)

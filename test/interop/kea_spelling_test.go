@@ -61,7 +61,7 @@ func TestRepliesHaveKeasBytes(t *testing.T) {
 	}
 }
 
-// TestScriptsFindTheResultOverHTTP: they run curl and look for Kea's spelling with grep.
+// TestScriptsFindTheResultOverHTTP: scripts run curl and search for Kea's spelling with grep.
 func TestScriptsFindTheResultOverHTTP(t *testing.T) {
 	curl, grep := testkit.NeedProgram(t, "curl", "curl"), testkit.NeedProgram(t, "grep", "grep")
 	place := &httpd.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: keaUsers{}}

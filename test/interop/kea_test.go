@@ -29,9 +29,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Real Kea's transcripts, replayed: those about time over the pipe in virtual time, the others over a
-// UNIX socket. testdata/kea/README.md says how to read them.
-func TestKea(t *testing.T) {
+// Replays transcripts of Kea's UNIX socket: those that depend on time over a pipe in virtual time, the others over a UNIX
+// socket. testdata/kea/README.md describes their format.
+func TestRepliesMatchTranscriptsOfKea(t *testing.T) {
 	path := filepath.Join(testkit.ShortDir(t), "kea.sock")
 	testdaemon.Serve(t, keaDaemon(t), &unix.Transport{Path: path})
 	counts := map[string]map[string]int{}
@@ -63,7 +63,7 @@ func TestKea(t *testing.T) {
 	checkKeaCounts(t, counts)
 }
 
-// keaDaemon is the daemon that the rows speak to.
+// keaDaemon returns the manager of the rows.
 func keaDaemon(t *testing.T) *mgr.CommandMgr {
 	t.Helper()
 	stats := std.NewStatistics()
@@ -85,7 +85,7 @@ func keaDaemon(t *testing.T) *mgr.CommandMgr {
 	return m
 }
 
-// keaConfig is a configuration that takes whatever it is set to.
+// keaConfig is a configuration that accepts every value.
 type keaConfig struct{ section wire.Value }
 
 var _ std.Configurable = (*keaConfig)(nil)
@@ -124,7 +124,7 @@ type keaRow struct {
 	ours        string // our reply, where it differs
 }
 
-// A keaConn is a client that can say its last word and still listen.
+// A keaConn is a conn of a client that can close its writing half.
 type keaConn interface {
 	io.ReadWriteCloser
 	CloseWrite() error
@@ -183,7 +183,7 @@ func keaRows(t *testing.T, path string) []*keaRow {
 	return rows
 }
 
-// write writes bytes, at once or one by one. What the daemon does not want any more is no failure.
+// write writes bytes at once or one by one. It ignores errors, since the daemon may have closed the conn.
 func write(b []byte, each time.Duration) func(*testing.T, keaConn) {
 	return func(t *testing.T, c keaConn) {
 		if each == 0 {
@@ -201,7 +201,7 @@ func write(b []byte, each time.Duration) func(*testing.T, keaConn) {
 	}
 }
 
-// keaBytes makes the bytes of what stands behind a >.
+// keaBytes returns the bytes of a line after ">".
 func keaBytes(t *testing.T, line string) []byte {
 	t.Helper()
 	if strings.HasPrefix(line, `"`) {
@@ -224,7 +224,7 @@ func keaBytes(t *testing.T, line string) []byte {
 	return nil
 }
 
-// literals returns the Go string literals of a line, whatever words stand between them.
+// literals returns the Go string literals of a line, and ignores the words between them.
 func literals(t *testing.T, line string) (texts []string) {
 	t.Helper()
 	for {
@@ -248,7 +248,7 @@ func duration(t *testing.T, text string) time.Duration {
 	return d
 }
 
-// replay does what Kea's client did, and compares what we answer.
+// replay sends the bytes of Kea's client, and compares our reply.
 func (row *keaRow) replay(t *testing.T, conn keaConn) {
 	for _, step := range row.steps {
 		step(t, conn)
@@ -317,7 +317,7 @@ var (
 	keaResult    = regexp.MustCompile(`"result": (\d+)(, "text": )?`)
 )
 
-// compareShape compares the kinds. A reply that was noted in part has them at its ends.
+// compareShape compares the kinds of JSON values. A reply that was noted in part has them at its ends.
 func (row *keaRow) compareShape(t *testing.T, got wire.Reply) {
 	result := keaResult.FindAllStringSubmatch(row.reply, -1)
 	require.NotEmpty(t, result)
@@ -338,7 +338,7 @@ func (row *keaRow) compareShape(t *testing.T, got wire.Reply) {
 	require.Equal(t, kind, got.Arguments.(wire.Value).Kind())
 }
 
-// checkKeaCounts compares the verdicts with the table in the README, which is what we promise.
+// checkKeaCounts requires that the verdicts are those of the table in the README.
 func checkKeaCounts(t *testing.T, counts map[string]map[string]int) {
 	t.Helper()
 	all := map[string]int{}

@@ -25,15 +25,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A tlsPort is a listener with TLS over TCP, for clients that are not ours.
+// A tlsPort is a listener with TLS over TCP, for TLS clients of other projects.
 type tlsPort struct {
 	place    transport.Transport
-	required bool                              // a client without a certificate is nobody
-	whoami   func(token string) (ask []string) // what a client writes to be told who it is; each but the first behind an answer
+	required bool                              // the listener requires a client certificate
+	whoami   func(token string) (ask []string) // the texts that a client writes for a whoami; before the second one it reads a response
 	socket   *mgr.Listener
 }
 
-// tlsPorts runs a daemon with all of them, in a world whose clients they believe.
+// tlsPorts runs a daemon with such listeners, and returns the CA and the credentials that they trust.
 func tlsPorts(t *testing.T) (*alltransports.Env, map[string]*tlsPort) {
 	t.Helper()
 	w := alltransports.New(t)
@@ -57,21 +57,20 @@ const whoamiRequest = `{"command":"whoami"}`
 
 func askInStream(string) []string { return []string{whoamiRequest} }
 
-// askByPost asks in a POST. The daemon closes behind its answer.
+// askByPost asks with a POST. The daemon closes the connection after the response.
 func askByPost(token string) []string {
 	return []string{"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n" +
 		bearerLine(token) + "Content-Length: 20\r\n\r\n" + whoamiRequest}
 }
 
-// askByUpgrade asks in a WebSocket's message, whose mask is zero (RFC 6455, section 5.3). The key is
-// the RFC's example.
+// askByUpgrade asks with a WebSocket message, whose mask is zero (RFC 6455, section 5.3). The key is the example of the RFC.
 func askByUpgrade(token string) []string {
 	return []string{"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
 		bearerLine(token) + "\r\n", "\x81\x94\x00\x00\x00\x00" + whoamiRequest}
 }
 
-// bearerLine is the header of a client that has a token.
+// bearerLine returns the header line with a token.
 func bearerLine(token string) string {
 	if token == "" {
 		return ""
@@ -79,8 +78,8 @@ func bearerLine(token string) string {
 	return "Authorization: Bearer " + token + "\r\n"
 }
 
-// openssl's client at every TLS port.
-func TestOpenSSL(t *testing.T) {
+// Each TLS listener serves openssl s_client with good credentials, and refuses it with others.
+func TestOpenSSLIsServedOrRefusedByItsCredentials(t *testing.T) {
 	testkit.NeedProgram(t, "openssl", "openssl")
 	w, ports := tlsPorts(t)
 	issue := func(ca *tlsconf.CA, name string) []string {
@@ -97,7 +96,7 @@ func TestOpenSSL(t *testing.T) {
 
 	for name, port := range ports {
 		const badCertificate, unknownCA, protocolVersion, certificateRequired = 42, 48, 70, 116
-		// refused is a client that reads nothing but an alert (RFC 8446, section 6.2).
+		// refused tests a client that reads nothing but an alert (RFC 8446, section 6.2).
 		refused := func(alert int, args ...string) func(*testing.T) {
 			return func(t *testing.T) {
 				answer, complaint := port.openssl(t, w, port.whoami(alltransports.Secret), args...)
@@ -130,7 +129,7 @@ func TestOpenSSL(t *testing.T) {
 	}
 }
 
-// openssl connects, asks, and returns what it reads until the end, and what it says about that.
+// openssl connects and asks. It returns all bytes of the daemon, and the messages of openssl.
 func (p *tlsPort) openssl(t *testing.T, w *alltransports.Env, asks []string, args ...string) (answer, complaint string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
@@ -139,21 +138,21 @@ func (p *tlsPort) openssl(t *testing.T, w *alltransports.Env, asks []string, arg
 		"s_client", "-quiet", "-connect", p.socket.Addr().String(),
 		"-CAfile", filepath.Join(w.Dir, tlsconf.CACert), "-verify_return_error", "-verify_ip", "127.0.0.1",
 	}, args)...)
-	stdin, err := cmd.StdinPipe() // which stays open: it is the daemon that ends this
+	stdin, err := cmd.StdinPipe() // it stays open, so the daemon ends the connection
 	require.NoError(t, err)
 	var out, said testkit.Output
 	cmd.Stdout, cmd.Stderr = &out, &said
 	require.NoError(t, cmd.Start())
 	ended := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // its status tells little: what it was told is in the text
+		_ = cmd.Wait() // the exit status says little; the test checks the text
 		close(ended)
 	}()
 	for i, ask := range asks {
 		if i > 0 {
 			testkit.Eventually(t, func() bool { return isClosed(ended) || out.String() != "" }, "nothing comes")
 		}
-		_, _ = io.WriteString(stdin, ask) // it may have been refused already
+		_, _ = io.WriteString(stdin, ask) // the daemon may have refused the client already
 	}
 	<-ended
 	require.NoError(t, ctx.Err(), "it does not end: %s\n%s", &out, &said)
@@ -169,15 +168,15 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// acceptable are what testssl finds that is no weakness of ours, by its name for it.
+// acceptable has the findings of testssl that are no weakness of ours, by their names.
 var acceptable = map[string]string{
 	"engine_problem": "it is about the openssl that testssl runs, which has no GOST",
 	"optimal_proto":  "the same, which has no certificate to show where one is wanted",
 }
 
-// testssl looks for weak protocols and known attacks at every TLS port. It has no certificate, but its
-// own handshakes do not go so far that they would need one.
-func TestTestSSL(t *testing.T) {
+// testssl searches each TLS listener for weak protocols and known attacks. It has no certificate; its handshakes end before
+// they need one.
+func TestTestSSLFindsNoWeakness(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes half a minute")
 	}
@@ -193,7 +192,7 @@ func TestTestSSL(t *testing.T) {
 			defer cancel()
 			cmd := exec.CommandContext(ctx, testssl, "-p", "-U", "--quiet", "--color", "0", "--warnings", "off",
 				"--jsonfile", file, port.socket.Addr().String())
-			out, _ := cmd.CombinedOutput() // its status counts what it could not do, too
+			out, _ := cmd.CombinedOutput() // the exit status also counts tests that it could not run
 			text, err := os.ReadFile(file)
 			require.NoError(t, err, "%s", out)
 			var findings []struct{ ID, Severity, Finding string }
@@ -209,7 +208,7 @@ func TestTestSSL(t *testing.T) {
 			for _, old := range []string{"SSLv2", "SSLv3", "TLS1", "TLS1_1", "TLS1_2"} {
 				require.Equal(t, "not offered", found[old], old)
 			}
-			require.Equal(t, "offered with final", found["TLS1_3"]) // it has not talked to a wall
+			require.Equal(t, "offered with final", found["TLS1_3"]) // testssl has reached the listener
 			for _, attack := range []string{"heartbleed", "CCS", "ROBOT", "secure_client_renego", "POODLE_SSL", "DROWN", "LOGJAM", "BEAST", "LUCKY13", "RC4"} {
 				require.Contains(t, found, attack, "it was not looked for")
 			}

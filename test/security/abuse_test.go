@@ -38,7 +38,7 @@ type connCounter struct{ opened, closed atomic.Int64 }
 
 func (c *connCounter) ConnOpened(transport.Peer) { c.opened.Add(1) }
 func (c *connCounter) ConnClosed(transport.Peer) { c.closed.Add(1) }
-func (c *connCounter) CallDone(mgr.CallResult)      {}
+func (c *connCounter) CallDone(mgr.CallResult)   {}
 
 // A server is a manager with listeners on one transport, which the tests abuse one after the other.
 type server struct {

@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// zones are the commands that the table is about: what each asks for, and whether it was run.
+// zones returns the commands of the table. A command that runs stores its name in ran.
 func zones(ran *atomic.Value) []mgr.Command {
 	command := func(name string, level mgr.Level) mgr.Command {
 		return mgr.Command{Name: name, Level: level, Handler: func(_ context.Context, call *mgr.Call) (wire.Reply, error) {
@@ -37,33 +37,33 @@ func zones(ran *atomic.Value) []mgr.Command {
 	}
 }
 
-// A verdict is a row of the table: what a role says of a command.
-type verdict struct {
+// An expectation is a row of the table: the result of a command for a role.
+type expectation struct {
 	command, arguments string
 	result             wire.Code
 }
 
 var (
-	plain = []verdict{
+	plain = []expectation{
 		{"look", "", 0}, {"zone-add", "", 0}, {"zone-delete", "", 0}, {"zone-transfer-all", "", 0}, {"end", "", 0}, {"no-such", "", 2},
 	}
 	large = strings.Repeat("x", 256<<10)
 )
 
-// of returns plain with other results.
-func of(results ...wire.Code) []verdict {
-	rows := append([]verdict(nil), plain...)
+// of returns plain with these results.
+func of(results ...wire.Code) []expectation {
+	rows := append([]expectation(nil), plain...)
 	for i, result := range results {
 		rows[i].result = result
 	}
 	return rows
 }
 
-// verdicts are what roles say of commands. Each row holds for every credential on every transport.
-var verdicts = []struct {
+// expectations are the rows of each role. They hold for every credential on every transport.
+var expectations = []struct {
 	role access.Role
-	most mgr.Level // of the way in
-	rows []verdict
+	most mgr.Level // max-access of the listener
+	rows []expectation
 }{
 	{access.Role{Name: ""}, 0, of(403, 403, 403, 403, 403, 403)},
 	{access.Role{Name: "monitor"}, 0, of(0, 403, 403, 403, 403, 2)},
@@ -77,7 +77,7 @@ var verdicts = []struct {
 	{access.Role{Name: "x", Allow: []string{"read", "zone-*"}, Deny: []string{"*-all", "zone-delete"}}, 0, of(0, 0, 403, 403, 403, 2)},
 	{access.Role{Name: "x", Allow: []string{"read", "write", "admin"}, Deny: []string{"admin", "no-*"}}, 0, of(0, 0, 0, 403, 403, 403)},
 	{access.Role{Name: "x", Allow: []string{"*"}, Deny: []string{"*"}}, 0, of(403, 403, 403, 403, 403, 403)},
-	{access.Role{Name: "x", Allow: []string{"zone-add"}}, 0, []verdict{ // near misses
+	{access.Role{Name: "x", Allow: []string{"zone-add"}}, 0, []expectation{ // near misses
 		{"zone-add", "", 0},
 		{"Zone-add", "", 403}, {"ZONE-ADD", "", 403}, {"zone-add ", "", 403}, {" zone-add", "", 403}, {"zone-add\n", "", 403},
 		{"zone-add\x00", "", 403}, {"zone-add\x00look", "", 403}, {"zone_add", "", 403}, {"zone-addd", "", 403}, {"zone-ad", "", 403}, {"zone", "", 403},
@@ -88,7 +88,7 @@ var verdicts = []struct {
 	{access.Role{Name: "x", Allow: []string{"zone-*"}, Arguments: []access.ArgumentRule{
 		{Commands: []string{"zone-*"}, Pointer: "/zone", Values: []any{"a.example", "b.example", int64(7)}},
 		{Commands: []string{"zone-delete"}, Pointer: "/sure", Values: []any{true}},
-	}}, 0, []verdict{
+	}}, 0, []expectation{
 		{"zone-add", `{"zone":"a.example"}`, 0}, {"zone-add", `{"zone":"b.example","ttl":5}`, 0}, {"zone-add", `{"zone":7}`, 0},
 		{"zone-add", `{"z\u006fne":"\u0061.example"}`, 0}, {"zone-add", `{ "x" : {"zone":"c.example"} , "zone" : "a.example" }`, 0},
 		{"zone-add", "", 403}, {"zone-add", `{}`, 403}, {"zone-add", `null`, 403}, {"zone-add", `[]`, 403}, {"zone-add", `"a.example"`, 403}, {"zone-add", `{"zone":null}`, 403},
@@ -101,13 +101,13 @@ var verdicts = []struct {
 	}},
 }
 
-// A caller is a client and what it has proven.
+// A caller is a client with the subject that it proves.
 type caller struct {
 	subject string
 	alltransports.Identity
 }
 
-// callers returns who there can be on a way in.
+// callers returns a caller for each kind of credential of the transport.
 func callers(t *testing.T, env *alltransports.Env, tc alltransports.Case) (all []caller) {
 	t.Helper()
 	if tc.Name == "unix" {
@@ -120,10 +120,10 @@ func callers(t *testing.T, env *alltransports.Env, tc alltransports.Case) (all [
 		all = append(all, caller{"cert:dns.example", id}, caller{cert.Fingerprint.Subject(), id})
 	}
 	if tc.Passwords {
-		nobody := &tlsconf.Client{CA: env.Client.Client.CA}
+		noCert := &tlsconf.Client{CA: env.Client.Client.CA}
 		all = append(all,
-			caller{"user:ann", alltransports.Identity{Client: nobody, Claim: transport.Claim{User: "ann", Password: alltransports.Secret}}},
-			caller{"token:ci", alltransports.Identity{Client: nobody, Claim: transport.Claim{Token: alltransports.Secret}}})
+			caller{"user:ann", alltransports.Identity{Client: noCert, Claim: transport.Claim{User: "ann", Password: alltransports.Secret}}},
+			caller{"token:ci", alltransports.Identity{Client: noCert, Claim: transport.Claim{Token: alltransports.Secret}}})
 	}
 	if len(all) == 0 {
 		all = []caller{{subject: "anonymous:monitor"}}
@@ -131,9 +131,8 @@ func callers(t *testing.T, env *alltransports.Env, tc alltransports.Case) (all [
 	return all
 }
 
-// One table for all transports: what a role says of a command is the same, whatever proves who has it
-// and however the command came.
-func TestAccessOnEveryTransport(t *testing.T) {
+// A role allows and refuses the same commands on every transport and for every kind of credential.
+func TestRolesDecideAlikeOnEveryTransport(t *testing.T) {
 	env := alltransports.New(t)
 	for _, tc := range env.Cases() {
 		t.Run(tc.Name, func(t *testing.T) {
@@ -150,7 +149,7 @@ func TestAccessOnEveryTransport(t *testing.T) {
 				places[most] = socket.Addr()
 			}
 			for _, who := range callers(t, env, tc) {
-				for i, test := range verdicts {
+				for i, test := range expectations {
 					o := access.Options{NoOwner: true}
 					if test.role.Name != "" {
 						o.Principals = []access.Principal{{Subject: who.subject, Role: test.role.Name}}
@@ -183,8 +182,8 @@ func TestAccessOnEveryTransport(t *testing.T) {
 	}
 }
 
-// A role that is lowered while a conn is open bites on the next command, and one that is raised helps.
-func TestRolesChangeUnderOpenConns(t *testing.T) {
+// A changed role holds for the next command of an open conn.
+func TestChangedRoleHoldsForOpenConns(t *testing.T) {
 	env := alltransports.New(t)
 	for _, tc := range env.Cases() {
 		t.Run(tc.Name, func(t *testing.T) {
@@ -202,7 +201,7 @@ func TestRolesChangeUnderOpenConns(t *testing.T) {
 				require.NoError(t, err)
 				return reply.Code
 			}
-			if !tc.OneShot { // otherwise each request is a conn
+			if !tc.OneShot { // on HTTP each request has a conn of its own
 				c, err := client.Dial(t.Context(), tc.Dial(socket.Addr(), who.Identity))
 				require.NoError(t, err)
 				defer func() { _ = c.Close() }()

@@ -33,9 +33,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The same commands leave the same record, however they came: who, through what, what for, and how it
-// ended.
-func TestAuditOnEveryTransport(t *testing.T) {
+// The same commands leave the same record on every transport: principal, listener, command, arguments and result.
+func TestCommandsLeaveTheSameRecordOnEveryTransport(t *testing.T) {
 	env := alltransports.New(t)
 	for _, tc := range env.Cases() {
 		t.Run(tc.Name, func(t *testing.T) {
@@ -118,8 +117,8 @@ func TestAuditOnEveryTransport(t *testing.T) {
 	}
 }
 
-// A daemon that is killed at any moment has on record what its clients have been told.
-func TestKilledDaemonsRecord(t *testing.T) {
+// The record of a killed daemon has every command whose reply a client has read.
+func TestKilledDaemonHasRecordedWhatClientsWereTold(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	config := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.WriteFile(config, []byte(`
@@ -186,7 +185,7 @@ sync = "none"
 		for _, e := range testdaemon.EntriesOfKilled(t, path) {
 			switch {
 			case e.Event == record.Opened:
-				clear(recorded) // another process, whose sessions have the same names
+				clear(recorded) // the next process gives its sessions the same names
 			case e.Event == record.Outcome && e.Command == "log-level-set" && e.Result == 0:
 				recorded[e.Session]++
 			}
@@ -197,7 +196,7 @@ sync = "none"
 			require.NotZero(t, replies)
 		}
 	}
-	d := testkit.StartProgram(t, dir, nil, testkit.Program(t, "rudderpostd"), "-c", config) // it goes on behind a torn line
+	d := testkit.StartProgram(t, dir, nil, testkit.Program(t, "rudderpostd"), "-c", config) // it appends after an unfinished line
 	testkit.Eventually(t, func() bool { return strings.Contains(d.Out.String(), "wss://") }, "it does not listen everywhere")
 	require.NoError(t, d.Process.Signal(syscall.SIGTERM))
 	require.Zero(t, d.Wait(t))

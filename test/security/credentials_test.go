@@ -20,9 +20,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A client that proves nothing, or proves it wrongly, does not become a conn on any transport, and
-// whoever watches is told; one that proves who it is is served.
-func TestCredentials(t *testing.T) {
+// On every transport, a client with good credentials is served. A client with wrong credentials, or without any, does not
+// get a conn, and OnRefused is called.
+func TestWrongCredentialsAreRefusedOnEveryTransport(t *testing.T) {
 	env := alltransports.New(t)
 	identities := impostors(t, env)
 	for _, tc := range env.Cases() {
@@ -45,7 +45,7 @@ func TestCredentials(t *testing.T) {
 			}
 			for _, who := range identities {
 				if who.certificate && !tc.Secure || !who.certificate && tc.Secure && !tc.Passwords {
-					continue // what it has to show is not asked for here
+					continue // this transport does not ask for such a credential
 				}
 				t.Run(who.name, func(t *testing.T) {
 					before := refusals.Load()
@@ -75,11 +75,11 @@ func askWho(t *testing.T, tc alltransports.Case, addr net.Addr, id alltransports
 	return client.Do(ctx, tc.Dial(addr, id), wire.Request{Command: "whoami"})
 }
 
-// An impostor is a client that is refused, unless it is good.
+// An impostor is a client with good or with wrong credentials.
 type impostor struct {
 	name        string
 	good        bool
-	certificate bool // it shows a certificate; otherwise a password or a token
+	certificate bool // otherwise it has a password, a token or nothing
 	subject     string
 	alltransports.Identity
 }
@@ -91,24 +91,24 @@ func impostors(t *testing.T, env *alltransports.Env) []impostor {
 		require.NoError(t, err)
 		return &tlsconf.Client{CA: env.Client.Client.CA, Cert: cert.Cert, Key: cert.Key}
 	}
-	other, err := tlsconf.CreateCA(t.TempDir()+"/other", "rudderpost private CA") // the same name, even
+	other, err := tlsconf.CreateCA(t.TempDir()+"/other", "rudderpost private CA") // with the same name
 	require.NoError(t, err)
 	revoked := issue(env.CA, "revoked", 0)
 	require.NoError(t, env.CA.Revoke("revoked"))
 	server, err := env.CA.IssueServer("notaclient", []string{"localhost"}, 0)
 	require.NoError(t, err)
-	nobody := &tlsconf.Client{CA: env.Client.Client.CA}
+	noCert := &tlsconf.Client{CA: env.Client.Client.CA}
 	some := func(claim transport.Claim) alltransports.Identity {
-		return alltransports.Identity{Client: nobody, Claim: claim}
+		return alltransports.Identity{Client: noCert, Claim: claim}
 	}
 	cert := func(c *tlsconf.Client) alltransports.Identity { return alltransports.Identity{Client: c} }
 	return []impostor{
 		{"certificate", true, true, "cert:ops", cert(issue(env.CA, "ops", 0))},
-		{"no certificate", false, true, "", cert(nobody)},
+		{"no certificate", false, true, "", cert(noCert)},
 		{"another CA", false, true, "", cert(issue(other, "ops", 0))},
 		{"expired", false, true, "", cert(issue(env.CA, "old", time.Nanosecond))},
 		{"revoked", false, true, "", cert(revoked)},
-		{"wrong EKU", false, true, "", cert(&tlsconf.Client{CA: nobody.CA, Cert: server.Cert, Key: server.Key})},
+		{"wrong EKU", false, true, "", cert(&tlsconf.Client{CA: noCert.CA, Cert: server.Cert, Key: server.Key})},
 		{"password", true, false, "user:ann", some(transport.Claim{User: "ann", Password: alltransports.Secret})},
 		{"token", true, false, "token:ci", some(transport.Claim{Token: alltransports.Secret})},
 		{"nothing", false, false, "", some(transport.Claim{})},

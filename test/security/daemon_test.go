@@ -23,19 +23,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// daemonWith starts the daemon with a configuration in a directory that everybody may enter.
+// daemonWith starts the daemon with a configuration, in a directory that every user may enter.
 func daemonWith(t *testing.T, config string, change func(*exec.Cmd)) (dir string, d *testkit.Child) {
 	t.Helper()
 	d, dir, _ = testdaemon.Start(t, config, change)
 	return dir, d
 }
 
-// steerAs runs steer as somebody.
-func steerAs(t *testing.T, dir string, who *syscall.SysProcAttr, args ...string) (status int, said string) {
+// steerAs runs steer in dir with process attributes, such as a user; nil: those of the test.
+func steerAs(t *testing.T, dir string, attributes *syscall.SysProcAttr, args ...string) (status int, said string) {
 	t.Helper()
 	p := testkit.StartProgram(t, dir, func(cmd *exec.Cmd) {
-		if who != nil {
-			cmd.SysProcAttr = who
+		if attributes != nil {
+			cmd.SysProcAttr = attributes
 		}
 	}, testkit.Program(t, "steer"), args...)
 	status = p.Wait(t)
@@ -46,7 +46,8 @@ func user(uid uint32, groups ...uint32) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: uid, Gid: uid, Groups: groups}}
 }
 
-// ownNamespace is a user namespace in which somebody is root. inside says who that is outside.
+// ownNamespace returns the attributes of a process that is root in a user namespace of its own. Outside of it the process
+// has the user uid.
 func ownNamespace(uid int) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Setpgid: true, Cloneflags: syscall.CLONE_NEWUSER,
@@ -63,9 +64,9 @@ path = "s"
 mode = "0666"
 `
 
-// Without a word of configuration: the owner is admin, the socket's group may read, nobody else may do
-// anything; and root in a namespace of somebody's own is that somebody.
-func TestDefaultsForUsers(t *testing.T) {
+// Without any rule in the configuration, the owner is admin, the group of the socket may read, and other users have no access.
+// A process that is root in a user namespace has the rights of its user outside.
+func TestDefaultRulesGiveAccessToOwnerAndGroupOnly(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir, _ := daemonWith(t, openSocket+"group = \"4711\"\n", nil)
 	for _, test := range []struct {
@@ -75,7 +76,7 @@ func TestDefaultsForUsers(t *testing.T) {
 	}{
 		{"the owner", nil, 0, 0, 2},
 		{"a member of the socket's group", user(12345, 4711), 0, 77, 2},
-		{"somebody else", user(12345, 4712), 77, 77, 77},
+		{"another user", user(12345, 4712), 77, 77, 77},
 		{"root of another namespace", ownNamespace(12345), 77, 77, 77},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,9 +88,8 @@ func TestDefaultsForUsers(t *testing.T) {
 	}
 }
 
-// A daemon that lives in a namespace does not take a user whom it cannot tell from others for anybody,
-// itself included.
-func TestDaemonInANamespace(t *testing.T) {
+// A daemon in a user namespace gives no access to users that the namespace does not map: all of these have one number there.
+func TestDaemonInANamespaceRefusesUnmappedUsers(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
 	require.NoError(t, os.Chown(dir, 12345, 12345))
@@ -102,10 +102,10 @@ func TestDaemonInANamespace(t *testing.T) {
 		who    *syscall.SysProcAttr
 		status int
 	}{
-		{"who is root in there", user(12345), 0},
-		{"root, whom it does not know", nil, 77},
-		{"somebody whom it does not know", user(4711), 77},
-		{"who is 65534 outside", user(65534), 77},
+		{"root inside the namespace", user(12345), 0},
+		{"root outside", nil, 77},
+		{"a user outside", user(4711), 77},
+		{"the user 65534 outside", user(65534), 77},
 	} {
 		status, said := steerAs(t, dir, test.who, "-s", "unix:s", "status-get")
 		require.Equal(t, test.status, status, "%s: %s", test.name, said)
@@ -115,8 +115,8 @@ func TestDaemonInANamespace(t *testing.T) {
 	}
 }
 
-// A client may call its own socket what it likes. (snapd, CVE-2019-7304)
-func TestNameOfTheClientsSocket(t *testing.T) {
+// The name of the client's own socket proves nothing. (snapd, CVE-2019-7304)
+func TestNameOfTheClientsSocketGivesNoRights(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir, _ := daemonWith(t, openSocket, nil)
 	python := testkit.NeedProgram(t, "/usr/bin/python3", "python3")
@@ -133,9 +133,8 @@ print(s.recv(10000).decode())`)
 	require.Contains(t, p.Out.String(), `"result": 403, "text": "'shutdown' is not allowed for uid:12345"`)
 }
 
-// What each role may call, command by command, stands in a file: a new command, or another level, shows
-// in a review.
-func TestWhatRolesMayCall(t *testing.T) {
+// testdata/roles.txt has the commands of each role, so that a review shows a new command or a changed level.
+func TestCommandsOfEachRoleAreThoseOfTheFile(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	roles := []string{"monitor", "operator", "admin"}
 	for _, role := range roles {
@@ -167,9 +166,9 @@ insecure = true
 	require.Equal(t, string(want), text)
 }
 
-// Where the disk is full nothing is changed, looking goes on, and once there is room all goes on; what
-// has been said in the meantime is on record.
-func TestFullDisk(t *testing.T) {
+// On a full disk the daemon refuses commands that change something, and answers the others. When the disk has room again, it
+// runs all commands. The record has the refusals of the meantime.
+func TestFullDiskStopsChangesOnly(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)
 	disk := filepath.Join(dir, "disk")
@@ -227,8 +226,8 @@ func level(t *testing.T, reply wire.Reply) string {
 	return string(arguments.Level)
 }
 
-// What a client writes cannot become a line of the log or of the record, nor drive a terminal.
-func TestNamesInLogAndRecord(t *testing.T) {
+// The text of a client cannot add a line to the log or to the record, and cannot control a terminal.
+func TestTextOfAClientForgesNoLineOfLogOrRecord(t *testing.T) {
 	const name = "x\n{\"level\":\"INFO\",\"msg\":\"forged\"}\r\x1b]0;owned\x07\u202e\u2066\x00\x7f\u0085\u2028"
 	for _, format := range []string{"text", "json"} {
 		dir, d := daemonWith(t, "log-format = \""+format+"\"\n"+openSocket+"[audit]\nfile = \"audit.jsonl\"\narguments = \"clear\"\n", nil)
@@ -252,8 +251,8 @@ func TestNamesInLogAndRecord(t *testing.T) {
 	}
 }
 
-// A secret that is put wherever there may be one comes out nowhere.
-func TestCanary(t *testing.T) {
+// The test puts secrets into all places that take some. No output of the daemon or of steer has them.
+func TestSecretsAppearInNoOutput(t *testing.T) {
 	const bird = "canary-2f9c41d7"
 	dir := testkit.ShortDir(t)
 	config := openSocket + `
@@ -334,7 +333,7 @@ arguments = "clear"
 	require.NoError(t, err)
 	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", d.Process.Pid))
 	require.NoError(t, err)
-	require.NoError(t, d.Process.Signal(syscall.SIGQUIT)) // which prints what every goroutine does
+	require.NoError(t, d.Process.Signal(syscall.SIGQUIT)) // the daemon prints the stacks of all goroutines
 	<-d.Ended
 	record, err := os.ReadFile(filepath.Join(dir, "run", "audit.jsonl"))
 	require.NoError(t, err)
@@ -344,13 +343,13 @@ arguments = "clear"
 	outputs = append(outputs, string(argv), string(environment), d.Out.String(), d.Err.String(), string(record))
 	for _, output := range outputs {
 		for _, secret := range secrets {
-			output := strings.ReplaceAll(output, bird+"-4", "") // a name that somebody claims is no secret, but for the log to be read
+			output := strings.ReplaceAll(output, bird+"-4", "") // a claimed name is no secret; the log must have it
 			require.False(t, strings.Contains(output, secret), "%q in %.2000q", secret, output)
 		}
 	}
 }
 
-// hash returns the last field of a file of secrets.
+// hash returns the last field of the text of a users or tokens file.
 func hash(text string) string {
 	fields := strings.Fields(text)
 	return fields[len(fields)-1]

@@ -36,22 +36,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What PROTOCOL.md states, section "Memory": resident memory is at most twice max-buffered, and so much for each open
-// conn and for the process.
+// The bounds of PROTOCOL.md, section "Memory": resident memory is at most twice max-buffered, plus statedPerConn for each
+// open conn, plus statedProcess.
 const (
 	statedPerConn = 64 << 10
 	statedProcess = 32 << 20
 	testBuffered  = 16 << 20
 )
 
-// The test program is a daemon with all listeners when this is in its environment; the value is the folder of its CA.
-// beMeasuredRole is the role of all its clients but the owner, or "".
+// If beMeasured is in its environment, the test program is a daemon with listeners on all transports. The value is the
+// directory of its CA. beMeasuredRole is the role of all clients except the owner; it may be empty.
 const (
 	beMeasured     = "RUDDERPOST_TEST_BE_MEASURED"
 	beMeasuredRole = "RUDDERPOST_TEST_BE_MEASURED_ROLE"
 )
 
-// runMeasured serves in a process of its own until SIGTERM.
+// runMeasured serves until SIGTERM.
 func runMeasured() int {
 	env, err := alltransports.At(os.Getenv(beMeasured))
 	if err != nil {
@@ -104,7 +104,7 @@ func runMeasured() int {
 	return 0
 }
 
-// A measured is a daemon in a process of its own.
+// A measured is a daemon in a process of its own, whose memory the test measures.
 type measured struct {
 	t     *testing.T
 	env   *alltransports.Env
@@ -160,7 +160,7 @@ func (d *measured) descriptors() int {
 	return len(entries)
 }
 
-// within checks how much memory has been resident at most, when that grows no more.
+// within waits until the peak of resident memory no longer grows, and requires that it is within the bounds.
 func (d *measured) within(conns int) {
 	d.t.Helper()
 	for last := 0; last < d.status("VmRSS"); {
@@ -173,7 +173,7 @@ func (d *measured) within(conns int) {
 	require.LessOrEqual(d.t, peak, most)
 }
 
-// goroutines returns how many there are.
+// goroutines returns the number of goroutines of the daemon.
 func (d *measured) goroutines() int {
 	ctx, cancel := context.WithTimeout(d.t.Context(), testkit.Timeout)
 	defer cancel()
@@ -184,7 +184,7 @@ func (d *measured) goroutines() int {
 	return n
 }
 
-// ownerIsServed checks that the owner's command is answered, and soon.
+// ownerIsServed requires that the daemon answers a command of the owner soon.
 func (d *measured) ownerIsServed() {
 	d.t.Helper()
 	began := time.Now()
@@ -196,7 +196,7 @@ func (d *measured) ownerIsServed() {
 	require.Less(d.t, time.Since(began), 5*time.Second)
 }
 
-// secured returns a connection to a listener on which bytes of HTTP can be written.
+// secured returns a connection to a listener, with TLS if the listener has it, for bytes of HTTP.
 func (d *measured) secured(tc alltransports.Case) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.t.Context(), testkit.Timeout)
 	defer cancel()
@@ -212,7 +212,7 @@ func (d *measured) secured(tc alltransports.Case) (net.Conn, error) {
 	return secure, secure.HandshakeContext(ctx)
 }
 
-// begin opens a conn and returns what sends bytes of the one frame on it.
+// begin opens a conn that is ready for the bytes of one frame.
 func (d *measured) begin(tc alltransports.Case) (net.Conn, error) {
 	const proof = "Authorization: Bearer " + alltransports.Secret + "\r\n"
 	if tc.Raw != nil {
@@ -245,8 +245,8 @@ func (d *measured) begin(tc alltransports.Case) (net.Conn, error) {
 	return c, err
 }
 
-// unfinished opens conns, and sends on each n bytes of a frame that does not end, in pieces. It returns those that are
-// open.
+// unfinished opens conns and sends n bytes of an unfinished frame on each, in pieces. It returns the conns that the daemon
+// has not closed.
 func (d *measured) unfinished(tc alltransports.Case, conns, n, piece int) (open []net.Conn) {
 	part := []byte(`{"command":"` + strings.Repeat("x", n))
 	var mu sync.Mutex
@@ -270,7 +270,7 @@ func (d *measured) unfinished(tc alltransports.Case, conns, n, piece int) (open 
 				_ = c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 				k := min(piece, len(rest))
 				if _, err := c.Write(rest[:k]); err != nil {
-					return // it was refused
+					return // the daemon has refused the frame
 				}
 				rest = rest[k:]
 			}
@@ -306,7 +306,7 @@ func eachWay(t *testing.T, role string, test func(t *testing.T, d *measured, tc 
 	}
 }
 
-// On UNIX sockets the clients are the user of the test, which the daemon takes for its owner.
+// On UNIX sockets the clients have the user of the test, which is the owner of the daemon.
 func TestUnfinishedFramesOfPeerWithoutRoleStayWithinMemory(t *testing.T) {
 	eachWay(t, "", func(t *testing.T, d *measured, tc alltransports.Case) {
 		open := d.unfinished(tc, 100, 3_000_000, 64<<10)
@@ -334,7 +334,7 @@ func TestTrickledFramesStayWithinMemory(t *testing.T) {
 	})
 }
 
-// The replies are 200 KB each. Nothing reads them.
+// The replies have 200 KB each, and no client reads them.
 func TestRepliesThatNoPeerReadsStayWithinMemory(t *testing.T) {
 	eachWay(t, "monitor", func(t *testing.T, d *measured, tc alltransports.Case) {
 		const conns, each = 64, 16
@@ -343,7 +343,7 @@ func TestRepliesThatNoPeerReadsStayWithinMemory(t *testing.T) {
 		defer cancel()
 		for range conns {
 			conn, err := tc.Dial(d.addrs[tc.Name], d.env.Client).Dial(ctx)
-			if err != nil { // no room for another QUIC connection
+			if err != nil { // the daemon accepts no further QUIC connection
 				continue
 			}
 			open = append(open, conn)
@@ -357,7 +357,7 @@ func TestRepliesThatNoPeerReadsStayWithinMemory(t *testing.T) {
 				}
 			}
 		}
-		time.Sleep(time.Second) // until what can be answered has been
+		time.Sleep(time.Second) // the daemon writes the replies that fit into the buffers
 		d.ownerIsServed()
 		d.within(conns)
 		for _, conn := range open {

@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A register is an Authorizer that allows all, and notes who has asked.
+// A register is an Authorizer that allows all calls, and keeps the credentials of the last one.
 type register struct {
 	mu    sync.Mutex
-	creds []transport.Credential // of the latest
+	creds []transport.Credential // of the last call
 }
 
 func (r *register) Authorize(call *mgr.Call) error {
@@ -35,8 +35,8 @@ func (r *register) latest() []transport.Credential {
 	return r.creds
 }
 
-// What a certificate proves on any way with TLS can be revoked while the conn is open, and nothing else is.
-func TestCertificatesCanBeRevokedOnEveryWay(t *testing.T) {
+// On every transport with TLS, the credentials of a certificate report its revocation while the conn is open.
+func TestRevokedCertificateIsReportedOnEveryTransport(t *testing.T) {
 	w := alltransports.New(t)
 	for _, tc := range w.Cases() {
 		if !tc.Secure {

@@ -23,9 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is taken away from somebody closes the conns that it opened, on every transport that keeps any:
-// nobody needs to ask anything, and nobody else is disturbed.
-func TestRevokedWhileConnected(t *testing.T) {
+// Revocation closes the idle conns with the revoked credential, on every transport that keeps conns. Other conns stay open.
+func TestRevocationClosesOnlyConnsWithThatCredential(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	steer := func(stdin string, args ...string) string {
 		t.Helper()
@@ -84,7 +83,7 @@ role = "monitor"
 		requireAlive(t, conn)
 		return conn
 	}
-	victims := map[string]transport.Conn{
+	revoked := map[string]transport.Conn{
 		"token":         dial(wss(ca, transport.Claim{Token: strings.TrimSpace(string(token))})),
 		"password":      dial(wss(ca, transport.Claim{User: "ann", Password: "correct horse"})),
 		"wss with ops":  dial(wss(ops, transport.Claim{})),
@@ -98,8 +97,8 @@ role = "monitor"
 	}
 	steer("", "token", "remove", "tokens", "ci")
 	steer("another horse\n", "user", "passwd", "users", "ann")
-	require.Contains(t, steer("", "pki", "revoke", "run/pki", "ops"), "closes those that are open, within seconds") // the rest of this test shows it
-	for name, conn := range victims {
+	require.Contains(t, steer("", "pki", "revoke", "run/pki", "ops"), "closes those that are open, within seconds") // the rest of this test checks that
+	for name, conn := range revoked {
 		ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 		_, err := conn.Receive(ctx, nil)
 		require.NoError(t, ctx.Err(), "%s is still connected", name)
@@ -114,11 +113,11 @@ role = "monitor"
 	for _, conn := range others {
 		require.NoError(t, conn.Close())
 	}
-	require.NoError(t, d.Process.Signal(syscall.SIGTERM)) // QUIC's connections would live on for a minute
+	require.NoError(t, d.Process.Signal(syscall.SIGTERM)) // the QUIC connections would stay open for a minute
 	require.Zero(t, d.Wait(t))
 }
 
-// requireAlive asks who is there.
+// requireAlive requires that the daemon answers a whoami on conn.
 func requireAlive(t *testing.T, conn transport.Conn) {
 	t.Helper()
 	require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"whoami","id":1}`)))

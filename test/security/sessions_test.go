@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever is connected is listed, on every transport alike, and can be put out.
-func TestSessionsOnEveryTransport(t *testing.T) {
+// On every transport, session-list has each session, and session-kill closes it.
+func TestSessionsAreListedAndClosedOnEveryTransport(t *testing.T) {
 	env := alltransports.New(t)
 	for _, tc := range env.Cases() {
 		t.Run(tc.Name, func(t *testing.T) {
@@ -40,21 +40,21 @@ func TestSessionsOnEveryTransport(t *testing.T) {
 			require.NoError(t, err)
 			defer conn.Close()
 			require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"wait","id":1}`)))
-			var victim mgr.Session
+			var session mgr.Session
 			testkit.Eventually(t, func() bool {
 				for _, s := range m.Sessions() {
 					if len(s.Running) == 1 && s.Running[0].Command == "wait" {
-						victim = s
+						session = s
 					}
 				}
-				return victim.ID != ""
+				return session.ID != ""
 			}, "it is not listed")
-			require.Equal(t, tc.Name, victim.Peer.Transport)
-			require.Equal(t, "front", victim.Listener)
-			require.Contains(t, victim.Peer.String(), who.subject)
-			require.WithinDuration(t, time.Now(), victim.Since, testkit.Timeout)
+			require.Equal(t, tc.Name, session.Peer.Transport)
+			require.Equal(t, "front", session.Listener)
+			require.Contains(t, session.Peer.String(), who.subject)
+			require.WithinDuration(t, time.Now(), session.Since, testkit.Timeout)
 
-			arguments, err := client.Arguments(map[string]string{"session": victim.ID})
+			arguments, err := client.Arguments(map[string]string{"session": session.ID})
 			require.NoError(t, err)
 			reply, err := client.Do(t.Context(), tc.Dial(socket.Addr(), who.Identity), wire.Request{Command: "session-kill", Arguments: arguments})
 			require.NoError(t, err)
@@ -62,7 +62,7 @@ func TestSessionsOnEveryTransport(t *testing.T) {
 			<-cancelled
 			ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 			defer cancel()
-			for err == nil { // it may be told that it was cancelled
+			for err == nil { // the reply of the cancelled command may come first
 				_, err = conn.Receive(ctx, nil)
 			}
 			require.False(t, errors.Is(err, context.DeadlineExceeded), "the conn is still open")
