@@ -96,12 +96,12 @@ func logErrors(log *slog.Logger) func(error) {
 func (creds *credentials) mintBootstrapToken(tokens *secrets.Tokens, path string) error {
 	secret, err := tokens.Mint("first", "monitor", time.Now().Add(24*time.Hour))
 	if err != nil {
-		return fmt.Errorf("the first token: %w", err)
+		return fmt.Errorf("the bootstrap token: %w", err)
 	}
 	creds.bootstrapToken = path
 	_ = os.Remove(path) // left from an earlier start
 	if err := sharedfile.Create(path, []byte(secret+"\n"), 0o600); err != nil {
-		return fmt.Errorf("the first token: %w", err)
+		return fmt.Errorf("the bootstrap token: %w", err)
 	}
 	return nil
 }

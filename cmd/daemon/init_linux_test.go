@@ -49,8 +49,8 @@ func startInit(t *testing.T) (p *process, orphan, ignoresTERM int) {
 	t.Helper()
 	dir := testkit.ShortDir(t)
 	config := "state-dir = \"run\"\n" + oneSocket
-	first, second := orphanHook(t, dir, "orphan", ""), orphanHook(t, dir, "ignoresTERM", `trap "" TERM;`)
-	for _, hook := range []string{"orphan", "ignoresTERM"} {
+	first, second := orphanHook(t, dir, "orphan", ""), orphanHook(t, dir, "ignores-term", `trap "" TERM;`)
+	for _, hook := range []string{"orphan", "ignores-term"} {
 		config += fmt.Sprintf("[[hook]]\nname = %q\nexec = [%q]\n", hook, "./"+hook)
 	}
 	writeConfig(t, dir, config)

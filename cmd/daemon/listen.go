@@ -119,7 +119,7 @@ func (l *Listen) completeUnix(c *Config) error {
 	}
 	bits, err := strconv.ParseUint(l.Mode, 8, 32)
 	if err != nil || bits > 0o777 || bits == 0 {
-		return fmt.Errorf("mode: %q is no file mode such as \"0600\" or \"0660\"", l.Mode)
+		return fmt.Errorf("mode: %q is not a file mode such as \"0600\" or \"0660\"", l.Mode)
 	}
 	l.permissions = fs.FileMode(bits)
 	return nil
@@ -174,7 +174,7 @@ func (l *Listen) completeProxies() error {
 		}
 		switch {
 		case err != nil || network.Addr().Zone() != "" || network.Addr().Is4In6():
-			return fmt.Errorf("trusted-proxies: %q is no address such as \"192.0.2.1\", and no network such as \"10.0.0.0/8\" or \"2001:db8::/64\"", text)
+			return fmt.Errorf("trusted-proxies: %q is not an address such as \"192.0.2.1\", and no network such as \"10.0.0.0/8\" or \"2001:db8::/64\"", text)
 		case network.Bits() == 0:
 			return fmt.Errorf("trusted-proxies: %q has all addresses, so every client could report the address of another one; name the networks of your proxies", text)
 		}

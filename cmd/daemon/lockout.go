@@ -141,11 +141,11 @@ func (tx *transaction) checkCredential(peer transport.Peer, cred transport.Crede
 	switch kind, _, _ := strings.Cut(cred.Subject(), ":"); kind {
 	case "user":
 		if tx.next.Auth.UsersFile == "" {
-			return fmt.Errorf("auth.users-file: there would be none, and %s is in the one before", cred.Subject())
+			return fmt.Errorf("auth.users-file: the new configuration has none, so %s is not valid any more", cred.Subject())
 		}
 	case "token":
 		if tx.next.Auth.TokensFile == "" {
-			return fmt.Errorf("auth.tokens-file: there would be none, and %s is in the one before", cred.Subject())
+			return fmt.Errorf("auth.tokens-file: the new configuration has none, so %s is not valid any more", cred.Subject())
 		}
 	case "cert", "cert-sha256":
 		if ln.tls == nil || len(l.AllowOrigins) > 0 {
@@ -164,10 +164,10 @@ func checkReconnectTarget(peer transport.Peer, l *Listen) error {
 	}
 	remote, _ := peer.Addr.(*net.TCPAddr)
 	if target.Host != "" && !webhost.Allowed(target.Host, l.AllowHosts, remote != nil && remote.IP.IsLoopback()) {
-		return fmt.Errorf("allow-hosts: the caller calls the daemon %q, and that name would not be allowed", target.Host)
+		return fmt.Errorf("allow-hosts: the caller uses the host name %q, which would not be allowed", target.Host)
 	}
 	if target.Origin != "" && !slices.Contains(l.AllowOrigins, target.Origin) {
-		return fmt.Errorf("allow-origins: the caller is a page of %q, and that origin would not be allowed", target.Origin)
+		return fmt.Errorf("allow-origins: the caller is a page of the origin %q, which would not be allowed", target.Origin)
 	}
 	return nil
 }

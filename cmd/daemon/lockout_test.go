@@ -135,11 +135,11 @@ func TestTransactionThatLocksOutItsCallerIsRefused(t *testing.T) {
 			{"policy", `role = "admin"`, `role = "operator"`, "'config-reload' is not allowed for cert:ops"},
 		}},
 		{"http", "http", "insecure = true\n", envTokens, "token", []change{
-			{"tokens-file", "tokens-file = \"tokens\"\n", "", "auth.tokens-file: there would be none"},
+			{"tokens-file", "tokens-file = \"tokens\"\n", "", "auth.tokens-file: the new configuration has none"},
 			{"other tokens-file", `"tokens"`, `"none-there"`, "'config-reload' is not allowed for token:ci"},
 		}},
 		{"http", "http", "insecure = true\n", envTokens, "user", []change{
-			{"users-file", "users-file = \"users\"\n", "", "auth.users-file: there would be none"},
+			{"users-file", "users-file = \"users\"\n", "", "auth.users-file: the new configuration has none"},
 			{"other users-file", `"users"`, `"no-users"`, "'config-reload' is not allowed for user:ann"},
 		}},
 		{"wss", "websocket", roomFiles, roomCert, "cert", []change{
@@ -147,7 +147,7 @@ func TestTransactionThatLocksOutItsCallerIsRefused(t *testing.T) {
 			{"client CA", "pki/ca.pem", "other/ca.pem", "the listener does not accept the certificate of cert:ops"},
 		}},
 		{"ws", "websocket", "insecure = true\n", envTokens, "token", []change{
-			{"tokens-file", "tokens-file = \"tokens\"\n", "", "auth.tokens-file: there would be none"},
+			{"tokens-file", "tokens-file = \"tokens\"\n", "", "auth.tokens-file: the new configuration has none"},
 		}},
 	} {
 		for _, c := range append(way.more,
@@ -218,7 +218,7 @@ func TestCallersHostMustStayAllowed(t *testing.T) {
 			direct, err := targets.Parse(scheme+"://"+r.address, r.credentials("token"))
 			require.NoError(t, err)
 			text := r.reloadAs(t, scheme, "ops.example")
-			require.Contains(t, text, `allow-hosts: the caller calls the daemon \"ops.example\"`)
+			require.Contains(t, text, `allow-hosts: the caller uses the host name \"ops.example\"`)
 			require.Contains(t, text, "locked-out")
 			reply := reloadBy(t, direct, "")
 			require.Equal(t, wire.CodeSuccess, reply.Code, "an address is always allowed: %s", reply.Text)
@@ -261,7 +261,7 @@ func TestCallersOriginMustStayAllowed(t *testing.T) {
 	p.urls(2)
 	writeConfig(t, r.dir, strings.Replace(before, "a.example", "b.example", 1))
 	page := &websocket.Transport{Address: r.address, Credentials: r.credentials("token").Claim, Origin: "https://a.example"}
-	requireLockedOut(t, reloadBy(t, page, ""), `allow-origins: the caller is a page of "https://a.example"`)
+	requireLockedOut(t, reloadBy(t, page, ""), `allow-origins: the caller is a page of the origin "https://a.example"`)
 	p.stop()
 }
 

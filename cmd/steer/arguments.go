@@ -172,7 +172,7 @@ func checkJSON(name string, text []byte) (wire.Value, error) {
 		if rerr, ok := errors.AsType[*wire.Error](err); ok {
 			why = strings.ReplaceAll(rerr.Text, "<wire>", "<"+name+">")
 		}
-		return nil, fmt.Errorf("%s: no JSON: %s", name, why)
+		return nil, fmt.Errorf("%s: not JSON: %s", name, why)
 	}
 	return text, nil
 }

@@ -91,7 +91,7 @@ $`, out)
 	for _, line := range []string{
 		"7 records, 2 to 8,", "in order, with places in doubt\n", "the records before 2 are in other files, or missing\n", "8 bytes at the end of a file are not a whole record",
 		"audit.jsonl: line 1: in doubt from record 2 on: a file begins with an opened record, and this one does not",
-		"audit.jsonl: at its end: in doubt from record 9 on: no head file want where it should end, so records may have been cut off there\n",
+		"audit.jsonl: at its end: in doubt from record 9 on: no head file says where it should end, so records may have been cut off there\n",
 	} {
 		require.Contains(t, out, line)
 	}
@@ -124,7 +124,7 @@ func TestAuditVerifyExitStatusFollowsVerdict(t *testing.T) {
 	got = steer(t, "", "audit", "verify", rotated)
 	require.Equal(t, 4, got.status)
 	require.Equal(t, "steer: the chain is valid, but in doubt from record 4 on\n", got.stderr)
-	require.Contains(t, got.stdout, "no head file want where it should end")
+	require.Contains(t, got.stdout, "no head file says where it should end")
 
 	for _, file := range []string{config, "/bin/true", os.DevNull} {
 		got = steer(t, "", "audit", "verify", file)

@@ -171,7 +171,7 @@ func TestArgumentsMayHaveComments(t *testing.T) {
 	}
 	require.Equal(t, result{stdout: "{\"m\":{\"b\":[1]},\"s\":\"# x\"}\n"}, steer(t, "", "-ar", "-s", socket, "echo", "m={\"b\": [1 /* one */]} # end", "s=# x"))
 	got := steer(t, "# what\n{ /* a */ \"a\": tru }", "-s", socket, "echo", "-")
-	require.Equal(t, result{stderr: "steer: standard input: no JSON: Bad boolean value: tru in <standard input>:1:16\n", status: 64}, got)
+	require.Equal(t, result{stderr: "steer: standard input: not JSON: Bad boolean value: tru in <standard input>:1:16\n", status: 64}, got)
 	require.Equal(t, 64, steer(t, "{ /* no end", "-s", socket, "echo", "-").status)
 }
 
@@ -221,17 +221,17 @@ func TestArgumentsFromFileAndStdin(t *testing.T) {
 	for _, c := range []struct{ stdin, argument, want string }{
 		{"", "-", "steer: standard input is empty\n"},
 		{" \n", "@-", "steer: standard input is empty\n"},
-		{"{\n  \"a\": tru\n}", "-", "steer: standard input: no JSON: Bad boolean value: tru in <standard input>:1:8\n"},
-		{"{} {}", "-", "steer: standard input: no JSON: '{' read, nothing expected behind the message in <standard input>:0:4\n"},
-		{"", `{"a": 1`, "steer: the arguments: no JSON: unexpected end of the message in <the arguments>:0:7\n"},
-		{"", `[1,]`, "steer: the arguments: no JSON: error: unexpected character ] in <the arguments>:0:4\n"},
+		{"{\n  \"a\": tru\n}", "-", "steer: standard input: not JSON: Bad boolean value: tru in <standard input>:1:8\n"},
+		{"{} {}", "-", "steer: standard input: not JSON: '{' read, nothing expected behind the message in <standard input>:0:4\n"},
+		{"", `{"a": 1`, "steer: the arguments: not JSON: unexpected end of the message in <the arguments>:0:7\n"},
+		{"", `[1,]`, "steer: the arguments: not JSON: error: unexpected character ] in <the arguments>:0:4\n"},
 		{"", "@" + dir + "/nowhere.json", "steer: open " + dir + "/nowhere.json: no such file or directory\n"},
 	} {
 		got := steer(t, c.stdin, "-s", socket, "echo", c.argument)
 		require.Equal(t, result{stderr: c.want, status: 64}, got)
 	}
 	path := file(`{"a":1,"a":2}`)
-	require.Equal(t, result{stderr: "steer: " + path + ": no JSON: duplicate key 'a' in <" + path + ">:0:8\n", status: 64},
+	require.Equal(t, result{stderr: "steer: " + path + ": not JSON: duplicate key 'a' in <" + path + ">:0:8\n", status: 64},
 		steer(t, "", "-s", socket, "echo", "@"+path))
 }
 
