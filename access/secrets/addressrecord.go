@@ -8,7 +8,8 @@ import (
 
 // An addressRecord counts the failed claims of one client address. throttle.mu guards it.
 //
-// A claim may be verified, must wait, or is refused (admit). That depends on the state of the address:
+// admit says whether a claim may be verified, must wait, or is refused. That depends on the state of the address. The
+// state is not stored; it follows from failures, pauses and until:
 //
 //	state      means                                        claims that are verified at a time
 //	open       fewer than maxFailures in failureWindow      as many as may fail before the fifth failure
@@ -22,62 +23,65 @@ import (
 //	probation → paused   a claim fails; the pause is doubled, up to maxPause
 //	probation → open     no claim failed for failureWindow after the pause
 //
-// A claim that succeeds changes no state. Otherwise a guesser that has an account of its own, or shares the
+// The tests of the transitions are TestGuesserIsPausedUpToAMinute and TestFailureDuringAPauseStartsTheNextPause.
+//
+// A claim that succeeds changes no state. Otherwise a guesser that has an account of its byName, or shares the
 // address with an honest user, could guess without a pause.
 type addressRecord struct {
-	addr     netip.Addr
-	failures [maxFailures]time.Time // the times of the last failures; zero: none
-	next     int                    // the index of the oldest of them, which the next failure overwrites
-	pauses   int                    // the number of pauses in a row; 0: open
-	until    time.Time              // the end of the last pause
-	deciding int                    // claims that are being verified, apart from those in names
+	addr      netip.Addr
+	failures  [maxFailures]time.Time // the times of the last failures; zero: none
+	next      int                    // the index of the oldest of them, which the next failure overwrites
+	pauses    int                    // the number of pauses in a row; 0: open
+	until     time.Time              // the end of the last pause
+	verifying int                    // claims that are being verified, apart from those in names
 
 	names []nameRecord
-	wrong []wrongSecret // the least recently used first
+	wrong []wrongSecret // the first is the least recently used one
 
-	queued  int           // claims that wait
-	decided chan struct{} // closed at the next verdict; nil: no claim waits
+	waiting     int           // claims that wait
+	resultKnown chan struct{} // closed when the next claim has its result; nil: no claim waits
 }
 
 // A nameRecord counts the claims of one user, or of one token, from one address.
 type nameRecord struct {
 	name       digest
-	secret     digest    // the one that was right, if verifiedAt is set
+	secret     digest    // the right secret, if verifiedAt is set
 	verifiedAt time.Time // the last success; zero: none within nameMemory
 	failures   int
-	failedAt   time.Time // the last of them
+	failedAt   time.Time // the last failure
 	misses     int       // wrong secrets that were compared with secret during a pause
 	missedAt   time.Time
-	deciding   int // claims that are being verified though the address is paused
+	verifying  int // claims that are being verified though the address is paused
 }
 
-// A wrongSecret is the digest of a secret that was wrong. A client that repeats it learns nothing, so the
-// repetition is neither verified nor counted: an unattended client with an old password is no guesser.
+// A wrongSecret is the digest of a secret that failed. A client that repeats the secret learns nothing, so the
+// repetition is neither verified nor counted. An unattended client with an old password therefore does not pause its
+// address.
 type wrongSecret struct {
 	secret digest
 	usedAt time.Time
 }
 
-// admission says what may happen to a claim.
+// An admission is the result of admit.
 type admission int
 
 const (
 	refused       admission = iota
-	wait                    // until there is a verdict on another claim
-	admitAddress            // it may be verified, as one of the address's
-	admitName               // it may be verified, as one of its name's
-	admitVerified           // its secret is right: it was verified within nameMemory
+	wait                    // until another claim of the address has its result
+	admitAddress            // it may be verified, and counts in addressRecord.verifying
+	admitName               // it may be verified, and counts in nameRecord.verifying
+	admitVerified           // its secret is right: the same secret was verified within nameMemory
 )
 
 // admit decides about a claim. A pause does not apply to a name that failed fewer than nameFailures times,
 // if the name was verified here recently or fewer than maxNames other names failed. So a guesser delays
-// its own name only; and a guesser that tries many names gains few guesses.
+// only the name that it tries; and a guesser that tries many names gains few guesses.
 //
-// During a pause a claim of any other name is compared with the secret that was verified here last. That is
-// a guess that costs no hash, so the number of the wrong ones is limited too.
+// During a pause a claim of any other name is compared with the secret that was verified last at this address. Such a
+// guess costs no hash, so the number of wrong ones (misses) is limited too.
 func (r *addressRecord) admit(a attempt, now time.Time) admission {
 	if !now.Before(r.until) {
-		if r.deciding < r.room() {
+		if r.verifying < r.capacity() {
 			return admitAddress
 		}
 		return wait
@@ -88,7 +92,7 @@ func (r *addressRecord) admit(a attempt, now time.Time) admission {
 		return admitName
 	case n == nil:
 		return refused
-	case n.failures+n.deciding < nameFailures:
+	case n.failures+n.verifying < nameFailures:
 		return admitName
 	case n.failures < nameFailures:
 		return wait
@@ -102,44 +106,44 @@ func (r *addressRecord) admit(a attempt, now time.Time) admission {
 	return refused
 }
 
-// room returns the number of claims that may be verified together, so that all of them may fail.
-func (r *addressRecord) room() int {
+// capacity returns the number of claims that may be verified at a time, such that all of them may fail.
+func (r *addressRecord) capacity() int {
 	if r.pauses > 0 {
 		return 1
 	}
-	room := maxFailures
+	capacity := maxFailures
 	for _, at := range r.failures {
 		if !at.IsZero() {
-			room--
+			capacity--
 		}
 	}
-	return max(room, 1)
+	return max(capacity, 1)
 }
 
-// ticket counts a claim that is going to be verified.
-func (r *addressRecord) ticket(a attempt, own bool) *ticket {
-	if own {
-		r.makeName(a.name).deciding++
+// permit counts a claim that is going to be verified.
+func (r *addressRecord) permit(a attempt, byName bool) *permit {
+	if byName {
+		r.makeName(a.name).verifying++
 	} else {
-		r.deciding++
+		r.verifying++
 	}
-	return &ticket{record: r, attempt: a, own: own}
+	return &permit{record: r, attempt: a, byName: byName}
 }
 
-// release undoes ticket.
-func (r *addressRecord) release(k *ticket) {
-	if !k.own {
-		r.deciding--
+// release undoes permit.
+func (r *addressRecord) release(p *permit) {
+	if !p.byName {
+		r.verifying--
 		return
 	}
-	r.name(k.name).deciding--
+	r.name(p.name).verifying--
 	r.names = slices.DeleteFunc(r.names, nameRecord.isEmpty)
 }
 
-// fail counts a failed claim: for its address, for its name, and as a secret that is known to be wrong.
+// fail counts a failed claim for its address and its name, and remembers its secret as wrong.
 func (r *addressRecord) fail(a attempt, now time.Time) {
 	r.expire(now)
-	if r.isKnownWrong(a.secret, now) { // another claim with the same secret was quicker
+	if r.failedBefore(a.secret, now) { // another claim with the same secret failed meanwhile
 		return
 	}
 	r.failures[r.next] = now
@@ -159,12 +163,12 @@ func (r *addressRecord) fail(a attempt, now time.Time) {
 	r.wrong = append(r.wrong, wrongSecret{a.secret, now})
 }
 
-// verified notes that a secret was right. Of the names that were verified, maxVerified are remembered: a new
-// one takes the place of the least recently verified one that nothing else is known about.
+// verified records that a secret was right. maxVerified names with a success are remembered. A new one replaces the
+// least recently verified one that has no failures, misses or running verifications.
 func (r *addressRecord) verified(a attempt, now time.Time) {
 	n := r.name(a.name)
 	if n == nil || n.verifiedAt.IsZero() {
-		if !r.makeRoom() {
+		if !r.evictVerified() {
 			return
 		}
 		n = r.makeName(a.name)
@@ -172,15 +176,15 @@ func (r *addressRecord) verified(a attempt, now time.Time) {
 	n.secret, n.verifiedAt = a.secret, now
 }
 
-// makeRoom makes room for one more verified name, and reports whether there is room.
-func (r *addressRecord) makeRoom() bool {
+// evictVerified deletes a verified name if there are too many, and reports whether another one can be added.
+func (r *addressRecord) evictVerified() bool {
 	verified, oldest := 0, -1
 	for i, n := range r.names {
 		if n.verifiedAt.IsZero() {
 			continue
 		}
 		verified++
-		if n.failures == 0 && n.misses == 0 && n.deciding == 0 && (oldest < 0 || n.verifiedAt.Before(r.names[oldest].verifiedAt)) {
+		if n.failures == 0 && n.misses == 0 && n.verifying == 0 && (oldest < 0 || n.verifiedAt.Before(r.names[oldest].verifiedAt)) {
 			oldest = i
 		}
 	}
@@ -194,8 +198,8 @@ func (r *addressRecord) makeRoom() bool {
 	return true
 }
 
-// isKnownWrong reports whether the same secret failed before.
-func (r *addressRecord) isKnownWrong(secret digest, now time.Time) bool {
+// failedBefore reports whether the same secret failed within nameMemory.
+func (r *addressRecord) failedBefore(secret digest, now time.Time) bool {
 	i := slices.IndexFunc(r.wrong, func(w wrongSecret) bool { return w.secret == secret })
 	if i < 0 {
 		return false
@@ -233,7 +237,7 @@ func (r *addressRecord) unverified() (count int) {
 	return count
 }
 
-// expire deletes what is too old to matter.
+// expire deletes what is older than its time limit.
 func (r *addressRecord) expire(now time.Time) {
 	if r.pauses > 0 && now.Sub(r.until) >= failureWindow {
 		r.pauses = 0
@@ -250,9 +254,9 @@ func (r *addressRecord) expire(now time.Time) {
 	r.wrong = slices.DeleteFunc(r.wrong, func(w wrongSecret) bool { return now.Sub(w.usedAt) >= nameMemory })
 }
 
-// isEmpty reports whether a new record would do as well.
+// isEmpty reports whether the record equals a new one.
 func (r *addressRecord) isEmpty() bool {
-	return r.deciding == 0 && r.queued == 0 && r.pauses == 0 && len(r.names) == 0 && len(r.wrong) == 0 &&
+	return r.verifying == 0 && r.waiting == 0 && r.pauses == 0 && len(r.names) == 0 && len(r.wrong) == 0 &&
 		r.failures == [maxFailures]time.Time{}
 }
 
@@ -269,5 +273,5 @@ func (n *nameRecord) expire(now time.Time) {
 }
 
 func (n nameRecord) isEmpty() bool {
-	return n.failures == 0 && n.misses == 0 && n.deciding == 0 && n.verifiedAt.IsZero()
+	return n.failures == 0 && n.misses == 0 && n.verifying == 0 && n.verifiedAt.IsZero()
 }

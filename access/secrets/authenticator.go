@@ -12,14 +12,15 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// An Authenticator verifies passwords and tokens. It is a transport.Authenticator.
+// An Authenticator verifies passwords and tokens. It is a transport.Authenticator. Authenticate may be called
+// concurrently.
 //
-// Passwords are hashed one at a time, in 19 MiB, and at most 32 claims wait for that; any more are told
-// to slow down. An unknown user costs a hash as a known one does. A password that was right is not
-// hashed again for a minute, unless the user's line has changed, or others were tried too often.
+// Passwords are hashed one at a time, each in 19 MiB. At most 32 claims wait for that; more are refused with
+// *SlowDownError. The name of an unknown user costs a hash, as a known one does. A right password is not hashed again
+// for a minute, unless the user's line has changed, or 16 wrong passwords were compared with it.
 //
-// A token costs one SHA-256, and does not wait. A right token is accepted in spite of every limit, if it has
-// as many random bytes as those that Mint makes: it cannot be guessed.
+// A token costs one SHA-256, and does not wait. A right token is accepted in spite of every limit, if it has as many
+// random bytes as the tokens of Mint have: it cannot be guessed.
 //
 // Other claims are limited for each client address: an IPv4 address, an IPv6 network of 64 bits, or all
 // clients without an IP address together. After five failed claims within 5 minutes the address is paused
@@ -41,29 +42,31 @@ import (
 // No more claims of an address are verified at a time than may fail. 256 claims wait, and more are refused
 // with *SlowDownError.
 //
-// The zero value refuses everything. Set the fields before the first claim, and do not copy it then.
+// The zero value refuses every claim. Set the fields before the first claim. Do not copy an Authenticator after that.
 type Authenticator struct {
 	Users  *Users  // nil: no passwords
 	Tokens *Tokens // nil: no tokens
 
 	once     sync.Once
-	gate     *gate
-	throttle *throttle
-	recent   *recent
-	nobody   *userRecord // the record that an unknown user is compared with, where the file has none
+	sem      *hashSem
+	throttle *loginThrottle
+	cache    *passwordCache
+	unknown  *userRecord // the record that an unknown user is compared with if the file is empty
 }
 
 var _ transport.Authenticator = (*Authenticator)(nil)
 
 func (a *Authenticator) init() {
-	a.gate, a.throttle, a.recent = newGate(), newThrottle(), newRecent()
-	a.nobody = newUserRecord("", "", dummyHash())
+	a.sem, a.throttle, a.cache = newHashSem(), newLoginThrottle(), newPasswordCache()
+	a.unknown = newUserRecord("", "", dummyHash())
 }
 
-// errExpired refuses a token that was right.
+// errExpired is the result for a right token that has expired.
 var errExpired = errors.New("the token has expired")
 
-// Authenticate implements transport.Authenticator. The credential is a User or a Token.
+// Authenticate implements transport.Authenticator. It returns one credential, a User or a Token. The errors are
+// transport.ErrWrongCredentials, a *transport.SlowDownError, or the cause of ctx. Authenticate blocks while it waits
+// for a hash or for the result of another claim of the same address.
 func (a *Authenticator) Authenticate(ctx context.Context, claim transport.Claim) ([]transport.Credential, error) {
 	a.once.Do(a.init)
 	if ctx.Err() != nil {
@@ -83,10 +86,10 @@ func (a *Authenticator) verify(ctx context.Context, claim transport.Claim) (tran
 	case claim.Token == "" && claim.User != "" && a.Users != nil:
 		return a.verifyPassword(ctx, claim)
 	}
-	return nil, transport.ErrWrongCredentials // it cannot be right, so it is no guess
+	return nil, transport.ErrWrongCredentials // it cannot be right, so it is not counted
 }
 
-// verifyToken verifies a token. The limits of its address do not apply to a right one that cannot be guessed.
+// verifyToken verifies a token. The limits of its address do not apply to a right token that cannot be guessed.
 func (a *Authenticator) verifyToken(claim transport.Claim) (transport.Credential, error) {
 	cred, err := a.Tokens.verify(claim.Token)
 	if err == nil && isLong(claim.Token) {
@@ -97,7 +100,7 @@ func (a *Authenticator) verifyToken(claim transport.Claim) (transport.Credential
 		id = "" // all tokens without an id count as one
 	}
 	err = a.throttle.check(attempt{
-		addr: sourceAddr(claim.From), name: a.recent.digest("token", id), secret: a.recent.digest("token", claim.Token),
+		addr: sourceAddr(claim.From), name: a.cache.digest("token", id), secret: a.cache.digest("token", claim.Token),
 	}, err)
 	if err != nil {
 		return nil, err
@@ -105,9 +108,9 @@ func (a *Authenticator) verifyToken(claim transport.Claim) (transport.Credential
 	return cred, nil
 }
 
-// verify looks a token up.
+// verify looks up a token by its id, and compares its sum in constant time.
 func (t *Tokens) verify(token string) (transport.Credential, error) {
-	var text [128]byte // on the stack, and longer than those that Mint makes
+	var text [128]byte // on the stack, and longer than the tokens of Mint
 	sum := sha256.Sum256(append(text[:0], token...))
 	id, _ := idOf(token)
 	r := t.file.current().byKey[id]
@@ -125,29 +128,29 @@ func (t *Tokens) verify(token string) (transport.Credential, error) {
 	return proven, nil
 }
 
-// noToken is what an unknown token is compared with.
+// noToken is the record that an unknown token is compared with.
 var noToken tokenRecord
 
-// verifyPassword verifies a password, with the same steps for a user that exists and for one that does not.
-// A password that was right a moment ago passes without a hash, but not before another claim would be
-// verified: passwords can be guessed.
+// verifyPassword verifies a password. It takes the same steps for a user that exists and for one that does not. A
+// password in the cache is accepted without a hash, but only when a password that is not in the cache would be
+// verified too. Otherwise a guesser could learn that a password is right while its address is paused.
 func (a *Authenticator) verifyPassword(ctx context.Context, claim transport.Claim) (transport.Credential, error) {
 	name, password := claim.User, claim.Password
 	if len(password) > MaxPassword || len(name) > MaxPassword || !utf8.ValidString(password) {
-		return nil, transport.ErrWrongCredentials // it cannot be right, so it is no guess
+		return nil, transport.ErrWrongCredentials // it cannot be right, so it is not counted
 	}
 	l := login{name: name, password: password}
 	l.user, l.known = a.lookUp(name)
-	l.mac = a.recent.digest("password", name, l.user.user.Name, l.user.hash, password)
-	k, err := a.throttle.enter(ctx, attempt{
-		addr: sourceAddr(claim.From), name: a.recent.digest("user", name), secret: l.mac,
-	}, func() bool { return a.recent.has(name, l.mac) })
+	l.mac = a.cache.digest("password", name, l.user.user.Name, l.user.hash, password)
+	permit, err := a.throttle.acquire(ctx, attempt{
+		addr: sourceAddr(claim.From), name: a.cache.digest("user", name), secret: l.mac,
+	}, func() bool { return a.cache.has(name, l.mac) })
 	if err != nil {
 		return nil, err
 	}
-	if k != nil {
+	if permit != nil {
 		err = a.hash(ctx, l)
-		a.throttle.leave(k, err)
+		a.throttle.release(permit, err)
 	}
 	if err != nil {
 		return nil, err
@@ -157,30 +160,30 @@ func (a *Authenticator) verifyPassword(ctx context.Context, claim transport.Clai
 	return proven, nil
 }
 
-// A login is a claim to be a user.
+// A login is a claim with a password.
 type login struct {
 	name, password string
-	user           *userRecord // whose hash is made
-	known          bool        // that is the one of the name
+	user           *userRecord // the record with the hash to compare with
+	known          bool        // user is the record of name
 	mac            digest
 }
 
-// hash waits for its turn, and compares the password with the user's hash.
+// hash waits for the semaphore, and compares the password with the user's hash.
 func (a *Authenticator) hash(ctx context.Context, l login) error {
-	if err := a.gate.enter(ctx); err != nil {
+	if err := a.sem.acquire(ctx); err != nil {
 		return err
 	}
-	defer a.gate.leave()
-	right := a.recent.has(l.name, l.mac) || l.user.cost.matches(l.password) // another claim may have been quicker
+	defer a.sem.release()
+	right := a.cache.has(l.name, l.mac) || l.user.cost.matches(l.password) // another claim may have verified it meanwhile
 	if !right || !l.known {
 		return transport.ErrWrongCredentials
 	}
-	a.recent.add(l.name, l.mac)
+	a.cache.add(l.name, l.mac)
 	return nil
 }
 
-// lookUp returns a user, or, for an unknown one, somebody whose password costs as much: the first of
-// the file, since all hashes in a file tend to cost the same.
+// lookUp returns the record of a user. For an unknown user it returns a record whose hash costs as much: the first
+// one of the file, since the hashes in a file usually have the same cost.
 func (a *Authenticator) lookUp(name string) (u *userRecord, known bool) {
 	l := a.Users.file.current()
 	if u = l.byKey[name]; u != nil {
@@ -189,5 +192,5 @@ func (a *Authenticator) lookUp(name string) (u *userRecord, known bool) {
 	if u = l.first(); u != nil {
 		return u, false
 	}
-	return a.nobody, false
+	return a.unknown, false
 }

@@ -16,18 +16,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A desk is an Authenticator with its files.
-type desk struct {
+// A loginClient is an Authenticator with its files, and the claims of a client.
+type loginClient struct {
 	*secrets.Authenticator
 	t     *testing.T
-	users string // the file's path
-	token string // of "ci", a monitor for an hour
+	users string // the path of the users-file
+	token string // the secret of the token "ci", with the role monitor, for an hour
 }
 
-func newDesk(t *testing.T) *desk {
+func newLoginClient(t *testing.T) *loginClient {
 	t.Helper()
 	dir := t.TempDir()
-	d := &desk{t: t, users: filepath.Join(dir, "users")}
+	d := &loginClient{t: t, users: filepath.Join(dir, "users")}
 	d.Authenticator = &secrets.Authenticator{Users: openUsers(t, d.users), Tokens: openTokens(t, filepath.Join(dir, "tokens"))}
 	require.NoError(t, d.Users.Add("ann", "operator", "correct horse"))
 	var err error
@@ -38,21 +38,21 @@ func newDesk(t *testing.T) *desk {
 
 func from(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 40000} }
 
-// login claims to be a user.
-func (d *desk) login(ip, name, password string) error {
+// login authenticates with a password.
+func (d *loginClient) login(ip, name, password string) error {
 	creds, err := d.Authenticate(d.t.Context(), transport.Claim{User: name, Password: password, From: from(ip)})
-	d.same(creds, err, "user:"+name)
+	d.requireSubject(creds, err, "user:"+name)
 	return err
 }
 
-// show claims to have a token.
-func (d *desk) show(ip, token string) error {
+// show authenticates with a token.
+func (d *loginClient) show(ip, token string) error {
 	creds, err := d.Authenticate(d.t.Context(), transport.Claim{Token: token, From: from(ip)})
-	d.same(creds, err, "token:ci")
+	d.requireSubject(creds, err, "token:ci")
 	return err
 }
 
-func (d *desk) same(creds []transport.Credential, err error, subject string) {
+func (d *loginClient) requireSubject(creds []transport.Credential, err error, subject string) {
 	if err != nil {
 		require.Empty(d.t, creds)
 		return
@@ -61,7 +61,7 @@ func (d *desk) same(creds []transport.Credential, err error, subject string) {
 	require.Equal(d.t, subject, creds[0].Subject())
 }
 
-// slowed returns how long a refusal says to wait.
+// slowed requires a *SlowDownError, and returns its After.
 func slowed(t *testing.T, err error) time.Duration {
 	t.Helper()
 	slow, ok := errors.AsType[*transport.SlowDownError](err)
@@ -69,17 +69,17 @@ func slowed(t *testing.T, err error) time.Duration {
 	return slow.After
 }
 
-func TestAuthenticate(t *testing.T) {
+func TestOnlyExactClaimsAreAuthenticated(t *testing.T) {
 	secrets.FakeHashes(t, 0)
-	d := newDesk(t)
-	ask := func(claim transport.Claim) ([]transport.Credential, error) {
-		a := &secrets.Authenticator{Users: d.Users, Tokens: d.Tokens} // without a memory of failures
+	d := newLoginClient(t)
+	authenticate := func(claim transport.Claim) ([]transport.Credential, error) {
+		a := &secrets.Authenticator{Users: d.Users, Tokens: d.Tokens} // a new one, without a record of failures
 		return a.Authenticate(t.Context(), claim)
 	}
-	creds, err := ask(transport.Claim{User: "ann", Password: "correct horse"})
+	creds, err := authenticate(transport.Claim{User: "ann", Password: "correct horse"})
 	require.NoError(t, err)
 	require.Equal(t, "operator", creds[0].(secrets.User).Role)
-	creds, err = ask(transport.Claim{Token: d.token})
+	creds, err = authenticate(transport.Claim{Token: d.token})
 	require.NoError(t, err)
 	require.Equal(t, "monitor", creds[0].(secrets.Token).Role)
 	require.Equal(t, "token:ci", creds[0].Subject())
@@ -114,7 +114,7 @@ func TestAuthenticate(t *testing.T) {
 		{Token: strings.TrimPrefix(d.token, "rpt_")},
 		{User: "ci", Password: d.token},
 	} {
-		creds, err := ask(claim)
+		creds, err := authenticate(claim)
 		require.Equal(t, transport.ErrWrongCredentials, err, "%+v", claim)
 		require.Nil(t, creds)
 	}
@@ -123,12 +123,12 @@ func TestAuthenticate(t *testing.T) {
 		require.Equal(t, transport.ErrWrongCredentials, err, "the zero value refuses")
 	}
 	gone, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("left"))
+	cancel(errors.New("cancelled"))
 	_, err = d.Authenticate(gone, transport.Claim{Token: d.token})
-	require.EqualError(t, err, "left")
+	require.EqualError(t, err, "cancelled")
 }
 
-func TestTheReferenceHash(t *testing.T) {
+func TestHashOfTheReferenceImplementationIsVerified(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, "ann admin "+reference+"\n")
 	a := &secrets.Authenticator{Users: openUsers(t, path)}
@@ -138,10 +138,10 @@ func TestTheReferenceHash(t *testing.T) {
 	require.Equal(t, transport.ErrWrongCredentials, err)
 }
 
-// An unknown user takes the way of a known one, also before there is any.
-func TestAnUnknownUserCostsAHash(t *testing.T) {
+// An unknown user costs a hash as a known one does, also when the file is empty.
+func TestUnknownUserCostsAHash(t *testing.T) {
 	made, _ := secrets.FakeHashes(t, 0)
-	d := newDesk(t)
+	d := newLoginClient(t)
 	cost := func(name, password string) int64 {
 		before := made.Load()
 		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", name, password))
@@ -149,15 +149,15 @@ func TestAnUnknownUserCostsAHash(t *testing.T) {
 	}
 	require.Equal(t, int64(1), cost("ann", "wrong"))
 	require.Equal(t, int64(1), cost("bob", "wrong"))
-	require.Equal(t, int64(1), cost("bob", "correct horse"), "that of the one it is compared with")
+	require.Equal(t, int64(1), cost("bob", "correct horse"), "also with the password of the user whose hash is compared")
 	require.NoError(t, d.Users.Remove("ann"))
 	require.Equal(t, int64(1), cost("ann", "correct horse"))
 }
 
-func TestARightPasswordIsHashedOnceAMinute(t *testing.T) {
+func TestRightPasswordIsHashedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, _ := secrets.FakeHashes(t, 0)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		require.NoError(t, d.Users.Add("bob", "monitor", "battery staple"))
 		cost := func(name, password string) int64 {
 			before := made.Load()
@@ -175,7 +175,7 @@ func TestARightPasswordIsHashedOnceAMinute(t *testing.T) {
 		require.Equal(t, int64(1), cost("ann", "wrong"))
 		require.Zero(t, cost("ann", "right: ann's"), "a wrong one in between changes nothing")
 		require.Equal(t, int64(1), cost("bob", "right: bob's"))
-		require.Equal(t, int64(1), cost("nobody", "ann's password"))
+		require.Equal(t, int64(1), cost("unknown", "ann's password"))
 		time.Sleep(time.Minute)
 		require.Equal(t, int64(1), cost("ann", "right: ann's"))
 
@@ -196,9 +196,9 @@ func TestARightPasswordIsHashedOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestATokenExpires(t *testing.T) {
+func TestTokenExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
+		d := newLoginClient(t)
 		require.NoError(t, d.show("192.0.2.1", d.token))
 		role, ok := d.Tokens.Role(d.Tokens.List()[0])
 		require.True(t, ok)
@@ -207,7 +207,7 @@ func TestATokenExpires(t *testing.T) {
 		time.Sleep(time.Hour - time.Nanosecond)
 		require.NoError(t, d.show("192.0.2.1", d.token))
 		time.Sleep(time.Nanosecond)
-		for range 20 { // and it is no guess
+		for range 20 { // this is not counted as a failure
 			require.Equal(t, transport.ErrWrongCredentials, d.show("192.0.2.1", d.token))
 		}
 		_, ok = d.Tokens.Role(d.Tokens.List()[0])
@@ -215,10 +215,10 @@ func TestATokenExpires(t *testing.T) {
 	})
 }
 
-// What was proven with one secret does not outlive it, though the name does.
-func TestACredentialEndsWithItsSecret(t *testing.T) {
+// A credential has no role after its secret was replaced, also if the name still exists.
+func TestCredentialEndsWithItsSecret(t *testing.T) {
 	secrets.FakeHashes(t, 0)
-	d := newDesk(t)
+	d := newLoginClient(t)
 	creds, err := d.Authenticate(t.Context(), transport.Claim{User: "ann", Password: "correct horse"})
 	require.NoError(t, err)
 	ann := creds[0].(secrets.User)
@@ -237,7 +237,7 @@ func TestACredentialEndsWithItsSecret(t *testing.T) {
 	_, ok = d.Users.Role(ann)
 	require.False(t, ok)
 	_, ok = d.Users.Role(secrets.User{Name: "ann"})
-	require.True(t, ok, "who was not proven here goes by the name")
+	require.True(t, ok, "a User that was not proven is looked up by its name")
 
 	require.NoError(t, d.Tokens.Remove("ci"))
 	_, ok = d.Tokens.Role(ci)

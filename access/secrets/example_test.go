@@ -18,7 +18,7 @@ func Example() {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
-	// What steer user and steer token do.
+	// The commands steer user and steer token change the files in this way.
 	users, err := secrets.OpenUsers(filepath.Join(dir, "users"))
 	if err != nil {
 		panic(err)
@@ -35,14 +35,14 @@ func Example() {
 		panic(err)
 	}
 
-	// What the transports of a daemon do.
-	desk := &secrets.Authenticator{Users: users, Tokens: tokens}
+	// The transports of a daemon verify claims in this way.
+	authenticator := &secrets.Authenticator{Users: users, Tokens: tokens}
 	for _, claim := range []transport.Claim{
 		{User: "ann", Password: "correct horse battery staple"},
 		{User: "ann", Password: "password"},
 		{Token: secret},
 	} {
-		creds, err := desk.Authenticate(context.Background(), claim)
+		creds, err := authenticator.Authenticate(context.Background(), claim)
 		if err != nil {
 			fmt.Println(claim, "-", err)
 			continue

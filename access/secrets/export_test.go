@@ -9,45 +9,45 @@ import (
 	"time"
 )
 
-// Limits, for tests that go to them.
+// The limits that tests reach.
 const (
 	MaxSize      = maxSize
 	MaxQueued    = maxQueued
 	MaxAddresses = maxAddresses
 	MaxWaiting   = maxWaiting
-	MaxRecent    = maxRecent
+	MaxCached    = maxCached
 	MaxMisses    = maxMisses
 )
 
-// FakeHashes makes a hash take that long and cost nothing, until the test ends. It returns how many
-// have been made, and how many at a time.
-func FakeHashes(t testing.TB, takes time.Duration) (made, most *atomic.Int64) {
-	earnest := derive
-	t.Cleanup(func() { derive = earnest })
-	made, most = new(atomic.Int64), new(atomic.Int64)
+// FakeHashes replaces argon2id by a cheap hash that sleeps, until the test ends. It returns the number of hashes that
+// were computed, and the highest number at a time.
+func FakeHashes(t testing.TB, takes time.Duration) (made, peak *atomic.Int64) {
+	original := derive
+	t.Cleanup(func() { derive = original })
+	made, peak = new(atomic.Int64), new(atomic.Int64)
 	var now atomic.Int64
 	derive = func(password, salt []byte, _, _ uint32, _ uint8, length uint32) []byte {
 		made.Add(1)
-		if n := now.Add(1); n > most.Load() {
-			most.Store(n)
+		if n := now.Add(1); n > peak.Load() {
+			peak.Store(n)
 		}
 		defer now.Add(-1)
 		time.Sleep(takes)
 		sum := sha256.Sum256(append(append([]byte{}, password...), salt...))
 		return append(sum[:], make([]byte, length)...)[:length]
 	}
-	return made, most
+	return made, peak
 }
 
-// Origin is what a client counts as when it guesses.
+// Origin returns the address for which the failures of a client are counted.
 func Origin(from net.Addr) netip.Addr { return sourceAddr(from) }
 
-// Remembered is how many addresses and how many right passwords are remembered.
-func (a *Authenticator) Remembered() (addresses, recent int) {
-	return len(a.throttle.records), len(a.recent.byName)
+// Remembered returns the number of address records and of cached passwords.
+func (a *Authenticator) Remembered() (addresses, cached int) {
+	return len(a.throttle.records), len(a.cache.byName)
 }
 
-// RewriteUsers and RewriteTokens read the text of a file and write every record of it anew.
+// RewriteUsers and RewriteTokens parse the text of a file, and write every record of it again.
 func RewriteUsers(text string) (as, again string, err error) { return rewrite(userFormat, text) }
 
 func RewriteTokens(text string) (as, again string, err error) { return rewrite(tokenFormat, text) }

@@ -2,46 +2,49 @@ package secrets
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rudderpost/rudderpost/internal/sharedfile"
+	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
-// lookEvery is how often a file is looked at, at most: a change by another program takes effect
-// within that time.
-const lookEvery = time.Second
+// checkInterval is the shortest time between two checks of a file. A change by another program takes effect within that
+// time.
+const checkInterval = time.Second
 
-// unsettled is how young a file's last change may be for the next one to bear the same time: a file
-// as young as that is read again, whatever it looks like from outside.
-const unsettled = 2 * time.Second
+// racyAge is the age below which a file may change again without a new modification time, since file systems count time
+// in ticks. A file that was younger than that when it was read is read again at the next check.
+const racyAge = 2 * time.Second
 
-// A file is a file of records in memory. Reading it costs a glance at the clock, and once in a while
-// one at the file's inode.
+// A file is a file of records with a copy in memory. A read costs a look at the clock, and once per checkInterval a
+// stat.
 type file[R record] struct {
-	path     string
-	trust    []uint32 // owners of files that are trusted beside root and this user
-	format   format[R]
-	onError  func(error)
-	contents atomic.Pointer[contents[R]]
-	opened   time.Time
-	due      atomic.Int64 // when to look again, since opened
+	path      string
+	trust     []uint32 // user ids of owners that are trusted beside root and this user
+	format    format[R]
+	onError   func(error)
+	contents  atomic.Pointer[contents[R]]
+	opened    time.Time
+	nextCheck atomic.Int64 // the time of the next check, in nanoseconds since opened
 
-	mu        sync.Mutex // held while the file is read or written
-	complaint string     // what is wrong with the file as it is now, and has been told
+	mu       sync.Mutex // held while the file is read or written
+	reported string     // the error of the last reload; empty: none
 }
 
-// contents are what was in the file.
+// contents are the lines of a file, as they were read.
 type contents[R record] struct {
 	*lines[R]
-	from    fs.FileInfo
-	settled bool // a later change will show from outside
+	from     fs.FileInfo
+	reliable bool // a later change will have another modification time
 }
 
-// open reads the file for the first time, and makes an empty one where there is none.
+// open reads the file for the first time, and creates an empty one if it does not exist.
 func (f *file[R]) open() error {
 	f.opened = time.Now()
 	c, err := f.readWith(os.O_CREATE)
@@ -49,14 +52,14 @@ func (f *file[R]) open() error {
 		return err
 	}
 	f.contents.Store(c)
-	f.due.Store(int64(lookEvery))
+	f.nextCheck.Store(int64(checkInterval))
 	return nil
 }
 
 // read reads the file.
 func (f *file[R]) read() (*contents[R], error) { return f.readWith(0) }
 
-// readWith is read with another flag for opening the file.
+// readWith reads the file, with one more flag for os.OpenFile.
 func (f *file[R]) readWith(flag int) (*contents[R], error) {
 	now := time.Now()
 	opened, info, err := rules(f.trust).Open(f.path, os.O_RDONLY|flag, 0o600)
@@ -76,52 +79,53 @@ func (f *file[R]) parse(text string, info fs.FileInfo, now time.Time) (*contents
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.path, err)
 	}
-	return &contents[R]{l, info, now.Sub(info.ModTime()) > unsettled}, nil
+	return &contents[R]{l, info, now.Sub(info.ModTime()) > racyAge}, nil
 }
 
-// current returns what the file says. The lines are shared: nobody changes them.
+// current returns the lines of the file. They are shared; the caller must not change them.
 func (f *file[R]) current() *lines[R] {
-	now, due := int64(time.Since(f.opened)), f.due.Load()
-	if now >= due && f.due.CompareAndSwap(due, now+int64(lookEvery)) {
-		if err := f.look(); err != nil && f.onError != nil {
+	now, nextCheck := int64(time.Since(f.opened)), f.nextCheck.Load()
+	if now >= nextCheck && f.nextCheck.CompareAndSwap(nextCheck, now+int64(checkInterval)) {
+		if err := f.reload(); err != nil && f.onError != nil {
 			f.onError(err)
 		}
 	}
 	return f.contents.Load().lines
 }
 
-// look reads the file again if it has changed. If that fails, what it said before stays in force;
-// the error is nil when it is the same as the last time.
-func (f *file[R]) look() error {
+// reload reads the file again if it has changed. After an error the old lines stay in force. An error that the last
+// reload had too is not returned again.
+func (f *file[R]) reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.unchanged() {
-		f.complaint = ""
+	if f.unchangedLocked() {
+		f.reported = ""
 		return nil
 	}
 	c, err := f.read()
 	if err == nil {
 		f.contents.Store(c)
-		f.complaint = ""
+		f.reported = ""
 		return nil
 	}
-	if f.complaint == err.Error() {
+	if f.reported == err.Error() {
 		return nil
 	}
-	f.complaint = err.Error()
-	return fmt.Errorf("%w; what it said before stays in force", err)
+	f.reported = err.Error()
+	return fmt.Errorf("%w; the old contents stay in force", err)
 }
 
-// unchanged reports whether the file is, from outside, the one that was read.
-func (f *file[R]) unchanged() bool {
+// unchangedLocked reports whether the metadata of the file are those of the file that was read. The caller holds f.mu.
+func (f *file[R]) unchangedLocked() bool {
 	c := f.contents.Load()
-	info, err := os.Stat(f.path) // of a symbolic link: the file that it leads to now
-	return err == nil && c.settled && os.SameFile(info, c.from) && info.Mode() == c.from.Mode() &&
+	info, err := os.Stat(f.path) // follows a symbolic link to its present target
+	return err == nil && c.reliable && os.SameFile(info, c.from) && info.Mode() == c.from.Mode() &&
 		info.Size() == c.from.Size() && info.ModTime().Equal(c.from.ModTime())
 }
 
-// edit changes the file. Nobody else's change is lost, and what change was called with is the file
-// as it is, not as it was last read. An error of change leaves everything as it was.
+// edit locks the file, reads it, calls change with its lines and replaces the file. So no change of another program
+// is lost. If change returns an error, the file stays as it was. edit blocks up to 10 s while another program has the
+// lock.
 func (f *file[R]) edit(change func(*lines[R]) error) error {
 	if err := writable(f.path); err != nil {
 		return err
@@ -154,4 +158,52 @@ func (f *file[R]) edit(change func(*lines[R]) error) error {
 	}
 	f.contents.Store(c)
 	return nil
+}
+
+// maxSize is the longest file in bytes; about ten thousand users fit.
+const maxSize = 1 << 20
+
+// rules returns the rules for a file of secrets: only trusted users can change it, and no other user can read it. It
+// may be provided by another program: it may be a symbolic link, and the group of a file of root may read it.
+func rules(trustOwners []uint32) trustedpath.Rules {
+	return trustedpath.Rules{Profile: trustedpath.Source, Readers: trustedpath.OwnerOnly, TrustOwners: trustOwners}
+}
+
+// lockRules returns the rules for the lock file.
+func lockRules(trustOwners []uint32) trustedpath.Rules {
+	return trustedpath.Rules{TrustOwners: trustOwners}
+}
+
+// readAll reads an opened file.
+func readAll(path string, f io.Reader) (string, error) {
+	var text strings.Builder
+	n, err := io.Copy(&text, io.LimitReader(f, maxSize+1))
+	if err == nil && n > maxSize {
+		err = errTooLong(path)
+	}
+	return text.String(), err
+}
+
+func errTooLong(path string) error {
+	return fileError(path, "it is longer than %d KiB", maxSize>>10)
+}
+
+// writable returns an error for a file that another program provides.
+func writable(path string) error {
+	const advice = "it is a read-only source: change it where it comes from, such as the Kubernetes Secret"
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().Type() == fs.ModeSymlink:
+		return fileError(path, "it is a symbolic link, so %s", advice)
+	case info.Mode().Perm()&0o200 == 0:
+		return fileError(path, "its owner may not write to it (mode %04o), so %s; or do: chmod u+w %[3]s", info.Mode().Perm(), advice, path)
+	}
+	return nil
+}
+
+// fileError returns an error about the file at path.
+func fileError(path, format string, args ...any) error {
+	return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf(format, args...)}
 }

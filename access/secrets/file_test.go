@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFilesThatAreNotUsed(t *testing.T) {
+func TestUntrustedFilesAreRefused(t *testing.T) {
 	line := "ann admin " + reference + "\n"
 	for _, test := range []struct {
 		name, says string
@@ -35,13 +35,13 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 		{"a directory", "it is a folder and no regular file", func(t *testing.T, path string) {
 			require.NoError(t, os.Mkdir(path, 0o700))
 		}},
-		{"a pipe that nobody writes to", "it is a FIFO and no regular file", func(t *testing.T, path string) {
+		{"a pipe without a writer", "it is a FIFO and no regular file", func(t *testing.T, path string) {
 			require.NoError(t, syscall.Mkfifo(path, 0o600))
 		}},
 		{"too long", "it is longer than 1024 KiB", func(t *testing.T, path string) {
 			write(t, path, strings.Repeat("#", secrets.MaxSize+1))
 		}},
-		{"somebody else's", "it belongs to the user 4711; only root is trusted; do: chown 0 ", func(t *testing.T, path string) {
+		{"a file of another user", "it belongs to the user 4711; only root is trusted; do: chown 0 ", func(t *testing.T, path string) {
 			write(t, path, line)
 			if err := os.Chown(path, 4711, -1); err != nil {
 				t.Skip("only root can give a file away: ", err)
@@ -64,7 +64,7 @@ func TestFilesThatAreNotUsed(t *testing.T) {
 	}
 }
 
-func TestAFileNeverGrowsTooLong(t *testing.T) {
+func TestEditThatMakesTheFileTooLongIsRefused(t *testing.T) {
 	secrets.FakeHashes(t, 0)
 	path := filepath.Join(t.TempDir(), "users")
 	text := strings.Repeat("#", secrets.MaxSize)
@@ -75,14 +75,14 @@ func TestAFileNeverGrowsTooLong(t *testing.T) {
 	require.Empty(t, u.List())
 }
 
-func TestChangesFromOutside(t *testing.T) {
+func TestChangesByOtherProgramsAreRead(t *testing.T) {
 	line := func(name string) string { return name + " admin " + reference + "\n" }
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "users")
 		write(t, path, line("ann"))
 		u := openUsers(t, path)
-		told := []string{}
-		u.OnError = func(err error) { told = append(told, err.Error()) }
+		reported := []string{}
+		u.OnError = func(err error) { reported = append(reported, err.Error()) }
 		after := func(d time.Duration) []string {
 			time.Sleep(d)
 			return names(u)
@@ -95,7 +95,7 @@ func TestChangesFromOutside(t *testing.T) {
 		write(t, path+".new", line("eve"))
 		require.NoError(t, os.Rename(path+".new", path))
 		require.Equal(t, []string{"eve admin"}, after(time.Second))
-		require.Empty(t, told)
+		require.Empty(t, reported)
 
 		for _, test := range []struct {
 			spoil func()
@@ -108,28 +108,27 @@ func TestChangesFromOutside(t *testing.T) {
 			{func() { require.NoError(t, os.Mkdir(path, 0o700)) }, "no regular file"},
 		} {
 			test.spoil()
-			told = told[:0]
+			reported = reported[:0]
 			for range 5 {
 				require.Equal(t, []string{"eve admin"}, after(time.Second), "what was there stays in force")
 			}
-			require.Len(t, told, 1, "once")
-			require.Contains(t, told[0], test.says)
-			require.Contains(t, told[0], "users file: ")
-			require.Contains(t, told[0], "what it said before stays in force")
+			require.Len(t, reported, 1, "once")
+			require.Contains(t, reported[0], test.says)
+			require.Contains(t, reported[0], "users file: ")
+			require.Contains(t, reported[0], "the old contents stay in force")
 		}
 		require.NoError(t, os.Remove(path))
 		write(t, path, line("ann"))
 		require.Equal(t, []string{"ann admin"}, after(time.Second))
-		told = told[:0]
+		reported = reported[:0]
 		write(t, path, "nonsense")
 		after(time.Second)
-		require.Len(t, told, 1, "again, since it was well in between")
+		require.Len(t, reported, 1, "again, since it was valid in between")
 	})
 }
 
-// A file whose last change is as young as a clock's tick may change again without a trace; one that
-// has settled is not read again and again.
-func TestChangesWithinOneTick(t *testing.T) {
+// A young file may change again without a new modification time, so it is read again. An older file is not.
+func TestChangesWithinOneClockTickAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "users")
 		put := func(name string, at time.Time) {
@@ -149,14 +148,14 @@ func TestChangesWithinOneTick(t *testing.T) {
 		require.Equal(t, []string{"ann admin"}, names(u))
 		put("bob", long)
 		time.Sleep(time.Second)
-		require.Equal(t, []string{"ann admin"}, names(u), "it looks as it did")
+		require.Equal(t, []string{"ann admin"}, names(u), "its metadata did not change")
 		put("eve", long.Add(time.Nanosecond))
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"eve admin"}, names(u))
 	})
 }
 
-func TestAnEditSeesWhatIsThere(t *testing.T) {
+func TestEditReadsTheFileFirst(t *testing.T) {
 	secrets.FakeHashes(t, 0)
 	path := filepath.Join(t.TempDir(), "users")
 	u := openUsers(t, path)
@@ -168,7 +167,7 @@ func TestAnEditSeesWhatIsThere(t *testing.T) {
 	require.Equal(t, "nonsense\n", read(t, path))
 }
 
-func TestALockThatIsHeld(t *testing.T) {
+func TestEditWaitsForTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "users")
 		write(t, path, "ann admin "+reference+"\n")
@@ -185,7 +184,7 @@ func TestALockThatIsHeld(t *testing.T) {
 	})
 }
 
-func TestALockThatIsNone(t *testing.T) {
+func TestLockFileMustNotBeASymbolicLink(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, "ann admin "+reference+"\n")
 	require.NoError(t, os.Symlink("/etc/passwd", path+".lock"))
@@ -193,7 +192,7 @@ func TestALockThatIsNone(t *testing.T) {
 	require.ErrorContains(t, err, "users.lock: it is a symbolic link; name the file itself")
 }
 
-// As the kubelet writes a Secret with defaultMode 0440 and fsGroup 1000.
+// kubernetesVolume writes a volume as the kubelet does for a Secret with defaultMode 0440 and fsGroup 1000.
 func kubernetesVolume(t *testing.T, name, text string) (dir string, update func(text string)) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "volume")
@@ -243,7 +242,7 @@ func TestKubernetesSecretIsReadAndNotWritten(t *testing.T) {
 	require.ErrorContains(t, err, "may read the file "+dir+"/..2026_2/users (mode 0444); do: chmod 600 ")
 }
 
-func TestFileThatItsOwnerMayNotWriteIsNotChanged(t *testing.T) {
+func TestReadOnlyFileIsNotChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	write(t, path, "")
 	require.NoError(t, os.Chmod(path, 0o400))

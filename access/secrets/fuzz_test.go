@@ -20,8 +20,7 @@ func FuzzTokensFile(f *testing.F) {
 	fuzz(f, secrets.RewriteTokens)
 }
 
-// What is read is written as it is. Records that are written anew read the same again, and then
-// nothing changes any more.
+// A file that was parsed is written unchanged. A second rewrite of its records changes nothing.
 func fuzz(f *testing.F, rewrite func(string) (as, again string, err error)) {
 	f.Fuzz(func(t *testing.T, text string) {
 		as, again, err := rewrite(text)

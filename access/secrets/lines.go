@@ -7,33 +7,33 @@ import (
 	"unicode/utf8"
 )
 
-// A record is what one line of a file says.
+// A record is the content of one line of a file.
 type record interface {
 	key() string  // unique in its file
 	line() string // its fields, with a space between them
 }
 
-// lines are the lines of a file, as they are: an edit leaves alone what it is not about.
+// lines are the lines of a file. An edit of one record leaves all other lines unchanged, byte by byte.
 type lines[R record] struct {
 	all    []line[R]
 	byKey  map[string]R
 	format format[R]
 }
 
-// A line may have a record, a comment, both or neither.
+// A line has a record, a comment, both or neither.
 type line[R record] struct {
-	text    string // with its end
-	comment string // from its '#', without its end
+	text    string // with its line break
+	comment string // from its '#', without the line break
 	key     string // empty: there is no record
 }
 
-// A format says how to read a record.
+// A format parses the records of a file.
 type format[R record] struct {
-	fields string // their names, as people are told them
+	fields string // the names of the fields, for error texts
 	parse  func(fields []string) (R, error)
 }
 
-// read reads a file. The error names the line, and shows nothing of a secret.
+// read parses the text of a file. The error names the line, and contains no secret.
 func (f format[R]) read(text string) (*lines[R], error) {
 	l := &lines[R]{byKey: map[string]R{}, format: f}
 	for text := range strings.Lines(text) {
@@ -65,15 +65,15 @@ func (l *lines[R]) add(text string) error {
 	if err != nil {
 		return err
 	}
-	if _, taken := l.byKey[r.key()]; taken {
-		return fmt.Errorf("%q is there already, in line %d", r.key(), l.find(r.key())+1)
+	if _, exists := l.byKey[r.key()]; exists {
+		return fmt.Errorf("%q is in the file already, in line %d", r.key(), l.find(r.key())+1)
 	}
 	l.byKey[r.key()] = r
 	l.all = append(l.all, line[R]{text, comment, r.key()})
 	return nil
 }
 
-// find returns the index of the line with a record.
+// find returns the index of the line with a record, or -1.
 func (l *lines[R]) find(key string) int {
 	for i := range l.all {
 		if l.all[i].key == key {
@@ -83,7 +83,7 @@ func (l *lines[R]) find(key string) int {
 	return -1
 }
 
-// put replaces the record that has the same key, whose comment stays, or appends a new one.
+// put replaces the record with the same key and keeps its comment, or appends a line.
 func (l *lines[R]) put(r R) {
 	i := l.find(r.key())
 	if i < 0 {
@@ -101,7 +101,7 @@ func (l *lines[R]) put(r R) {
 	l.byKey[r.key()] = r
 }
 
-// remove removes a record, and the comment that is on its line.
+// remove deletes the line of a record, with its comment.
 func (l *lines[R]) remove(key string) {
 	i := l.find(key)
 	l.all = append(l.all[:i], l.all[i+1:]...)
@@ -119,7 +119,7 @@ func (l *lines[R]) records() []R {
 	return all
 }
 
-// first returns the first record, or the zero one.
+// first returns the first record, or the zero value of R if there is none.
 func (l *lines[R]) first() (r R) {
 	for i := range l.all {
 		if r, ok := l.byKey[l.all[i].key]; ok {
@@ -129,7 +129,7 @@ func (l *lines[R]) first() (r R) {
 	return r
 }
 
-// text returns the whole file.
+// text returns the text of the file.
 func (l *lines[R]) text() string {
 	var b strings.Builder
 	for i := range l.all {

@@ -2,4 +2,4 @@
 
 package secrets_test
 
-const raced = true // figures of time and memory mean nothing
+const raced = true // measurements of time and memory are meaningless

@@ -6,27 +6,27 @@ import (
 	"slices"
 )
 
-// Roles returns the names of the roles that every daemon has, the weakest first. There may be others:
-// what is in force where a role is used, its policy knows.
+// Roles returns the names of the roles that every daemon has, the weakest first. A daemon may have more; see
+// access.Policy.Roles. The caller owns the slice.
 func Roles() []string { return slices.Clone(roles) }
 
 var roles = []string{"monitor", "operator", "admin"}
 
 var roleName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
-// CheckRole says why a name cannot be that of a role, whether there is such a role or not.
+// CheckRole returns an error if a role cannot have this name. It does not check whether the role exists.
 func CheckRole(role string) error {
 	if roleName.MatchString(role) {
 		return nil
 	}
-	return fmt.Errorf("%q is no name for a role: up to 64 lower-case letters and digits, and - behind the first, which is a letter; monitor, operator and admin are always there", shorten(role))
+	return fmt.Errorf("%q is no name for a role: up to 64 lower-case letters, digits and -, beginning with a letter; monitor, operator and admin always exist", shorten(role))
 }
 
-// shorten keeps what a person mistyped from filling their screen.
+// shorten truncates a text for an error message.
 func shorten(s string) string {
-	const enough = 80
-	if len(s) <= enough {
+	const maxShown = 80 // bytes
+	if len(s) <= maxShown {
 		return s
 	}
-	return s[:enough] + "…"
+	return s[:maxShown] + "…"
 }

@@ -16,9 +16,9 @@ import (
 )
 
 // newUsers returns an Authenticator with users that all have the password "correct horse".
-func newUsers(t *testing.T, names ...string) *desk {
+func newUsers(t *testing.T, names ...string) *loginClient {
 	t.Helper()
-	d := &desk{t: t, users: filepath.Join(t.TempDir(), "users")}
+	d := &loginClient{t: t, users: filepath.Join(t.TempDir(), "users")}
 	d.Authenticator = &secrets.Authenticator{Users: openUsers(t, d.users)}
 	for _, name := range names {
 		require.NoError(t, d.Users.Add(name, "monitor", "correct horse"))
@@ -43,7 +43,7 @@ func TestClientWithStalePasswordDoesNotLockOutItsAddress(t *testing.T) {
 			d := newUsers(t, "stork", "exporter")
 			everySecond(600, func(i int) {
 				if i%5 == 0 {
-					require.Equal(t, transport.ErrWrongCredentials, d.login("127.0.0.1", stale, "old password"), "the script is told what is wrong")
+					require.Equal(t, transport.ErrWrongCredentials, d.login("127.0.0.1", stale, "old password"), "the client learns the cause")
 					require.NoError(t, d.login("127.0.0.1", "stork", "correct horse"), "second %d", i)
 					require.NoError(t, d.login("127.0.0.1", "exporter", "correct horse"), "second %d", i)
 				}
@@ -52,11 +52,11 @@ func TestClientWithStalePasswordDoesNotLockOutItsAddress(t *testing.T) {
 	}
 }
 
-// A client that repeats a revoked token is the same.
+// The same holds for a client that repeats a revoked token.
 func TestClientWithStaleTokenDoesNotLockOutItsAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 20*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		everySecond(600, func(i int) {
 			if i%5 == 0 {
 				require.Equal(t, transport.ErrWrongCredentials, d.show("127.0.0.1", "rpt_old_"+strings.Repeat("x", 43)))
@@ -74,7 +74,7 @@ func TestGuesserDoesNotLockOutOtherUsersOfItsAddress(t *testing.T) {
 		everySecond(600, func(i int) {
 			_ = d.login("127.0.0.1", "ann", fmt.Sprint("guess ", i))
 			require.NoError(t, d.login("127.0.0.1", "bob", "correct horse"), "second %d", i)
-			if i >= 300 { // cleo comes when the address has been paused for minutes, with a slip of the finger
+			if i >= 300 { // cleo logs in after the address was paused for minutes, and mistypes her password once
 				if i == 300 {
 					require.Equal(t, transport.ErrWrongCredentials, d.login("127.0.0.1", "cleo", "correct house"))
 				}
@@ -106,7 +106,7 @@ func TestVerifiedPasswordPassesAPauseOfItsName(t *testing.T) {
 }
 
 // pause makes a guesser fail until its address is paused for a minute.
-func pause(t *testing.T, d *desk, ip, name string) {
+func pause(t *testing.T, d *loginClient, ip, name string) {
 	t.Helper()
 	for i := range 11 {
 		if i >= 5 {
@@ -116,8 +116,8 @@ func pause(t *testing.T, d *desk, ip, name string) {
 	}
 }
 
-// What a guesser achieves in an hour. A guess counts if the answer to a right password would have been
-// another one, so a comparison with a verified password during a pause counts too. (Before, with the same
+// The number of guesses that a guesser can make in an hour. A guess counts if the answer to a right password would
+// have been another one, so a comparison with a verified password during a pause counts too. (Before, with the same
 // strategies: 69, 69, 240, 224, 99, 69 and 69 guesses.)
 func TestGuessesPerHour(t *testing.T) {
 	names := make([]string, 100)
@@ -128,7 +128,7 @@ func TestGuessesPerHour(t *testing.T) {
 		strategy string
 		verified int // users that log in from the same address, with the right password
 		guesses  func(int) (name string, wait time.Duration)
-		most     int
+		limit    int
 	}{
 		{"one name, as fast as possible", 0, func(i int) (string, time.Duration) { return names[0], 900 * time.Millisecond }, 72},
 		{"many names, as fast as possible", 0, func(i int) (string, time.Duration) { return names[i%100], 900 * time.Millisecond }, 81},
@@ -163,28 +163,28 @@ func TestGuessesPerHour(t *testing.T) {
 					time.Sleep(slowed(t, err))
 				}
 				time.Sleep(wait)
-				if time.Since(seen) >= 10*time.Second { // the right users come again and again
+				if time.Since(seen) >= 10*time.Second { // the users log in again and again
 					login()
 					seen = time.Now()
 				}
 			}
 			t.Logf("%s: %d guesses in an hour", test.strategy, guesses)
-			require.LessOrEqual(t, guesses, test.most, test.strategy)
+			require.LessOrEqual(t, guesses, test.limit, test.strategy)
 		})
 	}
 }
 
-// burst guesses a few times as fast as the pauses allow, and is silent then.
+// burst makes a few guesses as fast as the pauses allow, and then pauses.
 func burst(names []string, guesses int, silence time.Duration) func(int) (string, time.Duration) {
 	return func(i int) (string, time.Duration) {
 		if (i+1)%guesses == 0 {
-			return names[0], silence + time.Minute // the last pause, too
+			return names[0], silence + time.Minute // after the last pause
 		}
 		return names[0], time.Second
 	}
 }
 
-// Beyond four names that failed, the pause of the address applies to every name without a recent success.
+// When four names have failed, the pause of the address applies to every name without a recent success.
 func TestManyNamesPauseTheirAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 0)
@@ -241,7 +241,7 @@ func TestSuccessDoesNotResetTheCountOfAGuesser(t *testing.T) {
 func TestPasswordThatWasWrongIsAcceptedWhenItBecomesRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 0)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		for range 3 {
 			require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "battery staple"))
 			require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "bob", "battery staple"))
@@ -250,11 +250,10 @@ func TestPasswordThatWasWrongIsAcceptedWhenItBecomesRight(t *testing.T) {
 		require.NoError(t, d.login("192.0.2.1", "ann", "battery staple"))
 		require.NoError(t, d.Users.Add("bob", "monitor", "battery staple"))
 		require.NoError(t, d.login("192.0.2.1", "bob", "battery staple"))
-		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "correct horse"), "and the old one is wrong")
+		require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "correct horse"), "the old password is wrong")
 	})
 }
 
-// An address record stays small, whatever its clients try.
 func TestAddressRecordIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 0)

@@ -21,7 +21,7 @@ func openTokens(t testing.TB, path string) *secrets.Tokens {
 	return tokens
 }
 
-func TestTokens(t *testing.T) {
+func TestTokensAreMintedAndRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "tokens")
 		tokens := openTokens(t, path)
@@ -50,7 +50,7 @@ func TestTokens(t *testing.T) {
 	})
 }
 
-func TestWhatATokenMayBe(t *testing.T) {
+func TestInvalidTokensAreRefused(t *testing.T) {
 	tokens := openTokens(t, filepath.Join(t.TempDir(), "tokens"))
 	for _, test := range []struct {
 		id, role string
@@ -64,8 +64,8 @@ func TestWhatATokenMayBe(t *testing.T) {
 		{"ci\n", "admin", time.Time{}, "is no id"},
 		{strings.Repeat("a", 65), "admin", time.Time{}, "is no id"},
 		{"ci", "9lives", time.Time{}, `"9lives" is no name for a role`},
-		{"ci", "admin", time.Now(), "is of no use to anybody"},
-		{"ci", "admin", time.Unix(0, 0), "1970-01-01T00:00:00Z is of no use"},
+		{"ci", "admin", time.Now(), "which is in the past"},
+		{"ci", "admin", time.Unix(0, 0), "1970-01-01T00:00:00Z, which is in the past"},
 		{"ci", "admin", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "after the year 9999"},
 	} {
 		secret, err := tokens.Mint(test.id, test.role, test.expires)
@@ -75,17 +75,17 @@ func TestWhatATokenMayBe(t *testing.T) {
 	require.Empty(t, tokens.List())
 }
 
-func TestTokensFilesThatMakeNoSense(t *testing.T) {
+func TestInvalidTokensFilesAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	sum := strings.Repeat("a1", 32)
 	for _, test := range []struct{ text, says string }{
 		{"ci monitor " + sum, "line 1: it has 3 fields where it should have 4: ID ROLE EXPIRES SHA-256"},
 		{"ci re_ader never " + sum, `"re_ader" is no name for a role`},
 		{"Ci monitor never " + sum, `"Ci" is no id`},
-		{"ci monitor always " + sum, `"always" is no time when a token expires; write one like 2027-01-01T00:00:00Z, or never`},
-		{"ci monitor 2027-01-01 " + sum, "is no time"},
-		{"ci monitor 2027-02-30T00:00:00Z " + sum, "is no time"},
-		{"ci monitor 0001-01-01T00:00:00Z " + sum, "is no time"}, // or the year 1 would be never
+		{"ci monitor always " + sum, `"always" is no expiry time of a token; write one like 2027-01-01T00:00:00Z, or never`},
+		{"ci monitor 2027-01-01 " + sum, "is no expiry time"},
+		{"ci monitor 2027-02-30T00:00:00Z " + sum, "is no expiry time"},
+		{"ci monitor 0001-01-01T00:00:00Z " + sum, "is no expiry time"}, // the zero time would mean never
 		{"ci monitor never " + sum + "a", `the sum of "ci" is not the 64 hexadecimal digits`},
 		{"ci monitor never " + sum[1:], "64 hexadecimal digits"},
 		{"ci monitor never " + sum[2:], "64 hexadecimal digits"},

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A hash that the reference implementation made of "password".
+// A hash of "password" from the reference implementation of argon2.
 const reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 
 func write(t testing.TB, path, text string) {
@@ -36,7 +36,7 @@ func openUsers(t testing.TB, path string) *secrets.Users {
 	return u
 }
 
-// names are the names and roles of all users.
+// names returns the names and roles of all users.
 func names(u *secrets.Users) []string {
 	all := []string{}
 	for _, user := range u.List() {
@@ -45,7 +45,7 @@ func names(u *secrets.Users) []string {
 	return all
 }
 
-func TestUsers(t *testing.T) {
+func TestUsersAreAddedChangedAndRemoved(t *testing.T) {
 	secrets.FakeHashes(t, 0)
 	path := filepath.Join(t.TempDir(), "users")
 	u := openUsers(t, path)
@@ -77,7 +77,7 @@ func TestUsers(t *testing.T) {
 	require.Equal(t, []string{path, path + ".lock"}, left, "no temporary file is left")
 }
 
-func TestWhatAUserMayBe(t *testing.T) {
+func TestInvalidUsersAreRefused(t *testing.T) {
 	secrets.FakeHashes(t, 0)
 	u := openUsers(t, filepath.Join(t.TempDir(), "users"))
 	for _, test := range []struct{ name, role, password, says string }{
@@ -107,10 +107,10 @@ func TestWhatAUserMayBe(t *testing.T) {
 	require.Error(t, u.SetPassword(strings.Repeat("a", 64), "short"))
 }
 
-func TestCommentsStay(t *testing.T) {
+func TestEditsKeepComments(t *testing.T) {
 	secrets.FakeHashes(t, 0)
 	path := filepath.Join(t.TempDir(), "users")
-	text := "# who\r\n\n  ann\tadmin  " + reference + " # the boss # really\r\n\t# bob is on leave\nbob monitor " + reference + "#x"
+	text := "# name\r\n\n  ann\tadmin  " + reference + " # the boss # really\r\n\t# bob is on leave\nbob monitor " + reference + "#x"
 	write(t, path, text)
 	u := openUsers(t, path)
 	require.Equal(t, []string{"ann admin", "bob monitor"}, names(u))
@@ -121,16 +121,16 @@ func TestCommentsStay(t *testing.T) {
 	require.Equal(t, text+"\n", read(t, path))
 	require.NoError(t, u.Remove("bob"))
 	require.NoError(t, u.SetPassword("ann", "correct horse"))
-	require.Regexp(t, `^# who\r\n\nann admin \$argon2id\S+ # the boss # really\n\t# bob is on leave\n$`, read(t, path))
+	require.Regexp(t, `^# name\r\n\nann admin \$argon2id\S+ # the boss # really\n\t# bob is on leave\n$`, read(t, path))
 }
 
-func TestUsersFilesThatMakeNoSense(t *testing.T) {
+func TestInvalidUsersFilesAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	line := "ann admin " + reference + "\n"
 	for _, test := range []struct{ text, says string }{
 		{"ann\n", path + ": line 1: it has 1 fields where it should have 3: NAME ROLE HASH"},
 		{"# x\n\n" + line + "bob monitor x y\n", "line 4: it has 4 fields"},
-		{line + line, `line 2: "ann" is there already, in line 1`},
+		{line + line, `line 2: "ann" is in the file already, in line 1`},
 		{"ann Boss " + reference, `line 1: "Boss" is no name for a role`},
 		{"a/b admin " + reference, `line 1: "a/b" is no name`},
 		{"\ufeff" + line, "is no name"},
@@ -157,8 +157,8 @@ func TestUsersFilesThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// Several programs that change a file at once lose nothing, and who reads meanwhile never meets half of it.
-func TestChangesAtOnce(t *testing.T) {
+// Concurrent changes by several programs are all kept, and a reader never sees a part of one.
+func TestConcurrentChangesAreAllKept(t *testing.T) {
 	secrets.FakeHashes(t, 0)
 	path := filepath.Join(t.TempDir(), "users")
 	var want []string
@@ -195,7 +195,7 @@ func TestChangesAtOnce(t *testing.T) {
 	require.ElementsMatch(t, want, names(openUsers(t, path)))
 }
 
-func TestUserSaysNoSecret(t *testing.T) {
+func TestUserDoesNotPrintItsHash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, "ann admin "+reference+"\n")
 	u := openUsers(t, path)

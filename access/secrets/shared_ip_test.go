@@ -19,12 +19,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crowd is how many come from one address at a time, by way of a proxy.
+// crowd is the number of concurrent clients with one address, such as behind a proxy.
 const crowd = 256
 
-// A right token was told to slow down when more of them came from one address at a time than may be wrong.
+// A right token was refused with SlowDownError when more claims than may fail came from one address at a time.
 func TestRightTokensFromOneAddressAreNotSlowedDown(t *testing.T) {
-	d := newDesk(t)
+	d := newLoginClient(t)
 	var all sync.WaitGroup
 	errs := make(chan error, crowd)
 	for range crowd {
@@ -43,20 +43,20 @@ func TestRightTokensFromOneAddressAreNotSlowedDown(t *testing.T) {
 		require.NoError(t, err)
 	}
 	addresses, _ := d.Remembered()
-	require.Zero(t, addresses, "a right token leaves nothing behind")
+	require.Zero(t, addresses, "a right token leaves no record")
 }
 
-// The same, while others guess there: those who have the token wait for nobody.
+// The same, while other clients with the address guess: a right token does not wait for their claims.
 func TestRightTokensDoNotQueueWithGuessers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		start := time.Now()
 		var guessers, all sync.WaitGroup
 		for i := range crowd {
 			guessers.Go(func() { require.Error(t, d.login("192.0.2.1", "ann", "wrong "+strconv.Itoa(i))) })
 		}
-		synctest.Wait() // some at their hashes, some in the queue
+		synctest.Wait() // some guesses are hashed, some wait
 		for range crowd {
 			all.Go(func() { require.NoError(t, d.show("192.0.2.1", d.token)) })
 		}
@@ -64,16 +64,16 @@ func TestRightTokensDoNotQueueWithGuessers(t *testing.T) {
 		require.Zero(t, time.Since(start))
 		guessers.Wait()
 		slowed(t, d.login("192.0.2.1", "ann", "wrong"))
-		require.NoError(t, d.show("192.0.2.1", d.token), "nor is the pause theirs")
+		require.NoError(t, d.show("192.0.2.1", d.token), "the pause does not apply to it")
 	})
 }
 
-// The same with a password: when its minute was over, all but a few were told to slow down, until one of
-// them had made a hash.
-func TestARightPasswordFromOneAddressIsNotSlowedDown(t *testing.T) {
+// The same with a password: when its cache entry had expired, most claims were refused with SlowDownError, until one of
+// them had computed the hash.
+func TestRightPasswordFromOneAddressIsNotSlowedDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, _ := secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		made.Store(0)
 		for i := range 3 {
 			start := time.Now()
@@ -91,11 +91,11 @@ func TestARightPasswordFromOneAddressIsNotSlowedDown(t *testing.T) {
 	})
 }
 
-// Those who are remembered take no place from those who are not.
-func TestRememberedPasswordsPassThoseThatAreHashed(t *testing.T) {
+// Claims with a cached password do not count as claims that are verified.
+func TestCachedPasswordsDoNotWaitForHashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
 		start := time.Now()
 		var guesses, all sync.WaitGroup
@@ -107,16 +107,16 @@ func TestRememberedPasswordsPassThoseThatAreHashed(t *testing.T) {
 			all.Go(func() { require.NoError(t, d.login("192.0.2.1", "ann", "correct horse")) })
 		}
 		all.Wait()
-		require.Zero(t, time.Since(start), "one more may be wrong, so it may be looked at")
+		require.Zero(t, time.Since(start), "one more claim may be verified")
 		guesses.Wait()
 	})
 }
 
-// A guesser at another address than the user's learns nothing from a password that was verified a moment ago.
+// A guesser at another address than the user's learns nothing from a password that is cached.
 func TestVerifiedPasswordIsNoOracleAtAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
 		var all sync.WaitGroup
 		for i := range 5 {
@@ -135,9 +135,9 @@ func TestVerifiedPasswordIsNoOracleAtAnotherAddress(t *testing.T) {
 	})
 }
 
-// What passes a pause is what cannot be guessed: the line of a token that somebody has thought of, or of
-// one that has expired, tells a guesser nothing.
-func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
+// During a pause only a token that cannot be guessed is accepted. A guesser learns nothing about a token that was
+// chosen by hand, or has expired.
+func TestPauseHidesTokensThatCanBeGuessed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "tokens")
 		sum := func(token string) string { h := sha256.Sum256([]byte(token)); return hex.EncodeToString(h[:]) }
@@ -160,7 +160,7 @@ func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
 			{"rpt_short_" + random[1:], true, true, false},
 			{"rpt_bare", true, true, false},
 			{"rpt_old_" + random, false, true, true},
-			{"rpt_nobody_" + random, false, true, false},
+			{"rpt_unknown_" + random, false, true, false},
 		} {
 			if err := show(test.token); test.right {
 				require.NoError(t, err, test.token)
@@ -174,7 +174,7 @@ func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
 			for i := range 5 {
 				_ = show(like + "wrong" + strconv.Itoa(i))
 			}
-			if test.right && test.hides { // it was verified here, so it may be shown in a pause; four wrong ones end that
+			if test.right && test.hides { // it was verified at this address, so it is accepted in a pause, until four wrong ones
 				require.NoError(t, show(test.token))
 				for i := range 4 {
 					slowed(t, show(like+"more"+strconv.Itoa(i)))
@@ -186,18 +186,18 @@ func TestAPauseHidesTokensThatCanBeGuessed(t *testing.T) {
 			case test.expired || test.right:
 				slowed(t, err)
 			default:
-				require.Equal(t, transport.ErrWrongCredentials, err, "the client was told that before")
+				require.Equal(t, transport.ErrWrongCredentials, err, "the client got that answer before")
 			}
 			time.Sleep(2 * time.Hour)
 		}
 	})
 }
 
-// A flood of wrong tokens is counted as one of wrong passwords is, costs no hash, and leaves one source.
-func TestAFloodOfWrongTokens(t *testing.T) {
+// Many wrong tokens are counted like wrong passwords. They cost no hash, and leave one address record.
+func TestManyWrongTokensPauseTheirAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, _ := secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		made.Store(0)
 		start := time.Now()
 		var wrong, slow atomic.Int64

@@ -15,8 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A credential that was proven ceases to be one with its password or its token, and not with its role.
-func TestRevoked(t *testing.T) {
+func TestCredentialIsRevokedWithItsSecretAndNotWithItsRole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		users, err := secrets.OpenUsers(filepath.Join(dir, "users"))
@@ -45,7 +44,7 @@ func TestRevoked(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), []byte(strings.Replace(string(text), "cleo admin", "cleo monitor", 1)), 0o600))
 		time.Sleep(time.Second)
-		require.False(t, cleo.Revoked(), "a lowered role is another matter")
+		require.False(t, cleo.Revoked(), "a lowered role revokes nothing")
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "users"), nil, 0o600))
 		require.False(t, cleo.Revoked())
 		time.Sleep(time.Second)
@@ -69,13 +68,12 @@ func TestRevoked(t *testing.T) {
 	})
 }
 
-// What nobody has proven cannot be taken back.
-func TestListedIsNotProven(t *testing.T) {
+func TestUnprovenCredentialIsNotRevoked(t *testing.T) {
 	require.False(t, secrets.User{Name: "ann"}.Revoked())
 	require.False(t, secrets.Token{ID: "ci"}.Revoked())
 }
 
-func TestNamesOfRoles(t *testing.T) {
+func TestCheckRoleAcceptsOnlyRoleNames(t *testing.T) {
 	for role, ok := range map[string]bool{
 		"monitor": true, "dns-editor": true, "a": true, "r2": true, strings.Repeat("a", 64): true,
 		"": false, "Dns": false, "2r": false, "-a": false, "a b": false, "a_b": false, "ädmin": false, "аdmin": false, "a\n": false, strings.Repeat("a", 65): false,

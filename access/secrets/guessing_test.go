@@ -25,7 +25,7 @@ import (
 func TestGuesserIsPausedUpToAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, _ := secrets.FakeHashes(t, 0)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		n := 0
 		guess := func() error { n++; return d.login("192.0.2.1", "ann", "wrong "+strconv.Itoa(n)) }
 		for range 5 {
@@ -35,8 +35,8 @@ func TestGuesserIsPausedUpToAMinute(t *testing.T) {
 			pause *= time.Second
 			before := made.Load()
 			require.Equal(t, pause, slowed(t, guess()), i)
-			require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "wrong 1"), "the client knows that already")
-			require.NoError(t, d.show("192.0.2.1", d.token), "it cannot be guessed, and changes nothing")
+			require.Equal(t, transport.ErrWrongCredentials, d.login("192.0.2.1", "ann", "wrong 1"), "a repeated secret is not counted")
+			require.NoError(t, d.show("192.0.2.1", d.token), "a token that cannot be guessed is accepted, and changes nothing")
 			require.Equal(t, before, made.Load())
 			require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "another address")
 			time.Sleep(pause - time.Nanosecond)
@@ -62,7 +62,7 @@ func TestGuesserIsPausedUpToAMinute(t *testing.T) {
 func TestFourFailuresInFiveMinutesStartNoPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 0)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		for i := range 100 {
 			require.Equal(t, transport.ErrWrongCredentials, d.show("192.0.2.1", "rpt_ci_wrong"+strconv.Itoa(i)))
 			time.Sleep(75 * time.Second)
@@ -101,7 +101,7 @@ func TestAddressOfAClientIsItsIPv4AddressOrIPv6Network(t *testing.T) {
 func TestNumberOfAddressRecordsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 0)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		for i := range 2 * secrets.MaxAddresses {
 			ip := fmt.Sprintf("10.0.%d.%d", i/256, i%256)
 			require.Equal(t, transport.ErrWrongCredentials, d.show(ip, "rpt_ci_wrong"))
@@ -111,12 +111,12 @@ func TestNumberOfAddressRecordsIsBounded(t *testing.T) {
 	})
 }
 
-// Many claims at once from one place: no more are looked at than may be wrong, a few wait for the
-// verdict, the rest is refused unseen.
-func TestGuessingAtOnce(t *testing.T) {
+// No more claims of one address are verified at a time than may fail. A limited number waits for their results, and the
+// rest is refused.
+func TestConcurrentGuessesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		made, most := secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		made, peak := secrets.FakeHashes(t, 50*time.Millisecond)
+		d := newLoginClient(t)
 		made.Store(0)
 		var wrong, slow atomic.Int64
 		var all sync.WaitGroup
@@ -138,15 +138,15 @@ func TestGuessingAtOnce(t *testing.T) {
 		require.Equal(t, int64(5), wrong.Load())
 		require.Equal(t, int64(995), slow.Load())
 		require.Equal(t, int64(6), made.Load())
-		require.Equal(t, int64(1), most.Load(), "one at a time")
+		require.Equal(t, int64(1), peak.Load(), "one at a time")
 	})
 }
 
-// The good ones of one place wait for each other, and for one hash.
-func TestLoggingInAtOnce(t *testing.T) {
+// Concurrent claims of one address with the same right password cost one hash.
+func TestConcurrentLoginsShareOneHash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, _ := secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		made.Store(0)
 		var all sync.WaitGroup
 		for range 5 + secrets.MaxQueued {
@@ -154,17 +154,18 @@ func TestLoggingInAtOnce(t *testing.T) {
 		}
 		all.Wait()
 		require.Equal(t, int64(1), made.Load())
-		addresses, recent := d.Remembered()
+		addresses, cached := d.Remembered()
 		require.Equal(t, 1, addresses)
-		require.Equal(t, 1, recent)
+		require.Equal(t, 1, cached)
 	})
 }
 
-// When more places guess at once than may wait, the rest is told so; whoever waits may leave.
-func TestManyPlacesAtOnce(t *testing.T) {
+// When more addresses guess than may wait for a hash, the rest is refused with SlowDownError. A claim that waits ends
+// with its context.
+func TestGuessesFromManyAddressesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		var wrong, slow atomic.Int64
 		var all sync.WaitGroup
 		for i := range 200 {
@@ -179,7 +180,7 @@ func TestManyPlacesAtOnce(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		time.Sleep(60 * time.Millisecond) // one place in the queue is free
+		time.Sleep(60 * time.Millisecond) // one more claim may wait
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		_, err := d.Authenticate(ctx, transport.Claim{User: "ann", Password: "correct horse"})
@@ -191,12 +192,12 @@ func TestManyPlacesAtOnce(t *testing.T) {
 	})
 }
 
-// A guess that was turned away at the full gate, or has left, was not counted; but a right one passed there,
-// while it was remembered. So one could guess on, as fast as one liked, at users who are there.
-func TestAFullGateIsNoOracle(t *testing.T) {
+// While the hash semaphore is full, a wrong password is refused and not counted, but a cached one is accepted. So the
+// number of comparisons with a cached password is limited.
+func TestFullHashSemaphoreIsNoOracle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
 		var all sync.WaitGroup
 		for i := range 1 + secrets.MaxWaiting {
@@ -205,11 +206,11 @@ func TestAFullGateIsNoOracle(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "who is remembered is not in need of the gate")
+		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "a cached password needs no hash")
 		for i := range secrets.MaxMisses - 1 {
 			slowed(t, d.login("192.0.2.2", "ann", "wrong "+strconv.Itoa(i)))
 		}
-		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "a few change nothing")
+		require.NoError(t, d.login("192.0.2.2", "ann", "correct horse"), "fewer misses than the limit change nothing")
 		slowed(t, d.login("192.0.2.2", "ann", "wrong"))
 		slowed(t, d.login("192.0.2.2", "ann", "correct horse"))
 		slowed(t, d.login("192.0.2.1", "ann", "correct horse"))
@@ -219,10 +220,10 @@ func TestAFullGateIsNoOracle(t *testing.T) {
 	})
 }
 
-func TestWhoWaitsMayLeave(t *testing.T) {
+func TestWaitingClaimEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 50*time.Millisecond)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		var all sync.WaitGroup
 		for i := range 5 {
 			all.Go(func() {
@@ -230,11 +231,11 @@ func TestWhoWaitsMayLeave(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("left"))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("cancelled"))
 		defer cancel()
 		start := time.Now()
 		_, err := d.Authenticate(ctx, transport.Claim{User: "ann", Password: "correct horse", From: from("192.0.2.1")})
-		require.EqualError(t, err, "left")
+		require.EqualError(t, err, "cancelled")
 		require.Equal(t, 10*time.Millisecond, time.Since(start))
 		all.Wait()
 		time.Sleep(2 * time.Minute)
@@ -242,63 +243,63 @@ func TestWhoWaitsMayLeave(t *testing.T) {
 	})
 }
 
-func TestRightPasswordsLeaveLittleBehind(t *testing.T) {
+func TestPasswordCacheIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secrets.FakeHashes(t, 0)
-		d := newDesk(t)
+		d := newLoginClient(t)
 		var text strings.Builder
-		for i := range secrets.MaxRecent + 10 {
+		for i := range secrets.MaxCached + 10 {
 			fmt.Fprintf(&text, "user-%d monitor $argon2id$v=19$m=8,t=1,p=1$%s\n", i, strings.SplitN(read(t, d.users), "$", 5)[4])
 		}
 		write(t, d.users, strings.ReplaceAll(text.String(), "\n\n", "\n"))
 		time.Sleep(time.Second)
-		for i := range secrets.MaxRecent + 10 {
+		for i := range secrets.MaxCached + 10 {
 			require.NoError(t, d.login("192.0.2.1", "user-"+strconv.Itoa(i), "correct horse"))
 		}
-		_, recent := d.Remembered()
-		require.Equal(t, secrets.MaxRecent, recent)
+		_, cached := d.Remembered()
+		require.Equal(t, secrets.MaxCached, cached)
 		time.Sleep(time.Minute)
 		require.NoError(t, d.login("192.0.2.1", "user-0", "correct horse"))
-		_, recent = d.Remembered()
-		require.LessOrEqual(t, recent, secrets.MaxRecent)
+		_, cached = d.Remembered()
+		require.LessOrEqual(t, cached, secrets.MaxCached)
 	})
 }
 
-// The same with real hashes: a flood of guesses costs little memory, and a right password passes meanwhile.
-func TestAFloodOfGuesses(t *testing.T) {
+// With real hashes: many guesses cost little memory, and a right password is accepted meanwhile.
+func TestManyGuessesCostLittleMemory(t *testing.T) {
 	if raced {
-		t.Skip("the race detector has a memory of its own")
+		t.Skip("the race detector uses memory too")
 	}
-	d := newDesk(t)
-	for _, places := range []int{1, 1000} {
+	d := newLoginClient(t)
+	for _, addresses := range []int{1, 1000} {
 		before := resident(t)
 		var all sync.WaitGroup
 		for i := range 1000 {
-			place := fmt.Sprintf("10.0.%d.%d", i%places/256, i%places%256)
-			all.Go(func() { _ = d.login(place, "ann", "wrong "+strconv.Itoa(i)) })
+			address := fmt.Sprintf("10.0.%d.%d", i%addresses/256, i%addresses%256)
+			all.Go(func() { _ = d.login(address, "ann", "wrong "+strconv.Itoa(i)) })
 		}
-		if places == 1 {
-			// TestGuessingAtOnce limits how long this takes, in virtual time.
+		if addresses == 1 {
+			// TestConcurrentGuessesAreBounded limits how long this takes, in virtual time.
 			require.NoError(t, d.login("192.0.2.1", "ann", "correct horse"))
 		}
 		all.Wait()
-		grown := most(t) - before
-		t.Logf("guessing from %d places, the process grew by %d MiB", places, grown>>20)
+		grown := peakResident(t) - before
+		t.Logf("guessing from %d addresses, the process grew by %d MiB", addresses, grown>>20)
 		require.Less(t, grown, int64(64<<20))
 	}
 }
 
-// resident returns how much memory the process has, and starts to watch what most is.
+// resident returns the resident memory of the process in bytes, and resets the peak that peakResident returns.
 func resident(t *testing.T) int64 {
 	t.Helper()
 	debug.FreeOSMemory()
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-		t.Skip("this system does not tell how much memory a process had: ", err)
+		t.Skip("this system does not report the peak memory of a process: ", err)
 	}
-	return most(t)
+	return peakResident(t)
 }
 
-func most(t *testing.T) int64 {
+func peakResident(t *testing.T) int64 {
 	t.Helper()
 	_, text, ok := strings.Cut(read(t, "/proc/self/status"), "VmHWM:")
 	require.True(t, ok)
