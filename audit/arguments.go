@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// arguments records the arguments of a call: their digest, and, where that is wanted and nothing in
-// them can be secret, the arguments.
+// arguments sets the digest of a call's arguments in an entry. With the option Clear it also sets their text, if no
+// part of it can be secret.
 func (l *Log) arguments(e *record.Entry, call *mgr.Call, b *batch) {
 	if call.Arguments == nil {
 		return
@@ -34,12 +34,12 @@ func (l *Log) arguments(e *record.Entry, call *mgr.Call, b *batch) {
 	}
 }
 
-// digestWithout returns the digest of arguments in which all that is, or may be, secret is hidden.
-// Whoever reads the digest could else try secrets until it fits.
+// digestWithout returns the digest of arguments in which all values that are, or may be, secret are replaced.
+// Otherwise a reader of the digest could try secrets until the digest matches.
 func digestWithout(s *schema.Schema, arguments []byte) record.Hash {
 	d := jsontext.NewDecoder(bytes.NewReader(arguments))
 	text, err := appendHidden(nil, d, s)
-	if err != nil { // it cannot be: the arguments are well-formed
+	if err != nil { // cannot happen, since the arguments are well-formed
 		text = hidden
 	}
 	return sha256.Sum256(text)
@@ -47,8 +47,8 @@ func digestWithout(s *schema.Schema, arguments []byte) record.Hash {
 
 var hidden = []byte(`"` + mgr.Hidden + `"`)
 
-// appendHidden appends the next value of d, compact, with secrets hidden. What is not described, or is
-// not what the description says, is hidden too: it may be a secret in the wrong place.
+// appendHidden appends the next value of d, compact, with secrets replaced. A value that the schema does not
+// describe, or that has another type, is replaced too: it may be a secret in the wrong place.
 func appendHidden(dst []byte, d *jsontext.Decoder, s *schema.Schema) ([]byte, error) {
 	kind := d.PeekKind()
 	if s == nil || s.Secret || !fits(kind, s.Type) {
@@ -90,8 +90,8 @@ func appendHidden(dst []byte, d *jsontext.Decoder, s *schema.Schema) ([]byte, er
 	return append(dst, end.String()...), err
 }
 
-// fits reports whether a value of a kind is one of a type. One of no type may be anything, and have
-// anything in it.
+// fits reports whether a value of a kind has the type name. Only null fits a schema without a type, since any other
+// value can have secrets in it.
 func fits(kind jsontext.Kind, name string) bool {
 	switch kind {
 	case '{':
@@ -110,14 +110,13 @@ func fits(kind jsontext.Kind, name string) bool {
 	return false
 }
 
-// schemas remembers which commands have secrets among their arguments.
+// A schemas value caches which commands have secrets in their arguments.
 type schemas struct {
 	known sync.Map // *mgr.Command to bool
 	size  atomic.Int32
 }
 
-// maxSchemas is how many commands are remembered. A daemon that changes its commands makes more of them
-// than it has.
+// maxSchemas is the size of the cache. A daemon that registers commands again adds a new key each time.
 const maxSchemas = 4096
 
 func (s *schemas) secret(cmd *mgr.Command) bool {
@@ -136,7 +135,7 @@ func (s *schemas) secret(cmd *mgr.Command) bool {
 	return has
 }
 
-// maxDepth is how deep a schema is looked into. One that is deeper is held to be secret.
+// maxDepth is the depth to which a schema is searched. A deeper one is treated as secret.
 const maxDepth = 64
 
 func hasSecret(s *schema.Schema, depth int) bool {

@@ -34,8 +34,8 @@ var secretCommand = func() *mgr.Command {
 	return &cmd
 }()
 
-// Of secrets there is nothing in the file, and nothing in the digest that could be guessed at.
-func TestSecrets(t *testing.T) {
+// The file has no secrets, and a digest does not depend on them, so that they cannot be guessed from it.
+func TestSecretsAreNeitherInTextNorInDigest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := open(t, audit.Options{Path: path, Arguments: audit.Clear, Sync: audit.SyncNone})
 	cases := []struct{ arguments, hidden string }{
@@ -49,7 +49,7 @@ func TestSecrets(t *testing.T) {
 		{`{}`, `{}`},
 	}
 	for _, c := range cases {
-		call := aCall(secretCommand, c.arguments)
+		call := newCall(secretCommand, c.arguments)
 		require.NoError(t, log.Begin([]*mgr.Call{call}))
 		log.End([]mgr.CallResult{{Call: call}})
 	}
@@ -65,7 +65,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// Arguments are in clear only where that was wanted, and nothing can be secret in them.
+// Entries have the text of arguments only with the option Clear, and only if no part can be secret.
 func TestArgumentsInClear(t *testing.T) {
 	long := `{"n":` + strings.Repeat("1", 5000) + `}`
 	for name, c := range map[string]struct {
@@ -88,7 +88,7 @@ func TestArgumentsInClear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.jsonl")
 			log := open(t, audit.Options{Path: path, Arguments: c.how})
-			log.End([]mgr.CallResult{{Call: aCall(c.cmd, c.arguments)}, {Call: aCall(c.cmd, "")}})
+			log.End([]mgr.CallResult{{Call: newCall(c.cmd, c.arguments)}, {Call: newCall(c.cmd, "")}})
 			all := entries(t, path)
 			require.Equal(t, c.want, string(all[1].Arguments))
 			if c.cmd != secretCommand {

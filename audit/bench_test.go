@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a record costs beside writing the same bytes. parallel 16 is as many callers as one conn has.
+// BenchmarkRecord compares the cost of a record with a plain write of the same bytes. "parallel 16" is the number of
+// callers of one conn.
 func BenchmarkRecord(b *testing.B) {
 	for _, bench := range []struct {
 		name string
@@ -24,7 +25,7 @@ func BenchmarkRecord(b *testing.B) {
 		{"write/sync", commands[1], audit.SyncWrites},
 	} {
 		record := func(b *testing.B, log *audit.Log, next func() bool) {
-			call := aCall(bench.cmd, `{"n":1}`)
+			call := newCall(bench.cmd, `{"n":1}`)
 			for next() {
 				call.Record = 0
 				if bench.cmd.Level != mgr.Read {
@@ -56,7 +57,7 @@ func BenchmarkRecord(b *testing.B) {
 		defer log.Close()
 		ends := make([]mgr.CallResult, 16)
 		for i := range ends {
-			ends[i].Call = aCall(commands[0], "")
+			ends[i].Call = newCall(commands[0], "")
 		}
 		for b.Loop() {
 			log.End(ends)

@@ -2,7 +2,7 @@ package audit
 
 import "io/fs"
 
-// What tests give a log instead of files.
+// The types of files that tests implement.
 type (
 	File     = file
 	HeadFile = headFile
@@ -16,14 +16,14 @@ var (
 	CurrentName = currentName
 )
 
-// OpenWith opens a log whose file another function opens.
+// OpenWith opens a log, and its file with the function opener.
 func OpenWith(o Options, opener func(path string) (file, error)) (*Log, error) {
 	s := osStorage
 	s.open = opener
 	return open(o, s)
 }
 
-// With returns a storage with other functions.
+// With returns a storage with these functions.
 func (s storage) With(open func(string) (file, error), openHead func(string) (headFile, error), link func(string, fs.FileInfo) error) Storage {
 	return storage{open, openHead, link}
 }
@@ -33,4 +33,4 @@ func (s storage) Open(path string) (file, error)           { return s.open(path)
 func (s storage) OpenHead(path string) (headFile, error)   { return s.openHead(path) }
 func (s storage) Link(path string, info fs.FileInfo) error { return s.link(path, info) }
 
-const MaxHeld = maxHeld
+const MaxBuffered = maxBuffered

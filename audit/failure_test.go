@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// events returns what the records of a log are about, in short.
+// events returns the events of the records of a log, with their commands.
 func events(t *testing.T, path string) string {
 	t.Helper()
 	var all []string
@@ -39,39 +39,38 @@ func verify(t *testing.T, paths ...string) record.Summary {
 	return s
 }
 
-// On a full disk nothing is changed that could not be recorded, and what waited is recorded when there
-// is room again.
+// On a full disk no command that changes something runs. Buffered entries are written when the disk has room again.
 func TestRefuseOnAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		d := &disk{room: -1}
-		var said bytes.Buffer
-		log, err := audit.OpenWith(audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))}, d.open)
+		var logged bytes.Buffer
+		log, err := audit.OpenWith(audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&logged, nil))}, d.open)
 		require.NoError(t, err)
 		defer log.Close()
 		require.NoError(t, log.Err())
 
 		d.set(100, nil) // not even one line
-		call := aCall(commands[1], "")
+		call := newCall(commands[1], "")
 		err = log.Begin([]*mgr.Call{call})
 		require.ErrorIs(t, err, syscall.ENOSPC)
-		require.ErrorContains(t, err, "what changes something is refused, since it cannot be recorded: no space left on device; see to the audit's file, "+path)
+		require.ErrorContains(t, err, "commands that change something are refused, since the audit cannot be written: no space left on device; check the file "+path)
 		require.ErrorIs(t, log.Err(), syscall.ENOSPC)
 		log.End([]mgr.CallResult{{Call: call, Code: wire.CodeShuttingDown}})
-		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}, {Call: aCall(commands[1], ""), Code: wire.CodeForbidden}})
-		require.Equal(t, 1, strings.Count(said.String(), "level=ERROR msg=\"the audit cannot be written\""))
+		log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}, {Call: newCall(commands[1], ""), Code: wire.CodeForbidden}})
+		require.Equal(t, 1, strings.Count(logged.String(), "level=ERROR msg=\"the audit cannot be written\""))
 
 		d.set(-1, nil)
-		call = aCall(commands[1], "")
+		call = newCall(commands[1], "")
 		require.NoError(t, log.Begin([]*mgr.Call{call}))
 		require.NoError(t, log.Err())
-		require.Contains(t, said.String(), "the audit is written again")
+		require.Contains(t, logged.String(), "the audit is written again")
 		require.Equal(t, "opened intent outcome outcome denied intent", events(t, path))
 		verify(t, path)
 	})
 }
 
-// Continue goes on, and says afterwards how much is missing.
+// With Continue commands run on a full disk, and a gap entry has the number of lost entries.
 func TestContinueOnAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -81,12 +80,12 @@ func TestContinueOnAFullDisk(t *testing.T) {
 		defer log.Close()
 		const pairs = 4000 // more than is held
 		for range pairs {
-			call := aCall(commands[1], "")
+			call := newCall(commands[1], "")
 			require.NoError(t, log.Begin([]*mgr.Call{call}))
 			log.End([]mgr.CallResult{{Call: call}})
 		}
 		d.set(-1, nil)
-		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}})
 		s := verify(t, path)
 		require.Positive(t, s.Lost)
 		require.Equal(t, 2*pairs+1+1+1, s.Records+int(s.Lost), "all calls, opened, gap, and the last")
@@ -95,8 +94,8 @@ func TestContinueOnAFullDisk(t *testing.T) {
 	})
 }
 
-// Whatever writes come through, and however far, the chain fits and no record comes twice.
-func TestRandomFailures(t *testing.T) {
+// With random failures of writes the chain stays valid, and no record is written twice.
+func TestChainIsValidAfterRandomFailures(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -132,7 +131,7 @@ func TestRandomFailures(t *testing.T) {
 						log = start()
 					}
 				}
-				call := aCall(commands[1], "")
+				call := newCall(commands[1], "")
 				require.NoError(t, log.Begin([]*mgr.Call{call}))
 				log.End([]mgr.CallResult{{Call: call}})
 			}
@@ -159,36 +158,35 @@ func TestRandomFailures(t *testing.T) {
 	}
 }
 
-// A sync that failed is a failure, and is remembered: the kernel may not have what it said it had.
-func TestUnsoundDisk(t *testing.T) {
+// A failed sync is reported, and an entry mentions it later: the kernel may have discarded the bytes.
+func TestFailedSyncIsReportedAndRecorded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	d := &disk{room: -1}
 	log, err := audit.OpenWith(audit.Options{Path: path, Logger: slog.New(slog.DiscardHandler)}, d.open)
 	require.NoError(t, err)
 	defer log.Close()
 	d.set(-1, syscall.EIO)
-	require.ErrorIs(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}), syscall.EIO)
-	log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}}) // which nobody syncs
+	require.ErrorIs(t, log.Begin([]*mgr.Call{newCall(commands[1], "")}), syscall.EIO)
+	log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}}) // not synced, since it is a read
 	require.ErrorIs(t, log.Err(), syscall.EIO)
 	d.set(-1, nil)
-	require.NoError(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}))
+	require.NoError(t, log.Begin([]*mgr.Call{newCall(commands[1], "")}))
 	require.NoError(t, log.Err())
 	require.NoError(t, log.Close())
 	require.Equal(t, "opened intent outcome intent gap closed", events(t, path))
-	require.Equal(t, "some records before this may not outlive a power cut: input/output error", entries(t, path)[4].Text)
+	require.Equal(t, "some records before this may be lost in a power failure: input/output error", entries(t, path)[4].Text)
 	verify(t, path)
 }
 
-// What is synced is what Sync says.
-func TestSyncs(t *testing.T) {
+func TestSyncOptionSelectsWhatIsSynced(t *testing.T) {
 	for sync, want := range map[audit.Sync]int{audit.SyncNone: 0, audit.SyncWrites: 2, audit.SyncAll: 4} {
 		d := &disk{room: -1}
 		log, err := audit.OpenWith(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl"), Sync: sync}, d.open)
 		require.NoError(t, err)
 		d.syncs = 0
-		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
-		log.End([]mgr.CallResult{{Call: aCall(commands[1], ""), Code: wire.CodeForbidden}})
-		call := aCall(commands[1], "")
+		log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: newCall(commands[1], ""), Code: wire.CodeForbidden}})
+		call := newCall(commands[1], "")
 		require.NoError(t, log.Begin([]*mgr.Call{call}))
 		log.End([]mgr.CallResult{{Call: call}})
 		require.Equal(t, want, d.syncs)

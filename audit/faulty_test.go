@@ -7,7 +7,7 @@ import (
 	"github.com/rudderpost/rudderpost/audit"
 )
 
-// A disk is what files are on: it can be full, and it can break.
+// A disk has files. It can be full, and it can fail.
 type disk struct {
 	mu      sync.Mutex
 	room    int // bytes; below 0: enough
@@ -26,7 +26,7 @@ func (d *disk) open(path string) (audit.File, error) {
 	return &faulty{f, d}, err
 }
 
-// A faulty file is one on such a disk.
+// A faulty file is a file on such a disk.
 type faulty struct {
 	audit.File
 	disk *disk

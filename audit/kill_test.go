@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The test program records until it is killed, when this is in its environment: the path of a log.
+// With this variable in its environment, a path of a log, the test program records until it is killed.
 const beRecorder = "RUDDERPOST_TEST_RECORD"
 
-// recordUntilKilled says of each outcome that it has been recorded, as a daemon that answers would.
+// recordUntilKilled prints each outcome that is recorded, as a daemon would send the reply.
 func recordUntilKilled(path string) {
 	log, err := audit.Open(audit.Options{Path: path, Sync: audit.SyncNone})
 	if err != nil {
@@ -29,7 +29,7 @@ func recordUntilKilled(path string) {
 	for worker := range 8 {
 		go func() {
 			for n := 0; ; n++ {
-				call := aCall(commands[(worker+n)%2], fmt.Sprintf(`{"n":%d}`, n))
+				call := newCall(commands[(worker+n)%2], fmt.Sprintf(`{"n":%d}`, n))
 				if call.Command.Level != mgr.Read {
 					if err := log.Begin([]*mgr.Call{call}); err != nil {
 						panic(err)
@@ -44,8 +44,8 @@ func recordUntilKilled(path string) {
 	select {}
 }
 
-// A daemon that is killed has recorded all that it has answered, and the next one goes on behind it.
-func TestKilled(t *testing.T) {
+// A daemon that is killed has recorded every call that has a reply, and the next daemon continues the chain.
+func TestKilledDaemonHasRecordedEveryReply(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	rounds := 10
 	if testing.Short() {

@@ -14,17 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A holder is the process that has a log locked. It stands in the head file, behind the head, so that a second
-// daemon can name it.
+// A holder is the process that has a log locked. It is written to the head file, after the head, so that a second
+// daemon can name the process.
 //
 //	state     written when                       what a second daemon does
-//	running   the log is opened                  it refuses to start, at once
-//	closing   Log.Closing: the daemon drains     it waits for closeTimeout, then it refuses
-//	closed    Log.Close                          it locks the log
+//	running   Open has locked the log            its Open fails at once
+//	closing   Log.Closing: the daemon drains     its Open waits for closeTimeout, then fails
+//	closed    Log.Close                          its Open locks the log
 //
-// A process that was killed leaves its state, and no lock. The kernel can release the lock a moment after the
-// process is gone, when the process was just starting another one; so for a process that does not exist a second
-// daemon waits too.
+// A process that was killed leaves its state, but no lock. The kernel can release the lock shortly after the end of the
+// process, if the process was starting another one. So Open also waits if the process does not exist.
+//
+// The tests are TestSecondDaemonIsRefusedAtOnceWithThePidOfTheFirst, TestSecondDaemonWaitsForOneThatIsClosing and
+// TestLogOfKilledDaemonIsOpenedAtOnce.
 type holder struct {
 	pid   int
 	state holderState
@@ -40,13 +42,13 @@ const (
 
 const holderFormat = "pid %010d %-8s\n"
 
-// holderSize is the length of a holder in its file.
+// holderSize is the length of a holder in the head file, in bytes.
 const holderSize = 4 + 10 + 1 + 8 + 1
 
-// append appends the holder as its file has it.
+// append appends the holder in the form of the head file.
 func (h holder) append(dst []byte) []byte { return fmt.Appendf(dst, holderFormat, h.pid, h.state) }
 
-// readHolder reads which process has a log locked. It is zero where the file does not say.
+// readHolder reads the holder from a head file. The result is zero if the file has none.
 func readHolder(f *os.File) (h holder) {
 	text := make([]byte, holderSize)
 	n, _ := f.ReadAt(text, record.HeadSize)
@@ -56,18 +58,18 @@ func readHolder(f *os.File) (h holder) {
 	return h
 }
 
-// exists reports whether there is such a process, in the PID namespace of this one.
+// exists reports whether the process exists, in the PID namespace of this process.
 func (h holder) exists() bool {
 	return h.pid > 0 && !errors.Is(unix.Kill(h.pid, 0), unix.ESRCH)
 }
 
 const (
-	closeTimeout = 10 * time.Second      // for a process that closes the log
-	lockEvery    = 20 * time.Millisecond // how often lock tries
+	closeTimeout = 10 * time.Second      // how long lock waits for a process that closes the log
+	lockInterval = 20 * time.Millisecond // between two attempts of lock
 )
 
-// lock keeps all other daemons away until unlock is called. wait is called once, before it waits for a process
-// that closes the log.
+// lock locks the log at path for this process until unlock is called. It calls wait once before it waits for a
+// process that closes the log. It blocks for closeTimeout at most.
 func lock(path string, rules trustedpath.Rules, wait func(pid int)) (unlock func(), err error) {
 	path = record.HeadFile(path)
 	f, _, err := rules.Open(path, os.O_RDWR, 0)
@@ -75,7 +77,7 @@ func lock(path string, rules trustedpath.Rules, wait func(pid int)) (unlock func
 		return nil, err
 	}
 	waited := false
-	for start := time.Now(); ; time.Sleep(lockEvery) {
+	for start := time.Now(); ; time.Sleep(lockInterval) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return func() { _ = f.Close() }, nil
@@ -90,7 +92,7 @@ func lock(path string, rules trustedpath.Rules, wait func(pid int)) (unlock func
 		h := readHolder(f)
 		if (h.state == running || h.state == "") && h.exists() {
 			_ = f.Close()
-			return nil, fault(path, "process %d writes this audit, and one daemon at a time can; stop that process, or name another file for this daemon", h.pid)
+			return nil, fileError(path, "process %d writes this audit, and one daemon at a time can; stop that process, or name another file for this daemon", h.pid)
 		}
 		if h.state == closing && !waited {
 			wait(h.pid)
@@ -98,7 +100,7 @@ func lock(path string, rules trustedpath.Rules, wait func(pid int)) (unlock func
 		}
 		if time.Since(start) >= closeTimeout {
 			_ = f.Close()
-			return nil, fault(path, "process %d has not closed this audit within %s; wait until it has ended, or end it", h.pid, closeTimeout)
+			return nil, fileError(path, "process %d has not closed this audit within %s; wait until it has ended, or end it", h.pid, closeTimeout)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSecondDaemonIsRefusedAtOnceWithThePidOfTheFirst: the clock does not move, so nothing waited.
+// TestSecondDaemonIsRefusedAtOnceWithThePidOfTheFirst: the virtual clock does not move, so Open does not wait.
 func TestSecondDaemonIsRefusedAtOnceWithThePidOfTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := written(t)
@@ -31,7 +31,7 @@ func TestSecondDaemonIsRefusedAtOnceWithThePidOfTheFirst(t *testing.T) {
 	})
 }
 
-// TestSecondDaemonWaitsForOneThatIsClosing: that is a restart, in which the first one still drains.
+// TestSecondDaemonWaitsForOneThatIsClosing: at a restart the first daemon may still drain.
 func TestSecondDaemonWaitsForOneThatIsClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := written(t)
@@ -41,11 +41,11 @@ func TestSecondDaemonWaitsForOneThatIsClosing(t *testing.T) {
 			time.Sleep(3 * time.Second)
 			_ = log.Close()
 		}()
-		var said bytes.Buffer
+		var logged bytes.Buffer
 		start := time.Now()
-		next := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		next := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 		require.InDelta(t, 3, time.Since(start).Seconds(), 0.1)
-		require.Contains(t, said.String(), fmt.Sprintf(`msg="another daemon is closing the audit; waiting for it" file=%s pid=%d timeout=10s`, path, os.Getpid()))
+		require.Contains(t, logged.String(), fmt.Sprintf(`msg="another daemon is closing the audit; waiting for it" file=%s pid=%d timeout=10s`, path, os.Getpid()))
 
 		next.Closing()
 		start = time.Now()
@@ -58,7 +58,7 @@ func TestSecondDaemonWaitsForOneThatIsClosing(t *testing.T) {
 	})
 }
 
-// TestLogOfKilledDaemonIsOpenedAtOnce: what the killed one wrote of itself means nothing.
+// TestLogOfKilledDaemonIsOpenedAtOnce: the holder that the killed daemon has left does not count.
 func TestLogOfKilledDaemonIsOpenedAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	child := exec.Command(os.Args[0])

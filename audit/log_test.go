@@ -20,10 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A who is a credential.
-type who string
+// A credential has its text as its subject.
+type credential string
 
-func (w who) Subject() string { return string(w) }
+func (c credential) Subject() string { return string(c) }
 
 var described = &schema.Schema{Type: "object", Properties: map[string]*schema.Schema{"n": {Type: "integer"}}}
 
@@ -33,11 +33,11 @@ var commands = []*mgr.Command{
 	{Name: "shutdown", Level: mgr.Admin},
 }
 
-// aCall returns a call as the manager makes them.
-func aCall(cmd *mgr.Command, arguments string) *mgr.Call {
+// newCall returns a call as the manager makes it.
+func newCall(cmd *mgr.Command, arguments string) *mgr.Call {
 	call := &mgr.Call{
 		Name: "lease-sell", Command: cmd, Via: &mgr.ListenerConfig{Name: "/run/control.sock"},
-		Peer: transport.Peer{Transport: "unix", Session: "unix-7", Creds: []transport.Credential{who("uid:1000")}},
+		Peer: transport.Peer{Transport: "unix", Session: "unix-7", Creds: []transport.Credential{credential("uid:1000")}},
 	}
 	if cmd != nil {
 		call.Name = cmd.Name
@@ -48,7 +48,7 @@ func aCall(cmd *mgr.Command, arguments string) *mgr.Call {
 	return call
 }
 
-// entries returns what a log holds.
+// entries returns the entries of a log.
 func entries(t *testing.T, path string) []record.Entry {
 	t.Helper()
 	f, err := os.Open(path)
@@ -70,20 +70,20 @@ func open(t *testing.T, o audit.Options) *audit.Log {
 	return log
 }
 
-func TestLines(t *testing.T) {
+func TestEntriesHaveOneLineEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := open(t, audit.Options{Path: path, Arguments: audit.Clear})
 
-		write := aCall(commands[1], `{"n": 1}`)
+		write := newCall(commands[1], `{"n": 1}`)
 		require.NoError(t, log.Begin([]*mgr.Call{write}))
 		require.EqualValues(t, 2, write.Record)
 		time.Sleep(1500 * time.Microsecond)
 		log.End([]mgr.CallResult{{Call: write, Duration: 1500 * time.Microsecond}})
 		log.End([]mgr.CallResult{
-			{Call: aCall(commands[0], `{"n":2}`), Code: wire.CodeEmpty},
-			{Call: aCall(commands[1], ""), Code: wire.CodeForbidden, Duration: 2 * time.Second},
-			{Call: aCall(nil, `{"secret":1}`), Code: wire.CodeUnsupported},
+			{Call: newCall(commands[0], `{"n":2}`), Code: wire.CodeEmpty},
+			{Call: newCall(commands[1], ""), Code: wire.CodeForbidden, Duration: 2 * time.Second},
+			{Call: newCall(nil, `{"secret":1}`), Code: wire.CodeUnsupported},
 		})
 		log.Refused(transport.Refusal{
 			Transport: "https", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711},
@@ -107,8 +107,7 @@ func TestLines(t *testing.T) {
 	})
 }
 
-// What is recorded may change while the log is open.
-func TestSet(t *testing.T) {
+func TestSetChangesTheOptionsOfAnOpenLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	l, err := audit.Open(audit.Options{Path: path, Sync: audit.SyncNone})
 	require.NoError(t, err)

@@ -20,16 +20,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The model: a log runs on real files, and each thing that it does to the disk is traced. From the trace come
-// all states of the disk that a crash at any point leaves. Each is made in a folder of its own, where the log is
-// verified, opened again and verified again.
+// The model: a log runs on real files, and each operation on the disk is traced. All states of the disk that a crash
+// at any point leaves follow from the trace. Each state is written to a new folder, where the log is verified, opened
+// again and verified again.
 
-// An op is one thing that a log, or a rotation, does to the disk.
+// An op is one operation of a log, or of a rotation, on the disk.
 type op struct {
 	kind opKind
-	file int    // which
+	file int    // the number of the file
 	text []byte // write, head
-	at   int    // head: where
+	at   int    // head: the offset
 	size int    // truncate
 	name string // create, rename, acknowledge
 }
@@ -45,17 +45,17 @@ const (
 	opSyncHead    opKind = "sync the head"
 	opLink        opKind = "link the second name"
 	opSyncFolder  opKind = "sync the folder"
-	opRename      opKind = "rename the file" // what a rotation does
-	opAcknowledge opKind = "acknowledge"     // a caller was told
+	opRename      opKind = "rename the file" // a rotation does that
+	opAcknowledge opKind = "acknowledge"     // a caller got its reply
 )
 
-// A disk image is what is on a disk.
+// An image is the content of a disk.
 type image struct {
 	files   map[int][]byte
 	names   map[string]int
 	rotated []string // names of files that were renamed, the oldest first
-	current int      // which file has the second name; 0: none
-	left    int      // which file has the name that a killed link leaves; 0: none
+	current int      // the file with the second name; 0: none
+	left    int      // the file with the name that an interrupted link leaves; 0: none
 	head    []byte   // nil: there is none
 }
 
@@ -69,7 +69,7 @@ func (m *image) clone() *image {
 
 const logName = "audit.jsonl"
 
-// apply does what an op does. Contents are never changed where they are.
+// apply changes the image as an op changes the disk. It copies contents before it changes them.
 func (m *image) apply(o op) {
 	switch o.kind {
 	case opCreate:
@@ -94,7 +94,7 @@ func (m *image) apply(o op) {
 	}
 }
 
-// key tells images apart.
+// key returns a text that is different for different images.
 func (m *image) key() string {
 	h := sha256.New()
 	for _, name := range append(slices.Clone(m.rotated), logName) {
@@ -113,7 +113,7 @@ func (m *image) key() string {
 	return string(h.Sum(nil))
 }
 
-// put makes the image in a folder. It returns the files of the log, the oldest first.
+// put writes the image to a folder. It returns the files of the log, the oldest first.
 func (m *image) put(t *testing.T, dir string) (paths []string) {
 	t.Helper()
 	for name, file := range m.names {
@@ -146,15 +146,15 @@ func (m *image) put(t *testing.T, dir string) (paths []string) {
 	return paths
 }
 
-// A tracer is a storage that traces. It syncs nothing for real.
+// A tracer is a storage that traces its operations. It does not sync.
 type tracer struct {
 	t      *testing.T
 	dir    string
 	ops    []op
 	inodes map[uint64]int
-	room   int // bytes that can be written; below 0: enough
+	room   int // bytes that can be written; below 0: no limit
 	noLink bool
-	before *image // what was there before the first op
+	before *image // the image before the first op
 }
 
 func newTracer(t *testing.T, dir string) *tracer {
@@ -269,13 +269,13 @@ func (tr *tracer) start() *audit.Log {
 	return log
 }
 
-// call gives commands that change something, together, and acknowledges them.
+// call records commands that change something, together, and acknowledges them.
 func (tr *tracer) call(log *audit.Log, names ...string) {
 	tr.t.Helper()
 	var calls []*mgr.Call
 	var ends []mgr.CallResult
 	for _, name := range names {
-		call := aCall(commands[1], "")
+		call := newCall(commands[1], "")
 		call.Name = name
 		calls, ends = append(calls, call), append(ends, mgr.CallResult{Call: call})
 	}
@@ -305,8 +305,8 @@ type crash struct {
 	acknowledged []string
 }
 
-// kills returns the states that a kill of the process leaves: all that was done is there, and of the next write a
-// part may be.
+// kills returns the states that a kill of the process leaves: all operations are done, and a part of the next write
+// may be.
 func (tr *tracer) kills() (all []crash) {
 	m := tr.before.clone()
 	var acknowledged []string
@@ -334,8 +334,8 @@ func (tr *tracer) kills() (all []crash) {
 	}
 }
 
-// powerCuts returns the states that a power cut leaves: of what was written and not synced, any beginning may be
-// lost or kept, in each file by itself.
+// powerCuts returns the states that a power failure leaves: of the bytes that were written and not synced, each file
+// keeps a prefix of any length.
 func (tr *tracer) powerCuts() (all []crash) {
 	m := tr.before.clone()
 	synced := map[int]int{} // bytes of each file
@@ -389,7 +389,7 @@ func (tr *tracer) powerCuts() (all []crash) {
 	}
 }
 
-// scenarios are what a log goes through before the crash.
+// scenarios are the operations of a log before the crash.
 var scenarios = map[string]func(tr *tracer){
 	"start, calls, rotations, stop, start": func(tr *tracer) {
 		log := tr.start()
@@ -448,8 +448,8 @@ func outcomes(t *testing.T, paths []string) map[string]bool {
 	return all
 }
 
-// check makes the state that a crash left, starts the log there, and checks what verify says before and after.
-// It returns what the start did, and the files.
+// check writes the state after a crash, starts the log there, and checks the verdict before and after. It returns the
+// operations of the start, and the files.
 func (c *crash) check(t *testing.T, dir string, allowed ...record.Verdict) (*tracer, []string) {
 	t.Helper()
 	paths := c.put(t, dir)
@@ -490,8 +490,8 @@ func (c *crash) check(t *testing.T, dir string, allowed ...record.Verdict) (*tra
 	return tr, paths
 }
 
-// rarely says that one state in so many is checked: the first number with -short, the second otherwise, and all
-// with RUDDERPOST_MODEL=full in the environment.
+// rarely selects a part of the states: one in the first number with -short, otherwise one in the second, and all with
+// RUDDERPOST_MODEL=full in the environment.
 func rarely(short, usually int) int {
 	switch {
 	case os.Getenv("RUDDERPOST_MODEL") == "full":
@@ -557,7 +557,7 @@ func TestLogKilledAtAnyStepIsWhole(t *testing.T) {
 	}
 }
 
-// TestLogAfterPowerCutIsWholeOrInDoubt: a power cut loses any part of what was not synced.
+// TestLogAfterPowerCutIsWholeOrInDoubt: a power failure loses any part of the bytes that were not synced.
 func TestLogAfterPowerCutIsWholeOrInDoubt(t *testing.T) {
 	for name, scenario := range scenarios {
 		t.Run(name, func(t *testing.T) {
@@ -581,7 +581,7 @@ func TestLogAfterPowerCutIsWholeOrInDoubt(t *testing.T) {
 }
 
 // TestLogWithoutHardLinksIsWholeOrInDoubt: where a file cannot have a second name, a kill and a rotation leave a
-// place in doubt, and nothing that looks like a change by hand.
+// place in doubt, and never a verdict of a change by hand.
 func TestLogWithoutHardLinksIsWholeOrInDoubt(t *testing.T) {
 	tr := newTracer(t, t.TempDir())
 	tr.noLink = true

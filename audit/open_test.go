@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quiet opens a log whose complaints are not of interest.
+// quiet opens a log without a logger.
 func quiet(t *testing.T, path string) *audit.Log {
 	t.Helper()
 	return open(t, audit.Options{Path: path, Logger: slog.New(slog.DiscardHandler)})
@@ -31,14 +31,14 @@ func written(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := quiet(t, path)
 	for range 3 {
-		log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}})
 	}
 	require.NoError(t, log.Close())
 	return path
 }
 
-// The next daemon goes on where the last one ended, in whatever state the file is.
-func TestGoesOn(t *testing.T) {
+// The next daemon continues the chain, also if a crash or an edit has damaged the end of the file.
+func TestLogContinuesAfterDamage(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(text []byte) []byte // the file
 		torn   int
@@ -60,9 +60,9 @@ func TestGoesOn(t *testing.T) {
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(path, c.change(text), 0o600))
-			var said bytes.Buffer
-			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))})
-			log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}})
+			var logged bytes.Buffer
+			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+			log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}})
 			require.NoError(t, log.Close())
 			s, err := record.VerifyFiles(path)
 			require.NoError(t, err)
@@ -70,10 +70,10 @@ func TestGoesOn(t *testing.T) {
 			case c.doubt != "":
 				require.Len(t, s.Doubts, 1)
 				require.Contains(t, s.Doubts[0].String(), c.doubt)
-				require.Contains(t, said.String(), "records were cut off, or a power cut has lost them")
+				require.Contains(t, logged.String(), "records were cut off, or a power failure has lost them")
 			default:
 				require.Equal(t, record.Whole, s.Verdict())
-				require.Empty(t, said.String())
+				require.Empty(t, logged.String())
 			}
 			f, err := os.Open(path)
 			require.NoError(t, err)
@@ -90,14 +90,14 @@ func TestGoesOn(t *testing.T) {
 	}
 }
 
-// What is not as it was left is said in the log itself, and in the daemon's.
-func TestTellsOfChanges(t *testing.T) {
+// A change between two starts is written to the audit and to the daemon's log.
+func TestChangesBetweenStartsAreReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		head func(path string, text []byte) // changes the files
 		says string
 	}{
-		"no head":      {func(path string, _ []byte) { _ = os.Remove(path + ".head") }, "there was nothing to tell where the log ended"},
-		"a spoilt one": {func(path string, _ []byte) { _ = os.WriteFile(path+".head", []byte("x"), 0o600) }, "where the log ended cannot be told"},
+		"no head":         {func(path string, _ []byte) { _ = os.Remove(path + ".head") }, "the head is missing"},
+		"an invalid head": {func(path string, _ []byte) { _ = os.WriteFile(path+".head", []byte("x"), 0o600) }, "the head cannot be read"},
 		"another end": {func(path string, text []byte) {
 			_ = os.WriteFile(path, bytes.Replace(text, []byte(`"closed"`), []byte(`"opened"`), 1), 0o600)
 		}, "record 5 is not the one that was written"},
@@ -107,18 +107,18 @@ func TestTellsOfChanges(t *testing.T) {
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			c.head(path, text)
-			var said bytes.Buffer
-			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+			var logged bytes.Buffer
+			log := open(t, audit.Options{Path: path, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 			require.NoError(t, log.Close())
-			require.Contains(t, said.String(), c.says)
+			require.Contains(t, logged.String(), c.says)
 			all := entries(t, path)
 			require.Contains(t, all[5].Text, c.says)
 		})
 	}
 }
 
-// The first record of all was cut by a crash: there is nothing to go on from.
-func TestFirstRecordTorn(t *testing.T) {
+// A crash in the first record leaves nothing to continue from.
+func TestIncompleteFirstRecordIsTruncated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	require.NoError(t, os.WriteFile(path, []byte(`{"seq":1,"ti`), 0o600))
 	require.NoError(t, quiet(t, path).Close())
@@ -126,8 +126,8 @@ func TestFirstRecordTorn(t *testing.T) {
 	verify(t, path)
 }
 
-// A log is not written into what is none, nor where others could read or replace it.
-func TestOpenRefuses(t *testing.T) {
+// Open refuses a file that is no log, and a path where other users could read or replace the log.
+func TestOpenRefusesOtherFilesAndUntrustedPaths(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	require.NoError(t, os.WriteFile(in("users"), []byte("ann operator $argon2id$…\n"), 0o600))
@@ -172,12 +172,12 @@ func TestOpenRefuses(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 }
 
-// A log that is renamed is followed by another within a second, and at once when that is asked for.
-func TestRotation(t *testing.T) {
+// After a rename the log creates a new file within a second, and at once after Reopen.
+func TestRenamedLogContinuesInANewFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := quiet(t, path)
-		look := func() { log.End([]mgr.CallResult{{Call: aCall(commands[0], "")}}) }
+		look := func() { log.End([]mgr.CallResult{{Call: newCall(commands[0], "")}}) }
 		look()
 		require.NoError(t, os.Rename(path, path+".1"))
 		require.NoError(t, log.Reopen())
@@ -199,17 +199,17 @@ func TestRotation(t *testing.T) {
 
 		require.NoError(t, os.Rename(path, path+".3"))
 		require.NoError(t, os.WriteFile(path, []byte("mine\n"), 0o600))
-		require.ErrorContains(t, log.Reopen(), "it is another file than before and has something in it; move it away")
-		require.ErrorContains(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}), "move it away")
+		require.ErrorContains(t, log.Reopen(), "it was replaced by a file that is not empty; move that file away")
+		require.ErrorContains(t, log.Begin([]*mgr.Call{newCall(commands[1], "")}), "move that file away")
 		require.NoError(t, os.Remove(path))
-		require.NoError(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}))
+		require.NoError(t, log.Begin([]*mgr.Call{newCall(commands[1], "")}))
 		require.NoError(t, log.Close())
 		verify(t, path+".1", path+".2", path+".3", path)
 	})
 }
 
-// The hash in prev is one that anybody can make: sha256sum of the line before.
-func TestChainIsPlain(t *testing.T) {
+// prev can be computed with sha256sum from the line before.
+func TestPrevIsTheSHA256OfTheLineBefore(t *testing.T) {
 	path := written(t)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -14,28 +14,30 @@ import (
 	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
-// The file that is written has a second name, a hard link beside it. When the daemon is killed and the file is
-// renamed before the next start, the next daemon finds by that name where the chain ended. A rotation of the
-// running daemon takes these steps. A crash between any two of them leaves a log that verifies:
+// The open file has a second name, a hard link in the same folder. If the daemon is killed and the file is renamed
+// before the next start, the next daemon finds the end of the chain by that name.
 //
-//	step                                        after a crash here the next start goes on from
+// A rotation by the running daemon has these steps. A crash between any two of them leaves a log that verifies.
+// TestLogKilledAtAnyStepIsWhole tests each of them, and TestScenariosReachEachStep that none is left out:
+//
+//	step                                        after a crash here the next start continues from
 //	1 the new file is opened, and is empty      the end of the old file, by its second name
-//	2 what waits is written to the old file,    the same
+//	2 the buffer is written to the old file,    the same
 //	  and the head
 //	3 the old file is synced; its end is        the same
-//	  written behind the head, as the base of
+//	  written after the head, as the base of
 //	  the new file, and synced
 //	4 the second name goes to the new file,     the base, since the new file is empty
 //	  and the folder is synced
 //	5 records are written to the new file       the end of the new file
 //
-// At a start with a new file the steps are the same, but for 2: the head is set to what the old file has.
+// At a start with a new file the steps are the same, except 2: the head is set to the end of the old file.
 
-// A base is the end of the file before the one that is written. It stands behind the head and the holder.
+// A base is the end of the file before the open one. It is written to the head file, after the head and the holder.
 type base struct {
-	seq   uint64      // of the last record there
-	prev  record.Hash // of that record and what stands behind it
-	torn  int         // how much that is
+	seq   uint64      // the number of the last record of that file
+	prev  record.Hash // the hash of that record with the bytes after it
+	torn  int         // the number of these bytes
 	known bool
 }
 
@@ -45,7 +47,7 @@ const (
 	baseSize   = 5 + 20 + 1 + 64 + 1 + 10 + 1
 )
 
-// append appends the base as its file has it. One that is not known is blank.
+// append appends the base in the form of the head file. An unknown base is blank.
 func (b base) append(dst []byte) []byte {
 	if !b.known {
 		return append(append(dst, bytes.Repeat([]byte(" "), baseSize-1)...), '\n')
@@ -68,7 +70,7 @@ func readBase(path string) (b base) {
 	return b
 }
 
-// setBase writes down where the file ends that comes before the one that is about to be written.
+// setBase writes the base to the head file.
 func (j *journal) setBase(b base) error {
 	_, err := j.head.WriteAt(b.append(nil), baseAt)
 	return err
@@ -86,13 +88,14 @@ func currentName(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".current")
 }
 
-// errNameTaken says that the file at the path is not the one that is open any more.
-var errNameTaken = errors.New("the file was renamed just now")
+// errRenamed means that the path does not name the open file any more.
+var errRenamed = errors.New("the file was renamed just now")
 
-// linkCurrent gives the file at path, which is open and has info, its second name. Another file loses it.
+// linkCurrent gives the file at path its second name; another file loses it. info is the open file's. It returns
+// errRenamed if path names another file.
 func linkCurrent(path string, info fs.FileInfo) error {
 	name := currentName(path)
-	made := name + ".new" // a killed daemon may have left it; the lock keeps others away
+	made := name + ".new" // a killed daemon may have left it; the lock excludes other daemons
 	if err := os.Remove(made); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -101,12 +104,12 @@ func linkCurrent(path string, info fs.FileInfo) error {
 	}
 	err := os.Link(path, made)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errNameTaken
+		return errRenamed
 	}
 	if err == nil {
 		there, failed := os.Lstat(made)
 		if err = failed; err == nil && !os.SameFile(there, info) {
-			err = errNameTaken
+			err = errRenamed
 		}
 		if err == nil {
 			err = os.Rename(made, name)
@@ -117,14 +120,13 @@ func linkCurrent(path string, info fs.FileInfo) error {
 		}
 		return sharedfile.SyncDir(filepath.Dir(path))
 	}
-	if failed := os.Remove(name); failed != nil && !errors.Is(failed, fs.ErrNotExist) { // it would lead to the wrong file
+	if failed := os.Remove(name); failed != nil && !errors.Is(failed, fs.ErrNotExist) { // it would name the wrong file
 		err = errors.Join(err, failed)
 	}
 	return err
 }
 
-// openCurrent opens the file that has the second name, or returns nil where there is none that the daemon can
-// trust.
+// openCurrent opens the file with the second name. It returns nil if there is none, or if the name is a symbolic link.
 func openCurrent(path string, rules trustedpath.Rules) (*os.File, error) {
 	name := currentName(path)
 	if info, err := os.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSymlink {
@@ -137,17 +139,17 @@ func openCurrent(path string, rules trustedpath.Rules) (*os.File, error) {
 	return f, err
 }
 
-// lookEvery is how long a file that was renamed is still written to.
-const lookEvery = time.Second
+// checkInterval is the shortest time between two checks of the name. So long a renamed file is still written to.
+const checkInterval = time.Second
 
-// lookAtName opens the file that has the name of the journal, when it is not the one that is open.
-func (j *journal) lookAtName() (next file, err error) {
+// checkNameLocked opens the file at path if it is not the open one. It returns nil if it is, or was checked recently.
+func (j *journal) checkNameLocked() (next file, err error) {
 	now := time.Now()
-	if now.Sub(j.looked) < lookEvery {
+	if now.Sub(j.nameChecked) < checkInterval {
 		return nil, nil
 	}
 	if info, err := os.Lstat(j.path); err == nil && os.SameFile(info, j.info) {
-		j.looked = now
+		j.nameChecked = now
 		return nil, nil
 	}
 	if next, err = j.storage.open(j.path); err != nil {
@@ -155,19 +157,19 @@ func (j *journal) lookAtName() (next file, err error) {
 	}
 	info, err := next.Stat()
 	if err == nil && info.Size() > 0 {
-		err = fault(j.path, "it is another file than before and has something in it; move it away")
+		err = fileError(j.path, "it was replaced by a file that is not empty; move that file away")
 	}
 	if err != nil {
 		_ = next.Close()
 		return nil, err
 	}
-	j.looked = now
+	j.nameChecked = now
 	return next, nil
 }
 
-// changeTo ends the file that is open, and goes on in next. What the old one does not take comes to the new
-// one. It lets go of the lock meanwhile. After an error the old file stays in use, until the next write.
-func (j *journal) changeTo(next file) error {
+// rotateLocked completes the open file, and continues in next. Lines that cannot be written to the old file are
+// written to the new one. It unlocks mu meanwhile. After an error the old file stays in use until the next write.
+func (j *journal) rotateLocked(next file) error {
 	info, err := next.Stat()
 	if err != nil {
 		_ = next.Close()
@@ -175,11 +177,11 @@ func (j *journal) changeTo(next file) error {
 	}
 	opened := record.Entry{Event: record.Opened}
 	old := j.file
-	err = j.writeLines(&opened)
+	err = j.writeLinesLocked(&opened)
 	mark := j.written
-	b := base{seq: j.noted.Seq, prev: j.noted.Hash, known: true}
-	if j.skip > 0 { // the disk is full, or broken: part of a line stays there
-		b = j.tornBase(b)
+	b := base{seq: j.fileHead.Seq, prev: j.fileHead.Hash, known: true}
+	if j.partial > 0 { // the disk is full or broken: a part of a line stays in the old file
+		b = j.tornBaseLocked(b)
 	}
 	j.mu.Unlock()
 	failed := errors.Join(old.Sync(), j.setBase(b), j.head.Sync())
@@ -188,24 +190,24 @@ func (j *journal) changeTo(next file) error {
 	if failed == nil {
 		j.synced = max(j.synced, mark)
 	} else {
-		j.doubt = failed
+		j.syncDoubt = failed
 	}
 	if err = errors.Join(err, failed); err != nil {
-		j.log.Error("the audit's old file could not be ended; it goes on in the new one", "error", err)
+		j.log.Error("the audit's old file could not be completed; the audit continues in the new one", "error", err)
 	}
-	if errors.Is(linked, errNameTaken) {
-		j.looked = time.Time{}
+	if errors.Is(linked, errRenamed) {
+		j.nameChecked = time.Time{}
 		_ = next.Close()
-		return nil // the old one is as good, until the next look
+		return nil // the old file stays in use until the next check
 	}
-	j.tellLinked(linked)
-	j.file, j.info, j.skip = next, info, 0
+	j.logLinkResult(linked)
+	j.file, j.info, j.partial = next, info, 0
 	_ = old.Close()
 	return nil
 }
 
-// tornBase returns the base when the file that is open ends within a line; b is that without this line.
-func (j *journal) tornBase(b base) base {
+// tornBaseLocked returns the base if the open file ends with a part of a line. b is the base without that part.
+func (j *journal) tornBaseLocked(b base) base {
 	info, err := j.file.Stat()
 	if err != nil {
 		return b
@@ -214,17 +216,17 @@ func (j *journal) tornBase(b base) base {
 	switch {
 	case err != nil:
 		return b
-	case end.seq == 0: // it had no whole line, and is empty now
-		j.skip = 0
+	case end.seq == 0: // the file had no complete line, and endOf has truncated it
+		j.partial = 0
 		return b
 	}
 	return base{seq: end.seq, prev: end.prev, torn: end.torn, known: true}
 }
 
-// tellLinked logs that the file could not be given its second name, once.
-func (j *journal) tellLinked(err error) {
-	if err != nil && !j.nameless {
-		j.log.Info("the audit's file has no second name; a crash together with a rotation leaves a place in doubt", "file", currentName(j.path), "error", err)
+// logLinkResult logs once that the second name could not be made.
+func (j *journal) logLinkResult(err error) {
+	if err != nil && !j.linkFailed {
+		j.log.Info("the audit's file has no second name; a crash together with a rotation leaves a doubt", "file", currentName(j.path), "error", err)
 	}
-	j.nameless = err != nil
+	j.linkFailed = err != nil
 }

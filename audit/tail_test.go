@@ -17,13 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A page is what audit-tail returns.
+// A page is the reply of audit-tail.
 type page struct {
 	Entries []wire.Value `json:"entries"`
 	Before  uint64       `json:"before"`
 }
 
-// tails returns a function that asks a daemon for audit-tail.
+// tails returns a function that calls audit-tail of a daemon.
 func tails(t *testing.T, log *audit.Log) func(arguments string) (page, error) {
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, m.Register(log.Commands()...))
@@ -61,12 +61,12 @@ func (p page) numbers(t *testing.T) (all []uint64) {
 	return all
 }
 
-func TestTail(t *testing.T) {
+func TestTailReturnsTheNewestRecordsThatMatch(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := open(t, audit.Options{Path: path, Sync: audit.SyncNone})
 	tail := tails(t, log)
 	for n := range 9 {
-		log.End([]mgr.CallResult{{Call: aCall(commands[n%2], "")}})
+		log.End([]mgr.CallResult{{Call: newCall(commands[n%2], "")}})
 	}
 	for arguments, want := range map[string]struct {
 		numbers []uint64
@@ -101,15 +101,15 @@ func TestTail(t *testing.T) {
 	require.True(t, log.Commands()[0].Async)
 }
 
-// All pages together are all records, however long the file is.
-func TestTailPages(t *testing.T) {
+// All pages together have all records, also of a long file.
+func TestTailPagesHaveAllRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := open(t, audit.Options{Path: path, Sync: audit.SyncNone})
 	tail := tails(t, log)
 	const most = 5000 // two megabytes
 	ends := make([]mgr.CallResult, most)
 	for n := range ends {
-		ends[n] = mgr.CallResult{Call: aCall(commands[0], fmt.Sprintf(`{"n":%d}`, n))}
+		ends[n] = mgr.CallResult{Call: newCall(commands[0], fmt.Sprintf(`{"n":%d}`, n))}
 	}
 	log.End(ends)
 	next := uint64(most + 1)

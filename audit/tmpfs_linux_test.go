@@ -26,8 +26,8 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// A disk that is really full, and is not any more when somebody has removed something.
-func TestSmallDisk(t *testing.T) {
+// A real disk is full, and then a file is removed.
+func TestLogOnARealFullDisk(t *testing.T) {
 	for _, policy := range []audit.Failure{audit.Refuse, audit.Continue} {
 		dir := smallDisk(t)
 		path, ballast := filepath.Join(dir, "audit.jsonl"), filepath.Join(dir, "ballast")
@@ -36,7 +36,7 @@ func TestSmallDisk(t *testing.T) {
 		require.NoError(t, err)
 		did := 0
 		for log.Err() == nil {
-			call := aCall(commands[1], `{"n":1}`)
+			call := newCall(commands[1], `{"n":1}`)
 			if err = log.Begin([]*mgr.Call{call}); err == nil {
 				log.End([]mgr.CallResult{{Call: call}})
 				did++
@@ -45,10 +45,10 @@ func TestSmallDisk(t *testing.T) {
 		require.Greater(t, did, 5)
 		require.ErrorIs(t, log.Err(), syscall.ENOSPC)
 		if policy == audit.Refuse {
-			require.ErrorIs(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}), syscall.ENOSPC)
+			require.ErrorIs(t, log.Begin([]*mgr.Call{newCall(commands[1], "")}), syscall.ENOSPC)
 		}
 		require.NoError(t, os.Remove(ballast))
-		require.NoError(t, log.Begin([]*mgr.Call{aCall(commands[1], "")}))
+		require.NoError(t, log.Begin([]*mgr.Call{newCall(commands[1], "")}))
 		require.NoError(t, log.Err())
 		require.NoError(t, log.Close())
 		require.Zero(t, verify(t, path).Lost)

@@ -25,7 +25,7 @@ import (
 //
 // The tests of the transitions are TestGuesserIsPausedUpToAMinute and TestFailureDuringAPauseStartsTheNextPause.
 //
-// A claim that succeeds changes no state. Otherwise a guesser that has an account of its byName, or shares the
+// A claim that succeeds changes no state. Otherwise a guesser that has an account of its own, or shares the
 // address with an honest user, could guess without a pause.
 type addressRecord struct {
 	addr      netip.Addr

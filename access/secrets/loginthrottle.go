@@ -19,7 +19,7 @@ const (
 	maxPause      = time.Minute     // up to this
 	failureWindow = 5 * time.Minute // also the time without a failure after which the pauses are forgotten
 
-	maxNames     = 4         // names without a recent success that are counted on their byName
+	maxNames     = 4         // names without a recent success that are counted on their own
 	maxVerified  = 8         // names with a recent success
 	nameFailures = 3         // failed claims of one name, before a pause of its address applies to the name
 	nameMisses   = 4         // wrong secrets compared with a verified one during pauses
@@ -32,7 +32,7 @@ const (
 const maxAddresses = 4096
 
 // sourceAddr returns the address that the failures of a client are counted for: its IPv4 address, the first
-// 64 bits of its IPv6 address (one client may byName the whole network), or the zero Addr for a client that
+// 64 bits of its IPv6 address (one client may own the whole network), or the zero Addr for a client that
 // has no IP address.
 func sourceAddr(from net.Addr) netip.Addr {
 	if from == nil {

@@ -1,12 +1,15 @@
-// Package record reads the record of who did what: the file that package audit writes, one JSON object
-// on each line. It knows nothing of daemons, so that programs which only read need none.
+// Package record reads and verifies the audit of a daemon: the file that package audit writes, one JSON object on each
+// line. It has no code of a daemon, so that programs which only read the file can link it alone.
 //
-// Each record has the number after that of the record before, and as its member prev the SHA-256 of
-// that record's line. If unfinished records stand between the two, left by a crash, the hash is of all
-// of it: from the beginning of the record before to the newline in front of this one. So a log cannot be
-// changed, cut or put in another order without leaving a place where it does not fit. Its end has
-// nothing behind it; a [Head], in a file beside the log, says which record was the last.
+// [Open] opens a file, [Read] returns its entries, and [VerifyFiles] checks the chain of a log and returns a [Verdict].
 //
-// A chain without a key stops whoever does not know of it, and accidents. Who may write both files can
-// write another log that fits; against him helps a head that was noted elsewhere.
+// Each entry has the number after that of the entry before. Its member prev is the SHA-256 of the line of the entry
+// before. If a crash has left a part of a line between the two, the hash covers that too: all bytes from the
+// beginning of the entry before to the newline in front of this one. So a change, a removal or another order of
+// entries breaks the chain at that place. No entry follows the last one; a [Head], in a file beside the log, says
+// which entry is the last.
+//
+// The chain has no key. It detects accidents, and changes by a person that does not know of it. A person that can write
+// both files can write another log with a valid chain. A head that was noted in another place detects that: see
+// [VerifyNoted].
 package record

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Names that want to be more than a name: another record, a terminal's command, a text that runs backwards.
-func TestNamesStayNames(t *testing.T) {
+// Names with the text of another record, an escape sequence or a change of direction are escaped.
+func TestHostileNamesAreEscaped(t *testing.T) {
 	for name, want := range map[string]string{
 		"ann\n{\"seq\":1}":            `ann\u000a{\"seq\":1}`,
 		"\x1b]0;owned\a":              `\u001b]0;owned\u0007`,
@@ -41,7 +41,7 @@ func TestNamesStayNames(t *testing.T) {
 	}
 }
 
-func TestCompact(t *testing.T) {
+func TestAppendCompactRemovesWhiteSpace(t *testing.T) {
 	for text, want := range map[string]string{
 		" { \"a b\" :\t[ 1 , null ] ,\r\n\"c\" : \"\\\"  \\\\\" } ": `{"a b":[1,null],"c":"\"  \\"}`,
 		"\"\u202e\x7f\\u202e\"": `"\u202e\u007f\u202e"`,
@@ -54,9 +54,9 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// A line is taken in the one way in which it is written.
+// Parse accepts only the exact form of Append.
 func TestParseIsStrict(t *testing.T) {
-	log := aLog(2)
+	log := newLog(2)
 	good := strings.Split(string(log.text), "\n")[1]
 	e, err := record.Parse([]byte(good))
 	require.NoError(t, err)
@@ -83,8 +83,8 @@ func TestParseIsStrict(t *testing.T) {
 	}
 }
 
-func TestRead(t *testing.T) {
-	log := aLog(3)
+func TestReadContinuesAfterAnInvalidLine(t *testing.T) {
+	log := newLog(3)
 	line := bytes.SplitAfter(log.text, []byte("\n"))
 	text := bytes.Join([][]byte{line[0], []byte("a note\n"), line[1], line[2], []byte("{")}, nil)
 	var said []string
@@ -105,7 +105,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestBackward(t *testing.T) {
+func TestBackwardReturnsLinesFromTheEnd(t *testing.T) {
 	long := strings.Repeat("x", 200<<10)
 	for _, text := range []string{"", "a", "a\n", "\n", "a\nb", "a\nb\n\n", long + "\n" + long, strings.Repeat("0123456\n", 30000)} {
 		var got []string
@@ -121,9 +121,9 @@ func TestBackward(t *testing.T) {
 	}
 }
 
-// FuzzParse: no line is a surprise, and what was read is written as it was.
+// FuzzParse: Parse never panics, and Append writes a parsed line unchanged.
 func FuzzParse(f *testing.F) {
-	for line := range bytes.Lines(aLog(3).text) {
+	for line := range bytes.Lines(newLog(3).text) {
 		f.Add(bytes.TrimSpace(line))
 	}
 	f.Add([]byte(`{"seq":1,"arguments":"\ud800"}`))
@@ -143,12 +143,12 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzAppend: whatever an entry says, it is one printable line, and can be read.
+// FuzzAppend: every entry becomes one printable line, which Parse reads.
 func FuzzAppend(f *testing.F) {
 	f.Add("ann", "\n", int64(5), uint64(7), 403)
-	f.Fuzz(func(t *testing.T, who, what string, d int64, n uint64, result int) {
+	f.Fuzz(func(t *testing.T, principal, name string, d int64, n uint64, result int) {
 		e := record.Entry{
-			Seq: n, Event: record.Denied, Principal: who, Claim: what, Command: what, Text: who + what, Intent: n,
+			Seq: n, Event: record.Denied, Principal: principal, Claim: name, Command: name, Text: principal + name, Intent: n,
 			Duration: time.Duration(d), Time: time.UnixMicro(d), Count: n, Torn: result, MissingSince: n,
 		}
 		e.Result += e.Result
@@ -161,7 +161,7 @@ func FuzzAppend(f *testing.F) {
 	})
 }
 
-func TestTimes(t *testing.T) {
+func TestTimesAndDurationsAreWrittenAndParsed(t *testing.T) {
 	for at, want := range map[time.Time]string{
 		{}: "0001-01-01T00:00:00.000000Z",
 		time.Date(2026, 1, 2, 3, 4, 5, 6999, time.FixedZone("", 3600)): "2026-01-02T02:04:05.000006Z",

@@ -11,19 +11,19 @@ import (
 	"strings"
 )
 
-// A Head says which record is the last one, and the hash of its line.
+// A Head is the number of the last record of a log and the hash of its line.
 type Head struct {
 	Seq  uint64
 	Hash Hash
 }
 
-// HeadSize is how long a Head is in its file. It never changes, so that it can be written over.
+// HeadSize is the length of a Head in its file, in bytes. It is fixed, so that a Head can be overwritten in place.
 const HeadSize = 20 + 1 + 64 + 1
 
-// HeadFile is the name of the file that has the head of a log.
+// HeadFile returns the name of the file with the head of the log at path.
 func HeadFile(path string) string { return path + ".head" }
 
-// Append appends the head as its file has it: the number in 20 digits, the hash, and a newline.
+// Append appends the head to dst in the form of its file: the number in 20 digits, the hash, and a newline.
 func (h Head) Append(dst []byte) []byte {
 	var digits [20]byte
 	for i, n := len(digits)-1, h.Seq; i >= 0; i, n = i-1, n/10 {
@@ -33,10 +33,10 @@ func (h Head) Append(dst []byte) []byte {
 	return append(hex.AppendEncode(dst, h.Hash[:]), '\n')
 }
 
-// String is the number and the hash, as ParseHead takes them.
+// String returns the number and the hash in hexadecimal, which ParseHead parses.
 func (h Head) String() string { return fmt.Sprintf("%d %s", h.Seq, h.Hash) }
 
-// ParseHead reads a head: a number and a hash.
+// ParseHead parses a number and a hash in hexadecimal, separated by a space.
 func ParseHead(text string) (Head, error) {
 	number, hash, _ := strings.Cut(strings.TrimSpace(text), " ")
 	seq, err := strconv.ParseUint(number, 10, 64)
@@ -50,12 +50,12 @@ func ParseHead(text string) (Head, error) {
 	return h, nil
 }
 
-// ReadHead reads the head of the log at path. It is nil where there is none.
+// ReadHead reads the head of the log at path. It returns nil and no error if there is none.
 func ReadHead(path string) (*Head, error) {
 	text, err := os.ReadFile(HeadFile(path))
-	text = text[:min(len(text), HeadSize)] // behind it stands which process holds the log
+	text = text[:min(len(text), HeadSize)] // the process that holds the log follows
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && len(bytes.Trim(text, "\x00")) == 0: // zeros: a power cut left them
+	case errors.Is(err, fs.ErrNotExist), err == nil && len(bytes.Trim(text, "\x00")) == 0: // a power failure can leave zeros
 		return nil, nil
 	case err != nil:
 		return nil, err

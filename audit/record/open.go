@@ -10,9 +10,8 @@ import (
 	"os"
 )
 
-// Open opens a file of a log for reading. Parts of it that gzip has compressed are decompressed while they
-// are read: the whole file, or some of several files that were concatenated. Memory does not grow with the
-// size of the file or of what it decompresses to.
+// Open opens a file of a log for reading. It decompresses gzip while it is read: a whole file, or parts of concatenated
+// files. The memory that it uses does not depend on the size of the file. The caller closes the reader.
 func Open(path string) (io.ReadCloser, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -24,26 +23,26 @@ func Open(path string) (io.ReadCloser, error) {
 	}{Decompress(f), f}, nil
 }
 
-// Decompress returns a reader of what r holds, in which each gzip member at the beginning of r or behind
-// another member is decompressed.
+// Decompress returns a reader that decompresses each gzip member at the beginning of r or directly after another
+// member, and returns all other bytes unchanged.
 func Decompress(r io.Reader) io.Reader { return &decompressor{raw: bufio.NewReader(r)} }
 
 // A decompressor is the reader of Decompress.
 type decompressor struct {
 	raw    *bufio.Reader
-	member *gzip.Reader // the one that is read now, or that was read last
+	member *gzip.Reader // the present member, or the last one
 	state  gzipState
-	err    error // why it ends
+	err    error // the error that ended reading
 }
 
-// A gzipState says where a decompressor is.
+// A gzipState is the state of a decompressor. TestCompressedLogIsVerified covers the transitions.
 //
-//	state        then                                             next state
+//	state        when                                             next state
 //	atMember     the next two bytes are those of a gzip member     inMember
-//	atMember     they are not, or there is nothing more            inPlain
+//	atMember     they are not, or r ends                          inPlain
 //	inMember     the member ends and its checksum is right         atMember
-//	inMember     the member is damaged or cut off                  inMember, for ever, with an error
-//	inPlain      the rest is read as it is                         inPlain
+//	inMember     the member is damaged or cut off                  inMember, with an error from then on
+//	inPlain      the rest is read unchanged                       inPlain
 type gzipState uint8
 
 const (
@@ -78,7 +77,7 @@ func (d *decompressor) Read(p []byte) (int, error) {
 	return 0, d.err
 }
 
-// begin looks at what follows.
+// begin looks at the next two bytes and changes the state.
 func (d *decompressor) begin() {
 	if magic, _ := d.raw.Peek(len(gzipMagic)); !bytes.Equal(magic, gzipMagic) {
 		d.state = inPlain
@@ -98,7 +97,7 @@ func (d *decompressor) begin() {
 	d.member.Multistream(false)
 }
 
-// kinds are files that are taken for a log by mistake, by how they begin.
+// kinds are files that users take for a log by mistake, with their first bytes.
 var kinds = []struct{ begin, text string }{
 	{"\xfd7zXZ\x00", "it is compressed with xz; decompress it first (xz -dc FILE | steer audit verify -)"},
 	{"\x28\xb5\x2f\xfd", "it is compressed with zstd; decompress it first (zstd -dc FILE | steer audit verify -)"},
@@ -107,7 +106,7 @@ var kinds = []struct{ begin, text string }{
 	{"\x1f\x8b", "it was compressed twice; decompress it first"},
 }
 
-// kindOf says what a file without records is, by its first line.
+// kindOf describes a file without records by the beginning of its first line.
 func kindOf(begin []byte) string {
 	for _, kind := range kinds {
 		if bytes.HasPrefix(begin, []byte(kind.begin)) {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compressed returns a text as gzip writes it.
+// compressed returns a text compressed with gzip.
 func compressed(t *testing.T, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -26,7 +26,7 @@ func compressed(t *testing.T, text []byte) []byte {
 }
 
 func TestCompressedLogIsVerified(t *testing.T) {
-	log := aLog(9)
+	log := newLog(9)
 	line := bytes.SplitAfter(log.text, []byte("\n"))
 	first, second, third := slices.Concat(line[:3]...), slices.Concat(line[3:6]...), slices.Concat(line[6:]...)
 	dir := t.TempDir()
@@ -63,7 +63,7 @@ func TestCompressedLogIsVerified(t *testing.T) {
 	}
 }
 
-// zeros is a reader of zeros without end, which counts them.
+// zeros is an endless reader of zeros, which counts them.
 type zeros struct {
 	left, read int
 	of         byte
@@ -82,7 +82,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestCompressedBombIsReadNoFurtherThanNeeded: what a small file decompresses to can be without end.
+// TestCompressedBombIsReadNoFurtherThanNeeded: a small file can decompress to an endless text.
 func TestCompressedBombIsReadNoFurtherThanNeeded(t *testing.T) {
 	for name, of := range map[string]byte{"one line": 'x', "empty lines": '\n', "zeros": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestCompressedBombIsReadNoFurtherThanNeeded(t *testing.T) {
 }
 
 func TestFileWithoutRecordsFailsAndSaysWhatItIs(t *testing.T) {
-	log := aLog(2)
+	log := newLog(2)
 	for name, c := range map[string]struct {
 		text []byte
 		says string

@@ -14,13 +14,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Parse reads a line, without its newline. It takes what Append makes, byte for byte, and nothing else.
+// Parse parses a line without its newline. It accepts exactly the lines that Append writes, byte by byte.
 func Parse(text []byte) (Entry, error) {
 	if len(text) > MaxLine {
 		return Entry{}, fmt.Errorf("it is longer than %d bytes", MaxLine)
 	}
-	if !bytes.HasPrefix(text, []byte(Beginning)) {
-		return Entry{}, errors.New("it is no record: it does not begin with " + Beginning)
+	if !bytes.HasPrefix(text, []byte(LinePrefix)) {
+		return Entry{}, errors.New("it is no record: it does not begin with " + LinePrefix)
 	}
 	var l line
 	if err := json.Unmarshal(text, &l, json.RejectUnknownMembers(true)); err != nil {
@@ -31,15 +31,15 @@ func Parse(text []byte) (Entry, error) {
 		return Entry{}, err
 	}
 	if again := e.Append(make([]byte, 0, len(text))); !bytes.Equal(again, text) {
-		return Entry{}, errors.New("it is not written as records are")
+		return Entry{}, errors.New("it does not have the exact form of a record")
 	}
 	return e, nil
 }
 
-// layout is RFC 3339 with microseconds, all of them, in UTC.
+// layout is RFC 3339 in UTC, with six digits of microseconds.
 const layout = "2006-01-02T15:04:05.000000Z"
 
-// A line is an Entry in JSON.
+// A line has the JSON members of an Entry.
 type line struct {
 	Seq          uint64         `json:"seq"`
 	Time         string         `json:"time"`
@@ -61,7 +61,7 @@ type line struct {
 	Count        uint64         `json:"count"`
 	Torn         uint32         `json:"torn"`
 	MissingSince uint64         `json:"missing-since"`
-	Doubt        Doubtful       `json:"doubt"`
+	Doubt        DoubtCode      `json:"doubt"`
 	Prev         string         `json:"prev"`
 }
 
@@ -97,7 +97,7 @@ func parseHash(text string) (h Hash, err error) {
 		return h, nil
 	}
 	if len(text) != hex.EncodedLen(len(h)) {
-		return h, fmt.Errorf("a SHA-256 has 64 digits, and not %d", len(text))
+		return h, fmt.Errorf("a SHA-256 has 64 digits, not %d", len(text))
 	}
 	_, err = hex.Decode(h[:], []byte(text))
 	return h, err

@@ -9,27 +9,27 @@ import (
 	"iter"
 )
 
-// A LineError says which line is no record, and why.
+// A LineError means that a line is no record.
 type LineError struct {
 	Line int // from 1
 	Err  error
 }
 
-// Error names the line.
+// Error returns the line and the cause.
 func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 
-// Unwrap returns why.
+// Unwrap returns the cause.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// errUnfinished is what is wrong with a last line that has no newline.
+// errUnfinished is the error of a last line without a newline.
 var errUnfinished = errors.New("it is not finished")
 
-// errEndless ends the reading of a file in which a line does not end within maxTail. What is compressed can be
-// without end.
+// errEndless ends the reading of a file with a line longer than maxTail. A small compressed file can have an endless
+// line.
 var errEndless = fmt.Errorf("a line is longer than %d bytes", maxTail)
 
-// Read returns the records that r holds. For a line that is none it returns a *LineError, and goes on;
-// any other error is r's, and the last.
+// Read returns the records of r. For a line that is no record it yields a *LineError and continues. Any other error
+// is that of r, and ends the iteration.
 func Read(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		number := 0
@@ -52,8 +52,9 @@ func Read(r io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
-// lines returns the lines that r holds, without newlines, each valid until the next. The last one may
-// come with errUnfinished. Of a line that is longer than MaxLine, only the beginning comes; errEndless ends all.
+// lines returns the lines of r without newlines. A line is valid until the next one. The last one may have
+// errUnfinished. Of a line that is longer than MaxLine, only the beginning is returned. errEndless ends the
+// iteration.
 func lines(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		b := bufio.NewReaderSize(r, MaxLine+2)
@@ -89,22 +90,22 @@ func lines(r io.Reader) iter.Seq2[[]byte, error] {
 
 var newline = []byte("\n")
 
-// Backward returns the lines of a file of a known size from its end, without newlines, each valid until
-// the next. The first is what stands behind the last newline, and mostly empty. It reads no more than it
-// is asked for.
+// Backward returns the lines of a file from its end, without newlines. A line is valid until the next one. The first
+// one is the text after the last newline, which is mostly empty. Backward reads the file in blocks of 64 KiB, and
+// only as far as the caller iterates.
 func Backward(r io.ReaderAt, size int64) iter.Seq2[[]byte, error] {
 	const block = 64 << 10
 	return func(yield func([]byte, error) bool) {
-		var held []byte // what of the line before has been read
+		var rest []byte // the part of the line before that was read
 		for pos := size; pos > 0; {
 			n := min(pos, block)
 			pos -= n
-			text := make([]byte, n, int(n)+len(held))
+			text := make([]byte, n, int(n)+len(rest))
 			if _, err := r.ReadAt(text, pos); err != nil {
 				yield(nil, err)
 				return
 			}
-			text = append(text, held...)
+			text = append(text, rest...)
 			for {
 				i := bytes.LastIndexByte(text, '\n')
 				if i < 0 {
@@ -115,14 +116,14 @@ func Backward(r io.ReaderAt, size int64) iter.Seq2[[]byte, error] {
 				}
 				text = text[:i]
 			}
-			if held = text; len(held) > maxTail {
+			if rest = text; len(rest) > maxTail {
 				yield(nil, fmt.Errorf("a line is longer than %d bytes", maxTail))
 				return
 			}
 		}
-		yield(held, nil)
+		yield(rest, nil)
 	}
 }
 
-// maxTail is how much may stand between two records, in bytes.
+// maxTail is the largest number of bytes between two records.
 const maxTail = 1 << 20

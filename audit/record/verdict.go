@@ -5,10 +5,10 @@ import "fmt"
 // A Verdict is the result of checking a log.
 //
 //	verdict    when                                                             returned as         exit status of steer audit verify
-//	Whole      each record belongs behind the record before it, and the log     nil error,          0
+//	Whole      each record follows the record before it, and the log            nil error,          0
 //	           goes at least as far as its head                                 no Doubts
 //	InDoubt    the chain holds, but at the places in Doubts a crash, a power    nil error,          4
-//	           cut and a cut by hand leave the same files                       Summary.Doubts
+//	           failure and a cut by hand leave the same files                   Summary.Doubts
 //	Changed    a record was changed, removed, inserted or moved, or the log     *ChainError         1
 //	           does not have the record that a noted head names
 //	NoRecords  a file is no audit file, or no file has a record                 *NoRecordsError     3
@@ -39,32 +39,32 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("verdict %d", uint8(v))
 }
 
-// A Doubt is a place where the chain holds, but where Verify cannot tell whether records are missing, or
-// whether records are those that the daemon wrote.
+// A Doubt is a place where the chain is valid, but where Verify cannot decide whether records are missing, or whether
+// the daemon has written them.
 type Doubt struct {
-	File string // its name, where it has one
+	File string // the name of the file; empty: it has none
 	Line int    // from 1; 0: the end of the file
 	Seq  uint64 // the first record in doubt
-	Text string // what is in doubt, and what can have caused it
+	Text string // the doubt and its possible causes
 }
 
-// String names the place and the cause.
+// String returns the place and the text.
 func (d Doubt) String() string {
 	return fmt.Sprintf("%s: in doubt from record %d on: %s", place(d.File, d.Line, 0), d.Seq, d.Text)
 }
 
-// A ChainError is the first place at which a log does not fit.
+// A ChainError is the first place at which the chain of a log is broken.
 type ChainError struct {
-	File string // its name, where it has one
+	File string // the name of the file; empty: it has none
 	Line int    // from 1; 0: the end of the file
-	Seq  uint64 // the record's number, where it has one
-	Text string // what is wrong
+	Seq  uint64 // the number of the record; 0: none
+	Text string // the cause
 }
 
-// Error names the place.
+// Error returns the place and the text.
 func (p *ChainError) Error() string { return place(p.File, p.Line, p.Seq) + ": " + p.Text }
 
-// place names a place in a log.
+// place returns a place of a log in words.
 func place(file string, line int, seq uint64) string {
 	where := "at its end"
 	if line > 0 {
@@ -79,13 +79,13 @@ func place(file string, line int, seq uint64) string {
 	return where
 }
 
-// A NoRecordsError says that there is nothing to verify.
+// A NoRecordsError means that a file has no records to verify.
 type NoRecordsError struct {
-	File string // its name, where it has one
-	Text string // what the file is instead, or what to do
+	File string // the name of the file; empty: it has none
+	Text string // the kind of the file, or advice
 }
 
-// Error names the file.
+// Error returns the file and the text.
 func (e *NoRecordsError) Error() string {
 	if e.File == "" {
 		return "no records: " + e.Text

@@ -9,23 +9,23 @@ import (
 	"path/filepath"
 )
 
-// A Summary says what a log holds. It is of what was read before an error.
+// A Summary describes the records that Verify has read. After an error it describes those before the error.
 type Summary struct {
 	First, Last Entry
 	Records     int
-	Head        Head    // of Last: worth noting elsewhere
-	Compared    bool    // a head was there to compare the end with
-	Torn        int     // bytes at the end of files that are no whole record; no caller was told that those are written
-	Lost        uint64  // records that could not be written, as the log says itself
-	Suppressed  uint64  // refusals without a record of their own, as the log says itself
-	Doubts      []Doubt // where it is in doubt, in the order of the log; 100 at most
-	MoreDoubts  int     // those beyond that
+	Head        Head    // the head of Last, to note in another place
+	Compared    bool    // the end was compared with a head
+	Torn        int     // bytes of incomplete records at the end of files; no caller got a reply for those
+	Lost        uint64  // records that could not be written, by the gap records
+	Suppressed  uint64  // refusals without a record, by the suppressed records
+	Doubts      []Doubt // the places in doubt, in the order of the log; 100 at most
+	MoreDoubts  int     // the number of further places
 }
 
-// maxDoubts is how many places a Summary names.
+// maxDoubts is the number of places in a Summary.
 const maxDoubts = 100
 
-// Verdict returns Whole or InDoubt. It has no meaning when Verify returned an error.
+// Verdict returns Whole or InDoubt. It is meaningless if Verify has returned an error.
 func (s *Summary) Verdict() Verdict {
 	if len(s.Doubts) > 0 {
 		return InDoubt
@@ -33,8 +33,8 @@ func (s *Summary) Verdict() Verdict {
 	return Whole
 }
 
-// VerdictOf returns the verdict that Verify, VerifyFiles or VerifyNoted gave. ok is false where there is
-// none: the error is of reading.
+// VerdictOf returns the verdict for the results of Verify, VerifyFiles or VerifyNoted. ok is false if the error is
+// one of reading, so that there is no verdict.
 func VerdictOf(s *Summary, err error) (verdict Verdict, ok bool) {
 	if err == nil {
 		return s.Verdict(), true
@@ -46,9 +46,9 @@ func VerdictOf(s *Summary, err error) (verdict Verdict, ok bool) {
 	return NoRecords, is
 }
 
-// Verify checks the chain of a log. A head, if there is one, is one that was noted: the log must have that
-// record. The error is a *ChainError when the log does not fit, a *NoRecordsError when it has no records, or
-// r's.
+// Verify checks the chain of a log. noted, if not nil, is a head that was noted before: the log must have that
+// record. The error is a *ChainError if the chain is broken, a *NoRecordsError if r has no records, or the error of
+// r.
 func Verify(r io.Reader, noted *Head) (Summary, error) {
 	var v verifier
 	v.expect(noted)
@@ -59,13 +59,12 @@ func Verify(r io.Reader, noted *Head) (Summary, error) {
 	return v.Summary, err
 }
 
-// VerifyFiles is Verify for the files that a log was cut into by rotation, the oldest first. The end is
-// compared with the head file of the last one. Files may be compressed with gzip. The daemon may write to the
-// log meanwhile.
+// VerifyFiles is Verify for the files of a log that was rotated, the oldest first. It compares the end with the head
+// file of the last one. Files may be compressed with gzip. The daemon may write to the log meanwhile.
 func VerifyFiles(paths ...string) (Summary, error) { return verifyFiles(nil, paths) }
 
-// VerifyNoted is VerifyFiles, and checks too that the log has what it had when a head was noted: no change of
-// the records up to there gives the verdict Whole.
+// VerifyNoted is VerifyFiles, and also requires the record of a head that was noted before. With it, no change of the
+// records up to that one gives the verdict Whole.
 func VerifyNoted(noted Head, paths ...string) (Summary, error) { return verifyFiles(&noted, paths) }
 
 func verifyFiles(noted *Head, paths []string) (Summary, error) {
@@ -74,12 +73,12 @@ func verifyFiles(noted *Head, paths []string) (Summary, error) {
 		return v.Summary, nil
 	}
 	last := paths[len(paths)-1]
-	head, err := ReadHead(last) // before the records, which go farther each moment
+	head, err := ReadHead(last) // read before the records, since the daemon may append more
 	if err != nil {
 		return v.Summary, err
 	}
 	v.expect(noted)
-	v.own = head
+	v.head = head
 	for _, path := range paths {
 		if err := v.file(path); err != nil {
 			return v.Summary, err
@@ -88,38 +87,38 @@ func verifyFiles(noted *Head, paths []string) (Summary, error) {
 	return v.Summary, v.end(filepath.Base(last), head)
 }
 
-// A verifier follows a chain.
+// A verifier checks a chain record by record. Its Summary is the result.
 type verifier struct {
 	Summary
-	noted  *Head // one that was noted
-	own    *Head // what the head file says
-	found  bool  // the record of noted
-	hashes hashes
+	noted      *Head // a head that was noted before; nil: none
+	head       *Head // the head file's; nil: there is none
+	notedFound bool  // the record that noted names was read
+	recent     recentHeads
 
-	name  string
-	line  int
-	at    int  // the line of Last; 0: it is in the file before
-	begun bool // the file has had a record
-	text  []byte
-	tail  []byte // the line of Last, and what stands behind it in the same file
-	junk  *ChainError
-	left  *leftover // what stands behind Last in the file before
-	ownAt Hash      // of the record that own names
+	name      string
+	line      int
+	lastLine  int  // the line of Last; 0: it is in the file before
+	hasRecord bool // the file has a record
+	text      []byte
+	tail      []byte      // the line of Last with the bytes after it in the same file
+	invalid   *ChainError // the first line after Last that is no record; nil: there is none
+	leftover  *leftover   // the bytes after Last in the file before; nil: there are none
+	atHead    Hash        // the hash of the record that head names
 }
 
-// A leftover is what stands behind the last record of a file that another one follows.
+// A leftover has the bytes after the last record of a file that another file follows.
 type leftover struct {
 	file       string
 	line       int
-	tail       []byte // the record and what stands behind it
-	torn       []byte // what stands behind it
-	unfinished bool   // it ends without a newline
-	last       []byte // then: the line that does, which can be a record
-	before     []byte // and tail without that line
+	tail       []byte // the last record with the bytes after it
+	torn       []byte // the bytes after it
+	unfinished bool   // torn ends without a newline
+	last       []byte // if unfinished: the last line of torn, which can be a record
+	before     []byte // if unfinished: tail without that line
 }
 
-// isBegun reports whether it is the beginning of one record, which is being written, or which a crash left.
-func (l *leftover) isBegun() bool {
+// isPartial reports whether torn is the beginning of one record: it is being written, or a crash has left it.
+func (l *leftover) isPartial() bool {
 	return l.unfinished && isBeginning(l.torn) && bytes.IndexByte(l.torn, '\n') < 0
 }
 
@@ -139,11 +138,11 @@ func (v *verifier) file(path string) error {
 	return err
 }
 
-// read follows the chain through a file.
+// read checks the records of one file.
 func (v *verifier) read(name string, r io.Reader) error {
-	v.name, v.line, v.at, v.begun = name, 0, 0, false
+	v.name, v.line, v.lastLine, v.hasRecord = name, 0, 0, false
 	v.tail = append(v.tail[:0], v.text...)
-	var begin []byte // of the first line
+	var begin []byte // the beginning of the first line
 	unfinished := false
 	for text, err := range lines(r) {
 		if v.line++; v.line == 1 {
@@ -151,7 +150,7 @@ func (v *verifier) read(name string, r io.Reader) error {
 		}
 		switch {
 		case errors.Is(err, errUnfinished):
-			v.between(text, err)
+			v.addInvalid(text, err)
 			unfinished = true
 		case errors.Is(err, errEndless):
 			return v.noRecord(begin)
@@ -160,7 +159,7 @@ func (v *verifier) read(name string, r io.Reader) error {
 		default:
 			e, err := Parse(text)
 			if err != nil {
-				v.between(text, err)
+				v.addInvalid(text, err)
 			} else if err := v.follow(e, text); err != nil {
 				return err
 			}
@@ -169,106 +168,106 @@ func (v *verifier) read(name string, r io.Reader) error {
 			return v.noRecord(begin)
 		}
 	}
-	onlyBegun := unfinished && v.line == 1 && isBeginning(begin)
-	if v.line > 0 && !v.begun && !onlyBegun {
+	onlyPartial := unfinished && v.line == 1 && isBeginning(begin)
+	if v.line > 0 && !v.hasRecord && !onlyPartial {
 		return v.noRecord(begin)
 	}
-	return v.leave(unfinished)
+	return v.endFile(unfinished)
 }
 
-// noRecord says what is wrong with a file that has something else than records in it.
+// noRecord returns the error for a file that has other content than records.
 func (v *verifier) noRecord(begin []byte) error {
-	if v.begun {
-		return v.junk
+	if v.hasRecord {
+		return v.invalid
 	}
 	return &NoRecordsError{v.name, kindOf(begin)}
 }
 
-// isBeginning reports whether a text can be that of a record whose end is not written.
+// isBeginning reports whether a text can be the beginning of a record.
 func isBeginning(text []byte) bool {
-	n := min(len(text), len(Beginning))
-	return string(text[:n]) == Beginning[:n]
+	n := min(len(text), len(LinePrefix))
+	return string(text[:n]) == LinePrefix[:n]
 }
 
-// leave ends a file. What is unfinished there was left by a crash, or is being written.
-func (v *verifier) leave(unfinished bool) error {
-	if v.junk == nil {
+// endFile is called at the end of a file. Bytes after the last record were left by a crash, or are being written.
+func (v *verifier) endFile(unfinished bool) error {
+	if v.invalid == nil {
 		return nil
 	}
-	if line := v.tail[min(len(v.text)+1, len(v.tail)):]; v.left != nil && unfinished && v.line == 1 {
-		if e, err := Parse(line); err == nil { // only its newline is missing
-			v.junk = nil
+	if line := v.tail[min(len(v.text)+1, len(v.tail)):]; v.leftover != nil && unfinished && v.line == 1 {
+		if e, err := Parse(line); err == nil { // only the newline is missing
+			v.invalid = nil
 			return v.follow(e, bytes.Clone(line))
 		}
 	}
 	torn := v.tail[min(len(v.text)+1, len(v.tail)):]
-	if l := v.left; l != nil && l.unfinished && unfinished && (bytes.HasPrefix(l.torn, torn) || bytes.HasPrefix(torn, l.torn)) { // it is being written again
+	if l := v.leftover; l != nil && l.unfinished && unfinished && (bytes.HasPrefix(l.torn, torn) || bytes.HasPrefix(torn, l.torn)) { // it is being written again
 		v.Torn += len(torn)
-		v.junk = nil
+		v.invalid = nil
 		return nil
 	}
-	if v.left != nil { // two files in a row without a record at the end
-		v.unspoken(v.left)
+	if v.leftover != nil { // two files in a row end without a record
+		v.unexplained(v.leftover)
 	}
 	v.Torn += len(torn)
-	v.left = &leftover{file: v.name, line: v.junk.Line, tail: bytes.Clone(v.tail), torn: bytes.Clone(torn), unfinished: unfinished}
-	if i := bytes.LastIndexByte(v.left.tail, '\n'); unfinished && i >= 0 {
-		v.left.before, v.left.last = v.left.tail[:i], v.left.tail[i+1:]
+	v.leftover = &leftover{file: v.name, line: v.invalid.Line, tail: bytes.Clone(v.tail), torn: bytes.Clone(torn), unfinished: unfinished}
+	if i := bytes.LastIndexByte(v.leftover.tail, '\n'); unfinished && i >= 0 {
+		v.leftover.before, v.leftover.last = v.leftover.tail[:i], v.leftover.tail[i+1:]
 	}
-	v.junk = nil
+	v.invalid = nil
 	return nil
 }
 
-// unspoken notes that no record speaks of what a file ends with.
-func (v *verifier) unspoken(l *leftover) {
+// unexplained adds the doubt that no record mentions the last bytes of a file.
+func (v *verifier) unexplained(l *leftover) {
 	v.doubt(Doubt{l.file, l.line, v.Last.Seq + 1, fmt.Sprintf("%d bytes that are no record stand at its end, and no later record mentions them", len(l.torn))})
 }
 
-// between remembers what is no record. It may be one that a crash left unfinished.
-func (v *verifier) between(text []byte, why error) {
-	if v.junk == nil {
-		v.junk = v.problem(v.line, 0, "%v", why)
+// addInvalid adds a line that is no record. It may be a part of a record that a crash has left.
+func (v *verifier) addInvalid(text []byte, why error) {
+	if v.invalid == nil {
+		v.invalid = v.problem(v.line, 0, "%v", why)
 	}
 	v.tail = append(append(v.tail, '\n'), text...)
 }
 
-// follow adds a record to the chain.
+// follow checks the next record and accepts it.
 func (v *verifier) follow(e Entry, text []byte) error {
 	switch {
-	case v.Records == 0 && v.junk != nil:
-		return v.junk
-	case v.Records == 0 && v.left != nil:
-		if first, err := Parse(v.left.torn); v.left.unfinished && err == nil { // only its newline is missing
-			l := v.left
-			v.left = nil
-			if err := v.first(first, l.torn); err != nil {
+	case v.Records == 0 && v.invalid != nil:
+		return v.invalid
+	case v.Records == 0 && v.leftover != nil:
+		if first, err := Parse(v.leftover.torn); v.leftover.unfinished && err == nil { // only the newline is missing
+			l := v.leftover
+			v.leftover = nil
+			if err := v.acceptFirst(first, l.torn); err != nil {
 				return err
 			}
-			v.begun = false
+			v.hasRecord = false
 			return v.follow(e, text)
 		}
-		v.unspoken(v.left)
-		v.left = nil
-		return v.first(e, text)
+		v.unexplained(v.leftover)
+		v.leftover = nil
+		return v.acceptFirst(e, text)
 	case v.Records == 0:
-		return v.first(e, text)
-	case v.left != nil:
-		if again, err := v.behindLeftover(e, text); again || err != nil {
+		return v.acceptFirst(e, text)
+	case v.leftover != nil:
+		if repeated, err := v.followLeftover(e, text); repeated || err != nil {
 			return err
 		}
 	default:
-		if err := v.belongs(e, v.tail, v.torn()); err != nil {
+		if err := v.checkLink(e, v.tail, v.torn()); err != nil {
 			return err
 		}
 	}
-	return v.take(e, text)
+	return v.accept(e, text)
 }
 
-// first takes the first record of all.
-func (v *verifier) first(e Entry, text []byte) error {
+// acceptFirst accepts the first record of the log.
+func (v *verifier) acceptFirst(e Entry, text []byte) error {
 	v.First = e
 	if e.Seq == 1 && !e.Prev.IsZero() {
-		return v.problem(v.line, 1, "it is the first record, and says that there was one before")
+		return v.problem(v.line, 1, "it is the first record, and has the hash of a record before")
 	}
 	switch {
 	case e.MissingSince > 0:
@@ -279,26 +278,26 @@ func (v *verifier) first(e Entry, text []byte) error {
 	if e.Seq > 1 && e.Event != Opened {
 		v.doubt(Doubt{v.name, v.line, e.Seq, "a file begins with an opened record, and this one does not, so records may have been removed before it"})
 	}
-	return v.take(e, text)
+	return v.accept(e, text)
 }
 
-// take makes a record that belongs there the last one.
-func (v *verifier) take(e Entry, text []byte) error {
-	if err := v.started(e); err != nil {
+// accept makes a checked record the last one.
+func (v *verifier) accept(e Entry, text []byte) error {
+	if err := v.checkStart(e); err != nil {
 		return err
 	}
 	v.Records++
-	v.begun = true
-	v.Last, v.at, v.junk = e, v.line, nil
+	v.hasRecord = true
+	v.Last, v.lastLine, v.invalid = e, v.line, nil
 	v.text = append(v.text[:0], text...)
 	v.tail = append(v.tail[:0], text...)
 	v.Head = Head{e.Seq, sha256.Sum256(text)}
-	v.hashes.put(v.Head)
+	v.recent.put(v.Head)
 	if v.noted != nil && v.Head == *v.noted {
-		v.found = true
+		v.notedFound = true
 	}
-	if v.own != nil && v.own.Seq == e.Seq {
-		v.ownAt = v.Head.Hash
+	if v.head != nil && v.head.Seq == e.Seq {
+		v.atHead = v.Head.Hash
 	}
 	switch e.Event {
 	case Gap:
@@ -309,8 +308,8 @@ func (v *verifier) take(e Entry, text []byte) error {
 	return nil
 }
 
-// started notes what the daemon found when it opened the log, and did not like.
-func (v *verifier) started(e Entry) error {
+// checkStart handles the doubt of an opened record.
+func (v *verifier) checkStart(e Entry) error {
 	switch {
 	case e.Event != Opened:
 	case e.Doubt == OtherRecord:
@@ -321,20 +320,21 @@ func (v *verifier) started(e Entry) error {
 	return nil
 }
 
-// belongs says why a record does not belong behind the last one and what stands behind that.
-func (v *verifier) belongs(e Entry, tail []byte, torn int) error {
+// checkLink returns an error if a record does not follow the last one. tail is the line of the last one with the
+// bytes after it, and torn the number of these bytes.
+func (v *verifier) checkLink(e Entry, tail []byte, torn int) error {
 	next := v.Last.Seq + 1
-	bound := e.Prev == sha256.Sum256(tail) && e.Torn == torn
-	if v.junk != nil && (e.Event != Opened || e.Torn != torn) {
-		return v.junk
+	linked := e.Prev == sha256.Sum256(tail) && e.Torn == torn
+	if v.invalid != nil && (e.Event != Opened || e.Torn != torn) {
+		return v.invalid
 	}
 	fresh := e.Seq == 1 && e.Prev.IsZero() && !e.Time.Before(v.Last.Time)
-	if e.Event == Opened && !v.begun && (e.Doubt == Moved || e.Doubt == Emptied || fresh) {
-		return v.unbound(e, next, bound)
+	if e.Event == Opened && !v.hasRecord && (e.Doubt == Moved || e.Doubt == Emptied || fresh) {
+		return v.checkRestart(e, next, linked)
 	}
 	switch {
 	case e.MissingSince == next && e.Event == Opened && e.Seq > next:
-		if !bound {
+		if !linked {
 			break
 		}
 		v.doubt(Doubt{v.name, v.line, next, fmt.Sprintf(
@@ -342,23 +342,22 @@ func (v *verifier) belongs(e Entry, tail []byte, torn int) error {
 		return nil
 	case e.Seq > next:
 		return v.problem(v.line, e.Seq, "the records %d to %d are missing before it", next, e.Seq-1)
-	case e.Seq < next && !v.begun:
+	case e.Seq < next && !v.hasRecord:
 		return v.problem(v.line, e.Seq, "it stands behind record %d, where %d belongs; give the oldest file first", v.Last.Seq, next)
 	case e.Seq < next:
 		return v.problem(v.line, e.Seq, "it stands behind record %d, where %d belongs", v.Last.Seq, next)
-	case bound:
+	case linked:
 		return nil
 	case e.Prev == sha256.Sum256(tail):
-		return v.problem(v.line, e.Seq, "it speaks of %d bytes of an unfinished record before it, and there are %d", e.Torn, torn)
+		return v.problem(v.line, e.Seq, "it mentions %d bytes of an unfinished record before it, and there are %d", e.Torn, torn)
 	}
-	return v.problem(max(v.at, 1), v.Last.Seq, "record %d does not belong behind it; one of the two was changed", e.Seq)
+	return v.problem(max(v.lastLine, 1), v.Last.Seq, "record %d does not belong behind it; one of the two was changed", e.Seq)
 }
 
-// unbound deals with the first record after a start at which the daemon had no file to go on from, but only
-// the head.
-func (v *verifier) unbound(e Entry, next uint64, bound bool) error {
+// checkRestart checks the first record after a start at which the daemon found no file with records, but only the head.
+func (v *verifier) checkRestart(e Entry, next uint64, linked bool) error {
 	switch {
-	case e.Seq == next && bound:
+	case e.Seq == next && linked:
 		v.doubt(Doubt{v.name, v.line, next, "the daemon found only the head when it started, and no file to go on from, so records may have been removed from the end of the file before"})
 		return nil
 	case e.Seq == 1 && e.Prev.IsZero():
@@ -368,7 +367,7 @@ func (v *verifier) unbound(e Entry, next uint64, bound bool) error {
 		v.doubt(Doubt{v.name, v.line, next, fmt.Sprintf(
 			"the daemon found no records when it started, and the head named record %d; the records %d to %d are missing, and no later record proves those before them", e.Seq-1, next, e.Seq-1)})
 		return nil
-	case e.Seq < next && v.hashes.has(Head{e.Seq - 1, e.Prev}):
+	case e.Seq < next && v.recent.has(Head{e.Seq - 1, e.Prev}):
 		v.doubt(Doubt{v.name, v.line, e.Seq, fmt.Sprintf(
 			"a daemon that was killed wrote the records %d to %d of the file before, which was moved before the next start; no later record proves them", e.Seq, v.Last.Seq)})
 		return nil
@@ -376,82 +375,82 @@ func (v *verifier) unbound(e Entry, next uint64, bound bool) error {
 	return v.problem(v.line, e.Seq, "it does not belong behind record %d; one of the two was changed", v.Last.Seq)
 }
 
-// behindLeftover deals with the first record of a file when the file before it ends with what is no record.
-// again says that it repeats what stands there.
-func (v *verifier) behindLeftover(e Entry, text []byte) (again bool, err error) {
-	l := v.left
-	v.left = nil
-	if v.junk != nil {
-		return false, v.junk
+// followLeftover checks the first record of a file if the file before it ends with bytes that are no record. repeated
+// says that the record repeats these bytes.
+func (v *verifier) followLeftover(e Entry, text []byte) (repeated bool, err error) {
+	l := v.leftover
+	v.leftover = nil
+	if v.invalid != nil {
+		return false, v.invalid
 	}
 	if e.Event == Opened && e.Torn == len(l.torn) && e.Prev == sha256.Sum256(l.tail) {
-		return false, v.belongs(e, l.tail, len(l.torn)) // a crash left it
+		return false, v.checkLink(e, l.tail, len(l.torn)) // a crash has left these bytes
 	}
 	if l.unfinished {
 		whole, err := Parse(l.last)
-		if err == nil && v.belongs(whole, l.before, max(len(l.before)-len(v.text)-1, 0)) == nil {
-			if err := v.take(whole, l.last); err != nil { // only its newline is missing
+		if err == nil && v.checkLink(whole, l.before, max(len(l.before)-len(v.text)-1, 0)) == nil {
+			if err := v.accept(whole, l.last); err != nil { // only the newline is missing
 				return false, err
 			}
-			v.begun = false
+			v.hasRecord = false
 			if bytes.Equal(l.last, text) {
-				v.begun = true
+				v.hasRecord = true
 				return true, nil
 			}
-			return false, v.belongs(e, v.text, 0)
+			return false, v.checkLink(e, v.text, 0)
 		}
 	}
-	if err := v.belongs(e, v.text, 0); err != nil {
+	if err := v.checkLink(e, v.text, 0); err != nil {
 		return false, err
 	}
-	if !l.unfinished || !bytes.HasPrefix(text, l.torn) { // else the same daemon wrote it again, here
-		v.unspoken(l)
+	if !l.unfinished || !bytes.HasPrefix(text, l.torn) { // otherwise the same daemon has written the record again, to this file
+		v.unexplained(l)
 	}
 	return false, nil
 }
 
-// torn is how much stands behind the last record, without the newline that ends it.
+// torn returns the number of bytes after the last record, without its newline.
 func (v *verifier) torn() int { return max(len(v.tail)-len(v.text)-1, 0) }
 
-// end compares where the log ends with where it should.
-func (v *verifier) end(name string, own *Head) error {
+// end compares the end of the log with the heads.
+func (v *verifier) end(name string, head *Head) error {
 	v.name = name
 	if v.Records == 0 {
 		text := "it is empty"
-		if own != nil {
-			text = fmt.Sprintf("it is empty, and the head names record %d; give the files before it too", own.Seq)
+		if head != nil {
+			text = fmt.Sprintf("it is empty, and the head names record %d; give the files before it too", head.Seq)
 		}
 		return &NoRecordsError{name, text}
 	}
-	if l := v.left; l != nil && !l.isBegun() {
-		v.unspoken(l)
+	if l := v.leftover; l != nil && !l.isPartial() {
+		v.unexplained(l)
 	}
-	if err := v.reaches(v.noted); err != nil {
+	if err := v.checkNoted(v.noted); err != nil {
 		return err
 	}
-	v.Compared = own != nil
+	v.Compared = head != nil
 	switch {
-	case own == nil && v.noted != nil && v.noted.Seq >= v.Last.Seq:
+	case head == nil && v.noted != nil && v.noted.Seq >= v.Last.Seq:
 		v.Compared = true
-	case own == nil:
+	case head == nil:
 		v.doubt(Doubt{name, 0, v.Last.Seq + 1, "no head file says where it should end, so records may have been cut off there"})
-	case own.Seq > v.Last.Seq:
+	case head.Seq > v.Last.Seq:
 		v.doubt(Doubt{name, 0, v.Last.Seq + 1, fmt.Sprintf(
-			"the head file names record %d: the records from %d on were cut off, or the power failed before they were on the disk", own.Seq, v.Last.Seq+1)})
-	case own.Seq < v.First.Seq && own.Seq+1 == v.First.Seq && (v.First.Prev == own.Hash || v.First.Torn > 0):
-	case own.Seq < v.First.Seq:
+			"the head file names record %d: the records from %d on were cut off, or the power failed before they were on the disk", head.Seq, v.Last.Seq+1)})
+	case head.Seq < v.First.Seq && head.Seq+1 == v.First.Seq && (v.First.Prev == head.Hash || v.First.Torn > 0):
+	case head.Seq < v.First.Seq:
 		v.doubt(Doubt{name, 0, v.Last.Seq + 1, fmt.Sprintf(
-			"the head file names record %d, which is older than these records, so records may have been cut off at the end", own.Seq)})
-	case v.ownAt != own.Hash:
-		return v.problem(0, own.Seq, "it is not the record that was written; it was changed, or the head is of another log")
+			"the head file names record %d, which is older than these records, so records may have been cut off at the end", head.Seq)})
+	case v.atHead != head.Hash:
+		return v.problem(0, head.Seq, "it is not the record that was written; it was changed, or the head is of another log")
 	}
 	return nil
 }
 
-// reaches says why the log is not the one of which a head was noted.
-func (v *verifier) reaches(noted *Head) error {
+// checkNoted returns an error if the log does not have the record of a noted head.
+func (v *verifier) checkNoted(noted *Head) error {
 	switch {
-	case noted == nil || v.found:
+	case noted == nil || v.notedFound:
 		return nil
 	case noted.Seq > v.Last.Seq:
 		return v.problem(0, v.Last.Seq, "there were records up to %d, and those after %d were cut off", noted.Seq, v.Last.Seq)
@@ -473,23 +472,23 @@ func (v *verifier) problem(line int, seq uint64, format string, args ...any) *Ch
 	return &ChainError{v.name, line, seq, string(bytes.ToValidUTF8(fmt.Appendf(nil, format, args...), []byte("?")))}
 }
 
-// hashes has the last records that were read.
-type hashes struct{ ring []Head }
+// recentHeads has the heads of the last maxRecent records.
+type recentHeads struct{ ring []Head }
 
-// maxHashes is how many: a daemon that was killed has not written more behind its head.
-const maxHashes = 1 << 16
+// maxRecent is larger than the number of records that a killed daemon can have written after its last head.
+const maxRecent = 1 << 16
 
-func (h *hashes) put(head Head) {
-	if i := int(head.Seq % maxHashes); i < len(h.ring) {
-		h.ring[i] = head
+func (r *recentHeads) put(head Head) {
+	if i := int(head.Seq % maxRecent); i < len(r.ring) {
+		r.ring[i] = head
 		return
-	} else if i > len(h.ring) {
-		h.ring = append(h.ring, make([]Head, i-len(h.ring))...)
+	} else if i > len(r.ring) {
+		r.ring = append(r.ring, make([]Head, i-len(r.ring))...)
 	}
-	h.ring = append(h.ring, head)
+	r.ring = append(r.ring, head)
 }
 
-func (h *hashes) has(head Head) bool {
-	i := int(head.Seq % maxHashes)
-	return i < len(h.ring) && h.ring[i] == head
+func (r *recentHeads) has(head Head) bool {
+	i := int(head.Seq % maxRecent)
+	return i < len(r.ring) && r.ring[i] == head
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A chain makes logs as they should be.
+// A chain makes valid logs.
 type chain struct {
 	text []byte
 	last record.Head
@@ -31,8 +31,8 @@ func (c *chain) add(e record.Entry) {
 	c.text = append(c.text, '\n')
 }
 
-// aLog returns a log with n records.
-func aLog(n int) *chain {
+// newLog returns a log with n records.
+func newLog(n int) *chain {
 	var c chain
 	c.add(record.Entry{Event: record.Opened})
 	for i := range n - 1 {
@@ -42,8 +42,8 @@ func aLog(n int) *chain {
 	return &c
 }
 
-func TestVerify(t *testing.T) {
-	log := aLog(5)
+func TestValidLogsAreWhole(t *testing.T) {
+	log := newLog(5)
 	s, err := record.Verify(bytes.NewReader(log.text), &log.last)
 	require.NoError(t, err)
 	require.Equal(t, 5, s.Records)
@@ -62,9 +62,9 @@ func TestVerify(t *testing.T) {
 	require.EqualValues(t, 3, s.First.Seq)
 }
 
-// Whoever changes a log without knowing of the chain is found, and where is said.
-func TestVerifyFinds(t *testing.T) {
-	log := aLog(6)
+// Verify finds each kind of edit, and names its place.
+func TestVerifyFindsEdits(t *testing.T) {
+	log := newLog(6)
 	line := bytes.SplitAfter(log.text, []byte("\n"))
 	edited := bytes.Replace(line[2], []byte("uid:1000"), []byte("uid:1001"), 1)
 	forged := bytes.Replace(line[2], []byte(`"seq":3`), []byte(`"seq":4`), 1)
@@ -87,7 +87,7 @@ func TestVerifyFinds(t *testing.T) {
 		"white space":       {[][]byte{line[0], append([]byte(" "), line[1]...)}, "at its end (record 1): there were"},
 		"a very long line":  {[][]byte{line[0], bytes.Repeat([]byte("x"), 3<<20), []byte("\n"), line[1]}, "line 2: it is longer than 65536 bytes"},
 		"many wrong lines":  {[][]byte{line[0], bytes.Repeat([]byte("x\n"), 1<<20), line[1]}, "line 2: it is no record"},
-		"a first of others": {[][]byte{bytes.Replace(line[2], []byte(`"seq":3`), []byte(`"seq":1`), 1)}, "line 1 (record 1): it is the first record, and says that there was one before"},
+		"a first of others": {[][]byte{bytes.Replace(line[2], []byte(`"seq":3`), []byte(`"seq":1`), 1)}, "line 1 (record 1): it is the first record, and has the hash of a record before"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			head := log.last
@@ -102,9 +102,9 @@ func TestVerifyFinds(t *testing.T) {
 	}
 }
 
-// Not one byte of a log can be changed, taken away or put in.
-func TestEveryByteCounts(t *testing.T) {
-	log := aLog(4)
+// Verify finds every change, removal and insertion of a single byte.
+func TestVerifyFindsEveryChangedByte(t *testing.T) {
+	log := newLog(4)
 	holds := func(text []byte) bool {
 		_, err := record.Verify(bytes.NewReader(text), &log.last)
 		return err == nil
@@ -124,11 +124,11 @@ func TestEveryByteCounts(t *testing.T) {
 	}
 }
 
-// What a crash leaves unfinished is not held against the log, if the next start says how much it was.
-func TestTorn(t *testing.T) {
+// Bytes that a crash has left are no error if the next opened record has their number.
+func TestIncompleteRecordIsCoveredByTheNextOpenedRecord(t *testing.T) {
 	for name, torn := range map[string]string{"one": `{"seq":4,"ti`, "two": "{\"seq\":4\n{\"se", "empty": "\n"} {
 		t.Run(name, func(t *testing.T) {
-			log := aLog(3)
+			log := newLog(3)
 			start := bytes.LastIndexByte(bytes.TrimSpace(log.text), '\n') + 1
 			log.text = append(log.text, torn...)
 
@@ -153,9 +153,9 @@ func TestTorn(t *testing.T) {
 	}
 }
 
-// A log that was cut while nobody wrote says so itself, once it goes on.
-func TestVerifyToldOfMissing(t *testing.T) {
-	log := aLog(3)
+// A log that was cut between two starts is in doubt, since its opened record has the missing number.
+func TestMissingRecordsOfAnOpenedRecordAreADoubt(t *testing.T) {
+	log := newLog(3)
 	log.last.Seq = 7
 	log.add(record.Entry{Event: record.Opened, MissingSince: 4})
 	s, err := record.Verify(bytes.NewReader(log.text), &log.last)
@@ -164,9 +164,9 @@ func TestVerifyToldOfMissing(t *testing.T) {
 	require.Contains(t, s.Doubts[0].String(), "line 4: in doubt from record 4 on: the records 4 to 7 were missing when the daemon started")
 }
 
-func TestVerifyFiles(t *testing.T) {
+func TestVerifyFilesChecksTheFilesAsOneChain(t *testing.T) {
 	dir := t.TempDir()
-	log := aLog(9)
+	log := newLog(9)
 	line := bytes.SplitAfter(log.text, []byte("\n"))
 	write := func(name string, lines ...[]byte) string {
 		path := filepath.Join(dir, name)
@@ -199,7 +199,7 @@ func TestVerifyFiles(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-func TestHead(t *testing.T) {
+func TestHeadIsParsedAndWritten(t *testing.T) {
 	for _, h := range []record.Head{{}, {Seq: 1, Hash: record.Hash{1, 2, 3}}, {Seq: 1<<64 - 1, Hash: sha256.Sum256(nil)}} {
 		text := h.Append(nil)
 		require.Len(t, text, record.HeadSize)

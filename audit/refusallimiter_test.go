@@ -18,8 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Refusals cannot fill the disk, and do not hide what other peers do: one peer gets 25 records a second, all get 100.
-func TestFloodOfRefusalsHasRecordsForEachPeer(t *testing.T) {
+// Refusals cannot fill the disk, and do not hide the refusals of other peers: one peer gets 25 records a second, all
+// together get 100.
+func TestManyRefusalsHaveRecordsForEachPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := quiet(t, path)
@@ -29,17 +30,17 @@ func TestFloodOfRefusalsHasRecordsForEachPeer(t *testing.T) {
 		for port := range uint16(250) { // many ports of one address are one peer
 			log.Refused(refusal(fmt.Sprintf("192.0.2.7:%d", 1000+port)))
 			log.End([]mgr.CallResult{
-				{Call: aCall(commands[1], ""), Code: wire.CodeForbidden},
-				{Call: aCall(commands[0], ""), Code: wire.CodeTooMany},
-				{Call: aCall(nil, ""), Code: wire.CodeUnsupported},
+				{Call: newCall(commands[1], ""), Code: wire.CodeForbidden},
+				{Call: newCall(commands[0], ""), Code: wire.CodeTooMany},
+				{Call: newCall(nil, ""), Code: wire.CodeUnsupported},
 			})
 		}
 		for i := range 60 { // more peers than there are records left
 			log.Refused(refusal(fmt.Sprintf("198.51.100.%d:1000", i)))
 		}
-		work := aCall(commands[1], "")
+		work := newCall(commands[1], "")
 		require.NoError(t, log.Begin([]*mgr.Call{work}))
-		log.End([]mgr.CallResult{{Call: work, Code: wire.CodeTooMany}, {Call: aCall(commands[0], "")}})
+		log.End([]mgr.CallResult{{Call: work, Code: wire.CodeTooMany}, {Call: newCall(commands[0], "")}})
 		sleep(1000)
 		log.Refused(refusal("192.0.2.7:1"))
 		require.NoError(t, log.Close())
@@ -62,8 +63,8 @@ func TestFloodOfRefusalsHasRecordsForEachPeer(t *testing.T) {
 	})
 }
 
-// A log that ends says how many it has only counted.
-func TestFloodAtTheEnd(t *testing.T) {
+// Close writes the number of suppressed refusals.
+func TestCloseWritesTheSuppressedRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "audit.jsonl")
 		log := quiet(t, path)
@@ -75,20 +76,20 @@ func TestFloodAtTheEnd(t *testing.T) {
 	})
 }
 
-func TestNoReads(t *testing.T) {
+func TestNoReadsLeavesOutSuccessfulReads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log := open(t, audit.Options{Path: path, NoReads: true})
 	log.End([]mgr.CallResult{
-		{Call: aCall(commands[0], "")}, {Call: aCall(commands[0], ""), Code: wire.CodeEmpty},
-		{Call: aCall(commands[0], ""), Code: wire.CodeError}, {Call: aCall(commands[0], ""), Code: wire.CodeForbidden},
-		{Call: aCall(commands[1], "")}, {Call: aCall(nil, ""), Code: wire.CodeUnsupported},
+		{Call: newCall(commands[0], "")}, {Call: newCall(commands[0], ""), Code: wire.CodeEmpty},
+		{Call: newCall(commands[0], ""), Code: wire.CodeError}, {Call: newCall(commands[0], ""), Code: wire.CodeForbidden},
+		{Call: newCall(commands[1], "")}, {Call: newCall(nil, ""), Code: wire.CodeUnsupported},
 	})
 	require.Equal(t, "opened outcome denied outcome outcome", events(t, path))
 }
 
-// Many record at once, and a log is renamed meanwhile: each finds what he has recorded in the file
-// when he goes on, and the chain is one.
-func TestManyAtOnce(t *testing.T) {
+// Many goroutines record while the log is renamed. Each finds its entry in a file when Begin or End returns, and the
+// chain is valid.
+func TestConcurrentRecordingDuringRenames(t *testing.T) {
 	for _, sync := range []audit.Sync{audit.SyncWrites, audit.SyncNone} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "audit.jsonl")
@@ -109,18 +110,18 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// recordByMany has goroutines record two writes and a read, together, so many times.
+// recordByMany starts goroutines that each record two writes and a read, together, a number of times.
 func recordByMany(t *testing.T, log *audit.Log, goroutines, times int) {
 	var workers sync.WaitGroup
 	for worker := range goroutines {
 		workers.Go(func() {
 			for n := range times {
 				arguments := fmt.Sprintf(`{"n":%d}`, worker*times+n)
-				calls := []*mgr.Call{aCall(commands[1], arguments), aCall(commands[1], arguments)}
+				calls := []*mgr.Call{newCall(commands[1], arguments), newCall(commands[1], arguments)}
 				if err := log.Begin(calls); err != nil {
 					t.Error(err)
 				}
-				log.End([]mgr.CallResult{{Call: calls[0]}, {Call: calls[1]}, {Call: aCall(commands[0], arguments)}})
+				log.End([]mgr.CallResult{{Call: calls[0]}, {Call: calls[1]}, {Call: newCall(commands[0], arguments)}})
 			}
 		})
 	}

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file is what a log needs of an *os.File.
+// A file is the part of an *os.File that a log uses.
 type file interface {
-	io.Writer // at the end, always
+	io.Writer // appends
 	io.ReaderAt
 	io.Closer
 	Stat() (fs.FileInfo, error)
@@ -23,25 +23,24 @@ type file interface {
 	Truncate(size int64) error
 }
 
-// A headFile is what a log needs of the *os.File that has its head.
+// A headFile is the part of the head's *os.File that a log uses.
 type headFile interface {
 	io.WriterAt
 	io.Closer
 	Sync() error
 }
 
-// A storage makes and opens the files of a log. Tests replace its functions, to break them or to see what is
-// done in which order.
+// A storage opens the files of a log. Tests replace its functions, to make them fail or to trace them.
 type storage struct {
-	open     func(path string) (file, error)           // the file of the log; it is made where there is none
-	openHead func(path string) (headFile, error)       // the file of the head
+	open     func(path string) (file, error)           // opens the file of the log, and creates it if it does not exist
+	openHead func(path string) (headFile, error)       // the same for the file of the head
 	link     func(path string, info fs.FileInfo) error // see linkCurrent
 }
 
-// osStorage opens files where only root and this process's user may own the path.
+// osStorage is the storage of Options without TrustOwners.
 var osStorage = storageOf(new(Options).rules())
 
-// storageOf opens files by the rules.
+// storageOf returns a storage of files that obey rules.
 func storageOf(rules trustedpath.Rules) storage {
 	return storage{
 		open: func(path string) (file, error) {
@@ -60,20 +59,20 @@ func storageOf(rules trustedpath.Rules) storage {
 	}
 }
 
-// rules say which files a log uses: no other user may write to them, and no user but the owner and the members of the
-// group may read them. What the group of root's folder may do, as with /var/log, is root's decision.
+// rules returns the rules for the files of a log. No other user may write to them, and only the owner and the members
+// of the group may read them. A folder of root may be writable by a group, as /var/log is.
 func (o *Options) rules() trustedpath.Rules {
 	return trustedpath.Rules{Readers: trustedpath.OwnerAndGroup, Log: true, TrustOwners: o.TrustOwners}
 }
 
-// openPrivate opens a file, or makes it with mode 0600.
+// openPrivate opens a file, and creates it with mode 0600 if it does not exist.
 func openPrivate(path string, rules trustedpath.Rules) (*os.File, error) {
 	f, info, err := rules.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() == 0 {
-		if err := sharedfile.SyncDir(filepath.Dir(path)); err != nil { // it may be new
+		if err := sharedfile.SyncDir(filepath.Dir(path)); err != nil { // the file may be new
 			_ = f.Close()
 			return nil, err
 		}
@@ -81,7 +80,7 @@ func openPrivate(path string, rules trustedpath.Rules) (*os.File, error) {
 	return f, nil
 }
 
-// fault says what is wrong with a file.
-func fault(path, format string, args ...any) error {
+// fileError returns an error about the file at path.
+func fileError(path, format string, args ...any) error {
 	return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf(format, args...)}
 }
