@@ -114,7 +114,7 @@ func (b *browserEnv) testPages(t *testing.T) {
 	for name, kind := range map[string]string{"allowed": "ws", "allowed over TLS": "wss"} {
 		t.Run(name, func(t *testing.T) {
 			o := b.outcomes[name]
-			require.Equal(t, "open, and speaks rudderpost.v1; closed, 1000 the conversation is over: a request without an id is the last one", o.State)
+			require.Equal(t, "open, and speaks rudderpost.v1; closed, 1000 the conn has ended: a request without an id is the last one", o.State)
 			require.Len(t, o.Frames, 6)
 			require.Contains(t, o.Frames[1], `{"id":1,"result":0,"arguments":{"subjects":["user:page"],"transport":"`+kind+`"`)
 			require.Equal(t, `{"id":"second","result":0}`, o.Frames[3])

@@ -60,7 +60,7 @@ func (c *closing) open(t *testing.T) *gorilla.Conn {
 
 var closeCases = []closeCase{
 	{name: "the last request is answered", do: func(t *testing.T, c *closing) { c.say(t, `{"command":"count"}`) },
-		code: 1000, text: "the conversation is over: a request without an id is the last one"},
+		code: 1000, text: "the conn has ended: a request without an id is the last one"},
 	{name: "drain with an idle conn", do: func(t *testing.T, c *closing) { go func() { _ = c.end() }() },
 		code: 1001, text: "the daemon is shutting down and takes no more commands"},
 	{name: "drain that has to cut off a command", opts: mgr.Options{Limits: mgr.Limits{DrainTimeout: time.Millisecond}}, do: func(t *testing.T, c *closing) {

@@ -14,7 +14,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
-// soon is how long a good client waits while others misbehave.
+// soon is how long a good client waits while others attack.
 func soon() time.Duration {
 	if testkit.RaceEnabled {
 		return 10 * time.Second
@@ -22,7 +22,7 @@ func soon() time.Duration {
 	return time.Second
 }
 
-// requireServed sees that a good client, with a connection of its own, is served soon.
+// requireServed checks that a good client, with a connection of its own, is served soon.
 func requireServed(t *testing.T, l transport.Listener) {
 	t.Helper()
 	ctx := within(t, soon())
@@ -34,7 +34,7 @@ func requireServed(t *testing.T, l transport.Listener) {
 	require.NoError(t, err)
 }
 
-// requireFreed sees that nothing is left at a daemon.
+// requireFreed checks that the daemon has no connection left.
 func requireFreed(t *testing.T, l transport.Listener) {
 	t.Helper()
 	testkit.Eventually(t, func() bool { return quic.Counted(l) == 0 }, "all connections are gone")
@@ -47,7 +47,7 @@ func heap() uint64 {
 	return m.HeapAlloc + m.StackInuse
 }
 
-func TestStreamsOpenedAndReset(t *testing.T) {
+func TestManyStreamsOpenedAndReset(t *testing.T) {
 	count := 10000
 	if testkit.RaceEnabled {
 		count = 3000
@@ -74,8 +74,8 @@ func TestStreamsOpenedAndReset(t *testing.T) {
 	requireFreed(t, l)
 }
 
-// Streams that begin a frame and never end it, on many connections.
-func TestStreamsNeverFinished(t *testing.T) {
+// Many connections have streams with a frame that never ends.
+func TestManyUnfinishedFrames(t *testing.T) {
 	l := listen(t, place(t))
 	serveEcho(l)
 	before, conns := heap(), []*quicgo.Conn{}
@@ -102,8 +102,8 @@ func TestStreamsNeverFinished(t *testing.T) {
 	requireFreed(t, l)
 }
 
-// What nobody reads is bounded by the windows: one for the connection, and a packet for each stream.
-func TestNobodyReads(t *testing.T) {
+// Bytes that are not read are bounded by the windows: one window for the connection, and one packet for each stream.
+func TestUnreadBytesAreBoundedByWindows(t *testing.T) {
 	at := place(t)
 	at.Idle = time.Minute
 	l := listen(t, at)
@@ -121,7 +121,7 @@ func TestNobodyReads(t *testing.T) {
 	}
 	require.LessOrEqual(t, sent, 1<<20+100*1500)
 	require.Less(t, int64(heap()-before), int64(16<<20))
-	go func() { // accepts, and reads from those only who come after
+	go func() { // accepts, and reads only from later conns
 		for {
 			c, err := l.Accept(context.Background())
 			if err != nil {
@@ -138,12 +138,12 @@ func TestNobodyReads(t *testing.T) {
 	requireFreed(t, l)
 }
 
-// A client that does not read its replies stops only those.
-func TestRepliesNobodyReads(t *testing.T) {
+// A client that does not read its replies delays only its own replies.
+func TestUnreadRepliesDelayNoOtherClient(t *testing.T) {
 	l := listen(t, place(t))
-	way := to(t, l.Addr())
-	_, accepted := pair(t, l, way)
-	other, alsoAccepted := pair(t, l, way)
+	dialer := to(t, l.Addr())
+	_, accepted := pair(t, l, dialer)
+	other, alsoAccepted := pair(t, l, dialer)
 	big := []byte(mebibyte)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -153,7 +153,7 @@ func TestRepliesNobodyReads(t *testing.T) {
 		err = accepted.Send(ctx, big)
 	}
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Less(t, sent, 8, "MiB for a stream that nobody reads")
+	require.Less(t, sent, 8, "MiB for a stream that is not read")
 	done := make(chan error, 1)
 	go func() { done <- alsoAccepted.Send(context.Background(), big, []byte("{}")) }()
 	require.Equal(t, mebibyte, receive(t, other))

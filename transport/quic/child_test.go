@@ -20,12 +20,12 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// childEnv makes the test binary a daemon that answers one request and ends at once. It is the
-// directory with its certificate.
+// childEnv makes the test binary a daemon that answers one request and exits. Its value is the folder with the
+// certificate.
 const childEnv = "RUDDERPOST_QUIC_CHILD"
 
-// runChild listens, says where, answers the first request with a mebibyte, and drains as a manager
-// does: the listener, then the conn. When that has returned the process ends.
+// runChild listens, prints its address, answers the first request with 1 MiB, and closes the listener and then the conn, as
+// a manager does. Then the process exits.
 func runChild(dir string) int {
 	ctx := context.Background()
 	l, err := (&quic.Transport{Address: "127.0.0.1:0", TLS: &tlsconf.Server{
@@ -58,8 +58,8 @@ func runChild(dir string) int {
 	return 0
 }
 
-// A process that ends right after its drain has delivered its last reply.
-func TestProcessEndsAfterItsLastReply(t *testing.T) {
+// A process that exits directly after its drain has delivered its last reply.
+func TestExitAfterDrainDeliversLastReply(t *testing.T) {
 	for _, first := range []string{"listener", "conn"} {
 		for _, loss := range []float64{0, 0.05} {
 			t.Run(fmt.Sprintf("%s first, %v lost", first, loss), func(t *testing.T) {

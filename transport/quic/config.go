@@ -34,7 +34,7 @@ const (
 	clientConnWindow, maxClientConnWindow     = 16 << 20, 64 << 20
 )
 
-// serverConfig leaves Allow0RTT and the like as they are: off. memory may be nil.
+// serverConfig returns the configuration of a listener. Allow0RTT stays false. memory may be nil.
 func (t *Transport) serverConfig(memory transport.Memory) *quicgo.Config {
 	return &quicgo.Config{
 		HandshakeIdleTimeout:           handshakeTimeout,
@@ -44,17 +44,17 @@ func (t *Transport) serverConfig(memory transport.Memory) *quicgo.Config {
 		InitialConnectionReceiveWindow: serverConnWindow,
 		MaxConnectionReceiveWindow:     maxServerConnWindow,
 		AllowConnectionWindowIncrease: func(conn *quicgo.Conn, delta uint64) bool {
-			return memory == nil || arrivalOf(conn).grow(delta)
+			return memory == nil || recordOf(conn).growWindow(delta)
 		},
 		MaxIncomingStreams:    int64(cmp.Or(t.MaxStreams, defaultMaxStreams)),
 		MaxIncomingUniStreams: cmp.Or(t.hooks.uniStreams, -1),
-		// A conn counts until it is closed here, not until the client has lost interest in it.
+		// A stream counts until the daemon closes it, even if the client has closed it before.
 		RequireStreamCreditRelease: true,
 	}
 }
 
-// clientConfig has larger windows for the connection: a conn whose replies nobody reads must not
-// hold up the others.
+// clientConfig returns the configuration of a dialer. The connection has a large window: a conn whose replies are not
+// read must not delay the others.
 func clientConfig() *quicgo.Config {
 	return &quicgo.Config{
 		HandshakeIdleTimeout:           handshakeTimeout,
@@ -73,14 +73,14 @@ func clientConfig() *quicgo.Config {
 const (
 	streamClosed  quicgo.StreamErrorCode = 0 // its conn was closed
 	streamLast    quicgo.StreamErrorCode = 1 // the same, and the client wants nothing more of the connection
-	streamRefused quicgo.StreamErrorCode = 2 // the daemon takes no conns any more
+	streamRefused quicgo.StreamErrorCode = 2 // the daemon accepts no conns any more
 )
 
 // The application error codes of connections.
 const (
-	connDone   quicgo.ApplicationErrorCode = 0
-	connIdle   quicgo.ApplicationErrorCode = 1
-	connNobody quicgo.ApplicationErrorCode = 2
-	connMemory quicgo.ApplicationErrorCode = 3
-	connBusy   quicgo.ApplicationErrorCode = 4
+	connDone          quicgo.ApplicationErrorCode = 0
+	connIdle          quicgo.ApplicationErrorCode = 1
+	connNoCredentials quicgo.ApplicationErrorCode = 2
+	connMemory        quicgo.ApplicationErrorCode = 3 // too many bytes are held for this peer
+	connBusy          quicgo.ApplicationErrorCode = 4 // evicted: too many handshakes
 )

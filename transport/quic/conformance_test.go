@@ -48,7 +48,7 @@ func TestConformance(t *testing.T) {
 	}, conformance(t))
 }
 
-// A rawStream is a stream of a client that is only quic-go, with a connection of its own.
+// A rawStream is a stream of a client that uses quic-go only, with a connection of its own.
 type rawStream struct {
 	*quicgo.Stream
 	conn *quicgo.Conn

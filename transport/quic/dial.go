@@ -15,9 +15,11 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// Dial opens a conn, on the connection of earlier ones while one of them is open and the daemon
-// permits, or on a new one. The daemon sees it when something was sent on it. A daemon that does not
-// believe the client's certificate says so after the handshake: Receive and Send have that error.
+// Dial opens a conn as a stream. It uses the connection of earlier conns if one of them is open and the daemon allows
+// another stream; otherwise it makes a connection, and blocks for its handshake. Several calls share one handshake.
+// When ctx ends, Dial returns its cause. The daemon sees the conn when something was sent on it. If the daemon
+// refuses the client's certificate, Receive and Send return that error, because the handshake of the client is
+// complete before. The error is a *net.OpError.
 func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	c, _, err := t.dial(ctx)
 	if err != nil {
@@ -26,7 +28,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	return c, nil
 }
 
-func (t *Transport) dial(ctx context.Context) (*transport.Stream, *dialed, error) {
+func (t *Transport) dial(ctx context.Context) (*transport.Stream, *clientStream, error) {
 	d, err := t.pool.open(ctx, t.connect)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = &goneError{noAnswer, err}
@@ -38,11 +40,11 @@ func (t *Transport) dial(ctx context.Context) (*transport.Stream, *dialed, error
 		MaxFrame:     cmp.Or(t.MaxFrame, transport.ClientMaxFrame),
 		Idle:         -1,
 		FrameTimeout: t.FrameTimeout,
-	}, d.link.peer), d, nil
+	}, d.client.peer), d, nil
 }
 
-// connect makes a connection to the first of the daemon's addresses that answers.
-func (t *Transport) connect(ctx context.Context) (*link, error) {
+// connect makes a connection to the first address of the daemon that answers.
+func (t *Transport) connect(ctx context.Context) (*clientConn, error) {
 	host, port, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return nil, fmt.Errorf("%w; an address is a host and a port", err)
@@ -81,7 +83,7 @@ func resolve(ctx context.Context, host, port string) ([]*net.UDPAddr, error) {
 	return addrs, nil
 }
 
-func (t *Transport) connectTo(ctx context.Context, host string, addr *net.UDPAddr) (*link, error) {
+func (t *Transport) connectTo(ctx context.Context, host string, addr *net.UDPAddr) (*clientConn, error) {
 	client := cmp.Or(t.Client, new(tlsconf.Client))
 	tlsConfig, err := client.Config(host, cmp.Or(t.hooks.protocol, Protocol))
 	if err != nil {
@@ -99,12 +101,12 @@ func (t *Transport) connectTo(ctx context.Context, host string, addr *net.UDPAdd
 	if err != nil {
 		return nil, err
 	}
-	l := &link{sock: sock, quic: &quicgo.Transport{Conn: sock}}
+	l := &clientConn{sock: sock, quic: &quicgo.Transport{Conn: sock}}
 	if l.conn, err = l.quic.Dial(ctx, addr, tlsConfig, clientConfig()); err != nil {
-		l.free()
+		l.freeSocket()
 		return nil, explain(err)
 	}
-	leaf := l.conn.ConnectionState().TLS.PeerCertificates[0] // a daemon always has one
+	leaf := l.conn.ConnectionState().TLS.PeerCertificates[0] // a server always has one
 	l.peer = transport.Peer{
 		Transport: "quic",
 		Session:   transport.NewSession("quic"),
@@ -114,9 +116,9 @@ func (t *Transport) connectTo(ctx context.Context, host string, addr *net.UDPAdd
 	return l, nil
 }
 
-// probe finds out whether the system, or a firewall, says that nobody listens at addr. QUIC's own
-// socket is not told, since it is not connected; a handshake would go on for seconds. One byte that is
-// no QUIC is sent, which nobody answers. The caller must call stop.
+// probe finds out whether the system, or a firewall, reports that no process listens at addr. QUIC's own socket is
+// not connected, so it does not get that report, and a handshake would wait for seconds. probe sends one byte that is
+// no QUIC packet; a daemon ignores it. The caller must call stop.
 func probe(addr *net.UDPAddr, refused context.CancelCauseFunc) (stop func()) {
 	sock, err := net.DialUDP("udp", nil, addr)
 	if err != nil {

@@ -1,40 +1,40 @@
-// Package quic reaches a daemon over QUIC (RFC 9000): many conns at once on one encrypted
-// connection, over UDP. Each conn is a bidirectional stream of its own, so that a long reply on one
-// holds up none of the others, and a lost packet only those whose bytes were in it.
+// Package quic is the transport over QUIC (RFC 9000). It runs over UDP with TLS 1.3. Each conn is a bidirectional stream of
+// one encrypted connection. So a long reply on one conn delays no other conn, and a lost packet delays only the conns
+// whose bytes it had.
 //
-// A client proves who it is with a certificate; without one that the daemon's authority vouches for
-// nobody gets past the handshake. What it has proven are the credentials of package tlsconf. There is
-// never 0-RTT data, which somebody else could replay. The protocol's name (ALPN) is [Protocol].
+// A daemon sets Address and TLS of a [Transport] and calls [Transport.Listen]. A client sets Address and Client and calls
+// [Transport.Dial] for each conn. The conns of one Transport share a connection. Peer.Session names that connection, and is
+// the same for all its conns. The daemon sees a stream only after the client has sent something on it.
 //
-// A [Transport] that dials keeps its connection while a conn on it is open, and opens further conns
-// as streams of that one. Peer.Session names the connection, and is the same for all of its conns. A
-// stream is invisible to the daemon until something was sent on it.
+// A client must have a certificate of the daemon's client CA; otherwise the handshake fails. Its credentials are those of
+// package tlsconf. 0-RTT is never used, because an attacker could replay the data. The name of the protocol (ALPN) is
+// [Protocol].
 //
-// # The last word
+// # The end of a connection
 //
-// Closing a QUIC connection overtakes what is on its way, and nobody can ask whether it has arrived.
-// So the client closes the connection, once it has what it wanted, and the daemon lingers: when its
-// listener is closed, the last conn of a connection that is closed waits until the client has gone,
-// for at most two seconds since something was sent. Before that Close does not wait.
+// Closing a QUIC connection discards data that is still on its way, and a sender cannot learn whether its data has
+// arrived. So the client closes the connection, when it has all replies. When the daemon's listener is closed, closing the
+// last conn of a connection waits until the client has closed it, for at most two seconds since the last write. Before
+// that, Close does not wait.
 //
-// A client that closes its last conn without having heard the end of it cannot know what the daemon
-// has read. It says so (STOP_SENDING with the application error code 1), and the daemon closes the
-// connection as soon as it has closed its side of the conn.
+// A client that closes its last conn before the daemon has closed it cannot know what the daemon has read. It sends
+// STOP_SENDING with the application error code 1, and the daemon closes the connection when it has closed its side.
 //
 // # Limits
 //
-// A connection has at most MaxStreams conns; the next one may be opened when the daemon has closed
-// one. There are at most MaxConns connections, and MaxPerSource from one address. An address is what
-// the client had when it connected: it may change, as behind a NAT, and the connection stays. When
-// more than a hundred strangers in a second begin a handshake, or many from one address, clients
-// must prove first that they are where they say (Retry), which costs a round trip. Before that nobody
-// is sent more than three times what came in his name, to the end of a packet (RFC 9000, section 8.1).
+// A connection has at most MaxStreams conns; the daemon must close one before the client can open another. A listener has
+// at most MaxConns connections, and MaxPerSource from one address. The address that counts is that of the first packet; it
+// may change later, as behind a NAT. If more than a hundred handshakes begin in a second, or one address has many
+// connections, a client must first prove its address (Retry), which costs a round trip. Before that the daemon sends at
+// most three times the bytes that it has received (RFC 9000, section 8.1).
 //
-// What a peer has sent and nobody has read is bounded by the flow control windows: 64 KiB a stream
-// and 1 MiB a connection to begin with, more, up to 2 MiB and 8 MiB, for those that are read quickly.
-// A connection on which no stream is opened for as long as Idle is closed.
+// The flow control windows bound the bytes that were received and not read: 64 KiB for a connection at the beginning, and
+// up to 2 MiB for a stream and 4 MiB for a connection when the daemon reads quickly. A connection on which no stream is
+// opened within Idle is closed.
 //
-// UDP wants larger buffers than most systems permit: set net.core.rmem_max and wmem_max to 7500000.
-// The environment variables QUIC_GO_DISABLE_GSO and QUIC_GO_DISABLE_ECN, set to true, help with
-// network cards and tunnels that spoil packets.
+// # The system
+//
+// QUIC needs larger UDP buffers than most systems allow: set net.core.rmem_max and wmem_max to 7500000. The environment
+// variables QUIC_GO_DISABLE_GSO and QUIC_GO_DISABLE_ECN, set to true, help with network cards and tunnels that damage
+// packets.
 package quic

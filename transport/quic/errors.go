@@ -11,8 +11,8 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// A goneError is why a connection or a stream has ended, in words. It is not net.ErrClosed, as those
-// of quic-go are: that means that we closed it.
+// A goneError says why a connection or stream has ended, with advice. It is not net.ErrClosed, as the errors of
+// quic-go are, because net.ErrClosed means that this side has closed it.
 type goneError struct {
 	advice string
 	err    error
@@ -27,7 +27,7 @@ func (e *goneError) Error() string {
 
 func (e *goneError) Is(target error) bool { return target != net.ErrClosed && errors.Is(e.err, target) }
 
-// As finds, beside what quic-go tells, the TLS alert that the peer has sent.
+// As finds the errors of quic-go, and the TLS alert that the peer has sent.
 func (e *goneError) As(target any) bool {
 	if alert, ok := target.(*tls.AlertError); ok {
 		sent, ok := errors.AsType[*quicgo.TransportError](e.err)
@@ -39,13 +39,13 @@ func (e *goneError) As(target any) bool {
 	return errors.As(e.err, target)
 }
 
-// Timeout is for net.Error, by way of net.OpError.
+// Timeout implements net.Error, for net.OpError.
 func (e *goneError) Timeout() bool {
 	timeout, ok := errors.AsType[net.Error](e.err)
 	return ok && timeout.Timeout()
 }
 
-// explain adds to an error of quic-go what can be done about it.
+// explain adds advice to an error of quic-go.
 func explain(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
@@ -58,17 +58,17 @@ func advice(err error) string {
 		return noAnswer
 	}
 	if errors.As(err, new(*quicgo.IdleTimeoutError)) {
-		return "the peer has fallen silent; is it there, and the network between?"
+		return "the peer has sent nothing for too long; is it running, and does the network work?"
 	}
 	if errors.As(err, new(*quicgo.StatelessResetError)) {
-		return "the daemon was restarted and knows this connection no more; connect again"
+		return "the daemon was restarted and does not know this connection; connect again"
 	}
 	if errors.As(err, new(*quicgo.VersionNegotiationError)) {
-		return "the peer speaks no version of QUIC that we do"
+		return "the peer supports no version of QUIC that this side supports"
 	}
 	if e, ok := errors.AsType[*quicgo.StreamError](err); ok && e.Remote {
 		if e.ErrorCode == streamRefused {
-			return "the daemon takes no conns any more; is it shutting down?"
+			return "the daemon accepts no conns any more; is it shutting down?"
 		}
 		return "the peer has left"
 	}
@@ -100,16 +100,16 @@ const (
 func transportAdvice(e *quicgo.TransportError) string {
 	switch {
 	case e.ErrorCode == quicgo.ConnectionRefused && e.Remote:
-		return "the daemon takes no more connections, from here or at all; close some, or try again later"
+		return "the daemon accepts no more connections, from this address or at all; close some, or try again later"
 	case e.ErrorCode == alertNoProtocol:
 		return "the peer does not speak " + Protocol + "; is this a daemon's port?"
 	case e.ErrorCode == alertCertificateRequired && e.Remote:
-		return "the daemon wants a client certificate; give one with --pki or --cert"
+		return "the daemon requires a client certificate; give one with --pki or --cert"
 	case e.Remote:
 		switch e.ErrorCode {
 		case alertBadCertificate, alertUnsupported, alertRevoked, alertExpired, alertUnknownCertificate,
 			alertUnknownCA, alertAccessDenied:
-			return "the daemon does not believe our certificate; give another with --pki or --cert"
+			return "the daemon does not trust the client's certificate; give another with --pki or --cert"
 		}
 	}
 	return ""

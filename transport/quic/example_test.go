@@ -11,7 +11,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// A daemon's side and a client's side, with a private authority that vouches for both.
+// The daemon's side and the client's side, with certificates of a private CA.
 func Example() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -7,16 +7,16 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// LikeHTTP3 makes t speak, as far as the handshake goes, HTTP/3.
+// LikeHTTP3 makes the handshake of t that of HTTP/3.
 func (t *Transport) LikeHTTP3() { t.hooks.protocol, t.hooks.uniStreams = "h3", 3 }
 
 // SetSocket makes Dial send from the sockets that open returns.
 func (t *Transport) SetSocket(open func() (net.PacketConn, error)) { t.hooks.socket = open }
 
-// SetPace makes so many handshakes a second free of Retry.
+// SetPace sets how many handshakes a second need no Retry.
 func (t *Transport) SetPace(handshakes int) { t.hooks.pace = handshakes }
 
-// Whereabouts are the addresses that the clients of a listener have now.
+// Whereabouts returns the present addresses of a listener's clients.
 func Whereabouts(l transport.Listener) []string {
 	var now []string
 	for _, s := range l.(*listener).all() {
@@ -25,38 +25,38 @@ func Whereabouts(l transport.Listener) []string {
 	return now
 }
 
-// Kill ends a listener as if its process had been killed: nobody is told.
+// Kill ends a listener as if its process had been killed: no peer is told.
 func Kill(l transport.Listener) {
 	_ = l.(*listener).quic.Close()
 	_ = l.(*listener).sock.Close()
 }
 
-// Sessions counts the connections of a listener.
+// Sessions returns the number of a listener's connections.
 func Sessions(l transport.Listener) int { return len(l.(*listener).all()) }
 
-// Counted counts the connections that a listener has in its books, handshakes included.
+// Counted returns the number of connections and sources that a listener counts, with those in a handshake.
 func Counted(l transport.Listener) int {
-	g := l.(*listener).gate
+	g := l.(*listener).limiter
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.conns + len(g.sources)
 }
 
-// Links counts the connections of a client.
+// Links returns the number of a client's connections.
 func Links(t *Transport) int {
 	t.pool.mu.Lock()
 	defer t.pool.mu.Unlock()
 	return len(t.pool.conns)
 }
 
-// HalfCloser dials conns that CloseWrite can half-close.
+// HalfCloser returns a dialer of conns whose writing half CloseWrite can close.
 func HalfCloser(t *Transport) transport.Dialer { return halfCloser{t} }
 
 type halfCloser struct{ *Transport }
 
 type halfConn struct {
 	transport.Conn
-	d *dialed
+	d *clientStream
 }
 
 func (h halfCloser) Dial(ctx context.Context) (transport.Conn, error) {
@@ -67,8 +67,8 @@ func (h halfCloser) Dial(ctx context.Context) (transport.Conn, error) {
 	return halfConn{c, d}, nil
 }
 
-// CloseWrite says the last word on a conn that a HalfCloser has dialed.
+// CloseWrite closes the writing half of a conn that a HalfCloser has dialed.
 func CloseWrite(c transport.Conn) error { return c.(halfConn).d.Stream.Close() }
 
-// Source is what counts as one address.
-var Source = source
+// Source is sourceOf.
+var Source = sourceOf

@@ -13,7 +13,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
-// A deafSocket sends, and receives only the first packets: a client that begins a handshake and never completes it.
+// A deafSocket sends, and receives only the first packets. Its client begins a handshake and never completes it.
 type deafSocket struct{ net.PacketConn }
 
 func (s deafSocket) ReadFrom(p []byte) (int, net.Addr, error) {
@@ -25,8 +25,8 @@ func (s deafSocket) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// Half-open handshakes of one address do not lock out its honest clients: the oldest gives way, and a client that has
-// proven itself stays. (Before: 128 of them locked out everybody at the address for 5 s.)
+// Half-open handshakes of one address do not lock out its other clients: the oldest is evicted, and an established
+// connection stays. (Before, 128 of them locked out all clients at the address for 5 s.)
 func TestHalfOpenHandshakesDoNotLockOutTheirAddress(t *testing.T) {
 	at := place(t)
 	at.MaxPerSource = 16

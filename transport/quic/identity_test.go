@@ -19,21 +19,21 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// refusals returns a function for OnRefused, and what it is told.
+// refusals returns a function for OnRefused and a channel with the refusals.
 func refusals() (func(transport.Refusal), <-chan transport.Refusal) {
-	told := make(chan transport.Refusal, 10000)
+	reported := make(chan transport.Refusal, 10000)
 	return func(r transport.Refusal) {
 		select {
-		case told <- r:
+		case reported <- r:
 		default:
 		}
-	}, told
+	}, reported
 }
 
-func next(t testing.TB, told <-chan transport.Refusal) transport.Refusal {
+func next(t testing.TB, reported <-chan transport.Refusal) transport.Refusal {
 	t.Helper()
 	select {
-	case r := <-told:
+	case r := <-reported:
 		return r
 	case <-time.After(testkit.Timeout):
 		require.Fail(t, "nothing was refused")
@@ -41,7 +41,7 @@ func next(t testing.TB, told <-chan transport.Refusal) transport.Refusal {
 	}
 }
 
-// ask dials, sends a frame, and returns what prevents an answer.
+// ask dials, sends a frame, and returns the error that prevents a reply.
 func ask(t testing.TB, at *quic.Transport) error {
 	t.Helper()
 	ctx := within(t, testkit.Timeout)
@@ -57,7 +57,7 @@ func ask(t testing.TB, at *quic.Transport) error {
 	return err
 }
 
-func TestSubjects(t *testing.T) {
+func TestSubjectsOfBothSides(t *testing.T) {
 	pki(t)
 	dir := t.TempDir()
 	ca := newAuthority(t, dir, "ca")
@@ -86,7 +86,7 @@ func TestSubjects(t *testing.T) {
 	require.Equal(t, "127.0.0.1", peer.Addr.(*net.UDPAddr).IP.String())
 }
 
-func TestWhoIsRefused(t *testing.T) {
+func TestClientsWithBadCertificatesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	ca := newAuthority(t, dir, "ca")
 	ca.issue("daemon.example", x509.ExtKeyUsageServerAuth, nil)
@@ -96,44 +96,44 @@ func TestWhoIsRefused(t *testing.T) {
 	ca.issue("server", x509.ExtKeyUsageServerAuth, nil)
 	ca.revoke(ca.issue("revoked", x509.ExtKeyUsageClientAuth, nil))
 	other := newAuthority(t, dir, "other")
-	other.issue("stranger", x509.ExtKeyUsageClientAuth, nil)
+	other.issue("otherCA", x509.ExtKeyUsageClientAuth, nil)
 
-	for _, name := range []string{"", "expired", "early", "server", "revoked", "stranger"} {
+	for _, name := range []string{"", "expired", "early", "server", "revoked", "otherCA"} {
 		t.Run("certificate "+name, func(t *testing.T) {
-			onRefused, told := refusals()
+			onRefused, reported := refusals()
 			l := listen(t, &quic.Transport{Address: "127.0.0.1:0", OnRefused: onRefused, TLS: &tlsconf.Server{
 				Cert: dir + "/daemon.example.pem", Key: dir + "/daemon.example.key", ClientCA: dir + "/ca.pem", CRL: dir + "/crl.pem",
 			}})
 			serveEcho(l)
-			who := func(name string) *quic.Transport {
+			withCert := func(name string) *quic.Transport {
 				at := &quic.Transport{Address: l.Addr().String(), Client: &tlsconf.Client{CA: dir + "/ca.pem"}}
 				if name != "" {
 					at.Client.Cert, at.Client.Key = dir+"/"+name+".pem", dir+"/"+name+".key"
 				}
 				return at
 			}
-			err := ask(t, who(name))
+			err := ask(t, withCert(name))
 			require.ErrorContains(t, err, "with --pki or --cert")
 			require.NotErrorIs(t, err, net.ErrClosed)
 			require.ErrorAs(t, err, new(*quicgo.TransportError))
-			r := next(t, told)
+			r := next(t, reported)
 			require.Equal(t, "quic", r.Transport)
 			require.Equal(t, "127.0.0.1", r.Addr.(*net.UDPAddr).IP.String())
 			require.ErrorContains(t, r.Err, "handshake: ")
 			t.Log(err, "|", r.Err)
 
-			require.NoError(t, ask(t, who("good")))
+			require.NoError(t, ask(t, withCert("good")))
 			why, _, _ := strings.Cut(r.Err.Error(), "(local)")
-			for len(told) > 0 { // a Dial whose connection has ended already tries another
-				require.ErrorContains(t, next(t, told).Err, why, "nobody else was refused")
+			for len(reported) > 0 { // a Dial whose connection has ended already tries another
+				require.ErrorContains(t, next(t, reported).Err, why, "no other client was refused")
 			}
 		})
 	}
 }
 
-// A daemon that its client does not believe is told, and the client knows why.
-func TestDaemonIsNotBelieved(t *testing.T) {
-	onRefused, told := refusals()
+// When a client does not trust the daemon, the daemon reports the refusal, and the client gets an error that says why.
+func TestUntrustedDaemonIsReported(t *testing.T) {
+	onRefused, reported := refusals()
 	at := place(t)
 	at.OnRefused = onRefused
 	l := listen(t, at)
@@ -145,21 +145,21 @@ func TestDaemonIsNotBelieved(t *testing.T) {
 	require.ErrorAs(t, err, new(*net.OpError))
 	require.ErrorAs(t, err, new(*tlsconf.VerifyError))
 	require.ErrorContains(t, err, "sha256:"+string(tlsconf.FingerprintOf(files.server)))
-	require.Error(t, next(t, told).Err)
+	require.Error(t, next(t, reported).Err)
 }
 
-func TestWrongProtocol(t *testing.T) {
-	onRefused, told := refusals()
+func TestOtherProtocolIsRefused(t *testing.T) {
+	onRefused, reported := refusals()
 	at := place(t)
 	at.OnRefused = onRefused
 	l := listen(t, at)
 	other := to(t, l.Addr())
 	other.LikeHTTP3()
 	require.ErrorContains(t, ask(t, other), "does not speak")
-	require.Error(t, next(t, told).Err)
+	require.Error(t, next(t, reported).Err)
 }
 
-func TestNeverWithoutCertificates(t *testing.T) {
+func TestListenNeedsCertificates(t *testing.T) {
 	_, err := (&quic.Transport{Address: "127.0.0.1:0"}).Listen(t.Context())
 	require.ErrorContains(t, err, "QUIC needs TLS")
 	require.ErrorAs(t, err, new(*net.OpError))
@@ -169,8 +169,8 @@ func TestNeverWithoutCertificates(t *testing.T) {
 	require.ErrorContains(t, err, "client CA")
 }
 
-// A client that resumes a session sends nothing before the handshake is over.
-func TestNoEarlyData(t *testing.T) {
+// A client that resumes a session sends no data before the handshake is complete.
+func TestResumedSessionSendsNoEarlyData(t *testing.T) {
 	l := listen(t, place(t))
 	serveEcho(l)
 	config, err := client(t, "ops.example").Config("127.0.0.1", quic.Protocol)
@@ -192,7 +192,7 @@ func TestNoEarlyData(t *testing.T) {
 	}
 }
 
-// A resumed session does not outlive the trust in its certificate.
+// A session is not resumed when its certificate is no longer trusted.
 func TestResumedSessionIsVerified(t *testing.T) {
 	dir := t.TempDir()
 	ca := newAuthority(t, dir, "ca")
@@ -213,10 +213,10 @@ func TestResumedSessionIsVerified(t *testing.T) {
 	ca.revoke(cert)
 	require.NoError(t, trust.Reload())
 	testkit.Eventually(t, func() bool { return quic.Links(at) == 0 }, "the connection of before is not used")
-	require.ErrorContains(t, ask(t, at), "does not believe our certificate")
+	require.ErrorContains(t, ask(t, at), "does not trust the client's certificate")
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestDialErrorWithoutDaemon(t *testing.T) {
 	sock, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer sock.Close()

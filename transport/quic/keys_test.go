@@ -15,8 +15,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
-// A daemon that was killed and started again tells its clients at once that it knows them no more.
-func TestKeysSurviveARestart(t *testing.T) {
+// A daemon that was killed and started again tells its clients at once that their connections have ended.
+func TestClientsLearnOfRestartAtOnce(t *testing.T) {
 	at := place(t)
 	at.Keys = filepath.Join(t.TempDir(), "quic.keys")
 	l, err := at.Listen(t.Context())
@@ -27,11 +27,11 @@ func TestKeysSurviveARestart(t *testing.T) {
 	before, err := os.ReadFile(at.Keys)
 	require.NoError(t, err)
 
-	way := to(t, l.Addr())
-	c := dial(t, way)
+	dialer := to(t, l.Addr())
+	c := dial(t, dialer)
 	send(t, c, "{}")
 	accepted := accept(t, l)
-	idle, _ := pair(t, l, way)
+	idle, _ := pair(t, l, dialer)
 	quic.Kill(l)
 	<-accepted.Context().Done()
 
@@ -50,16 +50,16 @@ func TestKeysSurviveARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 
-	testkit.Eventually(t, func() bool { return quic.Links(way) == 0 }, "the dead connection is forgotten")
-	pair(t, second, way)
+	testkit.Eventually(t, func() bool { return quic.Links(dialer) == 0 }, "the dead connection is forgotten")
+	pair(t, second, dialer)
 }
 
-func TestKeyFilesThatCannotBe(t *testing.T) {
+func TestBadKeyFilesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	at := place(t)
 	for name, want := range map[string]string{
 		"none/here": "no such file",
-		"short":     "5 bytes are no keys, which have 64; remove the file",
+		"short":     "the file has 5 bytes, and keys have 64; remove it",
 		"open":      "chmod 600",
 	} {
 		at.Keys = filepath.Join(dir, name)
@@ -76,8 +76,8 @@ func TestKeyFilesThatCannotBe(t *testing.T) {
 	}
 }
 
-// Several that start at the same time come to have the same keys.
-func TestKeysAreMadeOnce(t *testing.T) {
+// Listeners that start at the same time use the same keys.
+func TestConcurrentListenersShareKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "quic.keys")
 	var all sync.WaitGroup
 	for range 8 {

@@ -12,10 +12,11 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// Listen opens the socket. Without TLS, or when that names nobody who vouches for clients, it fails.
+// Listen opens the socket. It needs TLS with a client CA. It does not block. The error is a *net.OpError.
 func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	l, err := t.listen(ctx)
 	if err != nil {
@@ -24,7 +25,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	return l, nil
 }
 
-// An address is one that was configured, and may be none.
+// An address is the net.Addr of Transport.Address, as it was given.
 type address string
 
 func (a address) Network() string { return "udp" }
@@ -38,7 +39,7 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := t.keys()
+	keyPair, err := t.keys()
 	if err != nil {
 		return nil, err
 	}
@@ -46,24 +47,24 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := t.newGate()
+	g := t.newConnLimiter()
 	l := &listener{
 		sock: sock,
 		quic: &quicgo.Transport{
 			Conn:                sock,
-			StatelessResetKey:   &secrets.reset,
-			TokenGeneratorKey:   &secrets.token,
-			VerifySourceAddress: g.mustProve,
-			ConnContext:         g.enter,
+			StatelessResetKey:   &keyPair.reset,
+			TokenGeneratorKey:   &keyPair.token,
+			VerifySourceAddress: g.needsRetry,
+			ConnContext:         g.addConn,
 		},
-		tls:      t.TLS,
-		gate:     g,
-		limits:   t.limits,
-		memory:   transport.MemoryOf(ctx),
-		accepted: make(chan transport.Conn),
-		closed:   make(chan struct{}),
-		freed:    make(chan struct{}),
-		sessions: make(map[*session]struct{}),
+		tls:         t.TLS,
+		limiter:     g,
+		limits:      t.limits,
+		memory:      transport.MemoryOf(ctx),
+		accepted:    make(chan transport.Conn),
+		closed:      make(chan struct{}),
+		freed:       make(chan struct{}),
+		serverConns: make(map[*serverConn]struct{}),
 	}
 	if l.handshakes, err = l.quic.ListenEarly(tlsConfig, t.serverConfig(l.memory)); err != nil { //nolint:forbidigo // Allow0RTT is off, and complete waits for the handshake
 		_ = l.quic.Close()
@@ -71,11 +72,11 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 		return nil, err
 	}
 	l.running.Go(l.run)
-	go l.free()
+	go l.freeSocket()
 	return l, nil
 }
 
-// open opens the socket, or takes the one that was passed.
+// open opens the UDP socket, or returns the one that was passed.
 func (t *Transport) open(ctx context.Context) (net.PacketConn, error) {
 	if t.PacketConn != nil {
 		addr := t.PacketConn.LocalAddr()
@@ -86,33 +87,33 @@ func (t *Transport) open(ctx context.Context) (net.PacketConn, error) {
 	}
 	sock, err := new(net.ListenConfig).ListenPacket(ctx, "udp", t.Address)
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return nil, op.Err // Listen says the rest
+		return nil, op.Err // Listen adds the operation and the address
 	}
 	return sock, err
 }
 
-// A listener hands out the streams of all its connections.
+// A listener accepts the streams of all its connections.
 type listener struct {
 	sock       net.PacketConn
 	quic       *quicgo.Transport
 	handshakes *quicgo.EarlyListener
-	tls        *tlsconf.Server // says what a client has proven
-	gate       *gate
+	tls        *tlsconf.Server // makes the credentials of clients
+	limiter    *connLimiter
 	limits     func() transport.FrameLimits
 	memory     transport.Memory
 
 	accepted chan transport.Conn
 	closed   chan struct{}
-	freed    chan struct{} // closed when the socket is
+	freed    chan struct{} // closed when the socket was closed
 	once     sync.Once
-	running  sync.WaitGroup // run, and the sessions
+	running  sync.WaitGroup // run, and the connections
 
-	mu       sync.Mutex
-	sessions map[*session]struct{}
+	mu          sync.Mutex
+	serverConns map[*serverConn]struct{}
 }
 
-// run takes each connection when the daemon's part of its handshake has been sent, so that a handshake which is
-// never completed can be ended. Nothing is read or written before the handshake is complete, and 0-RTT is off.
+// run accepts each connection when the daemon has sent its part of the handshake, so that a handshake that the client
+// never completes can be evicted. Nothing is read or written before the handshake is complete, and 0-RTT is off.
 func (l *listener) run() {
 	for {
 		conn, err := l.handshakes.Accept(context.Background())
@@ -123,10 +124,10 @@ func (l *listener) run() {
 	}
 }
 
-// complete waits until the handshake of a connection is complete, and serves it then.
+// complete waits until the handshake of a connection is complete, and then serves the connection.
 func (l *listener) complete(conn *quicgo.Conn) {
-	a := arrivalOf(conn)
-	l.gate.begun(a, conn)
+	r := recordOf(conn)
+	l.limiter.handshakeStarted(r, func() { _ = conn.CloseWithError(connBusy, errEvicted.Error()) })
 	select {
 	case <-conn.HandshakeComplete():
 	case <-conn.Context().Done():
@@ -135,15 +136,15 @@ func (l *listener) complete(conn *quicgo.Conn) {
 		_ = conn.CloseWithError(connDone, "the daemon is shutting down")
 		return
 	}
-	if l.gate.proven(a) {
-		if s := l.newSession(conn); s != nil {
+	if l.limiter.handshakeDone(r) != evicted {
+		if s := l.newServerConn(conn); s != nil {
 			s.run()
 		}
 	}
 }
 
-// free closes the socket after everything that needs it.
-func (l *listener) free() {
+// freeSocket closes the socket when all connections have ended.
+func (l *listener) freeSocket() {
 	l.running.Wait()
 	_ = l.quic.Close()
 	_ = l.sock.Close()
@@ -152,26 +153,12 @@ func (l *listener) free() {
 
 // Accept implements transport.Listener.
 func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
-	select {
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	default:
-	}
-	select {
-	case c := <-l.accepted:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return ctxio.Accept(ctx, l.closed, l.accepted, nil)
 }
 
-// Close implements transport.Listener. Connections whose conns are all closed are given the time to
-// deliver what was sent on them. When no conn is left, the address is free once Close has returned;
-// otherwise when the last one and its connection are closed.
+// Close implements transport.Listener. A connection whose conns are all closed gets time for its last bytes, at most
+// two seconds. When no conn is open, the address is free when Close returns; otherwise it is free when the last
+// connection is closed.
 func (l *listener) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
@@ -197,11 +184,11 @@ func (l *listener) isClosed() bool {
 	}
 }
 
-func (l *listener) all() []*session {
+func (l *listener) all() []*serverConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]*session, 0, len(l.sessions))
-	for s := range l.sessions {
+	all := make([]*serverConn, 0, len(l.serverConns))
+	for s := range l.serverConns {
 		all = append(all, s)
 	}
 	return all

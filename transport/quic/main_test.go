@@ -43,7 +43,7 @@ func listen(t testing.TB, at *quic.Transport) transport.Listener {
 	return l
 }
 
-// to is the way to a listener.
+// to returns a Transport that dials a listener.
 func to(t testing.TB, addr net.Addr) *quic.Transport {
 	t.Helper()
 	return &quic.Transport{Address: addr.String(), Client: client(t, "ops.example")}
@@ -79,7 +79,7 @@ func receive(t testing.TB, c transport.Conn) string {
 	return string(frame)
 }
 
-// pair returns both ends of a conn that has been used.
+// pair returns both ends of a conn on which a frame was sent.
 func pair(t testing.TB, l transport.Listener, at *quic.Transport) (dialed, accepted transport.Conn) {
 	t.Helper()
 	dialed = dial(t, at)
@@ -89,7 +89,7 @@ func pair(t testing.TB, l transport.Listener, at *quic.Transport) (dialed, accep
 	return dialed, accepted
 }
 
-// serveEcho answers every frame with itself, until the listener is closed and every conn has ended.
+// serveEcho replies to each frame with the same frame, until the listener is closed and all conns have ended.
 func serveEcho(l transport.Listener) (done <-chan struct{}) {
 	ended := make(chan struct{})
 	go func() {

@@ -12,10 +12,9 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
-// A client that shares no code with us: ngtcp2, with GnuTLS. It wants HTTP/3, which it does not get,
-// but everything before that: the handshake with a certificate, a stream, and an address that changes
-// under it.
-func TestNgtcp2(t *testing.T) {
+// ngtcp2 with GnuTLS is a client that shares no code with this package. It asks for HTTP/3, which the daemon does not have,
+// but it uses everything before that: the handshake with a certificate, a stream, and a change of its address.
+func TestNgtcp2ClientConnects(t *testing.T) {
 	gtlsclient := testkit.NeedProgram(t, "gtlsclient", "ngtcp2-client")
 	at := place(t)
 	at.LikeHTTP3()

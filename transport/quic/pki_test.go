@@ -21,7 +21,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// An authority issues certificates into a directory.
+// An authority issues certificates into a folder.
 type authority struct {
 	t    testing.TB
 	dir  string
@@ -50,12 +50,12 @@ func newAuthority(t testing.TB, dir, name string) *authority {
 	return a
 }
 
-// long is a time that real and virtual clocks are in.
+// long is a period that includes real and virtual times.
 var long = struct{ before, after time.Time }{
 	time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC),
 }
 
-// issue makes NAME.pem and NAME.key; change may change what stands in the certificate.
+// issue makes NAME.pem and NAME.key. change may change the certificate.
 func (a *authority) issue(name string, use x509.ExtKeyUsage, change func(*x509.Certificate)) *x509.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -103,7 +103,7 @@ func (a *authority) save(name, kind string, der []byte) {
 	require.NoError(a.t, os.WriteFile(filepath.Join(a.dir, name), text, 0o600))
 }
 
-// files is a directory with what most tests need: an authority "ca", a server, a client "ops.example".
+// files is a folder with an authority "ca", a server certificate and the client certificate "ops.example".
 var files struct {
 	once           sync.Once
 	dir            string
@@ -123,14 +123,14 @@ func pki(t testing.TB) string {
 	return files.dir
 }
 
-// server returns who the daemon is.
+// server returns the TLS files of the daemon.
 func server(t testing.TB) *tlsconf.Server {
 	t.Helper()
 	dir := pki(t)
 	return &tlsconf.Server{Cert: dir + "/daemon.example.pem", Key: dir + "/daemon.example.key", ClientCA: dir + "/ca.pem"}
 }
 
-// client returns who a client is, by the name of its certificate in the directory of pki.
+// client returns the TLS files of a client, by the name of its certificate.
 func client(t testing.TB, name string) *tlsconf.Client {
 	t.Helper()
 	dir := pki(t)
@@ -141,7 +141,7 @@ func client(t testing.TB, name string) *tlsconf.Client {
 	return c
 }
 
-// place is a free port of this machine.
+// place returns a Transport at a free port of this machine.
 func place(t testing.TB) *quic.Transport {
 	t.Helper()
 	return &quic.Transport{Address: "127.0.0.1:0", TLS: server(t)}

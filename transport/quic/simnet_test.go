@@ -16,7 +16,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
-// A network is a daemon and a client in virtual time, with weather between them.
+// A network connects a daemon and a client in virtual time, with delay, jitter and loss.
 type network struct {
 	simnet.PerfectRouter
 	l      transport.Listener
@@ -25,10 +25,10 @@ type network struct {
 	mu    sync.Mutex
 	rand  *rand.Rand
 	loss  float64                 // of packets, in each direction
-	seen  func(p simnet.Packet)   // is told of each packet
+	seen  func(p simnet.Packet)   // is reported of each packet
 	nat   map[string]*net.UDPAddr // what the daemon sees instead of an address
 	inner map[string]*net.UDPAddr // and back
-	dead  map[string]bool         // addresses that packets get lost on the way to
+	dead  map[string]bool         // addresses that packets get lost on the dialer to
 }
 
 var (
@@ -54,7 +54,7 @@ func (n *network) SendPacket(p simnet.Packet) error {
 	if lost {
 		return nil
 	}
-	_ = n.PerfectRouter.SendPacket(p) // to an address that nobody has: lost
+	_ = n.PerfectRouter.SendPacket(p) // to an address without an endpoint: the packet is lost
 	return nil
 }
 
@@ -64,7 +64,7 @@ func (n *network) with(change func()) {
 	change()
 }
 
-// move changes the address that the daemon sees of the client. What is sent to the old one is lost.
+// move changes the client's address. Packets to the old address are lost.
 func (n *network) move() {
 	n.with(func() {
 		n.nat[clientAddr.String()] = movedAddr
@@ -73,16 +73,15 @@ func (n *network) move() {
 	})
 }
 
-// link is how packets arrive at an endpoint: after so long, and with so much jitter, which changes
-// their order.
-func link(delay, jitter time.Duration) simnet.NodeBiDiLinkSettings {
+// linkSettings returns the settings of the network at an endpoint. Jitter changes the order of packets.
+func linkSettings(delay, jitter time.Duration) simnet.NodeBiDiLinkSettings {
 	return simnet.NodeBiDiLinkSettings{LatencyFunc: func(simnet.Packet) time.Duration {
 		return delay + time.Duration(rand.Float64()*float64(jitter))
 	}}
 }
 
-// inWeather runs a test on a network. change may change the daemon's configuration.
-func inWeather(t *testing.T, delay, jitter time.Duration, change func(*quic.Transport), test func(t *testing.T, n *network)) {
+// overBadNetwork runs a test on a network. change may change the daemon's configuration.
+func overBadNetwork(t *testing.T, delay, jitter time.Duration, change func(*quic.Transport), test func(t *testing.T, n *network)) {
 	t.Helper()
 	pki(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -91,8 +90,8 @@ func inWeather(t *testing.T, delay, jitter time.Duration, change func(*quic.Tran
 			inner: map[string]*net.UDPAddr{}, dead: map[string]bool{},
 		}
 		sim := &simnet.Simnet{Router: n}
-		daemonSock := sim.NewEndpoint(daemonAddr, link(delay, jitter))
-		clientSock := sim.NewEndpoint(clientAddr, link(delay, jitter))
+		daemonSock := sim.NewEndpoint(daemonAddr, linkSettings(delay, jitter))
+		clientSock := sim.NewEndpoint(clientAddr, linkSettings(delay, jitter))
 		require.NoError(t, sim.Start())
 		at := place(t)
 		at.PacketConn = daemonSock
@@ -118,7 +117,7 @@ func inWeather(t *testing.T, delay, jitter time.Duration, change func(*quic.Tran
 	})
 }
 
-// A reopened socket can be closed and used again, for connections one after the other.
+// A reopened socket can be used again after Close, for one connection after the other.
 type reopened struct{ *simnet.SimConn }
 
 func (reopened) Close() error { return nil }

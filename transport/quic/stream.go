@@ -6,40 +6,41 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	quicgo "github.com/quic-go/quic-go"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
-// A byteStream makes a transport.ByteStream of a QUIC stream, apart from Close.
+// A byteStream is a QUIC stream as a transport.ByteStream, without Close.
 type byteStream struct {
 	*quicgo.Stream
 
-	unwatch func() bool // ends looking whether the peer has left
-	peeked  [1]byte
+	stopWatch func() bool // ends the wait for the peer's departure
+	peeked    [1]byte
 
 	writing  sync.Mutex // held by Write
 	finished atomic.Bool
 }
 
-// conn makes a conn of b itself, with the Close of whatever b is a part of.
+// conn makes a conn of whole, which embeds b. The conn's context ends when the peer stops reading or closes the
+// connection.
 func (b *byteStream) conn(whole transport.ByteStream, cfg transport.StreamConfig, peer transport.Peer) *transport.Stream {
 	cfg.Peer = peer
 	s := transport.NewStream(whole, cfg)
-	b.unwatch = context.AfterFunc(b.Context(), func() {
-		if cause := context.Cause(b.Context()); !errors.Is(cause, quicgo.ErrStreamClosed) { // our own last word
+	b.stopWatch = context.AfterFunc(b.Context(), func() {
+		if cause := context.Cause(b.Context()); !errors.Is(cause, quicgo.ErrStreamClosed) { // we have closed it
 			s.Depart(explain(cause))
 		}
 	})
 	return s
 }
 
-// Wait returns when Read would not wait.
+// Wait blocks until Read would not block.
 func (b *byteStream) Wait() { _, _ = b.Peek(b.peeked[:]) }
 
-// Read reads, and tells the end of the connection as the peer's departure.
+// Read implements io.Reader. The end of the connection is an error that says why.
 func (b *byteStream) Read(p []byte) (int, error) {
 	n, err := b.Stream.Read(p)
 	if err != nil {
@@ -48,7 +49,7 @@ func (b *byteStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes. It returns when all but the last packet's worth has been handed to the network.
+// Write implements io.Writer. It returns when all bytes but those of the last packet were sent.
 func (b *byteStream) Write(p []byte) (int, error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -62,16 +63,13 @@ func (b *byteStream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// past is any time that is over.
-var past = time.Unix(1, 0)
-
-// finish says the last word behind what was written. A Write that waits ends: the peer will see that
-// its frame was cut off.
+// finish sends the end of the stream behind what was written. It ends a blocked Write; the peer sees then that the
+// frame is incomplete.
 func (b *byteStream) finish() {
-	b.unwatch()
-	b.finished.Store(true) // before the deadline, which a Send that begins now may take back
-	_ = b.SetWriteDeadline(past)
+	b.stopWatch()
+	b.finished.Store(true) // before the deadline, which a Send that begins now may remove
+	_ = b.SetWriteDeadline(ctxio.LongAgo)
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	_ = b.Close() // it fails when the peer listens no more
+	_ = b.Close() // it fails when the peer has stopped reading
 }

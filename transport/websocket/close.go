@@ -11,21 +11,22 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
-// A goodbye is what a close frame says.
-type goodbye struct {
+// A closeReason is the code and text of a close frame.
+type closeReason struct {
 	code int
 	text string
 }
 
-// What a listener's conn and a dialed one say at their end, when nothing was wrong.
+// The close reasons of an accepted conn and of a dialed conn without an error.
 var (
-	lastRequest = goodbye{gorilla.CloseNormalClosure, "the conversation is over: a request without an id is the last one"}
-	enough      = goodbye{gorilla.CloseNormalClosure, ""}
+	afterLastRequest = closeReason{gorilla.CloseNormalClosure, "the conn has ended: a request without an id is the last one"}
+	noReason         = closeReason{gorilla.CloseNormalClosure, ""}
 )
 
-// notAccepted is the reason for conns that wait for Accept when their listener closes.
+// notAccepted is the reason for conns that were not accepted when their listener closes.
 var notAccepted = transport.CloseReason{Code: transport.GoingAway, Text: "the daemon does not listen here any more"}
 
 // closeCodes are the codes of RFC 6455, section 7.4.1.
@@ -37,16 +38,16 @@ var closeCodes = map[transport.CloseCode]int{
 
 // CloseWithReason implements transport.ReasonCloser.
 func (c *conn) CloseWithReason(reason transport.CloseReason) error {
-	c.bye.CompareAndSwap(&c.cfg.bye, &goodbye{closeCodes[reason.Code], reason.Text})
+	c.reason.CompareAndSwap(&c.cfg.reason, &closeReason{closeCodes[reason.Code], reason.Text})
 	return c.Close()
 }
 
-// maxReason is the longest text of a close frame in bytes: a control frame has at most 125, two of which are the code
-// (RFC 6455, section 5.5).
+// maxReason is the longest text of a close frame in bytes: a control frame has at most 125 bytes, and two are the
+// code (RFC 6455, section 5.5).
 const maxReason = 123
 
-// closeText makes text fit into a close frame. It cuts off what is too long at the end of a character. A text that is no
-// UTF-8 is repaired, since the peer fails the connection otherwise.
+// closeText shortens text to maxReason, at the end of a character. It replaces invalid UTF-8, for which the peer
+// would fail the connection.
 func closeText(text string) string {
 	text = strings.ToValidUTF8(text, "\ufffd")
 	if len(text) <= maxReason {
@@ -60,61 +61,61 @@ func closeText(text string) string {
 	return text[:end] + ellipsis
 }
 
-// closeTimeout is how long our close frame may take to go out, and then the peer's to come in.
+// closeTimeout is how long the close frame may take, and then how long to wait for the peer's close frame.
 const closeTimeout = time.Second
 
-// Close implements transport.Conn. It says goodbye; the connection is closed when the peer has, too,
-// or has not within a second.
+// Close implements transport.Conn. It sends the close frame, and blocks for at most one second. The connection is closed
+// when the peer's close frame arrives, or after another second.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	c.gone(net.ErrClosed)
+	c.fail(net.ErrClosed)
 	defer c.held.use.Close()
 	notify(c.inbox.filled)
-	if c.timer != nil {
-		c.timer.Stop()
+	if c.pingTimer != nil {
+		c.pingTimer.Stop()
 	}
-	patience := closeTimeout
-	if !c.say(*c.bye.Load()) {
-		patience = 0
+	wait := closeTimeout
+	if !c.sendClose(*c.reason.Load()) {
+		wait = 0
 	}
-	c.line.closeSoon(patience)
-	close(c.said)
+	c.sock.closeAfter(wait)
+	close(c.closeSent)
 	return nil
 }
 
-// say sends a close frame, and reports whether that could be done. A Send that is under way is given
-// up, and nothing can be said behind it.
-func (c *conn) say(bye goodbye) bool {
+// sendClose sends a close frame, and reports whether it was sent. It ends a Send in progress; then no close frame can
+// be sent.
+func (c *conn) sendClose(reason closeReason) bool {
 	if c.sending.Load() {
-		_ = c.line.Conn.SetWriteDeadline(past)
+		_ = c.sock.Conn.SetWriteDeadline(ctxio.LongAgo)
 	} else {
-		_ = c.line.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
+		_ = c.sock.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	text := closeText(bye.text)
-	return nil == c.write(func() error {
-		return c.ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(bye.code, text), time.Now().Add(closeTimeout))
+	text := closeText(reason.text)
+	return nil == c.writeLocked(func() error {
+		return c.ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(reason.code, text), time.Now().Add(closeTimeout))
 	})
 }
 
-// peerCloses answers the peer's close frame, which is its departure: it hears nothing more.
-func (c *conn) peerCloses(code int, text string) {
-	c.gone(&closeError{code, text})
+// onCloseFrame answers the peer's close frame. After it the peer receives nothing, so the conn's context ends.
+func (c *conn) onCloseFrame(code int, text string) {
+	c.fail(&closeError{code, text})
 	if !c.closed.Load() {
-		c.say(goodbye{code: code})
+		c.sendClose(closeReason{code: code})
 	}
 }
 
-// A closeError is the peer's close frame.
+// A closeError is the close frame of the peer.
 type closeError struct {
 	code int
 	text string
 }
 
-// Error tells what the peer said.
+// Error returns the code and the text.
 func (p *closeError) Error() string {
 	if p.text == "" {
 		return fmt.Sprintf("the peer has closed (%d)", p.code)
@@ -122,10 +123,10 @@ func (p *closeError) Error() string {
 	return fmt.Sprintf("the peer has closed (%d): %s", p.code, p.text)
 }
 
-// Unwrap makes it an io.EOF: the peer will say no more.
+// Unwrap returns io.EOF: no frame follows.
 func (p *closeError) Unwrap() error { return io.EOF }
 
-// end is what Receive returns.
+// end returns the error of Receive: io.EOF for the codes of a normal end.
 func (p *closeError) end() error {
 	switch p.code {
 	case gorilla.CloseNormalClosure, gorilla.CloseGoingAway, gorilla.CloseNoStatusReceived:

@@ -14,7 +14,7 @@ import (
 
 const maxFrame = 1 << 20
 
-// tcp connects and says nothing.
+// tcp connects and sends nothing.
 func tcp(ctx context.Context, _ transporttest.Pair, l transport.Listener) (io.Closer, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
 }
@@ -51,7 +51,7 @@ func TestConformanceTLS(t *testing.T) {
 	})
 }
 
-// A handler that is mounted on a mux with other things on it, behind a server of net/http's own.
+// A Handler is mounted on a mux of a server of net/http.
 func TestConformanceMounted(t *testing.T) {
 	transporttest.Test(t, func(t testing.TB) transporttest.Pair {
 		at := daemon()

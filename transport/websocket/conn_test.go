@@ -21,7 +21,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-func TestIdentity(t *testing.T) {
+func TestCredentialsOfClient(t *testing.T) {
 	id := newIdentity(t)
 	cert := []string{"cert:ops.example", "cert-sha256:" + string(id.ops.Fingerprint)}
 	l := listen(t, &websocket.Transport{Address: "127.0.0.1:0", TLS: id.server, Authenticator: book{}})
@@ -61,8 +61,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// What knows a page by its cookie is asked first.
-func TestIdentify(t *testing.T) {
+// Identify, which knows a page by its cookie, is called first.
+func TestIdentifyIsCalledFirst(t *testing.T) {
 	at := daemon()
 	at.AllowOrigins = []string{"https://page.example"}
 	at.Identify = func(r *http.Request) ([]transport.Credential, error) {
@@ -88,7 +88,7 @@ func TestIdentify(t *testing.T) {
 	require.Equal(t, []string{"user:ann"}, subjects(accept(t, l)))
 }
 
-func TestOrigin(t *testing.T) {
+func TestPageNeedsAllowedOrigin(t *testing.T) {
 	at := daemon()
 	at.AllowOrigins = []string{"https://page.example"}
 	l := listen(t, at)
@@ -126,7 +126,7 @@ func TestMountedHandler(t *testing.T) {
 	require.NoError(t, accept(t, l2).Close())
 }
 
-func TestMaxConns(t *testing.T) {
+func TestConnAboveMaxConnsIsRefused(t *testing.T) {
 	var refused refusals
 	at := daemon()
 	at.MaxConns = 3
@@ -134,7 +134,7 @@ func TestMaxConns(t *testing.T) {
 	l := listen(t, at)
 	var clients []transport.Conn
 	for range 3 {
-		clients = append(clients, dial(t, ann(l.Addr()))) // nobody accepts them yet
+		clients = append(clients, dial(t, ann(l.Addr()))) // they are not accepted yet
 	}
 	_, err := ann(l.Addr()).Dial(timeout(t))
 	require.ErrorContains(t, err, "503 Service Unavailable: there are 3 connections already")
@@ -149,8 +149,8 @@ func TestMaxConns(t *testing.T) {
 	}, testkit.Timeout, time.Millisecond)
 }
 
-// Conns outlive their listener, and its server, with what they owe.
-func TestDrain(t *testing.T) {
+// Conns stay open when their listener and its server close, and send their replies.
+func TestConnsStayOpenWhenListenerCloses(t *testing.T) {
 	l := listen(t, daemon())
 	var clients, conns []transport.Conn
 	for range 100 {
@@ -169,12 +169,12 @@ func TestDrain(t *testing.T) {
 		require.Equal(t, `{"a":1}`, receive(t, c))
 		require.Equal(t, `{"b":2}`, receive(t, c))
 		require.Equal(t, io.EOF, receiveError(t, c))
-		require.EqualError(t, ended(t, c), "the peer has closed (1000): the conversation is over: a request without an id is the last one")
+		require.EqualError(t, ended(t, c), "the peer has closed (1000): the conn has ended: a request without an id is the last one")
 	}
 }
 
-// A peer that leaves without a word, or in the middle of one.
-func TestLeft(t *testing.T) {
+// A peer closes the connection without a close frame, between messages or in one.
+func TestConnIsLostWithoutCloseFrame(t *testing.T) {
 	l := listen(t, daemon())
 	peer := connect(t, l.Addr())
 	c := accept(t, l)
@@ -197,8 +197,8 @@ func TestLeft(t *testing.T) {
 	require.ErrorIs(t, ended(t, c), syscall.ECONNRESET)
 }
 
-// A close code that is not that of a conversation which went well is told.
-func TestPeerClosesForAReason(t *testing.T) {
+// The error of Receive has the close code, unless it is that of a normal end.
+func TestReceiveReturnsCloseCode(t *testing.T) {
 	l := listen(t, daemon())
 	peer := connect(t, l.Addr())
 	c := accept(t, l)
@@ -212,8 +212,8 @@ func TestPeerClosesForAReason(t *testing.T) {
 	require.EqualError(t, c.Send(timeout(t), []byte("{}")), err.Error())
 }
 
-// Sends, pings, pongs and a close meet on one wire, and no message is hurt.
-func TestManyVoices(t *testing.T) {
+// Sends, pings, pongs and a close at the same time damage no message.
+func TestConcurrentSendsAndControlFrames(t *testing.T) {
 	at := daemon()
 	at.PingInterval = time.Millisecond
 	l := listen(t, at)
@@ -246,7 +246,7 @@ func TestManyVoices(t *testing.T) {
 		}
 	})
 	texts, pongs, pings := 0, 0, 0
-	for heard := peer.hear(); heard != "close 1000 the conversation is over: a request without an id is the last one"; heard = peer.hear() {
+	for heard := peer.hear(); heard != "close 1000 the conn has ended: a request without an id is the last one"; heard = peer.hear() {
 		switch heard {
 		case "text " + hello:
 			texts++
@@ -266,8 +266,8 @@ func TestManyVoices(t *testing.T) {
 	all.Wait()
 }
 
-// A flood of pings whose pongs are not read ends in waiting, not in memory.
-func TestPingFlood(t *testing.T) {
+// A flood of pings whose pongs are not read blocks, and does not use up memory.
+func TestPingFloodUsesNoMemory(t *testing.T) {
 	l := listen(t, daemon())
 	peer := connect(t, l.Addr())
 	c := accept(t, l)
@@ -298,7 +298,7 @@ func TestListenErrors(t *testing.T) {
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 }
 
-func TestPassedListener(t *testing.T) {
+func TestPassedListenerIsUsed(t *testing.T) {
 	passed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	at := daemon()
@@ -308,9 +308,9 @@ func TestPassedListener(t *testing.T) {
 	require.NoError(t, dial(t, ann(l.Addr())).Close())
 }
 
-// A conn that waits for Accept when its listener closes is told that the daemon goes away, and its peer hears the reason of
-// the first close only.
-func TestCloseWithReasonTellsThePeer(t *testing.T) {
+// A conn that was not accepted when its listener closes gets the code for going away. A peer receives the reason of the first
+// close only.
+func TestPeerReceivesReasonOfFirstClose(t *testing.T) {
 	l := listen(t, daemon())
 	peer := connect(t, l.Addr())
 	c := accept(t, l)
@@ -324,8 +324,8 @@ func TestCloseWithReasonTellsThePeer(t *testing.T) {
 	require.Equal(t, "close 1001 the daemon does not listen here any more", peer.hear())
 }
 
-// What the transport has told the peer is wrong stays the reason.
-func TestCloseWithReasonKeepsTheReasonOfTheTransport(t *testing.T) {
+// The reason that the transport has set for a bad frame is kept.
+func TestReasonOfTransportIsKept(t *testing.T) {
 	l := listen(t, daemon())
 	peer := connect(t, l.Addr())
 	c := accept(t, l)

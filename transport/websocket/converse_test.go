@@ -8,8 +8,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// converse is what a manager does, as far as a peer can tell: it answers in words, and ends the conn
-// after a frame without an id.
+// converse does what a manager does for a peer: it replies to a bad frame with an error text, and ends the conn after a
+// frame without an id.
 func converse(c transport.Conn) {
 	defer func() { _ = c.Close() }()
 	for {

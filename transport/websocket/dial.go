@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -19,19 +18,19 @@ import (
 
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/accept"
-	"github.com/rudderpost/rudderpost/transport/tlsconf"
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
-// A StatusError is the answer of a daemon, or of what stands before it, that does not upgrade. 401
-// and 429 are also transport.ErrWrongCredentials, or transport.ErrNoCredentials when none were sent,
-// and a *transport.SlowDownError.
+// A StatusError is the HTTP response of a daemon, or of a proxy in front of it, that does not upgrade. 401 and 429
+// wrap transport.ErrWrongCredentials, or transport.ErrNoCredentials if none were sent, and a
+// *transport.SlowDownError.
 type StatusError struct {
 	Status int    // of HTTP
-	Text   string // what it said, where that is known
+	Text   string // the text of the response; empty: unknown
 	reason error
 }
 
-// Error says what came instead of an upgrade.
+// Error returns the status and the text.
 func (e *StatusError) Error() string {
 	text := e.Text
 	if status := http.StatusText(e.Status); !strings.HasPrefix(text, status) || text == "" {
@@ -44,11 +43,12 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// Unwrap returns what the status means, where there is a word for it.
+// Unwrap returns the error that the status stands for; nil: none.
 func (e *StatusError) Unwrap() error { return e.reason }
 
-// Dial implements transport.Dialer. The error is a *net.OpError; a *StatusError may be in it, and
-// with TLS a *tlsconf.VerifyError.
+// Dial implements transport.Dialer. It blocks for the TCP, TLS and WebSocket handshakes; when ctx ends before, it
+// returns the cause of ctx. The error is a *net.OpError. It may wrap a *StatusError, and with TLS a
+// *tlsconf.VerifyError.
 func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	c, err := t.dial(ctx)
 	if err != nil {
@@ -78,8 +78,8 @@ func (t *Transport) dial(ctx context.Context) (*conn, error) {
 		_ = tcp.Close()
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(past) })
-	l := &line{Conn: raw}
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(ctxio.LongAgo) })
+	l := &deadlineConn{Conn: raw}
 	ws, err := t.open(ctx, l)
 	if !stop() || err != nil {
 		_ = tcp.Close()
@@ -97,39 +97,21 @@ func (t *Transport) dial(ctx context.Context) (*conn, error) {
 	})), nil
 }
 
-// secure does the TLS handshake, where there is one, and sees that nothing secret goes without.
+// secure does the TLS handshake. Without TLS it refuses to send credentials to an address that is not loopback.
 func (t *Transport) secure(ctx context.Context, tcp net.Conn, host string) (*accept.Conn, error) {
 	if t.Client == nil {
-		if addr, ok := tcp.RemoteAddr().(*net.TCPAddr); t.claims() && (!ok || !addr.IP.IsLoopback()) {
+		if t.claims() && !accept.IsLoopback(tcp.RemoteAddr()) {
 			return nil, fmt.Errorf("%s would be sent there in the clear; use TLS (wss)", t.Credentials)
 		}
 		return accept.NewConn(tcp, "ws"), nil
 	}
-	config, err := t.Client.Config(host, "http/1.1")
-	if err != nil {
-		return nil, err
-	}
-	secure := tls.Client(tcp, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
-			err = fmt.Errorf("the daemon does not speak TLS there; is it ws://%s? %w", t.Address, err)
-		}
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return nil, err
-	}
-	c := accept.NewConn(secure, "wss")
-	state := secure.ConnectionState()
-	c.TLS = &state
-	c.Creds = []transport.Credential{tlsconf.FingerprintOf(state.PeerCertificates[0])}
-	return c, nil
+	return accept.NewClientConn(ctx, tcp, t.Client, host, "http/1.1", "wss", "ws://"+t.Address)
 }
 
 func (t *Transport) claims() bool { return t.Credentials.User != "" || t.Credentials.Token != "" }
 
 // open does the opening handshake.
-func (t *Transport) open(ctx context.Context, l *line) (*gorilla.Conn, error) {
+func (t *Transport) open(ctx context.Context, l *deadlineConn) (*gorilla.Conn, error) {
 	connected := func(context.Context, string, string) (net.Conn, error) { return l, nil }
 	d := gorilla.Dialer{
 		NetDialContext:    connected,
@@ -157,16 +139,16 @@ func (t *Transport) open(ctx context.Context, l *line) (*gorilla.Conn, error) {
 	}
 	switch {
 	case err == nil && ws.Subprotocol() != Subprotocol:
-		return nil, fmt.Errorf("a WebSocket is there, but no daemon of ours (it does not speak %s)", Subprotocol)
+		return nil, fmt.Errorf("a WebSocket is there, but no daemon (it does not use the subprotocol %s)", Subprotocol)
 	case errors.Is(err, gorilla.ErrBadHandshake):
 		return nil, t.refused(response)
 	case err != nil && t.Client == nil:
-		return nil, fmt.Errorf("what is there does not answer as HTTP; is it wss://%s? %w", t.Address, err)
+		return nil, fmt.Errorf("there is no HTTP server; is it wss://%s? %w", t.Address, err)
 	}
 	return ws, err
 }
 
-// refused makes an error of an answer that is no upgrade.
+// refused returns the error for a response that is no upgrade.
 func (t *Transport) refused(r *http.Response) error {
 	e := &StatusError{Status: r.StatusCode}
 	var body struct {

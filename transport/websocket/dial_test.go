@@ -17,7 +17,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-func TestDialErrors(t *testing.T) {
+func TestDialErrorSaysWhatToDo(t *testing.T) {
 	id := newIdentity(t)
 	plain := listen(t, daemon()).Addr()
 	secure := listen(t, &websocket.Transport{Address: "127.0.0.1:0", TLS: id.server}).Addr()
@@ -34,7 +34,7 @@ func TestDialErrors(t *testing.T) {
 	}{
 		"no port":        {&websocket.Transport{Address: "localhost"}, "missing port"},
 		"TLS to plain":   {&websocket.Transport{Address: plain.String(), Client: id.client}, "does not speak TLS there; is it ws://"},
-		"plain to TLS":   {&websocket.Transport{Address: secure.String()}, "does not answer as HTTP; is it wss://"},
+		"plain to TLS":   {&websocket.Transport{Address: secure.String()}, "there is no HTTP server; is it wss://"},
 		"not found":      {&websocket.Transport{Address: page.String(), Path: "/gone"}, "404 Not Found"},
 		"redirect":       {&websocket.Transport{Address: page.String()}, "302 Found"},
 		"no credentials": {&websocket.Transport{Address: plain.String()}, "401 Unauthorized: no credentials"},
@@ -57,8 +57,8 @@ func TestDialErrors(t *testing.T) {
 	require.ErrorAs(t, err, &verify)
 }
 
-// A WebSocket of somebody else, which takes any subprotocol for none.
-func TestDialSomebodyElse(t *testing.T) {
+// Another WebSocket server, which selects no subprotocol.
+func TestDialOtherServerFails(t *testing.T) {
 	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -70,11 +70,11 @@ func TestDialSomebodyElse(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	}))
 	_, err := (&websocket.Transport{Address: addr.String()}).Dial(timeout(t))
-	require.ErrorContains(t, err, "no daemon of ours")
+	require.ErrorContains(t, err, "a WebSocket is there, but no daemon")
 }
 
-// A daemon that takes the connection and says nothing is left when the context ends.
-func TestDialCancelled(t *testing.T) {
+// Dial ends with its context when the daemon accepts the connection and sends nothing.
+func TestDialEndsWithItsContext(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
@@ -96,8 +96,8 @@ func TestDialCancelled(t *testing.T) {
 	}
 }
 
-// A password does not leave the machine in the clear.
-func TestDialInTheClear(t *testing.T) {
+// A password is not sent to another machine without TLS.
+func TestDialSendsNoPasswordWithoutTLS(t *testing.T) {
 	addr := outside(t)
 	l, err := net.Listen("tcp", net.JoinHostPort(addr, "0"))
 	if err != nil {

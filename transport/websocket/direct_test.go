@@ -16,7 +16,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-// begin makes a conn on which a first message was received, and what comes is read by Receive.
+// begin returns a conn on which a first message was received, so that Receive reads the next ones.
 func begin(t testing.TB, at *websocket.Transport) (c transport.Conn, peer *client) {
 	t.Helper()
 	l := listen(t, at)
@@ -27,8 +27,8 @@ func begin(t testing.TB, at *websocket.Transport) (c transport.Conn, peer *clien
 	return c, peer
 }
 
-// Messages of all lengths, in one frame and in several, arrive in order, however they are cut and whatever stands between.
-func TestAnyMessageBehindAnyOther(t *testing.T) {
+// Messages of all lengths, in one frame or several, arrive in order, with any fragments and control frames between them.
+func TestMessagesOfAllFormsArriveInOrder(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -78,8 +78,8 @@ func TestAnyMessageBehindAnyOther(t *testing.T) {
 	}
 }
 
-// A Receive that is given up in the middle of a message loses nothing of it.
-func TestGivenUpInAMessage(t *testing.T) {
+// A Receive whose context ends in the middle of a message loses no byte of it.
+func TestInterruptedReceiveLosesNoByte(t *testing.T) {
 	c, peer := begin(t, daemon())
 	whole := frame(fin|text, `{"value":"`+strings.Repeat("x", 200)+`"}`)
 	for cut := range whole {
@@ -93,7 +93,7 @@ func TestGivenUpInAMessage(t *testing.T) {
 	}
 }
 
-// What is wrong with a message is said of a later one as of the first.
+// A bad message is refused with the same error as the first message and as a later one.
 func TestLaterMessageIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		say    []byte
@@ -119,8 +119,8 @@ func TestLaterMessageIsRefused(t *testing.T) {
 	}
 }
 
-// Close ends a Receive that reads, and the peer hears why.
-func TestCloseWhileReceiveReads(t *testing.T) {
+// Close ends a Receive that reads, and the peer receives the reason.
+func TestCloseEndsReceive(t *testing.T) {
 	c, peer := begin(t, daemon())
 	done := make(chan error, 1)
 	go func() { _, err := c.Receive(t.Context(), nil); done <- err }()
@@ -131,14 +131,14 @@ func TestCloseWhileReceiveReads(t *testing.T) {
 	require.ErrorIs(t, <-done, net.ErrClosed)
 }
 
-// Behind messages that Receive has read, silence and departures are noticed as before it: those within a message and
-// between them, while somebody receives and while nobody does.
-func TestReadByTurns(t *testing.T) {
+// After messages that Receive has read, a timeout and a closed connection are noticed, in a message and between messages,
+// with and without a Receive.
+func TestTimeoutAndCloseAreNoticedAfterReceiveHasRead(t *testing.T) {
 	three := func(t *testing.T, c transport.Conn, peer *client) {
 		for range 3 {
 			go peer.say(frame(fin|text, hello))
 			require.Equal(t, hello, receive(t, c))
-			later(time.Millisecond) // the conn's goroutine has left the turn to read
+			later(time.Millisecond) // the reader has freed the readLock
 		}
 	}
 	t.Run("late", func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestReadByTurns(t *testing.T) {
 			require.Equal(t, time.Minute, time.Since(began))
 		})
 	})
-	t.Run("closed while nobody receives", func(t *testing.T) {
+	t.Run("closed without a Receive", func(t *testing.T) {
 		virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 			three(t, c, peer)
 			began := time.Now()
@@ -160,7 +160,7 @@ func TestReadByTurns(t *testing.T) {
 			require.LessOrEqual(t, time.Since(began), 200*time.Millisecond)
 		})
 	})
-	t.Run("silent while somebody receives", func(t *testing.T) {
+	t.Run("silent during a Receive", func(t *testing.T) {
 		virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 			heard := listenTo(peer)
 			three(t, c, peer)

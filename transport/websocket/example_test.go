@@ -11,8 +11,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/websocket"
 )
 
-// A daemon that serves HTTP already mounts its control channel beside what else it has. What a mux
-// sends to the Handler becomes the conns of whoever listens on it: here we, in a daemon its manager.
+// A daemon with an HTTP server mounts a Handler on its mux. The requests become the conns of the Handler's listener. In a
+// daemon the manager serves that listener.
 func ExampleHandler() {
 	ctx := context.Background()
 	control := (&websocket.Transport{

@@ -13,13 +13,12 @@ const (
 	again   = `{"id":2}`
 )
 
-// id1 is a frame of n bytes.
+// id1 returns a frame of n bytes.
 func id1(n int) string { return `{"id":1,"x":"` + strings.Repeat("x", n-15) + `"}` }
 
 type say = [][]byte
 
-// The wire of RFC 6455, frame by frame, as a peer meets it that is not like ours. What is heard after
-// hello shows that a conn lives.
+// The frames of RFC 6455, as another implementation may send them. A reply to hello shows that the conn is open.
 var frameCases = []struct {
 	name string
 	say  say
@@ -47,7 +46,7 @@ var frameCases = []struct {
 	{"ping", say{frame(fin|ping, ""), frame(fin|text, hello)}, []string{"pong ", "text " + hello}},
 	{"ping of 125 bytes", say{frame(fin|ping, id1(125))}, []string{"pong " + id1(125)}},
 	{"ping that is no text", say{frame(fin|ping, "\x00\xff\xfe")}, []string{"pong \x00\xff\xfe"}},
-	{"pong that nobody asked for", say{frame(fin|pong, "x"), frame(fin|text, hello)}, []string{"text " + hello}},
+	{"pong without a ping", say{frame(fin|pong, "x"), frame(fin|text, hello)}, []string{"text " + hello}},
 	{"ping of 126 bytes", say{frame(fin|ping, id1(126))}, broken},
 	{"pong of 126 bytes", say{frame(fin|pong, id1(126))}, broken},
 	{"close of 126 bytes", say{frame(fin|closer, code(1000, strings.Repeat("x", 124)))}, broken},
@@ -113,7 +112,7 @@ const (
 
 var broken = []string{"close 1002", "end"}
 
-// fragments cuts a message into its bytes.
+// fragments sends each byte of a message in its own frame.
 func fragments(message string) say {
 	all := say{frame(text, message[:1])}
 	for _, b := range message[1:] {
@@ -122,7 +121,7 @@ func fragments(message string) say {
 	return append(all, frame(fin|more, ""))
 }
 
-func TestFrames(t *testing.T) {
+func TestFramesOfRFC6455(t *testing.T) {
 	at := daemon()
 	at.MaxFrame = echoMax
 	l := listen(t, at)
@@ -183,15 +182,15 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// The first words of the close frame that ends a conversation which went well.
-func TestCloseReason(t *testing.T) {
+// The close frame after a normal end has this text.
+func TestCloseFrameAfterNormalEnd(t *testing.T) {
 	l := listen(t, daemon())
 	echo(t, l)
 	c := connect(t, l.Addr())
 	c.say(frame(fin|text, hello), frame(fin|text, "[]"))
 	require.Equal(t, "text "+hello, c.hear())
 	require.Equal(t, "text []", c.hear())
-	require.Equal(t, "close 1000 the conversation is over: a request without an id is the last one", c.hear())
+	require.Equal(t, "close 1000 the conn has ended: a request without an id is the last one", c.hear())
 	c.say(frame(fin|text, again), frame(fin|closer, code(1000, "")))
 	c.hears("end")
 }

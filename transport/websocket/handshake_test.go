@@ -17,9 +17,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// An opener is what a client asks for: "GET / HTTP/1.1" and header lines, which take the place of the
-// good ones of the same name, or come behind them with a plus in front. A line without a value leaves
-// the name out.
+// An opener has the request of a client: "GET / HTTP/1.1" and header lines. A line replaces the good line of the same name;
+// with a plus in front it is added. A line without a value removes the name.
 type opener []string
 
 func (o opener) String() string {
@@ -44,7 +43,7 @@ func (o opener) String() string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n"
 }
 
-// An answer is that to an opener.
+// An answer is the response to an opener.
 type answer struct {
 	status int
 	header http.Header
@@ -52,7 +51,7 @@ type answer struct {
 	last   bool // the connection ends with it
 }
 
-// ask opens a connection, asks, and returns the answer.
+// ask opens a connection, sends an opener, and returns the response.
 func ask(t testing.TB, addr net.Addr, o opener) answer {
 	t.Helper()
 	c, err := net.Dial("tcp", addr.String())
@@ -73,7 +72,7 @@ func ask(t testing.TB, addr net.Addr, o opener) answer {
 	return answer{r.StatusCode, r.Header, string(body), r.Close}
 }
 
-// refusals collects what a listener refuses.
+// refusals collects the refusals of a listener.
 type refusals struct {
 	mu  sync.Mutex
 	all []transport.Refusal
@@ -85,7 +84,7 @@ func (r *refusals) add(one transport.Refusal) {
 	r.all = append(r.all, one)
 }
 
-// take returns what was refused since the last time.
+// take returns the refusals since the last call.
 func (r *refusals) take() []transport.Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,7 +177,7 @@ func TestHandshake(t *testing.T) {
 		{"page without subprotocol", opener{page}, 400, "rudderpost.v1"},
 
 		{"user", opener{basic("ann:pass:word")}, 101, ""},
-		{"nobody", opener{"Authorization:"}, 401, unauthorized},
+		{"no credentials", opener{"Authorization:"}, 401, unauthorized},
 		{"unknown user", opener{basic("bob:pass:word")}, 401, unauthorized},
 		{"wrong password", opener{basic("ann:password")}, 401, unauthorized},
 		{"wrong token", opener{"Authorization: Bearer open"}, 401, unauthorized},
@@ -210,8 +209,8 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// What a refusal says in its header.
-func TestRefusals(t *testing.T) {
+// A refusal has these headers.
+func TestRefusalHeaders(t *testing.T) {
 	l := listen(t, daemon())
 	r := ask(t, l.Addr(), opener{"DELETE / HTTP/1.1"})
 	require.Equal(t, "GET", r.header.Get("Allow"))
@@ -225,8 +224,8 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, "7", r.header.Get("Retry-After"))
 }
 
-// Compression is not negotiated, whoever asks: a small message could become a large one.
-func TestNoCompression(t *testing.T) {
+// Compression is never negotiated: a small message could become a large one.
+func TestCompressionIsNotNegotiated(t *testing.T) {
 	l := listen(t, daemon())
 	r := ask(t, l.Addr(), opener{"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"})
 	require.Equal(t, http.StatusSwitchingProtocols, r.status)
@@ -234,8 +233,8 @@ func TestNoCompression(t *testing.T) {
 	require.NoError(t, accept(t, l).Close())
 }
 
-// A client that cannot wait for the answer to its upgrade is not understood.
-func TestTooEager(t *testing.T) {
+// A client that sends a frame before the response to its upgrade is refused.
+func TestFrameBeforeUpgradeIsRefused(t *testing.T) {
 	var refused refusals
 	at := daemon()
 	at.OnRefused = refused.add
@@ -252,7 +251,7 @@ func TestTooEager(t *testing.T) {
 }
 
 // The head of an upgrade is limited.
-func TestLongHead(t *testing.T) {
+func TestLongHeadIsRefused(t *testing.T) {
 	l := listen(t, daemon())
 	c, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
@@ -270,8 +269,8 @@ func TestLongHead(t *testing.T) {
 	}, testkit.Timeout, time.Millisecond)
 }
 
-// Halves of upgrades are in nobody's way, and go when the listener does.
-func TestHalfUpgrades(t *testing.T) {
+// Incomplete upgrades delay no other client, and end with the listener.
+func TestIncompleteUpgradesDelayNoOtherClient(t *testing.T) {
 	at := daemon()
 	l := listen(t, at)
 	var halves []net.Conn

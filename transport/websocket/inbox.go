@@ -5,32 +5,32 @@ import (
 	"sync"
 )
 
-// An inbox holds frames that have arrived and nobody has received. One goroutine puts, another takes.
+// An inbox is the queue of frames between the reader, which calls put and finish, and Receive, which calls take.
 type inbox struct {
-	filled  chan struct{} // has a value when there is something new
+	filled  chan struct{} // has a value when there is a new frame, or the end
 	emptied chan struct{} // has a value when there is room again
 
 	mu     sync.Mutex
-	frames []arrived // from next on
+	frames []arrived // those from next on were not taken
 	next   int
 	bytes  int
-	full   bool  // whoever puts waits for room
-	end    error // nothing comes any more behind the frames
+	full   bool  // put waits for room
+	end    error // no frame follows
 }
 
-// An arrived is a frame and the buffer that it lies in.
+// An arrived is a frame and its buffer.
 type arrived struct {
 	frame []byte
 	buf   *[]byte
 }
 
-// What an inbox holds before it is full; a frame is taken in whatever its size.
+// An inbox is full when it has as many frames or bytes. put accepts one frame more, of any size.
 const (
 	maxWaiting      = 64
 	maxWaitingBytes = 64 << 10
 )
 
-// buffers are for messages; those that have grown much are not given back.
+// buffers are for messages. Buffers above largeMessage are not put back.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, smallMessage); return &b }}
 
 const (
@@ -49,7 +49,7 @@ func newInbox() *inbox {
 	return &inbox{filled: make(chan struct{}, 1), emptied: make(chan struct{}, 1)}
 }
 
-// put adds a frame, and waits until there is room for another. It returns the cause when ctx ends.
+// put adds a frame. When the inbox is full, it waits until there is room again, or returns the cause when ctx ends.
 func (b *inbox) put(ctx context.Context, a arrived) error {
 	b.mu.Lock()
 	b.frames = append(b.frames, a)
@@ -69,7 +69,7 @@ func (b *inbox) put(ctx context.Context, a arrived) error {
 	}
 }
 
-// finish says that no frame comes any more, and why.
+// finish says that no frame follows, and why.
 func (b *inbox) finish(err error) {
 	b.mu.Lock()
 	b.end = err
@@ -77,9 +77,9 @@ func (b *inbox) finish(err error) {
 	notify(b.filled)
 }
 
-// take appends the next frame to dst, or hands over the frame itself where that saves copying a large
-// one. size is the length of the buffer that it lay in. When there is none size is 0, and the error says why none
-// will come, if so.
+// take appends the next frame to dst. A large frame is returned without a copy, if dst is empty and too small; then
+// handed is true. size is the size of the frame's buffer; 0: there is no frame, and err says why none will follow, or
+// is nil.
 func (b *inbox) take(dst []byte) (got []byte, size int, handed bool, err error) {
 	b.mu.Lock()
 	if b.next == len(b.frames) {
@@ -108,14 +108,14 @@ func (b *inbox) take(dst []byte) (got []byte, size int, handed bool, err error) 
 	return dst, size, false, nil
 }
 
-// isEmpty reports whether all has been taken.
+// isEmpty reports whether all frames were taken.
 func (b *inbox) isEmpty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.next == len(b.frames)
 }
 
-// isFull reports whether what arrives has to wait.
+// isFull reports whether put waits for room.
 func (b *inbox) isFull() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

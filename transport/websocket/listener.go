@@ -6,29 +6,30 @@ import (
 	"sync"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
-// A listener hands out the conns that a Handler has upgraded.
+// A listener accepts the conns that a Handler has upgraded.
 type listener struct {
 	handler *Handler
-	server  *httpauth.Server // nil: somebody else's
-	ready   chan *conn       // has room for all
+	server  *httpauth.Server // nil: another server has the Handler
+	ready   chan *conn       // has room for MaxConns
 	memory  transport.Memory
 	done    chan struct{}
 	once    sync.Once
 	err     error
 
 	mu    sync.Mutex
-	conns int // being upgraded, waiting, or handed out and open
+	conns int // in the handshake, in ready, or accepted and not closed
 }
 
 func newListener(ctx context.Context, h *Handler) *listener {
 	return &listener{handler: h, ready: make(chan *conn, h.t.maxConns()), memory: transport.MemoryOf(ctx), done: make(chan struct{})}
 }
 
-// enter makes room for a conn, if there is any.
-func (l *listener) enter() bool {
+// acquire counts a conn. It returns false when there are MaxConns.
+func (l *listener) acquire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conns == cap(l.ready) {
@@ -38,41 +39,30 @@ func (l *listener) enter() bool {
 	return true
 }
 
-// leave gives the room of a conn back.
-func (l *listener) leave() {
+// release ends the count of a conn.
+func (l *listener) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conns--
 }
 
-// offer queues c for Accept.
-func (l *listener) offer(c *conn) {
+// deliver queues c for Accept. It does not block, because acquire has counted c.
+func (l *listener) deliver(c *conn) {
 	l.ready <- c
 	select {
-	case <-l.done: // perhaps after Close has emptied the queue
-		l.empty()
+	case <-l.done: // Close may have called closeWaiting before
+		l.closeWaiting()
 	default:
 	}
 }
 
 // Accept implements transport.Listener.
 func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
-	select {
-	case <-l.done:
-		return nil, net.ErrClosed
-	default:
+	c, err := ctxio.Accept(ctx, l.done, l.ready, nil)
+	if err != nil {
+		return nil, err
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	select {
-	case c := <-l.ready:
-		return c, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
+	return c, nil
 }
 
 // Close implements transport.Listener.
@@ -80,7 +70,7 @@ func (l *listener) Close() error {
 	l.once.Do(func() {
 		l.handler.listener.CompareAndSwap(l, nil)
 		close(l.done)
-		l.empty()
+		l.closeWaiting()
 		if l.server != nil {
 			l.err = l.server.Close()
 		}
@@ -88,8 +78,8 @@ func (l *listener) Close() error {
 	return l.err
 }
 
-// empty closes the conns that nobody accepted.
-func (l *listener) empty() {
+// closeWaiting closes the conns that were not accepted.
+func (l *listener) closeWaiting() {
 	for {
 		select {
 		case c := <-l.ready:
@@ -108,7 +98,7 @@ func (l *listener) Addr() net.Addr {
 	return l.server.Addr()
 }
 
-// mounted is the address of a Handler, which knows no more than its path.
+// mounted is the address of a Handler: its path.
 type mounted string
 
 func (mounted) Network() string  { return "ws" }

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// timeout is a context for what must not take long.
+// timeout returns a context that ends after 20 s.
 func timeout(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
@@ -28,12 +28,12 @@ func timeout(t testing.TB) context.Context {
 	return ctx
 }
 
-// A subject is a credential that is nothing but its name.
+// A subject is a credential with a name only.
 type subject string
 
 func (s subject) Subject() string { return string(s) }
 
-// book is an Authenticator that knows the user ann and the token sesame.
+// book is an Authenticator with the user ann and the token sesame.
 type book struct{}
 
 func (book) Authenticate(_ context.Context, claim transport.Claim) ([]transport.Credential, error) {
@@ -48,12 +48,12 @@ func (book) Authenticate(_ context.Context, claim transport.Claim) ([]transport.
 	return nil, transport.ErrWrongCredentials
 }
 
-// daemon is a place on loopback without TLS, as its listener has it.
+// daemon returns a Transport for a listener on loopback without TLS.
 func daemon() *websocket.Transport {
 	return &websocket.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: book{}}
 }
 
-// ann reaches the listener at an address.
+// ann returns a Transport that dials an address as the user ann.
 func ann(addr net.Addr) *websocket.Transport {
 	return &websocket.Transport{
 		Address:     addr.String(),
@@ -101,7 +101,7 @@ func receive(t testing.TB, c transport.Conn) string {
 	return string(frame)
 }
 
-// receiveError receives what must be an error.
+// receiveError requires that Receive returns an error, and returns it.
 func receiveError(t testing.TB, c transport.Conn) error {
 	t.Helper()
 	frame, err := c.Receive(timeout(t), nil)
@@ -110,7 +110,7 @@ func receiveError(t testing.TB, c transport.Conn) error {
 	return err
 }
 
-// ended waits for the end of a conn's Context.
+// ended waits until a conn's Context ends, and returns the cause.
 func ended(t testing.TB, c transport.Conn) error {
 	t.Helper()
 	select {
@@ -130,8 +130,8 @@ func subjects(c transport.Conn) []string {
 	return all
 }
 
-// echo answers every frame on every conn of l with itself, until l is closed. A frame without an id
-// is the last of its conn.
+// echo replies to each frame on each conn of l with the same frame, until l is closed. A frame without an id is the last
+// one of its conn.
 func echo(t testing.TB, l transport.Listener) {
 	t.Helper()
 	var serving sync.WaitGroup
@@ -150,7 +150,7 @@ func echo(t testing.TB, l transport.Listener) {
 	})
 }
 
-// An identity is a daemon's and a client's, by the same authority.
+// An identity has the certificates of a daemon and a client, both issued by one CA.
 type identity struct {
 	ops, daemon tlsconf.Issued
 	server      *tlsconf.Server
@@ -173,7 +173,7 @@ func newIdentity(t testing.TB) *identity {
 	return id
 }
 
-// serve puts a handler on a server of net/http's own.
+// serve starts a server of net/http with a handler.
 func serve(t testing.TB, h http.Handler) net.Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

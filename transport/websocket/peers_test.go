@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bye is what is heard after the last request.
-const bye = "close 1000 the conversation is over: a request without an id is the last one\n"
+// bye is the close frame after the last request.
+const bye = "close 1000 the conn has ended: a request without an id is the last one\n"
 
-// Every peer sees the same.
+// Each peer receives the same.
 const seen = `text {"id": 1}
 big true
 fragments {"id": 3}
@@ -34,7 +34,7 @@ status 401
 status 403
 `
 
-// peer runs a program that speaks to a listener, and returns what it says.
+// peer runs a program that connects to a listener, and returns its output.
 func peer(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	at := daemon()
@@ -46,7 +46,7 @@ func peer(t *testing.T, program string, args ...string) string {
 	return string(said)
 }
 
-func TestPython(t *testing.T) {
+func TestPythonClient(t *testing.T) {
 	python := "/usr/bin/python3" // Debian's, which has Debian's packages
 	if _, err := os.Stat(python); err != nil {
 		python = testkit.NeedProgram(t, "python3", "python3")
@@ -58,7 +58,7 @@ func TestPython(t *testing.T) {
 	require.Equal(t, "subprotocol rudderpost.v1 extensions []\n"+seen, said)
 }
 
-func TestNode(t *testing.T) {
+func TestNodeClient(t *testing.T) {
 	node, npm := testkit.NeedProgram(t, "node", "nodejs"), testkit.NeedProgram(t, "npm", "npm")
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/ws")))

@@ -36,7 +36,7 @@ const (
 
 var maskKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// frame is a client's frame: masked, its length written as short as can be.
+// frame returns a client's frame: masked, with the shortest form of its length.
 func frame(first byte, payload string) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
@@ -50,7 +50,7 @@ func frame(first byte, payload string) []byte {
 	return append(append(b, maskKey[:]...), masked(payload)...)
 }
 
-// announced is the head of a frame that says to have so many bytes, and some of them.
+// announced returns the head of a frame of n bytes, and some of its bytes.
 func announced(first byte, length uint64, payload string) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, length)
 	return append(append(b, maskKey[:]...), masked(payload)...)
@@ -64,12 +64,12 @@ func masked(payload string) []byte {
 	return b
 }
 
-// code is the payload of a close frame.
+// code returns the payload of a close frame.
 func code(n uint16, reason string) string {
 	return string(binary.BigEndian.AppendUint16(nil, n)) + reason
 }
 
-// A client speaks WebSocket byte by byte.
+// A client writes and reads WebSocket frames byte by byte.
 type client struct {
 	net.Conn
 	t  testing.TB
@@ -89,7 +89,7 @@ func connect(t testing.TB, addr net.Addr) *client {
 	return open(t, c)
 }
 
-// open makes a WebSocket of a connection.
+// open does the opening handshake on a connection.
 func open(t testing.TB, c net.Conn) *client {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(testkit.Timeout))
@@ -105,14 +105,14 @@ func open(t testing.TB, c net.Conn) *client {
 	return &client{c, t, in}
 }
 
-// say writes frames in one piece.
+// say writes frames with one write.
 func (c *client) say(frames ...[]byte) {
 	c.t.Helper()
 	_, err := c.Write(bytes.Join(frames, nil))
 	require.NoError(c.t, err)
 }
 
-// hear returns what comes next: "text …", "ping …", "pong …", "close 1000 …", or "end".
+// hear returns the next frame: "text …", "ping …", "pong …", "close 1000 …", or "end".
 func (c *client) hear() string {
 	c.t.Helper()
 	head := make([]byte, 2)
@@ -148,7 +148,7 @@ func (c *client) hear() string {
 	return fmt.Sprintf("opcode %x", head[0])
 }
 
-// hears sees that exactly this comes. A close frame may say more than is asked for.
+// hears requires exactly these frames. The text of a close frame may be longer.
 func (c *client) hears(want ...string) {
 	c.t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(testkit.Timeout))

@@ -2,12 +2,17 @@ package websocket
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"time"
 
 	gorilla "github.com/gorilla/websocket"
+
+	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
-// Send implements transport.Conn. Each frame is a message of its own; all go out together.
+// Send implements transport.Conn. Each frame is one message; all of them are written together.
 func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 	if c.closed.Load() {
 		return net.ErrClosed
@@ -21,7 +26,7 @@ func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	stop := c.until(ctx)
+	stop := ctxio.SetDeadlineOnDone(ctx, c.sock.Conn.SetWriteDeadline)
 	err := c.send(ctx, frames)
 	stop()
 	c.release()
@@ -36,7 +41,7 @@ func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 	return err
 }
 
-// send writes frames, and keeps the right to write.
+// send writes frames. It locks c.writing and does not unlock it.
 func (c *conn) send(ctx context.Context, frames [][]byte) error {
 	c.writing.Lock()
 	c.sending.Store(true)
@@ -44,14 +49,14 @@ func (c *conn) send(ctx context.Context, frames [][]byte) error {
 	switch {
 	case c.closed.Load():
 		return net.ErrClosed
-	case ctx.Err() != nil: // its deadline may have been taken back with that of a ping
+	case ctx.Err() != nil: // controlLocked may have removed the deadline of ctx
 		return context.Cause(ctx)
 	}
-	err := c.write(func() error {
+	err := c.writeLocked(func() error {
 		if len(frames) == 1 && len(frames[0]) <= writeBuffer {
 			return c.ws.WriteMessage(gorilla.TextMessage, frames[0])
 		}
-		return c.line.together(func() error {
+		return c.sock.writeTogether(func() error {
 			for _, frame := range frames {
 				if err := c.ws.WriteMessage(gorilla.TextMessage, frame); err != nil {
 					return err
@@ -64,13 +69,13 @@ func (c *conn) send(ctx context.Context, frames [][]byte) error {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		c.gone(err)
+		c.fail(err)
 	}
 	return err
 }
 
-// write calls f, which writes, unless nothing can be written any more. writing is held.
-func (c *conn) write(f func() error) error {
+// writeLocked calls f, which writes, unless an earlier write has failed. The caller holds c.writing.
+func (c *conn) writeLocked(f func() error) error {
 	if c.broken {
 		return errBroken
 	}
@@ -79,34 +84,84 @@ func (c *conn) write(f func() error) error {
 	return err
 }
 
-// until makes a write end when ctx does, by way of a deadline in the past. That deadline is gone when
-// stop returns.
-func (c *conn) until(ctx context.Context) (stop func()) {
-	if ctx.Done() == nil {
-		return func() {}
-	}
-	set := make(chan struct{})
-	cancel := context.AfterFunc(ctx, func() {
-		defer close(set)
-		_ = c.line.Conn.SetWriteDeadline(past)
-	})
-	return func() {
-		if !cancel() {
-			<-set
-			_ = c.line.Conn.SetWriteDeadline(noDeadline)
+// release unlocks c.writing, and answers a ping that has arrived meanwhile.
+func (c *conn) release() {
+	for {
+		if data := c.unansweredPing.Swap(nil); data != nil {
+			c.controlLocked(gorilla.PongMessage, []byte(*data))
+		}
+		c.writing.Unlock()
+		if c.unansweredPing.Load() == nil || !c.writing.TryLock() {
+			return
 		}
 	}
 }
 
-// release gives the right to write back, and answers a ping that came meanwhile.
-func (c *conn) release() {
-	for {
-		if data := c.owed.Swap(nil); data != nil {
-			c.control(gorilla.PongMessage, []byte(*data))
+var errBroken = errors.New("an earlier write has failed in the middle of a message")
+
+// controlLocked writes a control frame, and waits up to controlTimeout for a slow peer. The caller holds c.writing.
+func (c *conn) controlLocked(kind int, data []byte) {
+	deadline := time.Now().Add(controlTimeout)
+	err := c.writeLocked(func() error {
+		return c.ws.WriteControl(kind, data, deadline)
+	})
+	_ = c.sock.Conn.SetWriteDeadline(noDeadline)
+	if err != nil {
+		c.fail(err)
+	}
+}
+
+const controlTimeout = 30 * time.Second
+
+// onPing answers a ping. If a write is in progress, release answers after it. Only the last ping needs a pong (RFC 6455,
+// section 5.5.3).
+func (c *conn) onPing(data string) {
+	c.unansweredPing.Store(&data)
+	if c.writing.TryLock() {
+		c.release()
+	}
+}
+
+// startPings starts the ping timer.
+func (c *conn) startPings() {
+	if c.cfg.pingEvery == 0 {
+		return
+	}
+	c.lastPing = time.Now()
+	c.pingTimer = time.AfterFunc(time.Hour, c.onPingTimer)
+	c.pingTimer.Reset(c.cfg.pingEvery)
+}
+
+// onPingTimer sends a ping when one is due, ends the conn when a ping was not answered in time, and sets the timer
+// again. Any bytes from the peer are an answer. While a message is being sent, or the inbox is full, a missing pong
+// does not count: it may be behind other data.
+func (c *conn) onPingTimer() {
+	if c.ctx.Err() != nil {
+		return
+	}
+	now := time.Now()
+	if c.sock.dataArrived.Swap(false) || c.sending.Load() || c.inbox.isFull() {
+		c.unansweredSince = time.Time{}
+	}
+	unanswered := !c.unansweredSince.IsZero()
+	if unanswered && c.cfg.pongUntil > 0 && now.Sub(c.unansweredSince) >= c.cfg.pongUntil {
+		c.fail(fmt.Errorf("the peer has not answered for %s, not even a ping", now.Sub(c.unansweredSince).Round(time.Second)))
+		c.sock.closeAfter(0)
+		return
+	}
+	if now.Sub(c.lastPing) >= c.cfg.pingEvery {
+		c.lastPing = now
+		if !unanswered {
+			c.unansweredSince = now
 		}
-		c.writing.Unlock()
-		if c.owed.Load() == nil || !c.writing.TryLock() {
-			return
+		if c.writing.TryLock() {
+			c.controlLocked(gorilla.PingMessage, nil)
+			c.release()
 		}
 	}
+	next := c.cfg.pingEvery - time.Since(c.lastPing)
+	if !c.unansweredSince.IsZero() && c.cfg.pongUntil > 0 {
+		next = min(next, c.cfg.pongUntil-time.Since(c.unansweredSince))
+	}
+	c.pingTimer.Reset(max(next, 0))
 }

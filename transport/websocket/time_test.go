@@ -77,7 +77,7 @@ func requireTimedOut(t testing.TB, c transport.Conn, discarded int) {
 	require.Equal(t, &transport.FrameError{Reason: transport.TimedOut, Discarded: discarded}, err)
 }
 
-// listenTo hears what comes to a peer until nothing does.
+// listenTo returns a channel of what a peer receives, until the end.
 func listenTo(peer *client) <-chan string {
 	heard := make(chan string, 1000)
 	go func() {
@@ -93,7 +93,7 @@ func listenTo(peer *client) <-chan string {
 	return heard
 }
 
-func TestIdle(t *testing.T) {
+func TestSilentClientTimesOut(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		heard := listenTo(peer)
 		began := time.Now()
@@ -108,7 +108,7 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-func TestIdleIsRestartedByEachRead(t *testing.T) {
+func TestEachReadRestartsIdle(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		f := frame(fin|text, hello)
 		for i := range f {
@@ -127,7 +127,7 @@ func TestIdleIsRestartedByEachRead(t *testing.T) {
 	})
 }
 
-func TestFrameTimeout(t *testing.T) {
+func TestSlowMessageTimesOut(t *testing.T) {
 	virtual(t, &websocket.Transport{PingInterval: -1}, func(t *testing.T, c transport.Conn, peer *client) {
 		heard := listenTo(peer)
 		peer.say(frame(fin|text, hello))
@@ -153,7 +153,7 @@ func TestFrameTimeout(t *testing.T) {
 	})
 }
 
-// A whole message is not late, whatever it took before.
+// A complete message does not time out, however long the messages before have taken.
 func TestNoTimeoutBetweenFrames(t *testing.T) {
 	virtual(t, &websocket.Transport{PingInterval: -1}, func(t *testing.T, c transport.Conn, peer *client) {
 		for range 100 {
@@ -166,7 +166,7 @@ func TestNoTimeoutBetweenFrames(t *testing.T) {
 	})
 }
 
-func TestPing(t *testing.T) {
+func TestConnEndsWithoutPong(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		peer.say(frame(fin|text, hello))
 		require.Equal(t, hello, receive(t, c))
@@ -189,8 +189,8 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// Whatever comes from the peer shows that it is there.
-func TestWordsAreAsGoodAsPongs(t *testing.T) {
+// Any bytes from the peer count as a pong.
+func TestAnyBytesCountAsPong(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		heard := listenTo(peer)
 		for range 500 {
@@ -210,8 +210,8 @@ func TestWordsAreAsGoodAsPongs(t *testing.T) {
 	})
 }
 
-// A peer is not gone because nobody listens to it: its pong lies behind frames that are not received.
-func TestNoPongWhileNobodyReceives(t *testing.T) {
+// A missing pong does not count while received frames wait for Receive: the pong may be behind them.
+func TestMissingPongDoesNotCountWhileInboxIsFull(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		heard := listenTo(peer)
 		sent := make(chan struct{})
@@ -239,8 +239,8 @@ func TestNoPongWhileNobodyReceives(t *testing.T) {
 	})
 }
 
-// Nor because it is slow to read what it is sent.
-func TestNoPongWhileSending(t *testing.T) {
+// A missing pong does not count while a message is being sent to a slow peer.
+func TestMissingPongDoesNotCountWhileSending(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		peer.say(frame(fin|text, hello))
 		require.Equal(t, hello, receive(t, c))
@@ -254,8 +254,8 @@ func TestNoPongWhileSending(t *testing.T) {
 	})
 }
 
-// A ping that comes while a message goes out is answered behind it, and only the last of many.
-func TestPongBehindAMessage(t *testing.T) {
+// A ping that arrives while a message is being sent is answered after it; of several pings only the last one.
+func TestPongIsSentAfterMessage(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		sent := make(chan error, 1)
 		long := id1(100 << 10)
@@ -270,8 +270,8 @@ func TestPongBehindAMessage(t *testing.T) {
 	})
 }
 
-// A peer that does not answer our close frame has a second.
-func TestCloseIsNotAnswered(t *testing.T) {
+// The connection is closed after a second if the peer does not answer the close frame.
+func TestConnectionClosesWithoutPeersCloseFrame(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		heard := listenTo(peer)
 		peer.say(frame(fin|text, hello))
@@ -290,8 +290,8 @@ func TestCloseIsNotAnswered(t *testing.T) {
 	})
 }
 
-// A Send that was given up leaves half a message behind, and the conn is of no more use for sending.
-func TestSendGivenUp(t *testing.T) {
+// A Send whose context ends leaves an incomplete message, and no Send after it works.
+func TestSendFailsAfterInterruptedSend(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		late := errors.New("late")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, late)

@@ -19,10 +19,10 @@ import (
 	"github.com/rudderpost/rudderpost/transport/quic"
 )
 
-// mebibyte is a frame of that length.
+// mebibyte is a frame of 1 MiB.
 var mebibyte = `["` + strings.Repeat("x", 1<<20-4) + `"]`
 
-func TestWeather(t *testing.T) {
+func TestFramesArriveOverBadNetwork(t *testing.T) {
 	for name, w := range map[string]struct {
 		delay, jitter time.Duration
 		loss          float64
@@ -34,14 +34,14 @@ func TestWeather(t *testing.T) {
 		"storm":      {50 * time.Millisecond, 30 * time.Millisecond, 0.05},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWeather(t, w.delay, w.jitter, nil, func(t *testing.T, n *network) {
+			overBadNetwork(t, w.delay, w.jitter, nil, func(t *testing.T, n *network) {
 				n.with(func() { n.loss = w.loss })
 				serveEcho(n.l)
 				c := dial(t, n.client)
 				began := time.Now()
 				send(t, c, mebibyte)
 				require.Equal(t, mebibyte, receive(t, c))
-				t.Logf("1 MiB each way took %v", time.Since(began))
+				t.Logf("1 MiB each dialer took %v", time.Since(began))
 
 				var all sync.WaitGroup
 				for range 20 {
@@ -59,9 +59,9 @@ func TestWeather(t *testing.T) {
 	}
 }
 
-// The client's address changes while a command runs, as behind a NAT that has forgotten it.
-func TestAddressChangesMidCommand(t *testing.T) {
-	inWeather(t, 10*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+// The client's address changes while a command runs, as behind a NAT that has removed its entry.
+func TestClientAddressMayChangeDuringCommand(t *testing.T) {
+	overBadNetwork(t, 10*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		dialed, accepted := pair(t, n.l, n.client)
 		idle, other := pair(t, n.l, n.client)
 		n.move()
@@ -78,9 +78,9 @@ func TestAddressChangesMidCommand(t *testing.T) {
 	})
 }
 
-// A session lives as long as both sides do, and not longer than a minute when they are cut off.
-func TestSilence(t *testing.T) {
-	inWeather(t, 10*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+// A connection stays open while both sides run. It ends within a minute when the network fails.
+func TestConnectionEndsWhenNetworkFails(t *testing.T) {
+	overBadNetwork(t, 10*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		dialed, accepted := pair(t, n.l, n.client)
 		time.Sleep(24 * time.Hour)
 		require.NoError(t, dialed.Context().Err())
@@ -95,13 +95,13 @@ func TestSilence(t *testing.T) {
 			require.ErrorAs(t, context.Cause(c.Context()), new(*quicgo.IdleTimeoutError))
 		}
 		require.Less(t, time.Since(began), 80*time.Second)
-		require.ErrorContains(t, dialed.Send(t.Context(), []byte("{}")), "fallen silent")
+		require.ErrorContains(t, dialed.Send(t.Context(), []byte("{}")), "has sent nothing for too long")
 	})
 }
 
-// Whoever connects and opens no stream, or never says who he is, is not kept.
-func TestNobodyTalks(t *testing.T) {
-	inWeather(t, 10*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+// A connection without a stream, and a handshake that is never completed, are closed.
+func TestUnusedConnectionIsClosed(t *testing.T) {
+	overBadNetwork(t, 10*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		c := dial(t, n.client)
 		eventuallyVirtual(t, func() bool { return quic.Sessions(n.l) == 1 })
 		time.Sleep(9 * time.Second)
@@ -113,8 +113,8 @@ func TestNobodyTalks(t *testing.T) {
 
 		d := dial(t, n.client) // one that was used is kept while a conn is open
 		send(t, d, "{}")
-		served := accept(t, n.l)
-		require.Equal(t, "{}", receive(t, served))
+		serverSide := accept(t, n.l)
+		require.Equal(t, "{}", receive(t, serverSide))
 		time.Sleep(time.Hour)
 		require.NoError(t, d.Context().Err())
 	})
@@ -131,13 +131,13 @@ func eventuallyVirtual(t *testing.T, condition func() bool) {
 	require.Fail(t, "it does not happen")
 }
 
-// A daemon that ends its process once its conns are closed has delivered what it said, whatever the
-// weather, whether the listener was closed before the conn or after.
-func TestLastReplyIsDelivered(t *testing.T) {
+// A daemon that exits when its conns are closed has delivered its last reply, also over a bad network, whether the
+// listener was closed before the conn or after it.
+func TestLastReplyIsDeliveredBeforeExit(t *testing.T) {
 	for _, first := range []string{"listener", "conn"} {
 		for _, loss := range []float64{0, 0.05} {
 			t.Run(first, func(t *testing.T) {
-				inWeather(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+				overBadNetwork(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 					dialed, accepted := pair(t, n.l, n.client)
 					n.with(func() { n.loss = loss })
 					received := make(chan string, 1)
@@ -167,7 +167,7 @@ func TestLastReplyIsDelivered(t *testing.T) {
 	}
 }
 
-// receiveToTheEnd returns the frames up to the end, and closes the conn.
+// receiveToTheEnd receives all frames until the end, and closes the conn.
 func receiveToTheEnd(c transport.Conn) string {
 	defer c.Close()
 	var all []byte
@@ -183,10 +183,10 @@ func receiveToTheEnd(c transport.Conn) string {
 	}
 }
 
-// A client that does not close its connection holds up a drain for two seconds at most, and one that
-// has had its answer long ago not noticeably.
-func TestLingerHasAnEnd(t *testing.T) {
-	inWeather(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+// A client that does not close its connection delays a drain by at most two seconds. A client that has received its reply
+// long ago delays it by at most 100 ms.
+func TestClientDelaysDrainAtMostTwoSeconds(t *testing.T) {
+	overBadNetwork(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		dialed, accepted := pair(t, n.l, n.client)
 		send(t, accepted, "{}")
 		require.NoError(t, n.l.Close())
@@ -195,7 +195,7 @@ func TestLingerHasAnEnd(t *testing.T) {
 		require.Equal(t, 2*time.Second, time.Since(began).Round(100*time.Millisecond))
 		require.Equal(t, "{}", receive(t, dialed))
 	})
-	inWeather(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+	overBadNetwork(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		dialed, accepted := pair(t, n.l, n.client)
 		send(t, accepted, "{}")
 		require.Equal(t, "{}", receive(t, dialed))
@@ -209,10 +209,9 @@ func TestLingerHasAnEnd(t *testing.T) {
 	})
 }
 
-// A client that takes its time to read has all of a reply, also when the daemon has closed the conn
-// long ago.
-func TestSlowReader(t *testing.T) {
-	inWeather(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+// A slow client receives the whole reply, also after the daemon has closed the conn.
+func TestSlowClientReceivesWholeReply(t *testing.T) {
+	overBadNetwork(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		dialed, accepted := pair(t, n.l, n.client)
 		reply := mebibyte[:100<<10] + `"]`
 		send(t, accepted, reply)
@@ -224,9 +223,9 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// A reply that nobody takes is cut off by Close, and the client can tell.
-func TestCutOff(t *testing.T) {
-	inWeather(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
+// Close cuts off a reply that the client does not read, and the client gets an error.
+func TestCloseCutsOffUnreadReply(t *testing.T) {
+	overBadNetwork(t, 20*time.Millisecond, 0, nil, func(t *testing.T, n *network) {
 		dialed, accepted := pair(t, n.l, n.client)
 		send(t, accepted, `{"whole":1}`)
 		sent := make(chan error, 1)

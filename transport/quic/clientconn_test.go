@@ -18,44 +18,43 @@ import (
 
 func TestConnsShareAConnection(t *testing.T) {
 	l := listen(t, place(t))
-	way := to(t, l.Addr())
-	first, served := pair(t, l, way)
+	dialer := to(t, l.Addr())
+	first, serverSide := pair(t, l, dialer)
 	for range 20 {
-		dialed, accepted := pair(t, l, way)
+		dialed, accepted := pair(t, l, dialer)
 		require.Equal(t, first.Peer().Session, dialed.Peer().Session)
-		require.Equal(t, served.Peer().Session, accepted.Peer().Session)
+		require.Equal(t, serverSide.Peer().Session, accepted.Peer().Session)
 		require.NoError(t, accepted.Close())
 		require.NoError(t, dialed.Close())
 	}
-	require.Equal(t, 1, quic.Links(way))
+	require.Equal(t, 1, quic.Links(dialer))
 	require.Equal(t, 1, quic.Sessions(l))
-	require.NoError(t, served.Close())
+	require.NoError(t, serverSide.Close())
 	require.NoError(t, first.Close())
 	testkit.Eventually(t, func() bool {
-		return quic.Links(way) == 0 && quic.Sessions(l) == 0 && quic.Counted(l) == 0
+		return quic.Links(dialer) == 0 && quic.Sessions(l) == 0 && quic.Counted(l) == 0
 	}, "the connection ends with its last conn")
 }
 
-// A client that has heard the end leaves nothing behind, and does not wait.
-func TestCloseAfterTheEndIsAtOnce(t *testing.T) {
+// Close does not wait after the client has received the end of the stream, and the connection is closed.
+func TestCloseAfterTheEndDoesNotWait(t *testing.T) {
 	l := listen(t, place(t))
-	way := to(t, l.Addr())
-	dialed, accepted := pair(t, l, way)
+	dialer := to(t, l.Addr())
+	dialed, accepted := pair(t, l, dialer)
 	send(t, accepted, "{}")
 	require.NoError(t, accepted.Close())
 	require.Equal(t, "{}", receive(t, dialed))
 	_, err := dialed.Receive(within(t, testkit.Timeout), nil)
 	require.ErrorIs(t, err, io.EOF)
 	require.NoError(t, dialed.Close())
-	testkit.Eventually(t, func() bool { return quic.Links(way) == 0 && quic.Counted(l) == 0 }, "all is closed")
+	testkit.Eventually(t, func() bool { return quic.Links(dialer) == 0 && quic.Counted(l) == 0 }, "all is closed")
 }
 
-// A request that nobody waits for is read to its end, though its client closes at once and the
-// daemon is slow to read.
-func TestFireAndForget(t *testing.T) {
+// The daemon reads a request to its end, even if the client closes at once and the daemon reads slowly.
+func TestRequestIsReadAfterClientCloses(t *testing.T) {
 	l := listen(t, place(t))
-	way := to(t, l.Addr())
-	c := dial(t, way)
+	dialer := to(t, l.Addr())
+	c := dial(t, dialer)
 	send(t, c, `{"n":1}`, `{"n":2}`)
 	began := time.Now()
 	require.NoError(t, c.Close())
@@ -74,18 +73,18 @@ func TestFireAndForget(t *testing.T) {
 	require.Equal(t, 1, quic.Sessions(l))
 	require.NoError(t, accepted.Close())
 	testkit.Eventually(t, func() bool { return quic.Sessions(l) == 0 }, "the daemon closes the connection")
-	testkit.Eventually(t, func() bool { return quic.Links(way) == 0 }, "and the client has")
+	testkit.Eventually(t, func() bool { return quic.Links(dialer) == 0 }, "and the client has")
 }
 
-// Beyond MaxStreams another connection is made, and a closed conn makes room.
-func TestMoreConnsThanStreams(t *testing.T) {
+// Beyond MaxStreams another connection is made. A conn that is closed makes room for the next one.
+func TestAnotherConnectionBeyondMaxStreams(t *testing.T) {
 	at := place(t)
 	at.MaxStreams = 3
 	l := listen(t, at)
-	way := to(t, l.Addr())
+	dialer := to(t, l.Addr())
 	var accepted []transport.Conn
 	for range 7 {
-		_, a := pair(t, l, way)
+		_, a := pair(t, l, dialer)
 		accepted = append(accepted, a)
 	}
 	require.Equal(t, 3, quic.Sessions(l))
@@ -93,7 +92,7 @@ func TestMoreConnsThanStreams(t *testing.T) {
 	require.NotEqual(t, accepted[2].Peer().Session, accepted[3].Peer().Session)
 }
 
-// What counts is whether the daemon has closed a conn, not whether the client has lost interest.
+// A stream counts until the daemon closes it, even if the client has closed it before.
 func TestStreamsCountUntilTheDaemonClosesThem(t *testing.T) {
 	at := place(t)
 	at.MaxStreams = 2
@@ -126,11 +125,11 @@ func TestStreamsCountUntilTheDaemonClosesThem(t *testing.T) {
 	require.ErrorIs(t, open(), context.DeadlineExceeded)
 }
 
-// Many who dial at once share a handshake, and one who gives up ends it only for himself.
-func TestDialersShareAHandshake(t *testing.T) {
+// Concurrent calls of Dial share a handshake. A call whose context ends does not end it for the others.
+func TestConcurrentDialsShareAHandshake(t *testing.T) {
 	l := listen(t, place(t))
 	serveEcho(l)
-	way := to(t, l.Addr())
+	dialer := to(t, l.Addr())
 	errGivenUp := errors.New("given up")
 	var all sync.WaitGroup
 	all.Add(40)
@@ -142,7 +141,7 @@ func TestDialersShareAHandshake(t *testing.T) {
 			if i%4 == 0 {
 				go cancel(errGivenUp)
 			}
-			c, err := way.Dial(ctx)
+			c, err := dialer.Dial(ctx)
 			if err != nil {
 				if !errors.Is(err, errGivenUp) {
 					t.Error(err)
@@ -153,31 +152,31 @@ func TestDialersShareAHandshake(t *testing.T) {
 		}()
 	}
 	all.Wait()
-	require.LessOrEqual(t, quic.Links(way), 2) // one may have been closed since all had given up
+	require.LessOrEqual(t, quic.Links(dialer), 2) // one may have been closed since all had given up
 }
 
-// Nothing is left of a handshake that nobody waits for.
-func TestGivenUpHandshake(t *testing.T) {
+// A handshake for which no Dial waits is closed.
+func TestHandshakeWithoutDialIsClosed(t *testing.T) {
 	l := listen(t, place(t))
 	serveEcho(l)
 	errGivenUp := errors.New("given up")
 	for i := range 50 {
-		way := to(t, l.Addr())
+		dialer := to(t, l.Addr())
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i)*200*time.Microsecond, errGivenUp)
-		c, err := way.Dial(ctx)
+		c, err := dialer.Dial(ctx)
 		cancel()
 		if err == nil {
 			require.NoError(t, c.Close())
 		} else {
 			require.ErrorIs(t, err, errGivenUp)
 		}
-		testkit.Eventually(t, func() bool { return quic.Links(way) == 0 }, "no connection is left")
+		testkit.Eventually(t, func() bool { return quic.Links(dialer) == 0 }, "no connection is left")
 	}
 	require.NoError(t, l.Close())
 	testkit.Eventually(t, func() bool { return quic.Counted(l) == 0 }, "and none at the daemon")
 }
 
-func TestPassedPacketConn(t *testing.T) {
+func TestPassedPacketConnIsUsed(t *testing.T) {
 	sock, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	at := place(t)
@@ -190,7 +189,7 @@ func TestPassedPacketConn(t *testing.T) {
 	require.NoError(t, err, "a conn is left")
 }
 
-func TestPassedSocketOfAnotherKind(t *testing.T) {
+func TestPassedSocketOfAnotherTypeIsRefused(t *testing.T) {
 	sock, err := net.ListenPacket("unixgram", t.TempDir()+"/x")
 	require.NoError(t, err)
 	defer sock.Close()
@@ -200,8 +199,8 @@ func TestPassedSocketOfAnotherKind(t *testing.T) {
 	require.ErrorContains(t, err, "a unixgram socket (*net.UnixConn) was passed; QUIC needs UDP")
 }
 
-// An address that has a listener is in use; one whose listener is closed is not.
-func TestAddressInUse(t *testing.T) {
+// The address of a listener is in use until the listener is closed.
+func TestAddressIsInUseUntilClose(t *testing.T) {
 	l := listen(t, place(t))
 	at := place(t)
 	at.Address = l.Addr().String()

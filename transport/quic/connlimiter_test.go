@@ -22,7 +22,7 @@ import (
 // isRetry reports whether a packet is a Retry of QUIC version 1 (RFC 9000, section 17.2.5).
 func isRetry(p []byte) bool { return len(p) > 5 && p[0]&0xf0 == 0xf0 && p[4] == 1 }
 
-// A spoofer sends in the name of somebody else, and never sees an answer.
+// A spoofer sends packets with the address of another host, and receives no answer.
 type spoofer struct {
 	n    *network
 	from *net.UDPAddr
@@ -48,7 +48,7 @@ func (s *spoofer) SetReadBuffer(int) error          { return nil }
 func (s *spoofer) SetWriteBuffer(int) error         { return nil }
 func (s *spoofer) LocalAddr() net.Addr              { return s.from }
 
-// flood begins handshakes from many addresses that are not the sender's own.
+// flood begins handshakes from many spoofed addresses.
 func flood(t *testing.T, n *network, from func(i int) net.IP, count int) {
 	t.Helper()
 	config, err := client(t, "ops.example").Config("10.0.0.1", quic.Protocol)
@@ -64,12 +64,12 @@ func flood(t *testing.T, n *network, from func(i int) net.IP, count int) {
 	}
 }
 
-// Under a flood from addresses that are not its senders', clients must prove theirs; nobody is sent
-// more than three times what came in his name, and a good client is served.
-func TestRetryUnderLoad(t *testing.T) {
+// Under a flood of handshakes from spoofed addresses, clients must prove their address. No address receives more than three
+// times the bytes that were sent with it, and a good client is served.
+func TestFloodOfHandshakesNeedsRetry(t *testing.T) {
 	const spoofed, pace = 500, 50
-	onRefused, told := refusals()
-	inWeather(t, time.Millisecond, 0, func(at *quic.Transport) {
+	onRefused, reported := refusals()
+	overBadNetwork(t, time.Millisecond, 0, func(at *quic.Transport) {
 		at.OnRefused = onRefused
 		at.SetPace(pace)
 	}, func(t *testing.T, n *network) {
@@ -94,12 +94,12 @@ func TestRetryUnderLoad(t *testing.T) {
 		send(t, c, "{}")
 		require.Equal(t, "{}", receive(t, c))
 		require.Less(t, time.Since(began), time.Second)
-		time.Sleep(20 * time.Second) // what was begun is retransmitted and given up
+		time.Sleep(20 * time.Second) // the handshakes are retransmitted and then closed
 		n.with(func() {
 			assert.Len(t, in, spoofed+1)
-			for who, bytes := range out {
-				if who != clientAddr.String() {
-					assert.LessOrEqual(t, bytes, 3*in[who]+1280, who) // quic-go finishes the packet that crosses the line
+			for addr, bytes := range out {
+				if addr != clientAddr.String() {
+					assert.LessOrEqual(t, bytes, 3*in[addr]+1280, addr) // quic-go finishes the packet that crosses the line
 				}
 			}
 			t.Logf("%d of %d had to prove their address", len(retries), len(in))
@@ -107,13 +107,13 @@ func TestRetryUnderLoad(t *testing.T) {
 		})
 		require.NoError(t, c.Close())
 		synctest.Wait()
-		require.NotEmpty(t, told, "handshakes that were given up")
+		require.NotEmpty(t, reported, "handshakes that were closed")
 	})
 }
 
-// Nobody can use up the share of an address in its name.
-func TestSpoofedSourceKeepsItsShare(t *testing.T) {
-	inWeather(t, time.Millisecond, 0, func(at *quic.Transport) {
+// Spoofed packets cannot use up the connections of an address.
+func TestSpoofedPacketsDoNotUseUpConnections(t *testing.T) {
+	overBadNetwork(t, time.Millisecond, 0, func(at *quic.Transport) {
 		at.MaxPerSource = 10
 		at.SetPace(100000)
 	}, func(t *testing.T, n *network) {
@@ -130,40 +130,40 @@ func TestSpoofedSourceKeepsItsShare(t *testing.T) {
 	})
 }
 
-func TestTooManyConnections(t *testing.T) {
+func TestConnectionAboveLimitIsRefused(t *testing.T) {
 	for name, limit := range map[string]func(*quic.Transport){
 		"at all":            func(at *quic.Transport) { at.MaxConns = 3 },
 		"from this address": func(at *quic.Transport) { at.MaxPerSource = 3 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			onRefused, told := refusals()
+			onRefused, reported := refusals()
 			at := place(t)
 			at.OnRefused = onRefused
 			limit(at)
 			l := listen(t, at)
-			var ways []*quic.Transport
+			var dialers []*quic.Transport
 			var first transport.Conn
 			for i := range 3 {
-				way := to(t, l.Addr())
-				c, _ := pair(t, l, way)
+				dialer := to(t, l.Addr())
+				c, _ := pair(t, l, dialer)
 				if i == 0 {
 					first = c
 				}
-				ways = append(ways, way)
+				dialers = append(dialers, dialer)
 			}
 			fourth := to(t, l.Addr())
 			_, err := fourth.Dial(within(t, testkit.Timeout))
-			require.ErrorContains(t, err, "takes no more connections")
-			require.ErrorContains(t, next(t, told).Err, "too many connections")
+			require.ErrorContains(t, err, "accepts no more connections")
+			require.ErrorContains(t, next(t, reported).Err, "too many connections")
 			require.NoError(t, first.Close())
-			pair(t, l, ways[1]) // on the connection that is there
+			pair(t, l, dialers[1]) // on the connection that is there
 			_, err = fourth.Dial(within(t, testkit.Timeout))
 			require.Error(t, err, "the daemon has not closed its end")
 		})
 	}
 }
 
-func TestSource(t *testing.T) {
+func TestSourceOfAddress(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.7:1":              "192.0.2.7/32",
 		"[::ffff:192.0.2.7]:1":     "192.0.2.7/32",
@@ -175,7 +175,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-func TestIPv6(t *testing.T) {
+func TestIPv6Loopback(t *testing.T) {
 	at := place(t)
 	at.Address = "[::1]:0"
 	l, err := at.Listen(t.Context())
