@@ -97,7 +97,7 @@ role = "monitor"
 	}
 	steer("", "token", "remove", "tokens", "ci")
 	steer("another horse\n", "user", "passwd", "users", "ann")
-	require.Contains(t, steer("", "pki", "revoke", "run/pki", "ops"), "closes those that are open, within seconds") // the rest of this test checks that
+	require.Contains(t, steer("", "pki", "revoke", "run/pki", "ops"), "closes the open ones, within seconds") // the rest of this test checks that
 	for name, conn := range revoked {
 		ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 		_, err := conn.Receive(ctx, nil)
