@@ -14,40 +14,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a client waits to be let in.
-const patience = 5 * time.Second
+// dialTimeout is the longest time that a client waits for the answer of the daemon.
+const dialTimeout = 5 * time.Second
 
-// past is any time that is over.
-var past = time.Unix(1, 0)
+// aLongTimeAgo is a deadline that has passed.
+var aLongTimeAgo = time.Unix(1, 0)
 
 func (t *Transport) dial(ctx context.Context) (*stream, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	dir, dirStat, err := openDir(t.Dir, unix.O_PATH) // it need not be readable
+	dir, dirStat, err := openDir(t.Dir, unix.O_PATH) // the client may not be allowed to read it
 	if err != nil {
-		return nil, advise(err)
+		return nil, explain(err)
 	}
 	defer dir.Close()
-	door, st, err := openFIFO(dir, knock, unix.O_WRONLY)
+	connect, st, err := openFIFO(dir, connectName, unix.O_WRONLY)
 	if err != nil {
-		return nil, advise(err)
+		return nil, explain(err)
 	}
-	defer door.Close()
+	defer connect.Close()
 	if st.Uid != dirStat.Uid {
-		return nil, fmt.Errorf("%s belongs to user %d and the directory to user %d; this is not the daemon", knock, st.Uid, dirStat.Uid)
+		return nil, fmt.Errorf("%s belongs to user %d and the directory to user %d; this is not the daemon", connectName, st.Uid, dirStat.Uid)
 	}
-	return letIn(ctx, dir, door, st)
+	return handshake(ctx, dir, connect, st)
 }
 
-// letIn makes two FIFOs, knocks, and waits until the daemon has opened them.
-func letIn(ctx context.Context, dir, door *os.File, st unix.Stat_t) (*stream, error) {
+// handshake makes the two FIFOs, writes their name into connect, and waits for the answer of the daemon.
+func handshake(ctx context.Context, dir, connect *os.File, st unix.Stat_t) (*stream, error) {
 	upMode, downMode := uint32(0o600), uint32(0o600)
 	if us := uint32(os.Geteuid()); st.Uid != 0 && st.Uid != us {
-		upMode, downMode = 0o644, 0o622 // the daemon is one of the others; who does not know the name is not
+		upMode, downMode = 0o644, 0o622 // the daemon is another user; further users do not know the name
 	}
 	name := rand.Text()
-	// Until the daemon has both FIFOs open we hold their other ends, lest they look abandoned.
+	// The client holds the other ends open until the daemon has opened them; otherwise the FIFOs look closed.
 	upHeld, out, err := makeEnd(dir, name+up, upMode, unix.O_WRONLY)
 	downHeld, in, failed := makeEnd(dir, name+down, downMode, unix.O_RDONLY)
 	s := &stream{in: in, out: out, peer: User{UID: st.Uid}}
@@ -55,18 +55,18 @@ func letIn(ctx context.Context, dir, door *os.File, st unix.Stat_t) (*stream, er
 		_, err = s.out.WriteString(greeting(st))
 	}
 	if err == nil {
-		err = s.wait(ctx, door, name)
+		err = s.waitForAnswer(ctx, connect, name)
 	}
 	_, _ = upHeld.Close(), downHeld.Close()
 	if err != nil {
 		_ = s.Close()
-		remove(dir, name+up, name+down) // else the daemon has
+		remove(dir, name+up, name+down) // otherwise the daemon has removed them
 		return nil, err
 	}
 	return s, nil
 }
 
-// makeEnd makes a FIFO and opens the end that is ours, and both.
+// makeEnd makes a FIFO. It returns one file with both ends open, and one with the end of the client.
 func makeEnd(dir *os.File, name string, mode uint32, flags int) (held, ours *os.File, err error) {
 	if held, _, err = makeFIFO(dir, name, mode, -1); err == nil {
 		ours, _, err = openFIFO(dir, name, flags)
@@ -74,17 +74,17 @@ func makeEnd(dir *os.File, name string, mode uint32, flags int) (held, ours *os.
 	return held, ours, err
 }
 
-// wait knocks and waits for the answer, which is a line feed.
-func (s *stream) wait(ctx context.Context, door *os.File, name string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the daemon does not answer; its log or OnRefused may say why"))
+// waitForAnswer writes the name into connect and waits for the answer, a line feed.
+func (s *stream) waitForAnswer(ctx context.Context, connect *os.File, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, errors.New("the daemon does not answer; its log or OnRefused may say why"))
 	defer cancel()
 	expired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(expired)
-		_ = door.SetWriteDeadline(past)
-		_ = s.in.SetReadDeadline(past)
+		_ = connect.SetWriteDeadline(aLongTimeAgo)
+		_ = s.in.SetReadDeadline(aLongTimeAgo)
 	})
-	_, err := door.WriteString("\n" + name + "\n") // the first one ends what a clumsy client has begun
+	_, err := connect.WriteString("\n" + name + "\n") // the first line feed ends an unfinished line of another client
 	if err == nil {
 		_, err = s.in.Read(make([]byte, 1))
 	}
@@ -95,8 +95,8 @@ func (s *stream) wait(ctx context.Context, door *os.File, name string) error {
 	return err
 }
 
-// advise adds to a failure to knock what can be done about it.
-func advise(err error) error {
+// explain adds to an error of Dial what the user can do.
+func explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w; is the daemon running, and is this its directory?", err)

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	knock    = "knock" // the daemon's FIFO
-	up, down = ".up", ".down"
+	connectName = "connect" // the FIFO of the daemon
+	up, down    = ".up", ".down"
 
-	nameLen = 26 // of a client's name: that of rand.Text
+	nameLen = 26 // the length of the name of a client, from rand.Text
 )
 
-// openDir opens the directory that a transport meets in, and says whose it is.
+// openDir opens the directory of a transport. It refuses a directory with another mode than those of the package comment.
 func openDir(path string, flags int) (*os.File, unix.Stat_t, error) {
 	var st unix.Stat_t
 	dir, err := os.OpenFile(path, flags|unix.O_DIRECTORY, 0)
@@ -38,8 +38,8 @@ func openDir(path string, flags int) (*os.File, unix.Stat_t, error) {
 	}
 }
 
-// openFIFO opens a FIFO without waiting for its other end, and says whose it is. Whoever can make a
-// file of that name chooses what it is: anything but a FIFO with one name is refused.
+// openFIFO opens a FIFO without waiting for its other end. Another user may have made a file with that name, so openFIFO
+// refuses everything except a FIFO with one hard link.
 func openFIFO(dir *os.File, name string, flags int) (*os.File, unix.Stat_t, error) {
 	var st unix.Stat_t
 	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -56,8 +56,7 @@ func openFIFO(dir *os.File, name string, flags int) (*os.File, unix.Stat_t, erro
 	return os.NewFile(uintptr(fd), name), st, nil
 }
 
-// makeFIFO makes a FIFO with exactly that mode, which the umask has no say in, and with that group
-// where it is not -1. It is open at both ends.
+// makeFIFO makes a FIFO and opens both ends. The umask does not change mode. gid is its group; -1 leaves the default.
 func makeFIFO(dir *os.File, name string, mode uint32, gid int) (*os.File, unix.Stat_t, error) {
 	if err := unix.Mkfifoat(int(dir.Fd()), name, 0o600); err != nil {
 		return nil, unix.Stat_t{}, &fs.PathError{Op: "mkfifo", Path: name, Err: err}
@@ -74,15 +73,15 @@ func makeFIFO(dir *os.File, name string, mode uint32, gid int) (*os.File, unix.S
 	return f, st, nil
 }
 
-// remove removes names. One that is not there is fine.
+// remove removes files. It ignores errors.
 func remove(dir *os.File, names ...string) {
 	for _, name := range names {
 		_ = unix.Unlinkat(int(dir.Fd()), name, 0)
 	}
 }
 
-// greeting is what a client says first: which daemon it means, by the owner of its "knock" and by
-// the file itself. It fits into one read and one write.
+// greeting returns the first line of a client, which names the daemon: the owner and the inode of its FIFO "connect". It fits
+// into one read and one write.
 func greeting(st unix.Stat_t) string {
 	return fmt.Sprintf("fifo 1 %d %d %d\n", st.Uid, st.Dev, st.Ino)
 }

@@ -18,14 +18,14 @@ type person struct {
 	Name string `json:"name" doc:"Whom to greet."`
 }
 
-// A daemon takes the transport as it takes any other, and so does a client.
+// A daemon and a client use the transport like any other.
 func Example() {
-	dir, err := os.MkdirTemp("", "greeter") // mode 0700: for its owner alone
+	dir, err := os.MkdirTemp("", "greeter") // mode 0700: only its owner may connect
 	if err != nil {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	place := &fifo.Transport{Dir: dir}
+	tr := &fifo.Transport{Dir: dir}
 
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err := m.Register(mgr.Func("greet", "Say hello.", mgr.Read,
@@ -33,12 +33,12 @@ func Example() {
 		panic(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	if _, err := m.Open(ctx, place); err != nil { // a daemon would give it to Run
+	if _, err := m.Open(ctx, tr); err != nil { // a daemon can pass it to Run instead
 		panic(err)
 	}
 	go func() {
 		defer stop()
-		c, err := client.Dial(ctx, place)
+		c, err := client.Dial(ctx, tr)
 		if err != nil {
 			panic(err)
 		}

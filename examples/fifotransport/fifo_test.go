@@ -16,7 +16,7 @@ import (
 
 const maxFrame = 1 << 20
 
-// The whole of what a transport must keep, and every claim that a Config can make for such a wire.
+// The transport passes the conformance suite, with every claim of a Config that this kind of wire can make.
 func TestConformance(t *testing.T) {
 	us := []string{fmt.Sprintf("uid:%d", os.Geteuid())}
 	transporttest.Test(t, func(t testing.TB) transporttest.Pair {
@@ -33,16 +33,16 @@ func TestConformance(t *testing.T) {
 			return p.Transport.(*Transport).dial(ctx)
 		},
 		Silent: func(_ context.Context, _ transporttest.Pair, l transport.Listener) (io.Closer, error) {
-			door, err := os.OpenFile(filepath.Join(l.Addr().String(), knock), os.O_WRONLY, 0)
+			connect, err := os.OpenFile(filepath.Join(l.Addr().String(), connectName), os.O_WRONLY, 0)
 			if err == nil {
-				_, err = door.WriteString("half a name")
+				_, err = connect.WriteString("half a name")
 			}
-			return door, err
+			return connect, err
 		},
 	})
 }
 
-// A halfDialer dials conns whose writing half a test can close.
+// A halfDialer dials conns with a CloseWrite.
 type halfDialer struct{ *Transport }
 
 type halfConn struct {
@@ -58,10 +58,10 @@ func (d halfDialer) Dial(ctx context.Context) (transport.Conn, error) {
 	return halfConn{s.conn(addr(d.Dir), transport.StreamConfig{MaxFrame: transport.ClientMaxFrame, Idle: -1}), s}, nil
 }
 
-// CloseWrite says the last word on a stream.
+// CloseWrite closes the FIFO that the client writes.
 func (s *stream) CloseWrite() error { return s.out.Close() }
 
-// newDir returns a directory to meet in that every user can reach.
+// newDir returns a directory for a transport. Every user can reach it.
 func newDir(t testing.TB, mode uint32) string {
 	t.Helper()
 	parent, err := os.MkdirTemp("", "fifo")

@@ -17,17 +17,17 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// backlog is how many conns may wait to be accepted. About 1900 more knocks wait in the FIFO.
+// backlog is how many conns may wait for Accept. About 1900 more names fit into the FIFO.
 const backlog = 128
 
-// A listener answers knocks.
+// A listener reads the names of clients from the FIFO "connect", and makes a conn for each.
 type listener struct {
-	place   Transport
-	dir     *os.File // locked while we listen
-	door    *os.File // both ends, so that it never ends
-	welcome string   // the greeting that is for us
+	transport Transport
+	dir       *os.File // locked as long as the listener is open
+	connect   *os.File // both ends, so that a read never returns io.EOF
+	greeting  string   // the greeting of a client of this daemon
 
-	answering sync.WaitGroup
+	accepting sync.WaitGroup
 	queue     chan *transport.Stream
 	closed    chan struct{}
 	close     func() error
@@ -41,17 +41,17 @@ func (t *Transport) listen(ctx context.Context) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{place: *t, dir: dir, queue: make(chan *transport.Stream, backlog), closed: make(chan struct{})}
+	l := &listener{transport: *t, dir: dir, queue: make(chan *transport.Stream, backlog), closed: make(chan struct{})}
 	if err := l.open(st); err != nil {
 		_ = dir.Close()
 		return nil, err
 	}
 	l.close = sync.OnceValue(l.shut)
-	l.answering.Go(l.answer)
+	l.accepting.Go(l.acceptClients)
 	return l, nil
 }
 
-// open makes the FIFO to knock at. Nobody but the directory's owner can read the directory, or lock it.
+// open locks the directory and makes the FIFO "connect". Only the owner of the directory can lock it.
 func (l *listener) open(dir unix.Stat_t) error {
 	if us := uint32(os.Geteuid()); dir.Uid != us {
 		return fmt.Errorf("the directory belongs to user %d; it must be ours (user %d)", dir.Uid, us)
@@ -61,46 +61,46 @@ func (l *listener) open(dir unix.Stat_t) error {
 	} else if err != nil {
 		return os.NewSyscallError("flock", err)
 	}
-	remove(l.dir, knock) // a killed daemon's, or somebody's who would like to be one
+	remove(l.dir, connectName) // of a killed daemon, or of a user that wants to be taken for the daemon
 	gid := -1
 	if dir.Mode&0o022 == 0o020 {
-		gid = int(dir.Gid) // the daemon's own may be another
+		gid = int(dir.Gid) // the daemon may have another group
 	}
-	door, st, err := makeFIFO(l.dir, knock, 0o600|dir.Mode&0o022, gid)
+	connect, st, err := makeFIFO(l.dir, connectName, 0o600|dir.Mode&0o022, gid)
 	if err != nil {
 		return err
 	}
-	l.door, l.welcome = door, greeting(st)
+	l.connect, l.greeting = connect, greeting(st)
 	return nil
 }
 
-// answer reads the names of those who knock, one a line, until the listener is closed. It waits for
-// nobody: a client has said all that we need before it knocks.
-func (l *listener) answer() {
-	knocks := bufio.NewReader(l.door)
+// acceptClients reads names of clients, one a line, until the listener is closed. No client can delay it, since a client has
+// written its greeting before its name.
+func (l *listener) acceptClients() {
+	names := bufio.NewReader(l.connect)
 	for {
-		name, _, err := knocks.ReadLine() // of an endless line a part: it is no name either
+		name, _, err := names.ReadLine() // or a part of a line that is too long for a name
 		if err != nil {
 			return
 		}
 		if len(name) > 0 {
-			l.meet(string(name))
+			l.acceptClient(string(name))
 		}
 	}
 }
 
-// meet makes a conn for the client that gave its name, or refuses it.
-func (l *listener) meet(name string) {
+// acceptClient makes a conn for the client with that name, or refuses it.
+func (l *listener) acceptClient(name string) {
 	s := new(stream)
-	if err := s.open(l.dir, name, l.welcome); err != nil {
+	if err := s.open(l.dir, name, l.greeting); err != nil {
 		_ = s.Close()
-		if l.place.OnRefused != nil {
-			l.place.OnRefused(transport.Refusal{Transport: kind, Addr: l.Addr(), Err: err})
+		if l.transport.OnRefused != nil {
+			l.transport.OnRefused(transport.Refusal{Transport: kind, Addr: l.Addr(), Err: err})
 		}
 		return
 	}
 	c := s.conn(l.Addr(), transport.StreamConfig{
-		MaxFrame: l.place.MaxFrame, Idle: l.place.Idle, FrameTimeout: l.place.FrameTimeout,
+		MaxFrame: l.transport.MaxFrame, Idle: l.transport.Idle, FrameTimeout: l.transport.FrameTimeout,
 	})
 	select {
 	case l.queue <- c:
@@ -109,9 +109,9 @@ func (l *listener) meet(name string) {
 	}
 }
 
-// open opens the FIFOs of a client and hears whether it means us. Until it is believed nothing is
-// removed, so that a stranger who knows the name cannot disturb it.
-func (s *stream) open(dir *os.File, name, welcome string) (err error) {
+// open opens the FIFOs of a client, and checks their owners, modes and greeting. It removes the names only after that, so that
+// another user that has learned the name cannot end the handshake.
+func (s *stream) open(dir *os.File, name, greeting string) (err error) {
 	if len(name) != nameLen || strings.Contains(name, "/") {
 		return fmt.Errorf("a name has %d bytes and is no path", nameLen)
 	}
@@ -122,8 +122,8 @@ func (s *stream) open(dir *os.File, name, welcome string) (err error) {
 	if s.out, out, err = openFIFO(dir, name+down, unix.O_WRONLY); err != nil {
 		return err
 	}
-	said := make([]byte, len(welcome))
-	n, err := unix.Read(int(s.in.Fd()), said) // it does not wait
+	line := make([]byte, len(greeting))
+	n, err := unix.Read(int(s.in.Fd()), line) // the FIFO does not block
 	switch {
 	case in.Uid != out.Uid:
 		return fmt.Errorf("the FIFOs belong to two users, %d and %d", in.Uid, out.Uid)
@@ -131,8 +131,8 @@ func (s *stream) open(dir *os.File, name, welcome string) (err error) {
 		return fmt.Errorf("others than user %d may write %s or read %s", in.Uid, name+up, name+down)
 	case err != nil:
 		return fmt.Errorf("user %d has not greeted this daemon: %w", in.Uid, err)
-	case string(said[:n]) != welcome:
-		return fmt.Errorf("user %d has not greeted this daemon but said %q", in.Uid, said[:n])
+	case string(line[:n]) != greeting:
+		return fmt.Errorf("user %d has not greeted this daemon but wrote %q", in.Uid, line[:n])
 	}
 	remove(dir, name+up, name+down)
 	s.peer = User{UID: in.Uid}
@@ -159,14 +159,14 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 	}
 }
 
-// Close implements transport.Listener. When it has returned the directory is free for another daemon.
+// Close implements transport.Listener. After it has returned, another daemon can listen in the directory.
 func (l *listener) Close() error { return l.close() }
 
 func (l *listener) shut() error {
-	remove(l.dir, knock)
+	remove(l.dir, connectName)
 	close(l.closed)
-	err := l.door.Close()
-	l.answering.Wait()
+	err := l.connect.Close()
+	l.accepting.Wait()
 	for {
 		select {
 		case c := <-l.queue:
@@ -179,4 +179,4 @@ func (l *listener) shut() error {
 }
 
 // Addr implements transport.Listener.
-func (l *listener) Addr() net.Addr { return addr(l.place.Dir) }
+func (l *listener) Addr() net.Addr { return addr(l.transport.Dir) }

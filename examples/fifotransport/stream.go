@@ -14,7 +14,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// A stream is the two FIFOs of one conn, as one of its ends has them: a transport.ByteStream.
+// A stream has the two FIFOs of one conn, at one end. It is a transport.ByteStream.
 type stream struct {
 	in, out *os.File
 	peer    User
@@ -25,7 +25,7 @@ var (
 	_ syscall.Conn         = (*stream)(nil)
 )
 
-// conn makes a conn of s.
+// conn returns a conn over s.
 func (s *stream) conn(at net.Addr, cfg transport.StreamConfig) *transport.Stream {
 	cfg.Peer = transport.Peer{
 		Transport: kind,
@@ -33,7 +33,7 @@ func (s *stream) conn(at net.Addr, cfg transport.StreamConfig) *transport.Stream
 		Addr:      at,
 		Creds:     []transport.Credential{s.peer},
 	}
-	cfg.Gone = s.unheard
+	cfg.Gone = s.peerGone
 	return transport.NewStream(s, cfg)
 }
 
@@ -42,19 +42,19 @@ func (s *stream) Write(p []byte) (int, error)         { return s.out.Write(p) }
 func (s *stream) SetReadDeadline(at time.Time) error  { return s.in.SetReadDeadline(at) }
 func (s *stream) SetWriteDeadline(at time.Time) error { return s.out.SetWriteDeadline(at) }
 
-// SyscallConn is the half that is read, so that an idle conn holds no buffer.
+// SyscallConn returns the FIFO that is read. With it the manager parks an idle conn without a buffer.
 func (s *stream) SyscallConn() (syscall.RawConn, error) { return s.in.SyscallConn() }
 
-// Close stops hearing before it says its last word, so that whoever reads that finds us gone.
+// Close closes the FIFO that is read first. So a peer that reads the end of the stream finds that this side has gone.
 func (s *stream) Close() error { return errors.Join(s.in.Close(), s.out.Close()) }
 
-// unheard reports whether nobody has the FIFO open that we write to.
-func (s *stream) unheard() bool {
+// peerGone reports whether no process has the FIFO open for reading that this side writes.
+func (s *stream) peerGone() bool {
 	fds := []unix.PollFd{{Events: unix.POLLOUT}}
 	if raw, err := s.out.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) {
 			fds[0].Fd = int32(fd)
-			_, _ = unix.Poll(fds, 0) // interrupted, it has found nothing
+			_, _ = unix.Poll(fds, 0) // if a signal interrupts it, Revents stays 0
 		})
 	}
 	return fds[0].Revents&unix.POLLERR != 0

@@ -12,23 +12,21 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Transport is a directory in which a daemon can be reached.
+// A Transport listens in a directory, or dials a daemon that does. It may be copied before its first use.
 type Transport struct {
-	// Dir is the directory. It exists, belongs to the daemon's user, and has a mode of those that
-	// the package comment tells.
+	// Dir is the directory. It must exist, belong to the user of the daemon, and have one of the modes of the package comment.
 	Dir string
 
-	// MaxFrame is the longest frame in bytes that is received. 0: transport.DefaultMaxFrame for the
-	// conns of a listener, transport.ClientMaxFrame for those that were dialed.
+	// MaxFrame is the largest frame that a conn receives, in bytes. Zero stands for transport.DefaultMaxFrame on the conns of a
+	// listener, and for transport.ClientMaxFrame on dialed conns.
 	MaxFrame int
 
-	// Idle is how long a client may be silent before its first frame is whole, and FrameTimeout how
-	// long a frame may take; see transport.StreamConfig. Idle is not for conns that were dialed: a
-	// daemon may take its time.
+	// Idle and FrameTimeout are those of transport.StreamConfig: the time until the first frame of a client is complete, and the
+	// time for one frame. Dialed conns have no idle timeout, since a daemon may need long for a reply.
 	Idle, FrameTimeout time.Duration
 
-	// OnRefused is told of knocks that did not become a conn. It must not wait: until it returns
-	// nobody is let in. nil: nobody is told.
+	// OnRefused is called for each refused client. It must not block: the listener accepts no other client until it returns. It
+	// may be nil.
 	OnRefused func(transport.Refusal)
 }
 
@@ -37,14 +35,13 @@ var (
 	_ transport.Dialer    = (*Transport)(nil)
 )
 
-// A User is the proven owner of a peer's FIFOs: of those that a client made, and for a client, of
-// the one on which the daemon hears it knock.
+// A User is the credential of a peer: the owner of its FIFOs. For a client it is the owner of the FIFO "connect".
 type User struct{ UID uint32 }
 
 // Subject implements transport.Credential: "uid:1000".
 func (u User) Subject() string { return "uid:" + strconv.FormatUint(uint64(u.UID), 10) }
 
-// Listen opens the control socket. The error is syscall.EADDRINUSE when another daemon has it.
+// Listen makes the FIFO "connect" in Dir. The error wraps syscall.EADDRINUSE if another daemon listens there.
 func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	l, err := t.listen(ctx)
 	if err != nil {
@@ -53,7 +50,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	return l, nil
 }
 
-// Dial knocks at the daemon that listens in Dir, and waits for at most 5 s to be let in.
+// Dial connects to the daemon that listens in Dir. It waits at most 5 s for the answer.
 func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	s, err := t.dial(ctx)
 	if err != nil {
@@ -68,7 +65,7 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 
 const kind = "fifo"
 
-// addr is the directory.
+// addr is the path of the directory, as a net.Addr.
 type addr string
 
 func (addr) Network() string  { return kind }

@@ -25,10 +25,10 @@ func contextWithCause(t *testing.T) (context.Context, context.CancelCauseFunc) {
 	return context.WithCancelCause(t.Context())
 }
 
-// dirAgain opens the directory of a listener that may be closed.
+// dirAgain opens the directory of a listener, also of a closed one.
 func (l *listener) dirAgain(t *testing.T) *os.File {
 	t.Helper()
-	dir, _, err := openDir(l.place.Dir, unix.O_RDONLY)
+	dir, _, err := openDir(l.transport.Dir, unix.O_RDONLY)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func (l *listener) dirAgain(t *testing.T) *os.File {
 	return dir
 }
 
-// The test program is a peer of another user when these are in its environment.
+// If these variables are in its environment, the test program is the peer of a test, as another user.
 const roleEnv, dirEnv = "FIFO_TEST_ROLE", "FIFO_TEST_DIR"
 
 func TestMain(m *testing.M) {
@@ -50,12 +50,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// play is one side of a conversation of two frames. It prints who the other side is.
-func play(role string, place *Transport) error {
+// play is one side of an exchange of two frames. It prints the peer.
+func play(role string, tr *Transport) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if role == "dial" {
-		c, err := place.Dial(ctx)
+		c, err := tr.Dial(ctx)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func play(role string, place *Transport) error {
 		fmt.Println(c.Peer())
 		return nil
 	}
-	l, err := place.Listen(ctx)
+	l, err := tr.Listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,18 +92,18 @@ func serveOne(ctx context.Context, l transport.Listener) (transport.Peer, error)
 	return c.Peer(), c.Send(ctx, []byte("{}"))
 }
 
-const somebody, group = 54321, 54322
+const otherUser, group = 54321, 54322
 
-// another starts the test program as somebody else.
+// another starts the test program as otherUser.
 func another(t *testing.T, role, dir string, gids ...uint32) (lines *bufio.Reader, wait func() error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can play two users")
 	}
-	cmd := exec.Command("/proc/self/exe") // which that user could not reach by its name
+	cmd := exec.Command("/proc/self/exe") // the user cannot reach the program by its path
 	cmd.Env = append(os.Environ(), roleEnv+"="+role, dirEnv+"="+dir, "GORACE=atexit_sleep_ms=0")
 	cmd.Dir, cmd.Stderr = "/", t.Output()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody, Groups: gids}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: otherUser, Gid: otherUser, Groups: gids}}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -117,20 +117,20 @@ func another(t *testing.T, role, dir string, gids ...uint32) (lines *bufio.Reade
 func want(t *testing.T, lines *bufio.Reader, prefix string) {
 	t.Helper()
 	if line, _ := lines.ReadString('\n'); !strings.HasPrefix(line, prefix) {
-		t.Fatalf("it said %q, want %q", line, prefix)
+		t.Fatalf("the other process printed %q, want %q", line, prefix)
 	}
 }
 
-func TestOtherUserDials(t *testing.T) {
-	place := &Transport{Dir: newDir(t, 0o1733)}
-	l, err := place.Listen(t.Context())
+func TestOtherUserThatDialsIsTheCredential(t *testing.T) {
+	tr := &Transport{Dir: newDir(t, 0o1733)}
+	l, err := tr.Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	lines, wait := another(t, "dial", place.Dir)
+	lines, wait := another(t, "dial", tr.Dir)
 	peer, err := serveOne(t.Context(), l)
-	if err != nil || peer.String() != fmt.Sprintf("uid:%d", somebody) {
+	if err != nil || peer.String() != fmt.Sprintf("uid:%d", otherUser) {
 		t.Fatalf("the peer is %s, %v", peer, err)
 	}
 	want(t, lines, "uid:0\n")
@@ -139,14 +139,14 @@ func TestOtherUserDials(t *testing.T) {
 	}
 }
 
-func TestOtherUserListens(t *testing.T) {
-	place := &Transport{Dir: newDir(t, 0o1733)}
-	if err := os.Chown(place.Dir, somebody, -1); err != nil {
+func TestOtherUserThatListensIsTheCredential(t *testing.T) {
+	tr := &Transport{Dir: newDir(t, 0o1733)}
+	if err := os.Chown(tr.Dir, otherUser, -1); err != nil {
 		t.Skip("only root can play two users")
 	}
-	lines, wait := another(t, "listen", place.Dir)
+	lines, wait := another(t, "listen", tr.Dir)
 	want(t, lines, "listening\n")
-	c, err := place.Dial(t.Context())
+	c, err := tr.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestOtherUserListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, lines, "uid:0\n")
-	if _, err := c.Receive(t.Context(), nil); err != nil || c.Peer().String() != fmt.Sprintf("uid:%d", somebody) {
+	if _, err := c.Receive(t.Context(), nil); err != nil || c.Peer().String() != fmt.Sprintf("uid:%d", otherUser) {
 		t.Fatalf("the peer is %s, %v", c.Peer(), err)
 	}
 	if err := wait(); err != nil {
@@ -163,36 +163,36 @@ func TestOtherUserListens(t *testing.T) {
 	}
 }
 
-// The directory's mode keeps out those that it does not name.
-func TestModes(t *testing.T) {
+// A user that the mode of the directory excludes cannot connect.
+func TestModeOfTheDirectoryLimitsClients(t *testing.T) {
 	for mode, groups := range map[uint32][]uint32{0o700: nil, 0o1730: nil} {
-		place := &Transport{Dir: newDir(t, mode)}
-		if err := os.Chown(place.Dir, -1, group); err != nil {
+		tr := &Transport{Dir: newDir(t, mode)}
+		if err := os.Chown(tr.Dir, -1, group); err != nil {
 			t.Skip("only root can play two users")
 		}
-		l, err := place.Listen(t.Context())
+		l, err := tr.Listen(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines, wait := another(t, "dial", place.Dir, groups...)
-		want(t, lines, "dial fifo "+place.Dir+": open knock: permission denied; the directory's mode")
+		lines, wait := another(t, "dial", tr.Dir, groups...)
+		want(t, lines, "dial fifo "+tr.Dir+": open connect: permission denied; the directory's mode")
 		_ = wait()
 		_ = l.Close()
 	}
-	place := &Transport{Dir: newDir(t, 0o1730)}
-	if err := os.Chown(place.Dir, -1, group); err != nil {
+	tr := &Transport{Dir: newDir(t, 0o1730)}
+	if err := os.Chown(tr.Dir, -1, group); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(place.Dir, 0o730|os.ModeSticky); err != nil {
+	if err := os.Chmod(tr.Dir, 0o730|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
-	l, err := place.Listen(t.Context())
+	l, err := tr.Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	lines, wait := another(t, "dial", place.Dir, group)
-	if peer, err := serveOne(t.Context(), l); err != nil || peer.String() != fmt.Sprintf("uid:%d", somebody) {
+	lines, wait := another(t, "dial", tr.Dir, group)
+	if peer, err := serveOne(t.Context(), l); err != nil || peer.String() != fmt.Sprintf("uid:%d", otherUser) {
 		t.Fatalf("the peer is %s, %v", peer, err)
 	}
 	want(t, lines, "uid:0\n")

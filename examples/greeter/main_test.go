@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test program is the greeter too, when this is in its environment.
+// If this variable is in its environment, the test program is the greeter.
 const beGreeter = "RUDDERPOST_TEST_BE_GREETER"
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestGreeter(t *testing.T) {
+func TestGreeterAnswersAndRefusesWrongArguments(t *testing.T) {
 	dir, err := os.MkdirTemp("", "rp")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -58,7 +58,7 @@ func TestGreeter(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Hello, Ann!", greeting)
 
-	// What the README promises of wrong arguments.
+	// Wrong arguments get the error of the README.
 	for _, wrong := range []struct {
 		arguments any
 		text      string

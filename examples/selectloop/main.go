@@ -1,5 +1,5 @@
-// Selectloop is a daemon that has a loop of its own already: it waits for ticks, and keeps a count
-// that nobody else may touch. The control channel is one more case of its select.
+// Selectloop is a daemon with a select loop of its own. It counts ticks, and only its loop uses the count. The control channel
+// is one more case of the select.
 //
 //	steer -s unix:selectloop.sock count-get
 //	steer -s unix:selectloop.sock count-set count=100
@@ -17,7 +17,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// counter is the daemon's state. Only the goroutine of main touches it, without any lock.
+// counter is the state of the daemon. Only the main goroutine uses it, so it needs no lock.
 type counter struct {
 	Count int `json:"count" doc:"How many ticks were counted." schema:"min=0"`
 }
@@ -53,9 +53,9 @@ func run(ctx context.Context, socket string) error {
 		select {
 		case <-tick.C:
 			state.Count++
-		case <-l.Ready(): // the one more case
+		case <-l.Ready(): // the case for the control channel
 			l.Poll()
-		case <-m.Done(): // not before everything that was accepted is answered
+		case <-m.Done(): // all accepted commands have their replies
 			return nil
 		}
 	}

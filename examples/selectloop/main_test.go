@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 	"github.com/rudderpost/rudderpost/wire"
 
@@ -24,13 +25,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // where the daemon logs
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // the daemon logs there
 	goleak.VerifyTestMain(m)
 }
 
-const patience = 30 * time.Second
-
-// start runs the daemon. stop makes it drain, and ended tells what run returned.
+// start runs the daemon. stop makes it drain; ended then has the result of run.
 func start(t *testing.T) (socket string, stop context.CancelFunc, ended chan error) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rp")
@@ -43,13 +42,13 @@ func start(t *testing.T) (socket string, stop context.CancelFunc, ended chan err
 	require.Eventually(t, func() bool {
 		_, err := os.Lstat(socket)
 		return err == nil
-	}, patience, 2*time.Millisecond)
+	}, testkit.Timeout, 2*time.Millisecond)
 	return socket, stop, ended
 }
 
-func TestSelectLoop(t *testing.T) {
+func TestSelectLoopRunsCommandsAndCountsTicks(t *testing.T) {
 	socket, stop, ended := start(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
 	defer cancel()
 	c, err := client.Dial(ctx, &unix.Transport{Path: socket})
 	require.NoError(t, err)
@@ -60,11 +59,11 @@ func TestSelectLoop(t *testing.T) {
 	_, err = client.Call[counter](ctx, c, "count-set", counter{Count: -1})
 	require.ErrorContains(t, err, "count")
 
-	// The loop does its own work beside the commands.
+	// The loop counts ticks between the commands.
 	require.Eventually(t, func() bool {
 		state, err := client.Call[counter](ctx, c, "count-get", nil)
 		return err == nil && state.Count > 100
-	}, patience, 10*time.Millisecond)
+	}, testkit.Timeout, 10*time.Millisecond)
 
 	stop()
 	require.NoError(t, <-ended)
@@ -72,9 +71,9 @@ func TestSelectLoop(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// When the daemon is stopped amid many commands, each that it took is answered, in order and whole, and
-// each that it did not take is refused.
-func TestSelectLoopLosesNothing(t *testing.T) {
+// If the daemon is stopped while clients send commands, each accepted command gets its reply, in order and whole, and each
+// other command is refused.
+func TestDrainAnswersEachAcceptedCommand(t *testing.T) {
 	socket, stop, ended := start(t)
 	const conns, enough = 8, 200
 	var clients, warm sync.WaitGroup
@@ -83,8 +82,8 @@ func TestSelectLoopLosesNothing(t *testing.T) {
 		conn, err := net.Dial("unix", socket)
 		require.NoError(t, err)
 		defer conn.Close()
-		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-		clients.Go(func() { // asks until the daemon hears no more
+		require.NoError(t, conn.SetDeadline(time.Now().Add(testkit.Timeout)))
+		clients.Go(func() { // sends commands until the conn has ended
 			for id := 0; ; id++ {
 				if _, err := fmt.Fprintf(conn, `{"command":"count-set","arguments":{"count":%d},"id":%d}`, id, id); err != nil {
 					return
@@ -94,12 +93,12 @@ func TestSelectLoopLosesNothing(t *testing.T) {
 		clients.Go(func() {
 			defer conn.Close()
 			started := sync.OnceFunc(warm.Done)
-			defer started() // a client that fails keeps nobody waiting
+			defer started() // the test does not wait for a client that has failed
 			lines := bufio.NewReader(conn)
-			done, refused := 0, map[wire.ID]bool{} // a refusal may overtake what was accepted before it
+			done, refused := 0, map[wire.ID]bool{} // a refusal may overtake earlier replies
 			for {
 				line, err := lines.ReadBytes('\n')
-				if err != nil { // a reset: the other goroutine was still asking
+				if err != nil { // a reset, since the other goroutine was still sending
 					require.True(t, errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET), "%v", err)
 					require.Empty(t, string(line), "a reply was cut")
 					break
@@ -118,7 +117,7 @@ func TestSelectLoopLosesNothing(t *testing.T) {
 				}
 			}
 			require.GreaterOrEqual(t, done, enough)
-			for id := range len(refused) { // nothing is missing between those done and those refused
+			for id := range len(refused) { // the refused commands follow the accepted ones without a gap
 				require.True(t, refused[wire.IntID(int64(done+id))], "%d was lost", done+id)
 			}
 		})

@@ -1,6 +1,5 @@
-// Udpecho is a daemon with threads: what comes over UDP its four workers send back, between two marks.
-// They read the marks while a command may change them, and there is no lock: settings-set is critical,
-// so that the workers stand still for the moment in which it runs.
+// Udpecho is a daemon with worker threads: four workers return each UDP packet, between two marks. The workers read the marks
+// without a lock. The command settings-set changes the marks; it is critical, so the workers pause while it runs.
 //
 //	go run ./examples/udpecho
 //	steer -s unix:udpecho.sock settings-set open='<' close='>'
@@ -26,14 +25,13 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// settings are plain memory. They belong together: no packet may have the mark of one and that of
-// others.
+// settings are variables without a lock. Each packet must have both marks of the same settings.
 type settings struct {
 	Open  string `json:"open" doc:"What stands before an echo." schema:"maxlen=16"`
 	Close string `json:"close" doc:"What stands behind it." schema:"maxlen=16"`
 }
 
-// stats are what happened to the packets: each that was received is echoed or lost in the end.
+// stats count packets. At the end each received packet is echoed or lost.
 type stats struct {
 	Received int64 `json:"received"`
 	Echoed   int64 `json:"echoed"`
@@ -43,7 +41,7 @@ type stats struct {
 type echo struct {
 	conn     *net.UDPConn
 	workers  *loop.Pool
-	settings settings // the workers read it; inside the critical section it may be changed
+	settings settings // the workers read it; only critical commands change it
 
 	received, echoed, lost atomic.Int64
 }
@@ -63,7 +61,7 @@ func main() {
 func run(ctx context.Context, conn *net.UDPConn, socket string) error {
 	defer conn.Close()
 	e := &echo{conn: conn, workers: loop.NewPool(4, 256)}
-	defer e.workers.Close() // before the conn: what was received is echoed
+	defer e.workers.Close() // before the conn is closed, so that all received packets are echoed
 	var section loop.CriticalSection
 	m := mgr.New(&mgr.Options{Critical: &section})
 	if err := errors.Join(section.Add("workers", e.workers), m.Register(e.commands()...)); err != nil {
@@ -76,7 +74,7 @@ func run(ctx context.Context, conn *net.UDPConn, socket string) error {
 	return m.Run(ctx, &unix.Transport{Path: socket})
 }
 
-// commands are what the daemon can be asked to do. Their handlers run on the loop.
+// commands returns the commands of the daemon. Their handlers run on the loop.
 func (e *echo) commands() []mgr.Command {
 	return []mgr.Command{
 		mgr.Func("settings-get", "Return the settings.", mgr.Read,
@@ -93,7 +91,7 @@ func (e *echo) commands() []mgr.Command {
 	}
 }
 
-// receive hands packets to the workers until the conn has a deadline.
+// receive submits packets to the workers, until a deadline of the conn ends it.
 func (e *echo) receive() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -112,7 +110,7 @@ func (e *echo) receive() {
 	}
 }
 
-// answer runs on a worker.
+// answer echoes one packet. It runs on a worker.
 func (e *echo) answer(packet []byte, to netip.AddrPort) {
 	reply := slices.Concat([]byte(e.settings.Open), packet, []byte(e.settings.Close))
 	if _, err := e.conn.WriteToUDPAddrPort(reply, to); err != nil {

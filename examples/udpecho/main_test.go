@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/client"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport/unix"
 
 	"github.com/stretchr/testify/require"
@@ -23,13 +24,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // where the daemon logs
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // the daemon logs there
 	goleak.VerifyTestMain(m)
 }
 
-const patience = time.Minute
-
-// start runs the daemon until stop. ended tells what run returned.
+// start runs the daemon until stop. ended then has the result of run.
 func start(t *testing.T) (addr *net.UDPAddr, c *client.Client, stop context.CancelFunc, ended chan error) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rp")
@@ -44,17 +43,17 @@ func start(t *testing.T) (addr *net.UDPAddr, c *client.Client, stop context.Canc
 	require.Eventually(t, func() bool {
 		c, err = client.Dial(t.Context(), place)
 		return err == nil
-	}, patience, 2*time.Millisecond)
+	}, 2*testkit.Timeout, 2*time.Millisecond)
 	return conn.LocalAddr().(*net.UDPAddr), c, stop, ended
 }
 
-// A thousand changes under full load, watched by the race detector: all echoes have two marks that
-// belong together, and each packet is accounted for.
-func TestSettingsUnderLoad(t *testing.T) {
+// A thousand changes under full load, for the race detector. Each echo has both marks of the same settings, and the statistics
+// count each packet.
+func TestEchoesHaveBothMarksOfTheSameSettings(t *testing.T) {
 	const clients, changes = 2, 1000
 	addr, c, stop, ended := start(t)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testkit.Timeout)
 	defer cancel()
 	set := func(i int) {
 		s := settings{Open: fmt.Sprintf("%d<", i), Close: fmt.Sprintf(">%d", i)}
@@ -71,7 +70,7 @@ func TestSettingsUnderLoad(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Close()
 		warm.Add(1)
-		load.Go(func() { // asks until it is over
+		load.Go(func() { // sends packets until the changes are done
 			for !over.Load() {
 				if _, err := conn.Write([]byte("hello")); err == nil {
 					sent.Add(1)
@@ -109,10 +108,10 @@ func TestSettingsUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, fmt.Sprintf(">%d", changes), got.Close)
 	var s stats
-	require.Eventually(t, func() bool { // what was on its way
+	require.Eventually(t, func() bool { // until the last packets have arrived
 		s, err = client.Call[stats](ctx, c, "stats-get", nil)
 		return err == nil && s.Received == s.Echoed+s.Lost
-	}, patience, 2*time.Millisecond)
+	}, 2*testkit.Timeout, 2*time.Millisecond)
 	require.LessOrEqual(t, s.Received, sent.Load())
 	require.GreaterOrEqual(t, s.Echoed, heard.Load())
 	t.Logf("%+v; sent %d, heard %d", s, sent.Load(), heard.Load())
