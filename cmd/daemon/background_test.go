@@ -18,8 +18,8 @@ import (
 
 // A fakeSystemd receives the notifications of a daemon.
 type fakeSystemd struct {
-	mu   sync.Mutex
-	told []string
+	mu            sync.Mutex
+	notifications []string
 }
 
 // startFakeSystemd opens a notification socket, and returns a function that sets the environment of the daemon.
@@ -38,7 +38,7 @@ func startFakeSystemd(t *testing.T, more ...string) (*fakeSystemd, func(*exec.Cm
 				return
 			}
 			s.mu.Lock()
-			s.told = append(s.told, string(buf[:n]))
+			s.notifications = append(s.notifications, string(buf[:n]))
 			s.mu.Unlock()
 		}
 	})
@@ -53,7 +53,7 @@ func startFakeSystemd(t *testing.T, more ...string) (*fakeSystemd, func(*exec.Cm
 func (s *fakeSystemd) count(state string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, told := range s.told {
+	for _, told := range s.notifications {
 		if told == state {
 			n++
 		}
@@ -65,7 +65,7 @@ func (s *fakeSystemd) count(state string) (n int) {
 func (s *fakeSystemd) states() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.told), func(told string) bool { return told == "WATCHDOG=1" })
+	return slices.DeleteFunc(slices.Clone(s.notifications), func(told string) bool { return told == "WATCHDOG=1" })
 }
 
 // The daemon reports when it is ready and when it stops, and reports to the watchdog while the loop runs.

@@ -95,7 +95,7 @@ func TestHangupDuringTransactionReloadsAfterIt(t *testing.T) {
 			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
 			state, path := p.configState(), p.listening()
-			held := pauseAtStep(t, dir, step)
+			paused := pauseAtStep(t, dir, step)
 			set := make(chan wire.Reply, 1)
 			go func() {
 				reply, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-set",
@@ -105,9 +105,9 @@ func TestHangupDuringTransactionReloadsAfterIt(t *testing.T) {
 				}
 				set <- reply
 			}()
-			goOn := held()
+			resume := paused()
 			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-			goOn()
+			resume()
 			require.Equal(t, wire.CodeSuccess, (<-set).Code)
 			testkit.Eventually(t, func() bool { return strings.Contains(p.Err.String(), "the configuration has been read again") }, "SIGHUP is forgotten")
 			require.Equal(t, state, p.configState())
@@ -123,14 +123,14 @@ func TestClientLeavesDuringTransaction(t *testing.T) {
 			dir := testkit.ShortDir(t)
 			p := startIn(t, dir, oneSocket)
 			old := p.configState()
-			held := pauseAtStep(t, dir, step)
+			paused := pauseAtStep(t, dir, step)
 			writeConfig(t, dir, oneSocket+"[limits]\nmax-rate = 7777\n[metrics]\nlisten = \"127.0.0.1:0\"\n")
 			conn, err := (&unix.Transport{Path: p.listening()}).Dial(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, conn.Send(t.Context(), []byte(`{"command":"config-reload"}`)))
-			goOn := held()
+			resume := paused()
 			require.NoError(t, conn.Close())
-			goOn()
+			resume()
 			require.Equal(t, wire.CodeSuccess, p.command("config-reload", "").Code)
 			require.NotEqual(t, old, p.configState())
 			writeConfig(t, dir, oneSocket)
@@ -154,7 +154,7 @@ func TestStopDuringTransaction(t *testing.T) {
 			defer session.Close()
 			_, err = session.Do(t.Context(), wire.Request{Command: "whoami"})
 			require.NoError(t, err)
-			held := pauseAtStep(t, dir, step)
+			paused := pauseAtStep(t, dir, step)
 			text := oneSocket + "[limits]\ndrain-timeout = \"1h\"\n[[listen]]\ntransport = \"unix\"\npath = \"more\"\n[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\n"
 			writeConfig(t, dir, text)
 			answered := make(chan error, 1)
@@ -162,7 +162,7 @@ func TestStopDuringTransaction(t *testing.T) {
 				_, err := client.Do(t.Context(), &unix.Transport{Path: path}, wire.Request{Command: "config-reload"})
 				answered <- err
 			}()
-			goOn := held()
+			resume := paused()
 			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 			if step != "before swap" && step != "after swap" { // the loop is blocked at these two steps
 				testkit.Eventually(t, func() bool { return !exists(path) }, "the drain does not begin")
@@ -172,7 +172,7 @@ func TestStopDuringTransaction(t *testing.T) {
 				}
 			}
 			require.NoError(t, p.Process.Signal(syscall.SIGHUP))
-			goOn()
+			resume()
 			require.NoError(t, <-answered, "an accepted command gets its reply")
 			require.Zero(t, p.wait(), p.Err.String())
 			requireSocketRemoved(t, dir)

@@ -36,7 +36,7 @@ func (c *Config) computeHash() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	whole, err := std.AppendConfig(nil, section, text)
+	document, err := std.AppendConfig(nil, section, text)
 	if err != nil {
 		return "", err
 	}
@@ -45,7 +45,7 @@ func (c *Config) computeHash() (string, error) {
 		return "", err
 	}
 	mac := hmac.New(sha256.New, key)
-	mac.Write(whole)
+	mac.Write(document)
 	return strings.ToUpper(hex.EncodeToString(mac.Sum(nil))), nil
 }
 

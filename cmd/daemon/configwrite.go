@@ -73,7 +73,7 @@ func writeConfigFile(path string, c *Config) (std.Written, error) {
 		_, err = next.Commit(text)
 	}
 	if err != nil {
-		if there, gone := os.Stat(path); gone == nil && os.SameFile(there, info) {
+		if current, gone := os.Stat(path); gone == nil && os.SameFile(current, info) {
 			_ = os.Remove(written.Backup) // the file was not replaced, so it needs no backup
 		}
 		return std.Written{}, err

@@ -103,14 +103,14 @@ func TestOwnerConnectsWhenOtherUsersHoldAllDescriptors(t *testing.T) {
 			texts := map[string]string{
 				"tcp": `{"command":"whoami","id":1}`, "tls": "", "https": "\x16\x03\x01", "http": "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "ws": "GET / HTTP/1.1\r\n",
 			}
-			storms := map[string]func() func(){}
+			openConns := map[string]func() func(){}
 			for name, text := range texts {
-				storms[name] = func() func() { return openManyConns(t, addresses[name], text) }
+				openConns[name] = func() func() { return openManyConns(t, addresses[name], text) }
 			}
 			if os.Geteuid() == 0 {
-				storms["unix"] = func() func() { return holdUnixConns(t, dir, p.listening()) }
+				openConns["unix"] = func() func() { return holdUnixConns(t, dir, p.listening()) }
 			}
-			for name, begin := range storms {
+			for name, begin := range openConns {
 				end := begin()
 				if name == "tcp" || name == "unix" { // these conns are not closed, because they have sent a command
 					testkit.Eventually(t, func() bool {

@@ -279,50 +279,50 @@ type deferredListener struct {
 }
 
 func newDeferredListener(l *net.TCPListener) *deferredListener {
-	g := &deferredListener{TCPListener: l, started: make(chan struct{}), closed: make(chan struct{})}
-	g.start = sync.OnceFunc(func() { close(g.started) })
-	g.endAccept = sync.OnceFunc(func() { close(g.closed) })
-	return g
+	d := &deferredListener{TCPListener: l, started: make(chan struct{}), closed: make(chan struct{})}
+	d.start = sync.OnceFunc(func() { close(d.started) })
+	d.endAccept = sync.OnceFunc(func() { close(d.closed) })
+	return d
 }
 
 // closeSocket closes the socket. Accept then blocks until Close.
-func (g *deferredListener) closeSocket() {
-	g.socketClosed.Store(true)
-	_ = g.TCPListener.Close()
+func (d *deferredListener) closeSocket() {
+	d.socketClosed.Store(true)
+	_ = d.TCPListener.Close()
 }
 
 // Accept implements net.Listener.
-func (g *deferredListener) Accept() (net.Conn, error) {
-	<-g.started
-	g.mu.Lock()
-	if n := len(g.early); n > 0 {
-		c := g.early[0]
-		g.early = g.early[1:]
-		g.mu.Unlock()
+func (d *deferredListener) Accept() (net.Conn, error) {
+	<-d.started
+	d.mu.Lock()
+	if n := len(d.early); n > 0 {
+		c := d.early[0]
+		d.early = d.early[1:]
+		d.mu.Unlock()
 		return c, nil
 	}
-	g.mu.Unlock()
-	c, err := g.TCPListener.Accept()
-	if err != nil && g.socketClosed.Load() {
-		<-g.closed
+	d.mu.Unlock()
+	c, err := d.TCPListener.Accept()
+	if err != nil && d.socketClosed.Load() {
+		<-d.closed
 	}
 	return c, err
 }
 
 // Close implements net.Listener.
-func (g *deferredListener) Close() error {
-	err := g.TCPListener.Close()
-	if g.socketClosed.Load() {
+func (d *deferredListener) Close() error {
+	err := d.TCPListener.Close()
+	if d.socketClosed.Load() {
 		err = nil
 	}
-	g.endAccept()
-	g.mu.Lock()
-	for _, c := range g.early {
+	d.endAccept()
+	d.mu.Lock()
+	for _, c := range d.early {
 		_ = c.Close()
 	}
-	g.early = nil
-	g.mu.Unlock()
-	g.start()
+	d.early = nil
+	d.mu.Unlock()
+	d.start()
 	return err
 }
 
@@ -394,29 +394,29 @@ func local(addr net.Addr) string {
 
 // probe connects to the socket and accepts that connection, so that the transport never sees it. Other clients that are
 // accepted meanwhile are kept for Accept.
-func (g *deferredListener) probe(ctx context.Context) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", local(g.Addr()))
+func (d *deferredListener) probe(ctx context.Context) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", local(d.Addr()))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
-	if err := g.SetDeadline(deadline); err != nil {
+	if err := d.SetDeadline(deadline); err != nil {
 		return err
 	}
-	defer func() { _ = g.SetDeadline(time.Time{}) }()
+	defer func() { _ = d.SetDeadline(time.Time{}) }()
 	for {
-		c, err := g.TCPListener.Accept()
+		c, err := d.TCPListener.Accept()
 		if err != nil {
-			return fmt.Errorf("the connection to %s was not accepted: %w", g.Addr(), err)
+			return fmt.Errorf("the connection to %s was not accepted: %w", d.Addr(), err)
 		}
 		if c.RemoteAddr().String() == conn.LocalAddr().String() {
 			return c.Close()
 		}
-		g.mu.Lock()
-		g.early = append(g.early, c)
-		g.mu.Unlock()
+		d.mu.Lock()
+		d.early = append(d.early, c)
+		d.mu.Unlock()
 	}
 }
 

@@ -63,9 +63,9 @@ func newLockoutEnv(t *testing.T) *lockoutEnv {
 
 // Parts of a configuration.
 const (
-	roomFiles = "cert = \"pki/server.pem\"\nkey = \"pki/server.key\"\nclient-ca = \"pki/ca.pem\"\n"
+	envFiles  = "cert = \"pki/server.pem\"\nkey = \"pki/server.key\"\nclient-ca = \"pki/ca.pem\"\n"
 	envTokens = "[auth]\ntokens-file = \"tokens\"\nusers-file = \"users\"\n"
-	roomCert  = "[[principal]]\nsubject = \"cert:ops\"\nrole = \"admin\"\n"
+	envCert   = "[[principal]]\nsubject = \"cert:ops\"\nrole = \"admin\"\n"
 )
 
 // listenTable returns a [[listen]] at the address of the environment.
@@ -123,14 +123,14 @@ func TestTransactionThatLocksOutItsCallerIsRefused(t *testing.T) {
 			{"anonymous role", `anonymous = "admin"`, `anonymous = "monitor"`, "'config-reload' is not allowed for anonymous:monitor"},
 			{"default ceiling", "max-access = \"admin\"\n", "", "max-access: 'config-reload' is not allowed through"},
 		}},
-		{"tls", "tcp", roomFiles, roomCert, "cert", []change{
+		{"tls", "tcp", envFiles, envCert, "cert", []change{
 			{"client CA", "pki/ca.pem", "other/ca.pem", "the listener does not accept the certificate of cert:ops"},
 			{"policy", `role = "admin"`, `role = "operator"`, "'config-reload' is not allowed for cert:ops"},
 		}},
-		{"quic", "quic", roomFiles, roomCert, "cert", []change{
+		{"quic", "quic", envFiles, envCert, "cert", []change{
 			{"policy", `role = "admin"`, `role = "operator"`, "'config-reload' is not allowed for cert:ops"},
 		}},
-		{"https", "http", roomFiles, roomCert, "cert", []change{
+		{"https", "http", envFiles, envCert, "cert", []change{
 			{"client CA", "client-ca = \"pki/ca.pem\"\n", "client-ca = \"other/ca.pem\"\n", "the listener does not accept the certificate of cert:ops"},
 			{"policy", `role = "admin"`, `role = "operator"`, "'config-reload' is not allowed for cert:ops"},
 		}},
@@ -142,7 +142,7 @@ func TestTransactionThatLocksOutItsCallerIsRefused(t *testing.T) {
 			{"users-file", "users-file = \"users\"\n", "", "auth.users-file: the new configuration has none"},
 			{"other users-file", `"users"`, `"no-users"`, "'config-reload' is not allowed for user:ann"},
 		}},
-		{"wss", "websocket", roomFiles, roomCert, "cert", []change{
+		{"wss", "websocket", envFiles, envCert, "cert", []change{
 			{"origins", "client-ca = \"pki/ca.pem\"\n", "client-ca = \"pki/ca.pem\"\nallow-origins = [\"https://a.example\"]\n", "the listener would not ask for certificates"},
 			{"client CA", "pki/ca.pem", "other/ca.pem", "the listener does not accept the certificate of cert:ops"},
 		}},
@@ -193,14 +193,14 @@ func TestTransactionThatLocksOutItsCallerIsRefused(t *testing.T) {
 func TestListenerForOtherCredentialsDoesNotPreventRefusal(t *testing.T) {
 	r := newLockoutEnv(t)
 	other := testkit.Port(t)
-	before := oneSocket + r.listenTable("tcp", roomFiles) + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"other/server.pem\"\nkey = \"other/server.key\"\nclient-ca = \"other/ca.pem\"\n", other) + roomCert
+	before := oneSocket + r.listenTable("tcp", envFiles) + fmt.Sprintf("[[listen]]\ntransport = \"tcp\"\naddress = %q\ncert = \"other/server.pem\"\nkey = \"other/server.key\"\nclient-ca = \"other/ca.pem\"\n", other) + envCert
 	p := startIn(t, r.dir, before)
 	at, err := targets.Parse("tls://"+r.address, r.credentials("cert"))
 	require.NoError(t, err)
-	writeConfig(t, r.dir, strings.Replace(before, r.listenTable("tcp", roomFiles), "", 1))
+	writeConfig(t, r.dir, strings.Replace(before, r.listenTable("tcp", envFiles), "", 1))
 	requireLockedOut(t, reloadBy(t, at, ""), "listen 2: the listener does not accept the certificate of cert:ops")
 
-	writeConfig(t, r.dir, strings.Replace(strings.Replace(before, r.listenTable("tcp", roomFiles), "", 1), "other/ca.pem", "pki/ca.pem", 1))
+	writeConfig(t, r.dir, strings.Replace(strings.Replace(before, r.listenTable("tcp", envFiles), "", 1), "other/ca.pem", "pki/ca.pem", 1))
 	reply := reloadBy(t, at, "")
 	require.Equal(t, wire.CodeSuccess, reply.Code, reply.Text)
 	p.stop()
@@ -270,7 +270,7 @@ func TestCallersServerNameMustStayInCertificate(t *testing.T) {
 	for scheme, kind := range map[string]string{"tls": "tcp", "https": "http", "wss": "websocket"} {
 		t.Run(scheme, func(t *testing.T) {
 			r := newLockoutEnv(t)
-			before := oneSocket + r.listenTable(kind, roomFiles) + roomCert
+			before := oneSocket + r.listenTable(kind, envFiles) + envCert
 			p := startIn(t, r.dir, before)
 			p.urls(2)
 			writeConfig(t, r.dir, strings.ReplaceAll(before, "pki/server.", "pki/elsewhere."))

@@ -130,9 +130,9 @@ func (s *metricsServer) close() {
 	if s == nil {
 		return
 	}
-	timeout, cancel := context.WithTimeout(context.Background(), time.Second) // an idle connection is not worth a longer wait
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // an idle connection is not worth a longer wait
 	defer cancel()
-	if s.Shutdown(timeout) != nil {
+	if s.Shutdown(ctx) != nil {
 		_ = s.Close()
 	}
 	s.serving.Wait()

@@ -161,9 +161,9 @@ func checkReadOnlyListener(running, next *Listen, at string, refuse func(pointer
 // gives more rights than running, or "".
 var wideningChecks = map[string]func(running, next *Listen) string{
 	"max-access": func(running, next *Listen) string {
-		asked, err := parseLevel(next.MaxAccess) // complete reports an unknown level
-		if most := levelOrAdmin(running.maxAccess()); err == nil && levelOrAdmin(asked) > most {
-			return fmt.Sprintf("cannot be raised over the channel: it is %s", most)
+		requested, err := parseLevel(next.MaxAccess) // complete reports an unknown level
+		if limit := levelOrAdmin(running.maxAccess()); err == nil && levelOrAdmin(requested) > limit {
+			return fmt.Sprintf("cannot be raised over the channel: it is %s", limit)
 		}
 		return ""
 	},
@@ -179,11 +179,11 @@ var wideningChecks = map[string]func(running, next *Listen) string{
 }
 
 // levelOrAdmin returns a limit as a level to compare. No limit means admin.
-func levelOrAdmin(ceiling mgr.Level) mgr.Level {
-	if ceiling == 0 {
+func levelOrAdmin(limit mgr.Level) mgr.Level {
+	if limit == 0 {
 		return mgr.Admin
 	}
-	return ceiling
+	return limit
 }
 
 // addedEntry returns a text that names a new entry of a list, or "". It sets an empty list to nil, as in the file.

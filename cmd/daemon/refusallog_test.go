@@ -22,14 +22,14 @@ func TestRefusalLinesAreLimitedForEachAddress(t *testing.T) {
 		seen := 0
 		since := func() string { return out.String()[seen:] }
 		d := &refusalLog{log: slog.New(slog.NewTextHandler(&out, nil))}
-		knock := func() {
+		refuse := func() {
 			d.onRefused(transport.Refusal{
 				Transport: "https", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 9},
 				Claim: transport.Claim{User: "ann\n\x1b[2J", Password: "hunter22"}, Err: transport.ErrWrongCredentials,
 			})
 		}
 		for range 1000 {
-			knock()
+			refuse()
 		}
 		require.Equal(t, 10, strings.Count(since(), "\n"))
 		require.Contains(t, since(), "transport=https from=192.0.2.7:9")
@@ -43,7 +43,7 @@ func TestRefusalLinesAreLimitedForEachAddress(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		require.Contains(t, since(), `msg="lines about refusals were left out" address=192.0.2.7 lines=990`)
-		knock()
+		refuse()
 		require.Equal(t, 2, strings.Count(since(), "\n"))
 	})
 }

@@ -76,18 +76,18 @@ func requireSessionEnds(t *testing.T, session *client.Client) {
 
 func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	ways := removableListeners(t, dir)
+	listeners := removableListeners(t, dir)
 	config := removedBase
-	for _, l := range ways {
+	for _, l := range listeners {
 		config += l.config
 	}
 	p := startIn(t, dir, config)
-	p.urls(len(ways) + 1)
-	for i, l := range ways {
+	p.urls(len(listeners) + 1)
+	for i, l := range listeners {
 		t.Run(l.name, func(t *testing.T) {
 			idle, other := l.dial(t), l.dial(t)
 			config = removedBase
-			for _, l := range ways[i+1:] {
+			for _, l := range listeners[i+1:] {
 				config += l.config
 			}
 			writeConfig(t, dir, config)
@@ -105,22 +105,22 @@ func TestReloadDrainsTheConnsOfARemovedListener(t *testing.T) {
 
 func TestReloadKeepsTheConnsOfARemovedListenerWithKeepConns(t *testing.T) {
 	dir := testkit.ShortDir(t)
-	ways := removableListeners(t, dir)
+	listeners := removableListeners(t, dir)
 	config := removedBase
-	for _, l := range ways {
+	for _, l := range listeners {
 		config += l.config
 	}
 	p := startIn(t, dir, config)
-	p.urls(len(ways) + 1)
+	p.urls(len(listeners) + 1)
 	sessions := map[string]*client.Client{}
-	for _, l := range ways {
+	for _, l := range listeners {
 		sessions[l.name] = l.dial(t)
 	}
 	writeConfig(t, dir, removedBase+"[limits]\nkeep-conns = true\n")
 	reply := p.command("config-reload", "")
 	require.Nil(t, draining(t, reply))
 	require.Equal(t, "Configuration successful.", reply.Text)
-	for _, l := range ways {
+	for _, l := range listeners {
 		require.Error(t, commandOver(l.at)(), l.name)
 		_, err := sessions[l.name].Do(t.Context(), wire.Request{Command: "version-get"})
 		require.NoError(t, err, l.name)
@@ -158,16 +158,16 @@ func TestConnOfRemovedListenerGetsReplyOfItsReload(t *testing.T) {
 func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeHook(t, dir, "endless")
-	ways := removableListeners(t, dir)
+	listeners := removableListeners(t, dir)
 	base := removedBase + "[limits]\ndrain-timeout = \"300ms\"\n[[hook]]\nname = \"endless\"\nexec = [\"endless\"]\n"
 	config := base
-	for _, l := range ways {
+	for _, l := range listeners {
 		config += l.config
 	}
 	p := startIn(t, dir, config)
-	p.urls(len(ways) + 1)
-	ended := make(chan error, len(ways))
-	for _, l := range ways {
+	p.urls(len(listeners) + 1)
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
 		session := l.dial(t)
 		go func() {
 			_, err := session.Do(t.Context(), wire.Request{Command: "endless"})
@@ -176,12 +176,12 @@ func TestReloadClosesConnsAfterDrainTimeout(t *testing.T) {
 	}
 	testkit.Eventually(t, func() bool {
 		text := string(p.command("session-list", "").Arguments.(wire.Value))
-		return strings.Count(text, `"endless"`) == len(ways)
+		return strings.Count(text, `"endless"`) == len(listeners)
 	}, "the commands do not run")
 	writeConfig(t, dir, base)
 	began := time.Now()
-	require.EqualValues(t, len(ways), draining(t, p.command("config-reload", "")))
-	for range ways {
+	require.EqualValues(t, len(listeners), draining(t, p.command("config-reload", "")))
+	for range listeners {
 		require.Error(t, <-ended)
 	}
 	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)

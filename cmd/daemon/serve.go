@@ -101,16 +101,16 @@ func serve(ctx context.Context, file string, config *Config, stdout, stderr io.W
 
 // close closes the hooks, the audit and the listeners, after the last command.
 func (d *daemon) close() (err error) {
-	timeout, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = d.hooks.Close(timeout)
+	err = d.hooks.Close(ctx)
 	d.refusals.limiter.Flush()
 	if log := d.recorder.Load(); log != nil {
 		err = errors.Join(err, log.Close())
 	}
-	if setup := d.current.Load(); setup != nil {
-		setup.metrics.close()
-		for _, ln := range setup.listeners {
+	if current := d.current.Load(); current != nil {
+		current.metrics.close()
+		for _, ln := range current.listeners {
 			ln.close()
 		}
 	}
@@ -154,16 +154,16 @@ func (d *daemon) status() std.Status {
 // frameLimits returns the frame limits for new conns.
 func (d *daemon) frameLimits() transport.FrameLimits {
 	var l Limits
-	if setup := d.current.Load(); setup != nil {
-		l = setup.Limits
+	if current := d.current.Load(); current != nil {
+		l = current.Limits
 	}
 	return transport.FrameLimits{MaxFrame: int(l.MaxFrame), Idle: time.Duration(l.IdleTimeout), FrameTimeout: time.Duration(l.FrameTimeout)}
 }
 
 // keepAlive returns the idle timeout of HTTP connections that become idle now.
 func (d *daemon) keepAlive() time.Duration {
-	if setup := d.current.Load(); setup != nil {
-		return time.Duration(setup.Limits.KeepAlive)
+	if current := d.current.Load(); current != nil {
+		return time.Duration(current.Limits.KeepAlive)
 	}
 	return 0 // before the first commit: the default of the transport
 }

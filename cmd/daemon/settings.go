@@ -96,7 +96,7 @@ func (s *settings) Reload(ctx context.Context, how std.Change) (applied std.Appl
 		applied, err = s.apply(ctx, how, func() (*Config, error) { return load(s.d.file, s.d.current.Load().trust...) })
 		return err
 	})
-	if bad, ok := errors.AsType[*wire.Error](err); err != nil && (!ok || bad.Code == wire.CodeError) {
+	if rerr, ok := errors.AsType[*wire.Error](err); err != nil && (!ok || rerr.Code == wire.CodeError) {
 		return std.Applied{}, fmt.Errorf("Config reload failed: configuration error using file '%s': %w", s.d.file, err) // Kea's words
 	}
 	return applied, err

@@ -26,10 +26,10 @@ var (
 // of the file.
 func tomlError(file, text string, err error) error {
 	var line, key, message string
-	if bad, ok := errors.AsType[toml.ParseError](err); ok {
-		line, key, message = strconv.Itoa(bad.Position.Line), bad.LastKey, bad.Message
+	if parseErr, ok := errors.AsType[toml.ParseError](err); ok {
+		line, key, message = strconv.Itoa(parseErr.Position.Line), parseErr.LastKey, parseErr.Message
 		if message == "" {
-			message = strings.TrimPrefix(bad.Error(), "toml: ")
+			message = strings.TrimPrefix(parseErr.Error(), "toml: ")
 		}
 	} else if m := untypedError.FindStringSubmatch(err.Error()); m != nil {
 		line, key, message = m[1], m[2], m[3]

@@ -70,7 +70,7 @@ func (d *daemon) prepare(ctx context.Context, config *Config) (_ *transaction, e
 		name string
 		do   func(context.Context) error
 	}{
-		{"state", tx.prepareState}, {"log", tx.prepareLog}, {"audit", tx.prepareAudit}, {"identity", tx.prepareIdentity},
+		{"state", tx.prepareState}, {"log", tx.prepareLog}, {"audit", tx.prepareAudit}, {"credentials", tx.prepareCredentials},
 		{"listen", tx.prepareListeners}, {"metrics", tx.prepareMetrics}, {"hooks", tx.prepareHooks},
 	} {
 		if err := failpoint("before " + step.name); err != nil {
@@ -117,7 +117,7 @@ func (tx *transaction) prepareAudit(context.Context) (err error) {
 	return nil
 }
 
-func (tx *transaction) prepareIdentity(context.Context) (err error) {
+func (tx *transaction) prepareCredentials(context.Context) (err error) {
 	tx.next.creds, err = loadCredentials(tx.next.Config, tx.old.creds, tx.d.log)
 	return err
 }

@@ -25,7 +25,7 @@ import (
 
 // The steps of a transaction.
 var steps = []string{
-	"before parse", "before state", "after state", "before log", "after log", "before audit", "after audit", "before identity", "after identity",
+	"before parse", "before state", "after state", "before log", "after log", "before audit", "after audit", "before credentials", "after credentials",
 	"before listen", "after listen", "before metrics", "after metrics", "before hooks", "after hooks", "before swap",
 	"after swap", "before close", "after close",
 }

@@ -171,8 +171,8 @@ func (q *auditFilter) matches(e *record.Entry) bool {
 func (q *auditFilter) print(stdout, stderr io.Writer, r io.Reader) error {
 	found := false
 	for e, err := range record.Read(r) {
-		if bad, ok := errors.AsType[*record.LineError](err); ok {
-			fmt.Fprintln(stderr, "steer:", escapeControl(bad.Error()))
+		if lineErr, ok := errors.AsType[*record.LineError](err); ok {
+			fmt.Fprintln(stderr, "steer:", escapeControl(lineErr.Error()))
 			continue
 		}
 		if err != nil {
