@@ -26,13 +26,13 @@ import (
 // TLS settings that it was made from.
 type listener struct {
 	*mgr.Listener
-	config       *Listen
-	fingerprint  string            // of its configuration; a different one needs a new listener
-	tcp          *net.TCPListener  // the socket, for the next listener at this address; nil: it is not TCP
-	deferred     *deferredListener // the listener that the transport has; nil: it is not TCP
-	tls          *tlsconf.Server   // nil: no TLS
-	sharesSocket bool              // it has a duplicate of the socket of the listener that it replaces
-	url          string
+	config            *Listen
+	configFingerprint string            // of its configuration; a different one needs a new listener
+	tcp               *net.TCPListener  // the socket, for the next listener at this address; nil: it is not TCP
+	deferred          *deferredListener // the listener that the transport has; nil: it is not TCP
+	tls               *tlsconf.Server   // nil: no TLS
+	sharesSocket      bool              // it has a duplicate of the socket of the listener that it replaces
+	url               string
 
 	superseded []supersededListener // the listeners that it has replaced; the loop owns it
 }
@@ -103,8 +103,8 @@ func (tx *transaction) prepareListeners(ctx context.Context) error {
 }
 
 // matchOpenListeners returns, for each [[listen]], the open listener at the same address, or nil. Listeners at any port have
-// no fixed address. For them it prefers a listener with the same fingerprint, which then stays open, and first the one with
-// the same index. Otherwise it takes one at the same host, so that a changed listener keeps its port.
+// no fixed address. For them it prefers a listener with the same configFingerprint, which then stays open, and among several
+// the one with the same index. Otherwise it takes one at the same host, so that a changed listener keeps its port.
 func (tx *transaction) matchOpenListeners() []*listener {
 	open := make([]*listener, len(tx.next.Listen))
 	find := func(matches func(*Listen, *listener) bool) {
@@ -119,7 +119,7 @@ func (tx *transaction) matchOpenListeners() []*listener {
 	}
 	find(func(l *Listen, ln *listener) bool { return ln.config.bindKey() == l.bindKey() })
 	find(func(l *Listen, ln *listener) bool {
-		return l.hasAnyPort() && ln.fingerprint == l.fingerprint(tx.next.Config)
+		return l.hasAnyPort() && ln.configFingerprint == l.configFingerprint(tx.next.Config)
 	})
 	find(func(l *Listen, ln *listener) bool {
 		return l.hasAnyPort() && l.Transport != "quic" && ln.tcp != nil && ln.config.Address == l.Address
@@ -129,23 +129,23 @@ func (tx *transaction) matchOpenListeners() []*listener {
 
 // prepareListener returns the listener for a [[listen]]: old, which is open at its address, or a new one.
 func (tx *transaction) prepareListener(ctx context.Context, l *Listen, old *listener) (*listener, error) {
-	fingerprint := l.fingerprint(tx.next.Config)
+	configFingerprint := l.configFingerprint(tx.next.Config)
 	if old == nil {
-		return tx.openListener(ctx, l, fingerprint, nil)
+		return tx.openListener(ctx, l, configFingerprint, nil)
 	}
 	switch {
-	case old.fingerprint == fingerprint:
-		tx.onCommit = append(tx.onCommit, func() { old.update(l, fingerprint) })
+	case old.configFingerprint == configFingerprint:
+		tx.onCommit = append(tx.onCommit, func() { old.update(l, configFingerprint) })
 		return old, nil
 	case old.tcp != nil:
-		ln, err := tx.openListener(ctx, l, fingerprint, old.tcp)
+		ln, err := tx.openListener(ctx, l, configFingerprint, old.tcp)
 		if err == nil {
 			ln.supersede(old)
 			tx.superseded = append(tx.superseded, old)
 			tx.onCommit = append(tx.onCommit, ln.capSuperseded)
 		}
 		return ln, err
-	case l.Transport == "unix" && l.Socket == "" && old.fingerprint == l.fingerprintWithMode(old.config.Mode, tx.next.Config):
+	case l.Transport == "unix" && l.Socket == "" && old.configFingerprint == l.configFingerprintWithMode(old.config.Mode, tx.next.Config):
 		oldMode := old.config.permissions
 		tx.precommit = append(tx.precommit, func() error {
 			if err := os.Chmod(l.path, l.permissions); err != nil {
@@ -154,7 +154,7 @@ func (tx *transaction) prepareListener(ctx context.Context, l *Listen, old *list
 			tx.rollback = append(tx.rollback, func() { _ = os.Chmod(l.path, oldMode) })
 			return nil
 		})
-		tx.onCommit = append(tx.onCommit, func() { old.update(l, fingerprint) })
+		tx.onCommit = append(tx.onCommit, func() { old.update(l, configFingerprint) })
 		return old, nil
 	default:
 		return nil, fmt.Errorf("this listener cannot be changed while it is open; give it another address than %s, or restart the daemon", l.bindKey())
@@ -162,8 +162,8 @@ func (tx *transaction) prepareListener(ctx context.Context, l *Listen, old *list
 }
 
 // openListener opens a listener, at a duplicate of tcp or, if tcp is nil, at a new socket. It does not accept yet.
-func (tx *transaction) openListener(ctx context.Context, l *Listen, fingerprint string, tcp *net.TCPListener) (*listener, error) {
-	ln := &listener{config: l, fingerprint: fingerprint}
+func (tx *transaction) openListener(ctx context.Context, l *Listen, configFingerprint string, tcp *net.TCPListener) (*listener, error) {
+	ln := &listener{config: l, configFingerprint: configFingerprint}
 	var err error
 	switch {
 	case l.Transport == "unix" || l.Transport == "quic":
@@ -200,16 +200,16 @@ func (tx *transaction) openListener(ctx context.Context, l *Listen, fingerprint 
 }
 
 // update applies the new configuration to a listener that stays open. It runs on the loop.
-func (ln *listener) update(l *Listen, fingerprint string) {
-	ln.config, ln.fingerprint = l, fingerprint
+func (ln *listener) update(l *Listen, configFingerprint string) {
+	ln.config, ln.configFingerprint = l, configFingerprint
 	ln.SetMaxAccess(l.maxAccess())
 	ln.capSuperseded()
 }
 
-// fingerprint returns all settings that a listener cannot change while it is open. max-access is not among them.
-func (l *Listen) fingerprint(c *Config) string { return l.fingerprintWithMode(l.Mode, c) }
+// configFingerprint returns a text with all settings that an open listener cannot change. max-access is not among them.
+func (l *Listen) configFingerprint(c *Config) string { return l.configFingerprintWithMode(l.Mode, c) }
 
-func (l *Listen) fingerprintWithMode(mode string, c *Config) string {
+func (l *Listen) configFingerprintWithMode(mode string, c *Config) string {
 	own := *l
 	own.Path, own.MaxAccess, own.Mode, own.permissions, own.proxies = "", "", mode, 0, nil // path is derived from Path
 	dependencies := ""
