@@ -1,5 +1,5 @@
-// Package browser_test has the tests with a browser. Allowed pages can send commands. All other pages, of any origin and
-// with any kind of request, run no command.
+// Package browser_test has the tests with a browser. Allowed pages can send commands. All other pages, of any origin
+// and with any kind of request, run no command.
 package browser_test
 
 import (
@@ -222,7 +222,8 @@ func (b *browserEnv) testRequests(t *testing.T) {
 	}
 }
 
-// testHTTPToJSONListener sends HTTP to a listener for JSON. The daemon closes the connection, although it has no timeouts.
+// testHTTPToJSONListener sends HTTP to a listener for JSON. The daemon closes the connection, although it has no
+// timeouts.
 func (b *browserEnv) testHTTPToJSONListener(t *testing.T, network string) {
 	addr := b.unixAddr
 	if network == "tcp" {

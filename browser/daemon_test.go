@@ -106,7 +106,8 @@ func (d *daemon) unix(t *testing.T) *unix.Transport {
 	return &unix.Transport{Path: filepath.Join(dir, "s"), Idle: -1, FrameTimeout: -1}
 }
 
-// The cookie of a page's user. The browser sends it with each request of a page of the same host to that host, to any port.
+// The cookie of a page's user. The browser sends it with each request of a page of the same host to that host, to any
+// port.
 const (
 	cookieName   = "session"
 	cookieSecret = "an-unguessable-session"

@@ -21,8 +21,8 @@ type background struct {
 	stopping bool // systemd was told that the daemon stops
 }
 
-// notify calls send, which reports a state to systemd. After notifyStopping it does nothing: a daemon that stops must not
-// report ready again, even after SIGHUP.
+// notify calls send, which reports a state to systemd. After notifyStopping it does nothing: a daemon that stops must
+// not report ready again, even after SIGHUP.
 func (l *background) notify(send func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -39,7 +39,8 @@ func (l *background) notifyStopping() {
 	})
 }
 
-// catchHangups makes the daemon receive SIGHUP. Without it, the signal would end the process. start handles the signals.
+// catchHangups makes the daemon receive SIGHUP. Without it, the signal would end the process. start handles the
+// signals.
 func (l *background) catchHangups() {
 	l.hangups = make(chan os.Signal, 1)
 	signal.Notify(l.hangups, syscall.SIGHUP)

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pauseAtStep makes the daemon in dir block at a step of a transaction. paused waits until it blocks there; resume lets it
-// continue.
+// pauseAtStep makes the daemon in dir block at a step of a transaction. paused waits until it blocks there; resume lets
+// it continue.
 func pauseAtStep(t *testing.T, dir, step string) (paused func() (resume func())) {
 	t.Helper()
 	fail, pipe := filepath.Join(dir, "fail"), filepath.Join(dir, "go")

@@ -116,8 +116,8 @@ func (l Limits) managerLimits() mgr.Limits {
 	}
 }
 
-// load reads a configuration file, or returns the configuration without a file if file is "". The users in trust may own
-// the files that the daemon reads and creates, besides root and the daemon's user.
+// load reads a configuration file, or returns the configuration without a file if file is "". The users in trust may
+// own the files that the daemon reads and creates, besides root and the daemon's user.
 func load(file string, trust ...uint32) (*Config, error) {
 	config := defaults()
 	config.trust = trust

@@ -15,8 +15,8 @@ import (
 // maxConfig is the maximum length of a configuration file, in bytes.
 const maxConfig = 1 << 20
 
-// readFile reads a TOML file into c, which has the defaults. An unknown key is an error with its line and a similar known
-// key. Upper and lower case differ, although the TOML library ignores that.
+// readFile reads a TOML file into c, which has the defaults. An unknown key is an error with its line and a similar
+// known key. Upper and lower case differ, although the TOML library ignores that.
 func (c *Config) readFile(file string) error {
 	text, err := readConfig(file, c.trust)
 	if err != nil {
@@ -40,8 +40,8 @@ func (c *Config) readFile(file string) error {
 	return errors.Join(errs...)
 }
 
-// readConfig reads the configuration file. It refuses a file that a user that is not trusted could have written, because the
-// file names the programs that run as hooks.
+// readConfig reads the configuration file. It refuses a file that a user that is not trusted could have written,
+// because the file names the programs that run as hooks.
 func readConfig(file string, trust []uint32) (string, error) {
 	text, _, err := configRules(trust).ReadFile(file, maxConfig)
 	return string(text), err
@@ -52,8 +52,8 @@ func configRules(trust []uint32) trustedpath.Rules {
 	return trustedpath.Rules{FollowLink: true, TrustOwners: trust}
 }
 
-// knownKey reports whether a key exists in a struct, with the same upper and lower case. siblings are the keys beside the
-// last part that was looked up.
+// knownKey reports whether a key exists in a struct, with the same upper and lower case. siblings are the keys beside
+// the last part that was looked up.
 func knownKey(t reflect.Type, key toml.Key) (known bool, siblings []string) {
 	for _, part := range key {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {

@@ -36,8 +36,8 @@ func (s *settings) Write(ctx context.Context, name string) (written std.Written,
 	return written, nil
 }
 
-// writeConfigFile writes a configuration to a file. A reader sees either the old or the new file, never a part of one. The
-// old file is kept as a backup.
+// writeConfigFile writes a configuration to a file. A reader sees either the old or the new file, never a part of one.
+// The old file is kept as a backup.
 func writeConfigFile(path string, c *Config) (std.Written, error) {
 	path, err := configRules(c.trust).Resolve(path) // the file that a symbolic link points to is replaced, not the link
 	if err != nil {
@@ -145,9 +145,9 @@ func removeOldBackups(path string, keep int) error {
 	return err
 }
 
-// makeBackup makes a hard link to a file, with the number after that of the last backup. If the system refuses the link,
-// it makes a copy with the same owner, group, mode and ACL. The system refuses a link if the file belongs to another user,
-// is a mount point, or the file system has no links.
+// makeBackup makes a hard link to a file, with the number after that of the last backup. If the system refuses the
+// link, it makes a copy with the same owner, group, mode and ACL. The system refuses a link if the file belongs to
+// another user, is a mount point, or the file system has no links.
 func makeBackup(path string, text []byte) (string, error) {
 	n := 1
 	if numbers := backupNumbers(path); len(numbers) > 0 {

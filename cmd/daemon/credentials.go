@@ -28,8 +28,8 @@ type credentials struct {
 	bootstrapToken string                 // the file with the bootstrap token; empty: none was made
 }
 
-// loadCredentials reads the files that the configuration names, and creates them at the first start. It reuses what old,
-// which may be nil, has opened with the same settings.
+// loadCredentials reads the files that the configuration names, and creates them at the first start. It reuses what
+// old, which may be nil, has opened with the same settings.
 func loadCredentials(c *Config, old *credentials, log *slog.Logger) (_ *credentials, err error) {
 	if old == nil {
 		old = &credentials{}
@@ -57,8 +57,8 @@ func loadCredentials(c *Config, old *credentials, log *slog.Logger) (_ *credenti
 	return creds, nil
 }
 
-// openSecrets opens the files with passwords and tokens. If the tokens-file did not exist, it makes a bootstrap token. That
-// token has the role monitor for a day.
+// openSecrets opens the files with passwords and tokens. If the tokens-file did not exist, it makes a bootstrap token.
+// That token has the role monitor for a day.
 func (creds *credentials) openSecrets(c *Config, old *credentials, log *slog.Logger) (err error) {
 	if !c.Auth.any() {
 		return nil
@@ -115,8 +115,8 @@ func (creds *credentials) removeBootstrapToken() {
 	}
 }
 
-// openPKI opens or creates the automatic CA, if a listener wants one. Its client certificate "admin" gets the role admin by
-// its fingerprint, because another CA can issue a certificate with the same name.
+// openPKI opens or creates the automatic CA, if a listener wants one. Its client certificate "admin" gets the role
+// admin by its fingerprint, because another CA can issue a certificate with the same name.
 func (creds *credentials) openPKI(c *Config, old *credentials, log *slog.Logger) error {
 	hosts := []string{"localhost", "127.0.0.1", "::1"}
 	for _, l := range c.Listen {

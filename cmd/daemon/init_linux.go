@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An initProcess runs the daemon as its child, and reaps the processes that hooks left behind, which become its children.
-// Process 1 of a container has this duty. The daemon itself does not reap: it waits for its hooks with os/exec, which needs
-// their exit statuses. A program that embeds the daemon's packages can have other children.
+// An initProcess runs the daemon as its child, and reaps the processes that hooks left behind, which become its
+// children. Process 1 of a container has this duty. The daemon itself does not reap: it waits for its hooks with
+// os/exec, which needs their exit statuses. A program that embeds the daemon's packages can have other children.
 //
 //	state      what it does                                           ends when
 //	serving    it passes signals to the daemon and reaps orphans      the daemon ends

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// orphanHook writes a hook that leaves a process in its own session. With trap, the process ignores SIGTERM. It returns the
-// file that gets the process id.
+// orphanHook writes a hook that leaves a process in its own session. With trap, the process ignores SIGTERM. It returns
+// the file that gets the process id.
 func orphanHook(t *testing.T, dir, name, trap string) string {
 	t.Helper()
 	file := filepath.Join(dir, name+".pid")

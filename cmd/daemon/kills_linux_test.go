@@ -23,11 +23,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKilledDaemonLosesNothingAcknowledged kills a daemon with SIGKILL many times, under a mixed load: commands that write,
-// commands that read, transactions, config-write, short conns, a hook. The rounds have in turn no other fault, a rotation
-// of the audit, a full disk, or a limit of 64 descriptors. After each kill the next daemon must start, must have everything
-// that was acknowledged, and must not find anything else left. RUDDERPOST_KILLS is the number of kills, by default 10. The
-// audit has the outcome of each acknowledged command, or on a full disk at least its intent.
+// TestKilledDaemonLosesNothingAcknowledged kills a daemon with SIGKILL many times, under a mixed load: commands that
+// write, commands that read, transactions, config-write, short conns, a hook. The rounds have in turn no other fault, a
+// rotation of the audit, a full disk, or a limit of 64 descriptors. After each kill the next daemon must start, must
+// have everything that was acknowledged, and must not find anything else left. RUDDERPOST_KILLS is the number of kills,
+// by default 10. The audit has the outcome of each acknowledged command, or on a full disk at least its intent.
 func TestKilledDaemonLosesNothingAcknowledged(t *testing.T) {
 	kills := 10
 	if n, err := strconv.Atoi(os.Getenv("RUDDERPOST_KILLS")); err == nil {
@@ -224,8 +224,8 @@ func (k *killTest) check(what string, others ...int) {
 			name := strings.TrimSuffix(strings.TrimPrefix(string(e.Arguments), `{"name":"`), `"}`)
 			var round int
 			_, _ = fmt.Sscanf(name, "k%d-", &round)
-			// If the disk becomes full between intent and outcome, the outcome is missing: the command has run, its client has
-			// the result, and the record waits in memory.
+			// If the disk becomes full between intent and outcome, the outcome is missing: the command has run, its
+			// client has the result, and the record waits in memory.
 			if e.Event == record.Outcome || round%4 == 2 {
 				delete(missing, name)
 			}

@@ -163,8 +163,8 @@ func (l *Listen) checkAnonymous(roles []string) error {
 	return nil
 }
 
-// completeProxies parses the networks of trusted proxies. A network of all addresses is refused, because every client could
-// then report the address of another one.
+// completeProxies parses the networks of trusted proxies. A network of all addresses is refused, because every client
+// could then report the address of another one.
 func (l *Listen) completeProxies() error {
 	l.proxies = nil
 	for _, text := range l.TrustedProxies {
@@ -246,9 +246,9 @@ func (l *Listen) bindKey() string {
 	return "TCP address " + l.Address
 }
 
-// unreachableWarning returns a warning if the mode of a UNIX socket lets a group or all users connect, but a folder above
-// it does not let them reach it. Otherwise it returns "". It warns only where the kernel refuses every process of that
-// group that does not run as root or as the folder's owner.
+// unreachableWarning returns a warning if the mode of a UNIX socket lets a group or all users connect, but a folder
+// above it does not let them reach it. Otherwise it returns "". It warns only where the kernel refuses every process of
+// that group that does not run as root or as the folder's owner.
 func (l *Listen) unreachableWarning() string {
 	if l.Transport != "unix" || l.path == "" {
 		return ""

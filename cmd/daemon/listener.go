@@ -22,8 +22,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/unix"
 )
 
-// A listener is one open listener of the daemon: the listener of the manager, with the configuration, the socket and the
-// TLS settings that it was made from.
+// A listener is one open listener of the daemon: the listener of the manager, with the configuration, the socket and
+// the TLS settings that it was made from.
 type listener struct {
 	*mgr.Listener
 	config            *Listen
@@ -85,8 +85,8 @@ func (ln *listener) drain(timeout time.Duration) (conns int) {
 // handshakeGrace is the time for handshakes after stopAccepting. It is longer than the timeout of a handshake.
 const handshakeGrace = 10 * time.Second
 
-// prepareListeners opens the new listeners, keeps those that do not change, and prepares the changed ones beside the old
-// ones.
+// prepareListeners opens the new listeners, keeps those that do not change, and prepares the changed ones beside the
+// old ones.
 func (tx *transaction) prepareListeners(ctx context.Context) error {
 	open := tx.matchOpenListeners()
 	for i, l := range tx.next.Listen {
@@ -102,9 +102,10 @@ func (tx *transaction) prepareListeners(ctx context.Context) error {
 	return nil
 }
 
-// matchOpenListeners returns, for each [[listen]], the open listener at the same address, or nil. Listeners at any port have
-// no fixed address. For them it prefers a listener with the same configFingerprint, which then stays open, and among several
-// the one with the same index. Otherwise it takes one at the same host, so that a changed listener keeps its port.
+// matchOpenListeners returns, for each [[listen]], the open listener at the same address, or nil. Listeners at any port
+// have no fixed address. For them it prefers a listener with the same configFingerprint, which then stays open, and
+// among several the one with the same index. Otherwise it takes one at the same host, so that a changed listener keeps
+// its port.
 func (tx *transaction) matchOpenListeners() []*listener {
 	open := make([]*listener, len(tx.next.Listen))
 	find := func(matches func(*Listen, *listener) bool) {
@@ -249,8 +250,8 @@ func passedTCP(passed targets.PassedSockets, name string) (*net.TCPListener, err
 	return tcp, nil
 }
 
-// duplicate returns another descriptor of a socket. The kernel gives a connection to the first Accept on any descriptor. So
-// a new listener can replace an old one, and the socket accepts all the time.
+// duplicate returns another descriptor of a socket. The kernel gives a connection to the first Accept on any
+// descriptor. So a new listener can replace an old one, and the socket accepts all the time.
 func duplicate(tcp *net.TCPListener) (*net.TCPListener, error) {
 	f, err := tcp.File()
 	if err != nil {
@@ -264,8 +265,8 @@ func duplicate(tcp *net.TCPListener) (*net.TCPListener, error) {
 	return other.(*net.TCPListener), nil
 }
 
-// A deferredListener accepts no connection before start. A listener whose transaction is not committed must take no client
-// from the open one, which shares its socket.
+// A deferredListener accepts no connection before start. A listener whose transaction is not committed must take no
+// client from the open one, which shares its socket.
 type deferredListener struct {
 	*net.TCPListener
 	started      chan struct{}
@@ -334,7 +335,8 @@ type supersededListener struct {
 	maxAccess mgr.Level // 0: no limit
 }
 
-// supersede records that ln has replaced old, and the listeners that old had replaced. Those without conns are left out.
+// supersede records that ln has replaced old, and the listeners that old had replaced. Those without conns are left
+// out.
 func (ln *listener) supersede(old *listener) {
 	ln.superseded = slices.DeleteFunc(slices.Clone(old.superseded), func(e supersededListener) bool { return e.listener.Value() == nil })
 	ln.superseded = append(ln.superseded, supersededListener{weak.Make(old.Listener), old.config.maxAccess()})
@@ -420,8 +422,8 @@ func (d *deferredListener) probe(ctx context.Context) error {
 	}
 }
 
-// probeQUIC sends a packet with a version of QUIC that does not exist. A listener answers with a Version Negotiation packet
-// (RFC 9000, section 6), before it allocates memory for a connection.
+// probeQUIC sends a packet with a version of QUIC that does not exist. A listener answers with a Version Negotiation
+// packet (RFC 9000, section 6), before it allocates memory for a connection.
 func probeQUIC(ctx context.Context, addr net.Addr) error {
 	conn, err := net.Dial("udp", local(addr))
 	if err != nil {

@@ -253,8 +253,8 @@ func TestConnsOfSupersededListenerGetLoweredMaxAccess(t *testing.T) {
 	p.stop()
 }
 
-// Listeners with port 0 keep the port that they have when the configuration changes. This also holds for two equal ones, and
-// for one that changes.
+// Listeners with port 0 keep the port that they have when the configuration changes. This also holds for two equal
+// ones, and for one that changes.
 func TestListenerAtAnyPortKeepsItsPort(t *testing.T) {
 	const two = "state-dir = \"run\"\n" + oneSocket + `
 [[listen]]

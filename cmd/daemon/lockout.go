@@ -21,10 +21,10 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// checkLockOut refuses a prepared transaction after which its caller could not send the same command again over the same
-// kind of transport. It also refuses one whose new listeners do not accept a connection. It runs before the commit, and
-// blocks for as long as the probes of the new listeners take. It accepts a transaction that did not come over a conn
-// (SIGHUP), because its caller can edit the file.
+// checkLockOut refuses a prepared transaction after which its caller could not send the same command again over the
+// same kind of transport. It also refuses one whose new listeners do not accept a connection. It runs before the
+// commit, and blocks for as long as the probes of the new listeners take. It accepts a transaction that did not come
+// over a conn (SIGHUP), because its caller can edit the file.
 func (tx *transaction) checkLockOut(ctx context.Context) error {
 	call, ok := mgr.CallOf(ctx)
 	if !ok || call.Via == nil {
@@ -77,8 +77,8 @@ func (tx *transaction) lockOutError(call *mgr.Call, rerr *wire.Error) error {
 	return rerr
 }
 
-// checkReconnect returns why the caller could not send its command again through a prepared listener of its kind, or nil. l
-// is the next configuration of ln.
+// checkReconnect returns why the caller could not send its command again through a prepared listener of its kind, or
+// nil. l is the next configuration of ln.
 func (tx *transaction) checkReconnect(call *mgr.Call, policy *access.Policy, l *Listen, ln *listener) error {
 	peer := call.Peer
 	isNew := slices.Contains(tx.newListeners, ln)
@@ -115,8 +115,8 @@ func (tx *transaction) checkReconnect(call *mgr.Call, policy *access.Policy, l *
 	return nil
 }
 
-// credentialsAt returns the credentials of the caller that a prepared listener would accept. If there are none, the error
-// says why.
+// credentialsAt returns the credentials of the caller that a prepared listener would accept. If there are none, the
+// error says why.
 func (tx *transaction) credentialsAt(peer transport.Peer, l *Listen, ln *listener) ([]transport.Credential, error) {
 	if l.Transport == "tcp" && l.Insecure {
 		return []transport.Credential{tcp.Anonymous(l.Anonymous)}, nil
@@ -180,8 +180,8 @@ func serverName(target *transport.Target) string {
 	return strings.Trim(webhost.WithoutPort(target.Host), "[]")
 }
 
-// checkReconnectUnix returns why the kernel would not let the caller connect to a prepared UNIX socket, or nil. It checks
-// the mode of the socket and, if the socket is new, the folders above it.
+// checkReconnectUnix returns why the kernel would not let the caller connect to a prepared UNIX socket, or nil. It
+// checks the mode of the socket and, if the socket is new, the folders above it.
 func checkReconnectUnix(peer transport.Peer, l *Listen, isNew bool) error {
 	cred, ok := transport.CredAs[unix.Cred](peer)
 	if !ok || cred.UID == 0 {

@@ -16,8 +16,8 @@ import (
 
 // A logFile writes the log to a file with mode 0600, or to standard error. Its methods may be called concurrently.
 //
-// A line that could not be written is called unwritten. The logFile counts it, and writes it to standard error if the file
-// failed. The next write that succeeds first writes a line with the number of unwritten lines.
+// A line that could not be written is called unwritten. The logFile counts it, and writes it to standard error if the
+// file failed. The next write that succeeds first writes a line with the number of unwritten lines.
 type logFile struct {
 	path   string // empty: standard error
 	trust  []uint32
@@ -38,7 +38,8 @@ func openLog(path string, stderr io.Writer) (*logFile, error) {
 	return l, l.Reopen()
 }
 
-// Reopen opens the file by its name, after the open one was renamed (logrotate). On an error the open file stays in use.
+// Reopen opens the file by its name, after the open one was renamed (logrotate). On an error the open file stays in
+// use.
 func (l *logFile) Reopen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,8 +97,8 @@ func (l *logFile) swap(path string, f *os.File) {
 	}
 }
 
-// openAppend opens a regular file for appending, or creates it with mode 0600. It refuses a symbolic link, and a path that
-// another user could change, because that user could make the daemon write to any file.
+// openAppend opens a regular file for appending, or creates it with mode 0600. It refuses a symbolic link, and a path
+// that another user could change, because that user could make the daemon write to any file.
 func openAppend(path string, trust []uint32) (*os.File, error) {
 	f, _, err := trustedpath.Rules{Log: true, MaxLinks: 1, TrustOwners: trust}.Open(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	return f, err

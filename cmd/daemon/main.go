@@ -1,14 +1,15 @@
-// Rudderpostd is a daemon without a service of its own. It opens control sockets and serves the commands that all daemons
-// share, and those of hook libraries.
+// Rudderpostd is a daemon without a service of its own. It opens control sockets and serves the commands that all
+// daemons share, and those of hook libraries.
 //
 //	rudderpostd [-c FILE] [-check]
 //
-// Without a file it opens one UNIX socket, for its own user and root, at $XDG_RUNTIME_DIR/rudderpost/control.sock (root:
-// /run/rudderpost/control.sock). steer uses the same default. The file is TOML; config.toml.example has all of its keys.
+// Without a file it opens one UNIX socket, for its own user and root, at $XDG_RUNTIME_DIR/rudderpost/control.sock
+// (root: /run/rudderpost/control.sock). steer uses the same default. The file is TOML; config.toml.example has all of
+// its keys.
 //
-// After SIGTERM or SIGINT it serves the accepted commands and ends. A second signal ends it at once. After SIGHUP it opens
-// its log-file again and reads the configuration. As a service of systemd (dist/systemd) it reports when it is ready and
-// when it stops, and it reports to the watchdog from its loop.
+// After SIGTERM or SIGINT it serves the accepted commands and ends. A second signal ends it at once. After SIGHUP it
+// opens its log-file again and reads the configuration. As a service of systemd (dist/systemd) it reports when it is
+// ready and when it stops, and it reports to the watchdog from its loop.
 package main
 
 import (

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics has the metrics for Prometheus and metrics-get. It is an Observer of the manager. A peer cannot choose the value
-// of a label, because each value uses memory in the daemon and in Prometheus.
+// metrics has the metrics for Prometheus and metrics-get. It is an Observer of the manager. A peer cannot choose the
+// value of a label, because each value uses memory in the daemon and in Prometheus.
 type metrics struct {
 	registry     *prometheus.Registry
 	lag          loopLag
@@ -108,7 +108,8 @@ func (m *metrics) CallDone(result mgr.CallResult) {
 	m.sent.Add(float64(result.BytesOut))
 }
 
-// resultLabel returns the label of a result that the protocol defines, or "other". Handlers and hooks can return any number.
+// resultLabel returns the label of a result that the protocol defines, or "other". Handlers and hooks can return any
+// number.
 func resultLabel(code wire.Code) string {
 	switch code {
 	case wire.CodeSuccess, wire.CodeError, wire.CodeUnsupported, wire.CodeEmpty, wire.CodeConflict, wire.CodeFatal,

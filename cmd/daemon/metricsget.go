@@ -103,8 +103,8 @@ func metricOf(value *dto.Metric) (m metricValue) {
 	return m
 }
 
-// finiteOrNil returns nil for NaN, and for values of 2^63 and above. Some JSON readers take such a number, which is written
-// without a point, for an integer of 64 bits. Limits of the system that mean "no limit" have such values.
+// finiteOrNil returns nil for NaN, and for values of 2^63 and above. Some JSON readers take such a number, which is
+// written without a point, for an integer of 64 bits. Limits of the system that mean "no limit" have such values.
 func finiteOrNil(f float64) *float64 {
 	if math.IsNaN(f) || math.Abs(f) >= 1<<63 {
 		return nil

@@ -24,8 +24,8 @@ type Metrics struct {
 	AllowHosts []string `toml:"allow-hosts,omitempty" json:"allow-hosts,omitempty"`
 }
 
-// complete checks the values. The listener has no authentication and no encryption, so only a loopback address is allowed.
-// Other machines need a proxy with both in front of it.
+// complete checks the values. The listener has no authentication and no encryption, so only a loopback address is
+// allowed. Other machines need a proxy with both in front of it.
 func (c *Metrics) complete() error {
 	if c.Listen == "" {
 		if len(c.AllowHosts) > 0 {
@@ -46,8 +46,8 @@ func (c *Metrics) complete() error {
 	return nil
 }
 
-// open opens the listener, or returns nil if there is no address. ready reports whether the daemon takes commands. It is
-// called for each GET of /readyz, and must not block.
+// open opens the listener, or returns nil if there is no address. ready reports whether the daemon takes commands. It
+// is called for each GET of /readyz, and must not block.
 func (c *Metrics) open(m *metrics, keepAlive func() time.Duration, ready func() bool) (*metricsServer, error) {
 	if c.Listen == "" {
 		return nil, nil
@@ -72,9 +72,9 @@ func (c *Metrics) open(m *metrics, keepAlive func() time.Duration, ready func() 
 	return s, nil
 }
 
-// handler answers GET /metrics, /healthz and /readyz, if the Host header is allowed. A web page that reaches the listener by
-// DNS rebinding sends another host. /healthz and /readyz are also here because an HTTPS listener that requires a client
-// certificate answers no request without one.
+// handler answers GET /metrics, /healthz and /readyz, if the Host header is allowed. A web page that reaches the
+// listener by DNS rebinding sends another host. /healthz and /readyz are also here because an HTTPS listener that
+// requires a client certificate answers no request without one.
 func (c *Metrics) handler(m *metrics, ready func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, true) })

@@ -12,8 +12,8 @@ import (
 )
 
 // A boundedListener has at most maxConns open connections, so that no program on this machine can use up the daemon's
-// descriptors. If one more connects, the connection that has waited longest for a request is closed. If all of them serve a
-// request, Accept waits until one ends.
+// descriptors. If one more connects, the connection that has waited longest for a request is closed. If all of them
+// serve a request, Accept waits until one ends.
 //
 //	state     | when                                          | next
 //	waiting   | after Accept, and after each response         | busy: a request arrives (serve);

@@ -58,7 +58,8 @@ func newOwnershipDir(t *testing.T) (dir, config string) {
 	return dir, writeConfig(t, filepath.Join(dir, "etc"), strings.ReplaceAll(ownershipConfig, "DIR", dir))
 }
 
-// The daemon does not start with a file that another user could have changed. The error names the component and a remedy.
+// The daemon does not start with a file that another user could have changed. The error names the component and a
+// remedy.
 func TestRootDaemonRefusesFilesOfOtherUsers(t *testing.T) {
 	testkit.NeedRoot(t)
 	place := func(name, text string) func(t *testing.T, dir string) {
@@ -168,7 +169,8 @@ func TestReloadRefusesConfigurationOfAnotherUser(t *testing.T) {
 	p.stop()
 }
 
-// A daemon without root's rights accepts files of root and its own: /etc/NAME as root:GROUP 0640, its state and its socket.
+// A daemon without root's rights accepts files of root and its own: /etc/NAME as root:GROUP 0640, its state and its
+// socket.
 func TestUnprivilegedDaemonUsesFilesOfRoot(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := testkit.ShortDir(t)

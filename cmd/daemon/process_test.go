@@ -231,7 +231,8 @@ func TestFailedStartClosesOpenListeners(t *testing.T) {
 	require.Equal(t, "precious", string(text))
 }
 
-// The state-dir and the directories above it are created with mode 0700. A relative path starts at the file's directory.
+// The state-dir and the directories above it are created with mode 0700. A relative path starts at the file's
+// directory.
 func TestStateDirIsCreatedPrivate(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	writeConfig(t, dir, "state-dir = \"a/b\"\n[[listen]]\ntransport = \"unix\"\npath = \"a/b/control.sock\"\nmode = \"0660\"\n")

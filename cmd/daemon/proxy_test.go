@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Behind a trusted proxy each client has its own address: in whoami, in the log, in the audit, and in the limit of failed
-// logins. A client that is not a trusted proxy cannot choose its address.
+// Behind a trusted proxy each client has its own address: in whoami, in the log, in the audit, and in the limit of
+// failed logins. A client that is not a trusted proxy cannot choose its address.
 func TestClientsBehindATrustedProxyHaveTheirOwnAddresses(t *testing.T) {
 	dir := testkit.ShortDir(t)
 	users, err := secrets.OpenUsers(filepath.Join(dir, "users"))

@@ -12,9 +12,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A key with the tag wire:"set" may be set over the channel. A key without the tag is read-only there: it names files or
-// programs, or gives rights, and a client that sets it could raise its own rights. It changes only in the file. A key with
-// the tag wire:"narrow" may be set to a value that gives fewer rights than the one in force (decision 64).
+// A key with the tag wire:"set" may be set over the channel. A key without the tag is read-only there: it names files
+// or programs, or gives rights, and a client that sets it could raise its own rights. It changes only in the file. A
+// key with the tag wire:"narrow" may be set to a value that gives fewer rights than the one in force (decision 64).
 func isSettable(f reflect.StructField) bool { return f.Tag.Get("wire") == "set" }
 
 func keyOf(f reflect.StructField) string {
@@ -118,8 +118,8 @@ func checkReadOnlyListeners(running, next []*Listen, refuse func(pointer, text s
 	}
 }
 
-// indexOfListener returns the index of the listener in force at the address of l, or -1. Of several at any port it is the
-// one with the same index, if that is free.
+// indexOfListener returns the index of the listener in force at the address of l, or -1. Of several at any port it is
+// the one with the same index, if that is free.
 func indexOfListener(l *Listen, running []*Listen, used []bool, i int) int {
 	if l == nil {
 		return -1

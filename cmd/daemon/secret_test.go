@@ -17,8 +17,8 @@ func withSecret(secret string) string {
 	return "state-dir = \"run\"\n" + oneSocket + "[[hook]]\nname = \"a\"\nexec = [\"hook-a\"]\nsecrets = { key = " + quoteTOML(secret) + " }\n"
 }
 
-// config-get hides a secret, config-set accepts the hidden value as unchanged, and config-write writes the secret to the
-// file, whose mode gives no more users access.
+// config-get hides a secret, config-set accepts the hidden value as unchanged, and config-write writes the secret to
+// the file, whose mode gives no more users access.
 func TestHookSecretsStayHidden(t *testing.T) {
 	for _, secret := range []string{"canary-88", "***", `"\` + "\u00e4\u007f", ""} {
 		t.Run(secret, func(t *testing.T) {

@@ -22,8 +22,8 @@ import (
 // Version is the daemon's version. The linker sets it for releases.
 var Version = "0.1.0-dev"
 
-// A daemon is the running daemon, which the commands read and change. Fields that are not safe for concurrent use belong to
-// the loop.
+// A daemon is the running daemon, which the commands read and change. Fields that are not safe for concurrent use
+// belong to the loop.
 type daemon struct {
 	file         string // the path of the configuration file; empty: none
 	started      time.Time

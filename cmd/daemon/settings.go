@@ -20,8 +20,8 @@ import (
 // section is the name of the map with the configuration in config-get and config-set.
 const section = "Rudderpost"
 
-// settings implements std.Configurable for the daemon. Transactions run one after the other, from the read of the current
-// hash to the finish. So a hash that was compared is the one that is replaced.
+// settings implements std.Configurable for the daemon. Transactions run one after the other, from the read of the
+// current hash to the finish. So a hash that was compared is the one that is replaced.
 type settings struct {
 	d    *daemon
 	idle chan struct{} // holds a token while no transaction runs
@@ -161,8 +161,8 @@ type placeholderAddr struct{}
 func (placeholderAddr) Network() string { return "" }
 func (placeholderAddr) String() string  { return "x" }
 
-// fromWire decodes a configuration from the channel. Read-only values are copied from the one in force; if text has them,
-// they must be equal.
+// fromWire decodes a configuration from the channel. Read-only values are copied from the one in force; if text has
+// them, they must be equal.
 func (s *settings) fromWire(text wire.Value) (*Config, error) {
 	running, err := s.d.current.Load().clone()
 	if err != nil {
@@ -197,8 +197,8 @@ func (c *Config) clone() (*Config, error) {
 	return other, json.Unmarshal(text, other, wholeNumbers)
 }
 
-// wholeNumbers decodes whole numbers as int64, as TOML does, where a value may have any type. As a float64, a large number
-// would change.
+// wholeNumbers decodes whole numbers as int64, as TOML does, where a value may have any type. As a float64, a large
+// number would change.
 var wholeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
 	if d.PeekKind() != '0' {
 		return errors.ErrUnsupported // the default decoder handles it

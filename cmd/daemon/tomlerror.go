@@ -12,8 +12,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// These patterns match texts of the TOML library. If it returns an error without a type, the text has the line and the key.
-// The line is missing for a table that has only subtables.
+// These patterns match texts of the TOML library. If it returns an error without a type, the text has the line and the
+// key. The line is missing for a table that has only subtables.
 var (
 	untypedError  = regexp.MustCompile(`^toml: (?:line (\d+) )?\(last key "([^"]+)"\): (.*)$`)
 	wrongType     = regexp.MustCompile(`^incompatible types: TOML value has type (.+); destination has type (.+)$`)
@@ -22,8 +22,8 @@ var (
 	definedTwice  = regexp.MustCompile(`^Key '([^']+)' (?:was already created and cannot be used as an array|has already been defined)\.$`)
 )
 
-// tomlError converts an error of the TOML library. It adds the line and the key, and says what to write. text is the text
-// of the file.
+// tomlError converts an error of the TOML library. It adds the line and the key, and says what to write. text is the
+// text of the file.
 func tomlError(file, text string, err error) error {
 	var line, key, message string
 	if parseErr, ok := errors.AsType[toml.ParseError](err); ok {
@@ -55,7 +55,8 @@ func tomlError(file, text string, err error) error {
 	return fmt.Errorf("%s: %s", where, message)
 }
 
-// correction says how to write the value of a key that has the wrong type, or returns "". source is the line with the key.
+// correction says how to write the value of a key that has the wrong type, or returns "". source is the line with the
+// key.
 func correction(key, message, source string) string {
 	m := wrongType.FindStringSubmatch(message)
 	octal, table := leadingZeroes.MatchString(message), wantedTable.MatchString(message)

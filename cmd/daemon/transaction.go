@@ -26,8 +26,9 @@ import (
 //	finish   | the caller's             | drains and closes what is no longer in use            | none
 //	discard  | the caller's             | closes what is new, and rolls precommit back          | none
 //
-// The caller is the goroutine of config-set, config-test or config-reload, one at a time (settings.exclusively). config-test
-// ends with discard after prepare. At the start, the goroutine of serve prepares and commits before the loop runs.
+// The caller is the goroutine of config-set, config-test or config-reload, one at a time (settings.exclusively).
+// config-test ends with discard after prepare. At the start, the goroutine of serve prepares and commits before the
+// loop runs.
 type transaction struct {
 	d    *daemon
 	old  *snapshot
@@ -104,8 +105,8 @@ func (tx *transaction) prepareLog(context.Context) (err error) {
 	return nil
 }
 
-// prepareAudit opens the audit file. An open one cannot be moved, because the outcome of a running call belongs to the same
-// file as its intent.
+// prepareAudit opens the audit file. An open one cannot be moved, because the outcome of a running call belongs to the
+// same file as its intent.
 func (tx *transaction) prepareAudit(context.Context) (err error) {
 	if tx.d.recorder.Load() == nil {
 		tx.auditLog, err = tx.next.Audit.open(tx.d.log, tx.next.trust)
@@ -148,8 +149,8 @@ func (tx *transaction) prepareHooks(ctx context.Context) error {
 	return err
 }
 
-// commit puts the configuration in force. It runs on the loop, between two commands, and does not block. After an error the
-// caller calls discard, and nothing has changed.
+// commit puts the configuration in force. It runs on the loop, between two commands, and does not block. After an error
+// the caller calls discard, and nothing has changed.
 func (tx *transaction) commit() error {
 	if err := failpoint("before swap"); err != nil {
 		return err
@@ -190,8 +191,8 @@ func (tx *transaction) commit() error {
 	return nil
 }
 
-// finish closes what is no longer in use. It drains the conns of removed listeners and returns their number. The conns of a
-// listener that another one has superseded stay open, and so do those of all removed listeners with keep-conns.
+// finish closes what is no longer in use. It drains the conns of removed listeners and returns their number. The conns
+// of a listener that another one has superseded stay open, and so do those of all removed listeners with keep-conns.
 func (tx *transaction) finish() (draining int) {
 	_ = failpoint("before close")
 	for _, ln := range tx.old.listeners {
@@ -254,9 +255,9 @@ func (tx *transaction) announce(stdout io.Writer, log *slog.Logger) {
 	}
 }
 
-// removeLeftovers removes the temporary files of killed processes, beside the files that the daemon and steer replace: in
-// the state-dir, in its PKI, and beside the configuration, users and tokens. Other files lose their leftovers when they are
-// replaced the next time. The audit removes its own. An error is only logged.
+// removeLeftovers removes the temporary files of killed processes, beside the files that the daemon and steer replace:
+// in the state-dir, in its PKI, and beside the configuration, users and tokens. Other files lose their leftovers when
+// they are replaced the next time. The audit removes its own. An error is only logged.
 func (tx *transaction) removeLeftovers() {
 	var errs []error
 	if dir := tx.next.StateDir; dir != "" {
@@ -272,6 +273,6 @@ func (tx *transaction) removeLeftovers() {
 	}
 }
 
-// failpoint is called before and after each step of a transaction, with the name of the step. Tests replace it, to return an
-// error there, or to end the process.
+// failpoint is called before and after each step of a transaction, with the name of the step. Tests replace it, to
+// return an error there, or to end the process.
 var failpoint = func(string) error { return nil }

@@ -78,8 +78,8 @@ func (p *process) tryCommand(command, arguments string) error {
 	return err
 }
 
-// observableConfig returns the effects of a configuration that a client can observe: access limits, other limits, log format
-// and accepted credentials.
+// observableConfig returns the effects of a configuration that a client can observe: access limits, other limits, log
+// format and accepted credentials.
 func (p *process) observableConfig(both configPair) string {
 	p.t.Helper()
 	var all []string
@@ -115,8 +115,8 @@ func waitForHooks(t *testing.T, dir string, n int) {
 	testkit.Eventually(t, func() bool { return countHooks(dir) == n }, "the number of running hooks is wrong")
 }
 
-// A transaction that fails at any step changes nothing. If the daemon is killed at a step, it starts again with the file,
-// and has either the old configuration or the new one as a whole.
+// A transaction that fails at any step changes nothing. If the daemon is killed at a step, it starts again with the
+// file, and has either the old configuration or the new one as a whole.
 func TestTransactionFailureAtEachStep(t *testing.T) {
 	both := newConfigPair(t)
 	fail := filepath.Join(both.dir, "fail")
@@ -198,7 +198,8 @@ func TestTransactionFailureAtEachStep(t *testing.T) {
 	}
 }
 
-// failAtStep is the failpoint of daemons under test. The file "fail" in the daemon's directory names a step and an action.
+// failAtStep is the failpoint of daemons under test. The file "fail" in the daemon's directory names a step and an
+// action.
 func failAtStep(step string) error {
 	text, err := os.ReadFile("fail")
 	want, how, _ := strings.Cut(string(text), "=")
@@ -316,7 +317,8 @@ func countHooks(dir string) (n int) {
 	return n
 }
 
-// config-write leaves the old or the new file as a whole if it fails or is killed at any step. The daemon starts with either.
+// config-write leaves the old or the new file as a whole if it fails or is killed at any step. The daemon starts with
+// either.
 func TestConfigWriteFailureLeavesWholeFile(t *testing.T) {
 	for _, step := range []string{"before backup", "after backup", "write", "sync", "rename", "sync folder", "after write"} {
 		for _, how := range []string{"error", "kill"} {

@@ -84,8 +84,8 @@ func (l *argumentInput) needsSchema() bool {
 	return false
 }
 
-// encode returns the arguments of the request, or nil if there are none. A VALUE that is JSON is sent as JSON, unless types
-// says that the argument is a string. Any other VALUE is sent as a string.
+// encode returns the arguments of the request, or nil if there are none. A VALUE that is JSON is sent as JSON, unless
+// types says that the argument is a string. Any other VALUE is sent as a string.
 func (l *argumentInput) encode(types map[string]propertyType) (wire.Value, error) {
 	if len(l.pairs) == 0 {
 		return l.json, nil
@@ -112,8 +112,8 @@ func parseValue(text string) (value jsontext.Value, ok bool) {
 	return value, wire.Value(value).Valid()
 }
 
-// blankComments returns a copy of an object or an array with spaces in place of its comments. The daemon accepts the same
-// comments on the wire. Line and column numbers stay the same. A text that is not one frame is returned unchanged.
+// blankComments returns a copy of an object or an array with spaces in place of its comments. The daemon accepts the
+// same comments on the wire. Line and column numbers stay the same. A text that is not one frame is returned unchanged.
 func blankComments(text []byte) []byte {
 	blanked := slices.Clone(text)
 	if _, err := transport.Frame(blanked); err != nil {
@@ -125,8 +125,8 @@ func blankComments(text []byte) []byte {
 // A propertyType says whether an argument may be a string, and whether it may be null.
 type propertyType struct{ text, null bool }
 
-// propertyTypes asks the daemon for the schema of a command. It returns nil if there is no schema, as with the daemons of
-// Kea. steer then decides by the syntax of the values alone.
+// propertyTypes asks the daemon for the schema of a command. It returns nil if there is no schema, as with the daemons
+// of Kea. steer then decides by the syntax of the values alone.
 func propertyTypes(ctx context.Context, dialer transport.Dialer, command string) map[string]propertyType {
 	var description struct {
 		Arguments struct {

@@ -279,8 +279,8 @@ func repeatCommand(e *record.Entry) string {
 	return "echo " + shellQuote(string(e.Arguments)) + " | " + strings.Join(append(words, "-"), " ")
 }
 
-// listenerURL returns the URL of the listener that received a command. It returns "" if the listener's name in the record
-// is not an address.
+// listenerURL returns the URL of the listener that received a command. It returns "" if the listener's name in the
+// record is not an address.
 func listenerURL(e *record.Entry) string {
 	switch {
 	case e.Transport == "unix" && strings.HasPrefix(e.Listener, "/"):

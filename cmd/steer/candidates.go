@@ -50,9 +50,9 @@ const (
 //	steer __offer bash COMP_TYPE COLUMNS COMP_WORDBREAKS LINE
 //	steer __offer zsh|fish WORD… LAST
 //
-// LINE is the command line up to the cursor, with its quotes. LAST is the word to complete, as it was typed. The shell has
-// removed the quotes of the words before it. The first line of the output is a directive. Each other line is a candidate
-// in the format that the script needs.
+// LINE is the command line up to the cursor, with its quotes. LAST is the word to complete, as it was typed. The shell
+// has removed the quotes of the words before it. The first line of the output is a directive. Each other line is a
+// candidate in the format that the script needs.
 func candidatesCommand(stdout io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:                "__offer",
@@ -81,12 +81,12 @@ type candidate struct{ text, description string }
 // takesValue reports whether a value follows the candidate, without a space.
 func (o candidate) takesValue() bool { return strings.HasSuffix(o.text, "=") }
 
-// safeCandidate matches the characters that a candidate may have. The checks in complete are stricter, but they cover only
-// the strings of the daemon. This one covers every candidate.
+// safeCandidate matches the characters that a candidate may have. The checks in complete are stricter, but they cover
+// only the strings of the daemon. This one covers every candidate.
 var safeCandidate = regexp.MustCompile(`^[A-Za-z0-9_./:@+,=-]+$`)
 
-// findCandidates asks cobra for the words that can replace last after words. last is the text as it was typed. If last has
-// quotes or expansions, there are no candidates. files reports whether the shell should complete file names.
+// findCandidates asks cobra for the words that can replace last after words. last is the text as it was typed. If last
+// has quotes or expansions, there are no candidates. files reports whether the shell should complete file names.
 func findCandidates(ctx context.Context, words []string, last string) (found []candidate, files bool) {
 	var out bytes.Buffer
 	if run(ctx, append(append([]string{cobra.ShellCompRequestCmd}, words...), last), strings.NewReader(""), &out, io.Discard) != exitOK {
@@ -115,7 +115,8 @@ func findCandidates(ctx context.Context, words []string, last string) (found []c
 	return found, files && len(found) == 0
 }
 
-// bashCandidates returns the output for bash. It adds the descriptions only where bash prints a list and inserts nothing.
+// bashCandidates returns the output for bash. It adds the descriptions only where bash prints a list and inserts
+// nothing.
 func bashCandidates(ctx context.Context, args []string) []string {
 	compType, wordBreaks, line := args[0], args[2], args[3]
 	columns, _ := strconv.Atoi(args[1])
@@ -147,7 +148,8 @@ func bashCandidates(ctx context.Context, args []string) []string {
 	return lines
 }
 
-// withDescription returns a line of a list for a terminal with that many columns. A candidate has at most width characters.
+// withDescription returns a line of a list for a terminal with that many columns. A candidate has at most width
+// characters.
 func withDescription(text, description string, width, columns int) string {
 	text += strings.Repeat(" ", width-len(text))
 	room := columns - width - len("  ()")
@@ -160,8 +162,8 @@ func withDescription(text, description string, width, columns int) string {
 	return text + "  (" + description + ")"
 }
 
-// zshCandidates returns the output for zsh. Each line has '=' if a value follows, or else '-', and then the candidate in
-// the format of _describe.
+// zshCandidates returns the output for zsh. Each line has '=' if a value follows, or else '-', and then the candidate
+// in the format of _describe.
 func zshCandidates(ctx context.Context, args []string) []string {
 	return formatCandidates(ctx, args, func(o candidate) string {
 		line := "-"

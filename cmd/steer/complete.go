@@ -19,11 +19,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Completion inserts strings of the daemon into the command line of an interactive shell, and the daemon may be hostile.
-// Every string is therefore checked here, for all shells and scripts. Decision 65 has the reasons.
+// Completion inserts strings of the daemon into the command line of an interactive shell, and the daemon may be
+// hostile. Every string is therefore checked here, for all shells and scripts. Decision 65 has the reasons.
 
-// The strings that completion accepts. None of them has a character that a shell treats as code, expands, or needs quotes
-// for. All other strings are left out.
+// The strings that completion accepts. None of them has a character that a shell treats as code, expands, or needs
+// quotes for. All other strings are left out.
 var (
 	safeCommand  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`) // the grammar of package mgr
 	safeProperty = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
@@ -79,8 +79,8 @@ func commandNames(ctx context.Context, dialer transport.Dialer) []string {
 	return sortUnique(names)
 }
 
-// propertyNames returns the arguments of a command that args does not have yet, as NAME=. A tab separates an argument from
-// its description.
+// propertyNames returns the arguments of a command that args does not have yet, as NAME=. A tab separates an argument
+// from its description.
 func propertyNames(ctx context.Context, dialer transport.Dialer, args []string) []string {
 	if !safeCommand.MatchString(args[0]) {
 		return nil
@@ -104,8 +104,8 @@ func propertyNames(ctx context.Context, dialer transport.Dialer, args []string) 
 	return sortUnique(candidates)
 }
 
-// propertyCandidates returns NAME= for a property, or one NAME=VALUE for each value of its enum. A description or an enum
-// of an unexpected type counts as missing.
+// propertyCandidates returns NAME= for a property, or one NAME=VALUE for each value of its enum. A description or an
+// enum of an unexpected type counts as missing.
 func propertyCandidates(name string, schema jsontext.Value) []string {
 	var property struct {
 		Description jsontext.Value `json:"description"`

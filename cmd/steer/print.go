@@ -14,8 +14,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A printedReply is a reply as printReply prints it: with the members that the daemon sent. Arguments and the error's data
-// are unchanged, because the daemons of Kea may send numbers that wire.AppendReply refuses.
+// A printedReply is a reply as printReply prints it: with the members that the daemon sent. Arguments and the error's
+// data are unchanged, because the daemons of Kea may send numbers that wire.AppendReply refuses.
 type printedReply struct {
 	ID        wire.ID     `json:"id,omitzero"`
 	Result    wire.Code   `json:"result"`
@@ -61,8 +61,8 @@ func printJSON(stdout io.Writer, text []byte, raw bool) error {
 	return err
 }
 
-// A terminalWriter passes text through escapeControl. All output of steer goes through one, because the text may come from
-// a daemon, a file or a command line. A character must not be split between two calls of Write.
+// A terminalWriter passes text through escapeControl. All output of steer goes through one, because the text may come
+// from a daemon, a file or a command line. A character must not be split between two calls of Write.
 type terminalWriter struct{ w io.Writer }
 
 // Write implements io.Writer.

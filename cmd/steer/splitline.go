@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// splitLine splits a command line of bash, up to the cursor, into words without their quotes. The last word, which may be
-// empty, is returned as it was typed. Assignments before the program's name are left out.
+// splitLine splits a command line of bash, up to the cursor, into words without their quotes. The last word, which may
+// be empty, is returned as it was typed. Assignments before the program's name are left out.
 //
-// splitLine handles blanks, the three kinds of quotes, ~/ at the start of a word, and environment variables. ok is false
-// if the line has a substitution, a redirection, an operator or another construct that bash evaluates.
+// splitLine handles blanks, the three kinds of quotes, ~/ at the start of a word, and environment variables. ok is
+// false if the line has a substitution, a redirection, an operator or another construct that bash evaluates.
 func splitLine(line string) (words []string, last string, ok bool) {
 	s := lineSplitter{rest: line}
 	for {
@@ -115,8 +115,8 @@ func (s *lineSplitter) doubleQuoted(b *strings.Builder) error {
 	return errOpenQuote
 }
 
-// variable reads $ with the name of an environment variable, and appends its value. A $ before a blank, a quote or one of
-// /.:,%+=@ is appended unchanged.
+// variable reads $ with the name of an environment variable, and appends its value. A $ before a blank, a quote or one
+// of /.:,%+=@ is appended unchanged.
 func (s *lineSplitter) variable(b *strings.Builder) error {
 	if name := variableAtStart.FindString(s.rest); name != "" {
 		b.WriteString(os.Getenv(strings.Trim(name, "${}")))

@@ -43,8 +43,8 @@ func exitStatus(code wire.Code) int {
 	return exitOther
 }
 
-// explainFailure returns the exit status and an error text for a command without a reply. The text says the cause and what
-// the user can do. target is the URL or path of the daemon.
+// explainFailure returns the exit status and an error text for a command without a reply. The text says the cause and
+// what the user can do. target is the URL or path of the daemon.
 func explainFailure(ctx context.Context, err error, target string) (int, error) {
 	local := strings.HasPrefix(target, "unix:") || !strings.Contains(target, ":")
 	switch {

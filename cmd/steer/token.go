@@ -58,8 +58,8 @@ func tokenMint(stdout io.Writer, owners *trustedOwners) *cobra.Command {
 	return cmd
 }
 
-// mintAndDeliver creates a token, and writes its secret to stdout, or to the new file to. If the write fails, it removes
-// the token.
+// mintAndDeliver creates a token, and writes its secret to stdout, or to the new file to. If the write fails, it
+// removes the token.
 func mintAndDeliver(tokens *secrets.Tokens, t secrets.Token, stdout io.Writer, to string) error {
 	deliver := func(secret string) error {
 		_, err := fmt.Fprintln(stdout, secret)
@@ -114,7 +114,8 @@ func parseExpires(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--expires %q is not a time; write one such as 24h, 90d, 2027-01-01, 2027-01-01T12:00:00Z or never", text)
 }
 
-// parseTimeOrOffset parses a time, or an offset from now. direction is 1 for an offset into the future, -1 for the past.
+// parseTimeOrOffset parses a time, or an offset from now. direction is 1 for an offset into the future, -1 for the
+// past.
 func parseTimeOrOffset(text string, now time.Time, direction int) (time.Time, bool) {
 	if number, days := strings.CutSuffix(text, "d"); days {
 		if n, err := strconv.ParseUint(number, 10, 16); err == nil {

@@ -36,9 +36,9 @@ func (t *trustedOwners) addFlag(cmd *cobra.Command) {
 	cmd.PersistentFlags().Var(t, "trust-owner", "also accept files and folders of this user; may be repeated (root and the current user are accepted; if root runs steer, so are the owners of the file and its folder)")
 }
 
-// forPath returns the users that may own a file or folder: those of --trust-owner, and, if root runs steer, the owner of
-// path and the owner of the nearest folder above it that exists. Root often edits files of a daemon that runs as another
-// user; root named the path, and new files there get that owner.
+// forPath returns the users that may own a file or folder: those of --trust-owner, and, if root runs steer, the owner
+// of path and the owner of the nearest folder above it that exists. Root often edits files of a daemon that runs as
+// another user; root named the path, and new files there get that owner.
 func (t *trustedOwners) forPath(path string) []uint32 {
 	uids := t.uids[:len(t.uids):len(t.uids)]
 	path, err := filepath.Abs(path)

@@ -1,5 +1,5 @@
-// Package notify reports the state of a daemon to systemd (sd_notify(3)). Without $NOTIFY_SOCKET the functions do nothing,
-// so a daemon can call them however it was started. They ignore errors of the notification socket.
+// Package notify reports the state of a daemon to systemd (sd_notify(3)). Without $NOTIFY_SOCKET the functions do
+// nothing, so a daemon can call them however it was started. They ignore errors of the notification socket.
 package notify
 
 import (
@@ -21,8 +21,8 @@ func Stopping() { notify(daemon.SdNotifyStopping) }
 func notify(state string) { _, _ = daemon.SdNotify(false, state) }
 
 // Watchdog reports to the watchdog of systemd, twice in each WatchdogSec= of the unit, until ctx ends or the loop is
-// closed. It reports only after a function that it posted to the daemon's loop has run, so systemd notices a loop that is
-// stuck. Without a watchdog it returns at once.
+// closed. It reports only after a function that it posted to the daemon's loop has run, so systemd notices a loop that
+// is stuck. Without a watchdog it returns at once.
 func Watchdog(ctx context.Context, post func(func()) error) {
 	within, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || within <= 0 {

@@ -64,7 +64,8 @@ func TestStatesReachSystemd(t *testing.T) {
 	require.Equal(t, "STOPPING=1", receive(t, conn, time.Minute))
 }
 
-// Without systemd, with a socket that does not exist, and with the watchdog of another process, the functions do nothing.
+// Without systemd, with a socket that does not exist, and with the watchdog of another process, the functions do
+// nothing.
 func TestWithoutSystemdNothingIsSent(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")

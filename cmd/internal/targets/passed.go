@@ -11,8 +11,8 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// PassedSockets are the sockets that systemd passed to this process, by name: FileDescriptorName= of the unit, or else the
-// name of the unit. See sd_listen_fds(3).
+// PassedSockets are the sockets that systemd passed to this process, by name: FileDescriptorName= of the unit, or else
+// the name of the unit. See sd_listen_fds(3).
 type PassedSockets map[string][]*os.File
 
 // TakePassedSockets returns the sockets that systemd passed. Later calls and child processes get none.

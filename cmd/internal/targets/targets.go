@@ -1,5 +1,5 @@
-// Package targets makes dialers from URLs, and listeners from the sockets that systemd passes. It also has the default path
-// of the control socket.
+// Package targets makes dialers from URLs, and listeners from the sockets that systemd passes. It also has the default
+// path of the control socket.
 package targets
 
 import (
@@ -33,8 +33,8 @@ type ClientConfig struct {
 	Claim         transport.Claim // a password or a token
 }
 
-// Parse returns a Dialer for a URL, such as tls://host:7443, https://host/, unix:///absolute/path or unix:relative/path.
-// target may also be the plain path of a UNIX socket. Parse reads no files.
+// Parse returns a Dialer for a URL, such as tls://host:7443, https://host/, unix:///absolute/path or
+// unix:relative/path. target may also be the plain path of a UNIX socket. Parse reads no files.
 func Parse(target string, id ClientConfig) (transport.Dialer, error) {
 	if strings.ContainsAny(target, "/.") && !strings.Contains(target, ":") {
 		return &unix.Transport{Path: target}, nil
