@@ -12,25 +12,25 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// window is how many commands a Client has in flight: what a daemon reads unless it is told
-// otherwise. More wait here for their turn, where they can still change their mind.
+// window is the number of commands that a Client has in flight at most: max-in-flight of a daemon, unless configured. Further commands
+// wait in Do, where the end of their contexts still keeps them from being sent.
 const window = 16
 
 // A Client gives many commands on one conn. Its methods may be called from any goroutine.
 type Client struct {
 	conn    transport.Conn
 	slots   chan struct{} // one for each command in flight
-	sending chan struct{} // whoever sends holds it
-	done    chan struct{} // closed when nothing is received any more
+	sending chan struct{} // a semaphore of one: a request is being sent
+	done    chan struct{} // closed when receive has ended
 
 	mu      sync.Mutex
 	next    int64
 	waiting map[wire.ID]chan wire.Reply
-	err     error // why commands in flight got no reply
-	late    error // why commands after them are not sent
+	err     error // the reason why commands in flight got no reply
+	late    error // the reason why later commands are not sent
 }
 
-// Dial opens a conn and returns its Client. ctx bounds the opening.
+// Dial opens a conn and returns its Client. It blocks until the conn is open or ctx ends.
 func Dial(ctx context.Context, d transport.Dialer) (*Client, error) {
 	conn, err := d.Dial(ctx)
 	if err != nil {
@@ -39,7 +39,7 @@ func Dial(ctx context.Context, d transport.Dialer) (*Client, error) {
 	return New(conn), nil
 }
 
-// New returns the Client of a conn, which belongs to it from now on. One goroutine receives until
+// New returns the Client of a conn. The Client owns the conn from now on. One goroutine receives until
 // Close. A conn over HTTP carries one command only. The error of a second one is transport.ErrOneFrame:
 // use the function Do there, which dials for each command.
 func New(conn transport.Conn) *Client {
@@ -54,15 +54,16 @@ func New(conn transport.Conn) *Client {
 	return c
 }
 
-// Close closes the conn, which cancels what is in flight, and waits until nobody uses it.
+// Close closes the conn, and waits until the receiving goroutine has ended. Commands in flight get no reply; the daemon
+// cancels them where the transport reports the close (PROTOCOL.md, "Giving up a command").
 func (c *Client) Close() error {
 	err := c.conn.Close()
 	<-c.done
 	return err
 }
 
-// Call gives a command and decodes what it returns into an Out. A failed command is an *wire.Error.
-// arguments is anything that can be encoded; nil is none.
+// Call gives a command and decodes the arguments of its reply into an Out. The error of a failed command is a *wire.Error.
+// arguments is any value that can be encoded as JSON; nil: none. Call blocks like Client.Do.
 func Call[Out any](ctx context.Context, c *Client, command string, arguments any) (Out, error) {
 	var out Out
 	value, err := Arguments(arguments)
@@ -79,16 +80,17 @@ func Call[Out any](ctx context.Context, c *Client, command string, arguments any
 	return out, err
 }
 
-// Do gives a command and waits for its reply; the request's id is the Client's matter. When ctx ends
-// first, the command is cancelled. The error says why there is no reply.
+// Do gives a command and waits for its reply. The Client chooses the request's id. While 16 commands are in flight, Do waits before
+// it sends. When ctx ends first, Do cancels the command and returns the cause of ctx. The error says why there is no reply; a reply of a
+// failed command is no error, see wire.Reply.Err.
 func (c *Client) Do(ctx context.Context, r wire.Request) (wire.Reply, error) {
-	if err := take(ctx, c.slots, c.done, c.notSent); err != nil {
+	if err := acquire(ctx, c.slots, c.done, c.notSent); err != nil {
 		return wire.Reply{}, err
 	}
 	reply := make(chan wire.Reply, 1)
-	r.ID = c.enter(reply)
+	r.ID = c.addWaiting(reply)
 	if err := c.send(ctx, r); err != nil {
-		c.leave(r.ID)
+		c.removeWaiting(r.ID)
 		return wire.Reply{}, err
 	}
 	select {
@@ -100,16 +102,16 @@ func (c *Client) Do(ctx context.Context, r wire.Request) (wire.Reply, error) {
 	case <-c.done:
 	}
 	select {
-	case answer := <-reply: // it came with the end
+	case answer := <-reply: // it came just before the end
 		return answer, nil
 	default:
-		c.leave(r.ID)
+		c.removeWaiting(r.ID)
 		return wire.Reply{}, c.reason()
 	}
 }
 
-// enter gives a command an id. Its slot is free again when its reply has come.
-func (c *Client) enter(reply chan wire.Reply) wire.ID {
+// addWaiting gives a command an id and keeps the channel for its reply. removeWaiting frees its slot.
+func (c *Client) addWaiting(reply chan wire.Reply) wire.ID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next++
@@ -118,8 +120,8 @@ func (c *Client) enter(reply chan wire.Reply) wire.ID {
 	return id
 }
 
-// leave takes an id back, and returns who waits for its reply.
-func (c *Client) leave(id wire.ID) chan wire.Reply {
+// removeWaiting forgets an id and frees its slot. It returns the channel for the reply, or nil if the id is not known.
+func (c *Client) removeWaiting(id wire.ID) chan wire.Reply {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reply, ok := c.waiting[id]
@@ -130,13 +132,13 @@ func (c *Client) leave(id wire.ID) chan wire.Reply {
 	return reply
 }
 
-// send sends a request, one after the other.
+// send sends a request. One goroutine sends at a time; the others wait.
 func (c *Client) send(ctx context.Context, r wire.Request) error {
 	frame, err := wire.AppendRequest(nil, r)
 	if err != nil {
 		return fmt.Errorf("the request: %w", err)
 	}
-	if err := take(ctx, c.sending, c.done, c.notSent); err != nil {
+	if err := acquire(ctx, c.sending, c.done, c.notSent); err != nil {
 		return err
 	}
 	defer func() { <-c.sending }()
@@ -144,7 +146,7 @@ func (c *Client) send(ctx context.Context, r wire.Request) error {
 	if err == nil || errors.Is(err, transport.ErrOneFrame) {
 		return err
 	}
-	select { // whoever closed the conn may have said why, which counts more
+	select { // the reason that receive has found is better than the error of the write
 	case <-c.done:
 		return c.notSent()
 	case <-ctx.Done():
@@ -152,8 +154,8 @@ func (c *Client) send(ctx context.Context, r wire.Request) error {
 	}
 }
 
-// cancel asks the daemon to give up a command. That command's reply, whatever it says, frees the
-// slot; nobody waits for the reply to the cancel.
+// cancel sends a cancel for a command. The reply to that command frees its
+// slot. The reply to the cancel is dropped.
 func (c *Client) cancel(id wire.ID) {
 	arguments, err := Arguments(map[string]wire.ID{"id": id})
 	if err != nil {
@@ -166,7 +168,7 @@ func (c *Client) cancel(id wire.ID) {
 	_ = c.send(context.Background(), wire.Request{Command: "cancel", Arguments: arguments, ID: own})
 }
 
-// receive hands out replies until there are no more.
+// receive delivers replies until the conn ends.
 func (c *Client) receive() {
 	defer close(c.done)
 	var last error
@@ -187,25 +189,25 @@ func (c *Client) receive() {
 	c.end(last)
 }
 
-// answer gives a reply to whoever waits for it. The error says why there will be no others.
+// answer delivers a reply to the Do that waits for it. The error says why no other reply will come.
 func (c *Client) answer(frame []byte) error {
 	reply, err := wire.DecodeReply(frame)
 	if err != nil {
 		return err
 	}
-	if reply.ID.IsZero() { // the daemon's last word
+	if reply.ID.IsZero() { // the last reply of the conn
 		if err = reply.Err(); err == nil {
 			err = errors.New("the daemon sent a reply without an id")
 		}
 		return err
 	}
-	if waiting := c.leave(reply.ID); waiting != nil {
+	if waiting := c.removeWaiting(reply.ID); waiting != nil {
 		waiting <- reply
 	}
 	return nil
 }
 
-// end notes why nothing is received any more.
+// end sets the reasons why no reply comes any more, and closes the conn.
 func (c *Client) end(err error) {
 	late := err
 	if errors.Is(err, io.EOF) {
@@ -220,22 +222,22 @@ func (c *Client) end(err error) {
 	_ = c.conn.Close()
 }
 
-// reason returns why a command that was sent got no reply.
+// reason returns the reason why a command that was sent got no reply.
 func (c *Client) reason() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-// notSent returns why a command is not sent, after nothing is received any more.
+// notSent returns the reason why a command is not sent after receive has ended.
 func (c *Client) notSent() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.late
 }
 
-// take takes a place in a channel, or says why there will be none.
-func take(ctx context.Context, places chan<- struct{}, done <-chan struct{}, reason func() error) error {
+// acquire acquires a place of the semaphore places, or returns the reason why there will be none.
+func acquire(ctx context.Context, places chan<- struct{}, done <-chan struct{}, reason func() error) error {
 	select {
 	case <-done:
 		return reason()

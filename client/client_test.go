@@ -20,7 +20,7 @@ import (
 
 var echo = mgr.Func("echo", "", mgr.Read, func(_ context.Context, in string) (string, error) { return in, nil })
 
-// park waits until it is cancelled, and says so.
+// park waits until it is cancelled, and sends a signal then.
 func park(ended chan error) mgr.Command {
 	return mgr.Async("park", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 		<-ctx.Done()
@@ -29,7 +29,7 @@ func park(ended chan error) mgr.Command {
 	})
 }
 
-func TestManyCallsAtOnce(t *testing.T) {
+func TestConcurrentCallsGetTheirOwnReplies(t *testing.T) {
 	c := dial(t, daemon(t, mgr.Limits{}, echo))
 	var all sync.WaitGroup
 	for i := range 100 {
@@ -46,8 +46,8 @@ func TestManyCallsAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-// TestContextCancelsTheCommand, and nothing else on the conn, even while the daemon's window is full.
-func TestContextCancelsTheCommand(t *testing.T) {
+// TestEndOfContextCancelsOnlyItsCommand: other commands on the conn go on, also while the daemon's window is full.
+func TestEndOfContextCancelsOnlyItsCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 100)
 		c := dial(t, daemon(t, mgr.Limits{}, echo, park(ended)))
@@ -73,8 +73,8 @@ func TestContextCancelsTheCommand(t *testing.T) {
 	})
 }
 
-// TestEndedContextAsksNothing: a command that nobody waits for is never sent.
-func TestEndedContextAsksNothing(t *testing.T) {
+// TestCommandWithEndedContextIsNotSent: the daemon never gets it.
+func TestCommandWithEndedContextIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, conn := script(t)
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -89,7 +89,7 @@ func TestEndedContextAsksNothing(t *testing.T) {
 	})
 }
 
-func TestDaemonGoesAway(t *testing.T) {
+func TestCommandsFailWhenTheDaemonEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, conn := script(t)
 		errs := make(chan error, 3)
@@ -111,8 +111,8 @@ func TestDaemonGoesAway(t *testing.T) {
 	})
 }
 
-// TestLastWord: a reply without an id is for everybody, and the end.
-func TestLastWord(t *testing.T) {
+// TestReplyWithoutIDEndsTheClient: all commands that wait get it as their error.
+func TestReplyWithoutIDEndsTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for word, want := range map[string]string{
 			`{"result":503,"text":"going down","error":{"code":"shutting-down"}}`: "going down",
@@ -140,8 +140,8 @@ func TestLastWord(t *testing.T) {
 	})
 }
 
-// TestRefusedConn: whoever was refused is told why, not that a pipe is broken.
-func TestRefusedConn(t *testing.T) {
+// TestRefusedConnReturnsTheReasonOfTheDaemon: the reply that the daemon sent, not the error of the write.
+func TestRefusedConnReturnsTheReasonOfTheDaemon(t *testing.T) {
 	begun := make(chan struct{})
 	wait := mgr.Async("wait", "Wait until the caller leaves.", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 		close(begun)
@@ -166,8 +166,8 @@ func TestRefusedConn(t *testing.T) {
 	}
 }
 
-// TestLateReplies: nobody is given another's reply.
-func TestLateReplies(t *testing.T) {
+// TestLateReplyIsNotGivenToAnotherCommand: it is dropped.
+func TestLateReplyIsNotGivenToAnotherCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, conn := script(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -199,7 +199,7 @@ func TestLateReplies(t *testing.T) {
 	})
 }
 
-func TestCloseWhileCallsWait(t *testing.T) {
+func TestCloseEndsWaitingCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 100)
 		c := dial(t, daemon(t, mgr.Limits{}, park(ended)))
@@ -223,8 +223,8 @@ func TestCloseWhileCallsWait(t *testing.T) {
 	})
 }
 
-// TestRequestIDIsTheClients: whatever the caller says.
-func TestRequestIDIsTheClients(t *testing.T) {
+// TestClientReplacesTheIDOfARequest: each request has an id of the Client.
+func TestClientReplacesTheIDOfARequest(t *testing.T) {
 	c := dial(t, daemon(t, mgr.Limits{}, echo))
 	for range 3 {
 		_, err := c.Do(t.Context(), wire.Request{Command: "echo", Arguments: wire.Value(`"x"`), ID: wire.StringID("mine")})
@@ -232,8 +232,8 @@ func TestRequestIDIsTheClients(t *testing.T) {
 	}
 }
 
-// TestBadRequest is not sent, and spoils nothing.
-func TestBadRequest(t *testing.T) {
+// TestBadRequestIsNotSent: later commands are not disturbed.
+func TestBadRequestIsNotSent(t *testing.T) {
 	c := dial(t, daemon(t, mgr.Limits{}, echo))
 	for range 40 { // more than the window
 		_, err := c.Do(t.Context(), wire.Request{Command: "echo", Arguments: wire.Value(`{`)})

@@ -10,9 +10,9 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Do gives one command on a conn of its own, which ends with the reply. When ctx ends first it
-// leaves, and the daemon cancels the command if it still can. The error says why there is no reply;
-// what a reply says is for its reader, see Reply.Err.
+// Do gives one command on a conn of its own, and blocks until the reply or the end of ctx. When ctx ends first it
+// closes the conn; the daemon cancels the command where the transport reports the close. The error says why there is no reply;
+// a reply of a failed command is no error, see wire.Reply.Err.
 func Do(ctx context.Context, d transport.Dialer, r wire.Request) (wire.Reply, error) {
 	r.ID = wire.ID{} // the conn's last request
 	frame, err := wire.AppendRequest(nil, r)
@@ -24,7 +24,7 @@ func Do(ctx context.Context, d transport.Dialer, r wire.Request) (wire.Reply, er
 		return wire.Reply{}, err
 	}
 	defer func() { _ = conn.Close() }()
-	// A daemon that refuses the frame may close before it has taken all of it: its answer counts.
+	// A daemon that refuses the frame may close before it has read all of it. Its reply is better than the write error.
 	sendErr := conn.Send(ctx, frame)
 	answer, err := conn.Receive(ctx, nil)
 	switch {
@@ -42,7 +42,7 @@ func Do(ctx context.Context, d transport.Dialer, r wire.Request) (wire.Reply, er
 
 var errNoReply = fmt.Errorf("the daemon closed the conn without a reply: %w", io.ErrUnexpectedEOF)
 
-// Arguments encodes v as the arguments of a request. nil is none.
+// Arguments encodes v as the arguments of a request. For nil it returns nil: no arguments.
 func Arguments(v any) (wire.Value, error) {
 	if v == nil {
 		return nil, nil

@@ -42,8 +42,8 @@ func TestDo(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
-// TestDoLeaves when its context ends, and the daemon cancels the command.
-func TestDoLeaves(t *testing.T) {
+// TestDoCancelsTheCommandWhenItsContextEnds: Do closes the conn, and the daemon cancels the command.
+func TestDoCancelsTheCommandWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		place := daemon(t, mgr.Limits{}, park(ended))
@@ -55,8 +55,8 @@ func TestDoLeaves(t *testing.T) {
 	})
 }
 
-// TestDoWithDaemonsThatMisbehave says what they did.
-func TestDoWithDaemonsThatMisbehave(t *testing.T) {
+// TestDoReturnsErrorOfDaemonThatMisbehaves: the error names the fault.
+func TestDoReturnsErrorOfDaemonThatMisbehaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for word, want := range map[string]string{
 			``:                 "the daemon closed the conn without a reply: unexpected EOF",
@@ -77,7 +77,7 @@ func TestDoWithDaemonsThatMisbehave(t *testing.T) {
 	})
 }
 
-// A dialer has one conn to give.
+// A dialer returns one conn.
 type dialer struct{ conn transport.Conn }
 
 func (d dialer) Dial(context.Context) (transport.Conn, error) { return d.conn, nil }

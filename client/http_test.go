@@ -88,7 +88,7 @@ func TestSecondCommandOnAnHTTPClientDoesNotDisturbTheFirst(t *testing.T) {
 	require.NoError(t, <-first)
 }
 
-// A refusal of the listener ends the conn, and says more than that it carries one command.
+// A refusal of the listener ends the conn. Later commands get its reason, not transport.ErrOneFrame.
 func TestCommandAfterARefusalOverHTTPHasItsReason(t *testing.T) {
 	place := httpDaemon(t, echo)
 	place.Credentials = transport.Claim{}

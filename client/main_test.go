@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// daemon runs a manager until the test ends, and returns where it can be reached.
+// daemon runs a manager until the test ends, and returns its dialer.
 func daemon(t *testing.T, limits mgr.Limits, commands ...mgr.Command) *pipe.Transport {
 	t.Helper()
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Limits: limits})
@@ -43,7 +43,7 @@ func dial(t *testing.T, place transport.Dialer) *client.Client {
 	return c
 }
 
-// script is a daemon's end of a conn, for a daemon that does not behave.
+// script plays the daemon's part of a conn, for a daemon with a fault.
 func script(t *testing.T) (*client.Client, transport.Conn) {
 	t.Helper()
 	place := pipe.New()

@@ -124,7 +124,7 @@ func TestLoadErrors(t *testing.T) {
 		"ten-thousand":         "hook 'bad': it introduces 10000 commands, and 256 are the most",
 		"chatter":              "hook 'bad': it wrote what is no frame to stdout, which is for nothing else: a frame cannot start with the byte 's'",
 		"take":                 "command 'status-get' of 'bad': Handler for command 'status-get' is already installed. Only an override by name covers it.",
-		"invalid-introduction": "hook 'bad': command 'x': its access is 'all'; it must be read, write or admin\ncommand 'y': its arguments: schema, at '': the keyword 'oneOf' is not one that is checked here",
+		"invalid-introduction": "hook 'bad': command 'x': its access is 'all'; it must be read, write or admin\ncommand 'y': its arguments: schema, at '': the keyword 'oneOf' is not supported",
 		"unprintable-introduction": "hook 'bad': command 'x': its summary \"a\\x1b[2J\" has a character that cannot be printed\n" +
 			"command 'y': its arguments: schema, at '/properties': the name \"a\\u202eb\" has a character that cannot be printed\n" +
 			"command 'z': what it returns: schema, at '/enum': \"a\\nb\" has a character that cannot be printed",

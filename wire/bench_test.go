@@ -10,7 +10,7 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A usual request, of 60 bytes.
+// A typical request, of 60 bytes.
 const usual = `{"command":"lease4-get","arguments":{"a":[1,true]},"id":123}`
 
 var usualReply = struct {
@@ -20,8 +20,8 @@ var usualReply = struct {
 	Tags    []string `json:"tags"`
 }{"192.0.2.1", 8080, true, []string{"a", "b"}}
 
-// The command's name is all that a usual request allocates, and nothing is for a Raw's reply.
-func TestAllocations(t *testing.T) {
+// A typical request allocates only the command's name, and the reply with a Raw nothing.
+func TestRequestAndReplyAllocateLittle(t *testing.T) {
 	frame := []byte(usual)
 	require.Len(t, frame, 60)
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {

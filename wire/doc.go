@@ -1,10 +1,12 @@
-// Package wire is the JSON inside a frame: [Request], [Reply], result [Code] and [Error].
+// Package wire encodes and decodes the JSON inside a frame: [Request], [Reply], result [Code] and [Error].
 //
-// It reads strictly: RFC 8259 and nothing more, no key twice, no invalid UTF-8, nothing behind the
-// value, nesting as Kea allows it. An error says what is wrong and where. It writes what every
-// client of Kea can read: compact JSON in raw UTF-8, no \u escape above \u00ff, no integer beyond
-// 64 bits, no NaN. [AppendKea] spells it as Kea does.
+// A daemon calls [DecodeRequest] and [AppendReply]; a client calls [AppendRequest] and [DecodeReply].
 //
-// What a request's arguments mean is not known here: they stay bytes, a [Value], until a handler's
-// type wants them.
+// Decoding is strict: RFC 8259 and nothing more, no key twice, no invalid UTF-8, nothing behind the
+// value, nesting as Kea allows it. An error names the defect and its place. Encoding writes JSON that every
+// client of Kea can read: compact, in raw UTF-8, without a \u escape above \u00ff, an integer beyond
+// 64 bits or NaN. [AppendKea] spells it as Kea does.
+//
+// The package does not interpret the arguments of a request: they stay bytes, a [Value], until a handler
+// decodes them into its type. All functions may be called from any goroutine.
 package wire

@@ -12,15 +12,15 @@ import (
 // choose them; any other error becomes result 1 with its text.
 type Error struct {
 	Code   Code    // the reply's result; 0 counts as CodeError. CodeEmpty is no failure: its reply has no member `error`
-	Word   string  // a stable word for programs, "bad-arguments"; "": the code's own
-	Text   string  // for people: what, where, and what to do next
+	Word   string  // a stable word for programs, such as "bad-arguments"; "": the word of Code
+	Text   string  // for people: the cause, the place, and what to do next
 	Fields []Field // the arguments at fault, if any are
 	Data   any     // for programs, encoded like Reply.Arguments; nil, or a nil Value: none. Decoded: a Value
 }
 
 // A Field is one argument at fault.
 type Field struct {
-	Pointer string `json:"pointer"` // its JSON pointer (RFC 6901) inside the arguments
+	Pointer string `json:"pointer"` // its JSON pointer (RFC 6901) into the arguments, or, with bad-request, into the request
 	Text    string `json:"text"`
 }
 
@@ -62,8 +62,8 @@ type errorMember[T any] struct {
 	Data   T       `json:"data,omitzero"`
 }
 
-// decodeError reads the member `error` of the reply r. A member that is no map with a code, as a daemon that is not
-// ours may send it, counts as none.
+// decodeError reads the member `error` of the reply r. If it is no map with a code, which another daemon may send, it
+// counts as none.
 func decodeError(r Reply, text Value) *Error {
 	var member errorMember[Value]
 	if json.Unmarshal(text, &member) != nil {
@@ -76,7 +76,7 @@ func decodeError(r Reply, text Value) *Error {
 	return e
 }
 
-// appendError appends the member `error` of the failed reply r. It fails when its data cannot be written for Kea's
+// appendError appends the member `error` of the failed reply r. It returns an error if the data cannot be written for Kea's
 // clients.
 func appendError(dst []byte, r Reply) ([]byte, error) {
 	var e Error
@@ -113,7 +113,7 @@ func appendError(dst []byte, r Reply) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// separators stand before the first field and before another.
+// separators stand before the first field and before each other field.
 var separators = [...]string{`,"fields":[`, ","}
 
 // Failure returns the reply for err: the code, word, text, fields and data of an *Error that err is or wraps, otherwise
@@ -126,7 +126,7 @@ func Failure(err error) Reply {
 	} else {
 		e.Text = err.Error()
 	}
-	if e.Code == CodeSuccess { // the code was forgotten
+	if e.Code == CodeSuccess { // no code was set
 		e.Code = CodeError
 	}
 	e.Word = e.word()

@@ -87,7 +87,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// A request as jsontext and the rules see it.
+// The members of a request, decoded with jsontext.
 type plainRequest struct {
 	command   string
 	id        string // as AppendRequest writes it
@@ -95,7 +95,7 @@ type plainRequest struct {
 	timeout   float64
 }
 
-// oracle says what a request well-formed JSON is, and whether it is one.
+// oracle decodes well-formed JSON as a request; ok is false if it is none.
 func oracle(t *testing.T, frame []byte) (r plainRequest, ok bool) {
 	members := membersOf(t, frame)
 	command, ok := members["command"]
@@ -124,7 +124,7 @@ func oracle(t *testing.T, frame []byte) (r plainRequest, ok bool) {
 	return r, true
 }
 
-// idOracle says, as jsontext sees it, what ID a frame has that need not be JSON: one that is read whole, with a comma or
+// idOracle returns, with jsontext, the ID of a frame that need not be JSON: one that is read whole, with a comma or
 // a bracket behind it, and is valid and the only one up to where the frame ceases to be JSON. It is certain unless the
 // frame may be nested too deeply for us.
 func idOracle(frame []byte) (id string, certain bool) {
@@ -182,7 +182,7 @@ func membersOf(t *testing.T, text []byte) map[string]jsontext.Value {
 	return members
 }
 
-// isJSON asks jsontext, which is strict but for the depth.
+// isJSON asks jsontext, which is strict, apart from the depth.
 func isJSON(text []byte) bool {
 	if !jsontext.Value(text).IsValid() {
 		return false
@@ -209,7 +209,7 @@ func isJSON(text []byte) bool {
 	}
 }
 
-// canonical is a value as its meaning, numbers as they are written.
+// canonical returns a value without white space and escapes; numbers keep their spelling.
 func canonical(t *testing.T, v wire.Value) string {
 	if v == nil {
 		return ""
@@ -219,7 +219,7 @@ func canonical(t *testing.T, v wire.Value) string {
 	return string(text)
 }
 
-// Valid and Has say what jsontext says, and a value that is written is what was read.
+// Valid and Has agree with jsontext, and encoding returns the value that was decoded.
 func FuzzValue(f *testing.F) {
 	f.Add([]byte(`{"a":1,"\u0062":2}`), "a", "b")
 	f.Add([]byte(`{"a":{"b":1}}`), "a", "b")

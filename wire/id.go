@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// An ID marks a request and every reply to it: a string of at most 128 bytes, or an integer within
+// An ID identifies a request and every reply to it: a string of at most 128 bytes, or an integer within
 // ±2⁵³, which every JSON reader keeps exactly. IDs are compared with ==. The zero ID is none.
 type ID struct {
 	kind idKind

@@ -17,14 +17,14 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/jsontestsuite.txt anew")
 
-// Files of JSONTestSuite that any parser must accept, and that we refuse for a reason of our own.
+// Files of JSONTestSuite that each parser must accept, and that DecodeRequest refuses, with the reason.
 var refusedByUs = map[string]string{
 	"y_object_duplicated_key.json":           "no key twice",
 	"y_object_duplicated_key_and_value.json": "no key twice",
 }
 
 // JSONTestSuite's files as the arguments of a command and as a whole message. The verdicts are in
-// testdata/jsontestsuite.txt; the files themselves lie beside the repository, if at all.
+// testdata/jsontestsuite.txt; the files themselves are not in the repository; the test is skipped without them.
 func TestJSONTestSuite(t *testing.T) {
 	directory := filepath.Join("..", "..", "shared", "JSONTestSuite", "test_parsing")
 	files, err := filepath.Glob(filepath.Join(directory, "*.json"))
@@ -74,8 +74,8 @@ func verdict(bad *wire.Error) string {
 	return bad.Word + " " + strconv.QuoteToASCII(bad.Text)
 }
 
-// The table itself holds on any clone: all that must be accepted is but for what refusedByUs tells,
-// nothing that must not be.
+// The table is complete without the files: each file that must be accepted is accepted, apart from refusedByUs, and no
+// file that must be refused is accepted.
 func TestJSONTestSuiteTable(t *testing.T) {
 	table, err := os.ReadFile(filepath.Join("testdata", "jsontestsuite.txt"))
 	require.NoError(t, err)

@@ -20,15 +20,15 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A keaReader is Element::fromJSON, as the contract (§2.4) tells it, with the rules of that version
-// which reads least. It is what the agent, the HA peers and the shell read our replies with. A
+// A keaReader is Element::fromJSON of the contract (§2.4), with the rules of the strictest
+// version. The agent, the HA peers and the shell read our replies with it. A
 // string is its bytes.
 type keaReader struct {
 	b []byte
 	i int
 }
 
-// readAsKea reads a whole HTTP body or what came until the end of a UNIX stream.
+// readAsKea reads a whole HTTP body, or all bytes of a UNIX stream.
 func readAsKea(b []byte) (any, error) {
 	r := &keaReader{b: b}
 	v, err := r.value(100)
@@ -227,7 +227,7 @@ func requireReadable(t testing.TB, reply []byte) map[string]any {
 	return v.([]any)[0].(map[string]any)
 }
 
-// The model reads what Kea reads, and refuses what Kea refuses.
+// The model accepts and refuses the same texts as Kea.
 func TestKeaReader(t *testing.T) {
 	for text, want := range map[string]any{
 		`"\u00e9\u000a€"`: "\xe9\n€",
@@ -257,7 +257,7 @@ func TestKeaReader(t *testing.T) {
 	}
 }
 
-// Whatever we are asked to reply, what we do send every client of Kea can read, and reads the same.
+// Each client of Kea can read each reply that AppendReply writes, and reads the same value.
 func FuzzReply(f *testing.F) {
 	f.Add(0, "", "", []byte(`{}`), 0.0, int64(0), "")
 	f.Add(1, "no such lease", "e\u2028\ufffd", []byte(` [ "\u20ac\ud83d\ude00\u00e9\u0000" , 1.0 ] `), 0.1, int64(-1), "7")
@@ -291,7 +291,7 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// requireSame checks that Kea and we read a reply as what it was, if it can be written at all.
+// requireSame checks that Kea and DecodeReply read the value of a reply that AppendReply accepts.
 func requireSame(t *testing.T, r wire.Reply) {
 	t.Helper()
 	frame, err := wire.AppendReply([]byte("dst"), r)
@@ -332,17 +332,17 @@ func requireSame(t *testing.T, r wire.Reply) {
 	}
 }
 
-// readable is what becomes of a Go string.
+// readable returns the string that a reader gets for a Go string.
 func readable(s string) string { return string([]rune(s)) }
 
-// A marshaler writes JSON of its own.
+// A marshaler returns fixed JSON.
 type marshaler string
 
 func (m marshaler) MarshalJSON() ([]byte, error) { return []byte(m), nil }
 
-// What real Kea daemons answered, we read.
+// DecodeReply reads recorded replies of Kea daemons.
 func TestDecodeKeaReplies(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("..", "testdata", "kea", "a*.txt"))
+	files, err := filepath.Glob(filepath.Join("..", "test", "interop", "testdata", "kea", "a*.txt"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	codes := map[wire.Code]int{}

@@ -13,8 +13,8 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Messages that are no JSON as we read it: every class of defect, and where it is. Lines count from 0;
-// columns say how many bytes of the line were read, from 0 in line 0 and from 1 behind it.
+// Messages that are refused as bad JSON: each class of defect, with its place. Lines count from 0;
+// columns are the number of bytes of the line that were read, from 0 in line 0 and from 1 in later lines.
 var badJSON = []struct {
 	name  string
 	frame string
@@ -147,7 +147,7 @@ var badJSON = []struct {
 	{name: "a long key twice is cut", frame: `{"` + strings.Repeat("k", 200) + `":1,"` + strings.Repeat("k", 200) + `":2}`, text: "duplicate key '" + strings.Repeat("k", 128) + "…' in <wire>:0:207", word: "duplicate-key"},
 }
 
-func TestBadJSON(t *testing.T) {
+func TestBadJSONIsRefusedWithItsPlace(t *testing.T) {
 	for _, test := range badJSON {
 		t.Run(test.name, func(t *testing.T) {
 			_, bad := wire.DecodeRequest([]byte(test.frame))
@@ -174,8 +174,8 @@ func TestBadJSON(t *testing.T) {
 	}
 }
 
-// Each of these is as good in arguments as it is bad above.
-func TestGoodJSON(t *testing.T) {
+// Each of these is valid in arguments.
+func TestValidJSONIsAcceptedInArguments(t *testing.T) {
 	for _, text := range []string{
 		`{}`, `[]`, `""`, `0`, `-0`, `-0.0e-0`, `10`, `1E5`, `1e+05`, `0.1e1`, `true`, `false`, `null`,
 		`[[],{},[{}],""]`, "[\t1\r,\n2 ]", `"\"\\\/\b\f\n\r\tA\u0000"`, "\"\u0080\uffff\U0010ffff\x7f\"",
@@ -189,8 +189,8 @@ func TestGoodJSON(t *testing.T) {
 	}
 }
 
-// A key twice is found in maps of any size, wherever the two stand and however they are spelled.
-func TestDuplicateInLargeMap(t *testing.T) {
+// A key twice is found in maps of any size, at any two places, with and without escapes.
+func TestDuplicateKeyIsFoundInMapOfAnySize(t *testing.T) {
 	for _, n := range []int{2, 15, 16, 17, 18, 33, 100, 100_000} {
 		large := largeMap(n, 0)
 		with := func(rest ...[]byte) []byte { return bytes.Join(append([][]byte{large}, rest...), nil) }
@@ -216,7 +216,7 @@ func TestDuplicateInLargeMap(t *testing.T) {
 	}
 }
 
-// largeMap is a map of n keys without its closing brace; the first escaped ones are spelled so.
+// largeMap is a map of n keys without its closing brace; the names of the first escaped ones have escapes.
 func largeMap(n, escaped int) []byte {
 	var b bytes.Buffer
 	for i := range n {
@@ -231,7 +231,7 @@ func largeMap(n, escaped int) []byte {
 }
 
 // Ten times as many keys take some ten times as long, not a hundred times.
-func TestLargeMapInLinearTime(t *testing.T) {
+func TestLargeMapIsDecodedInLinearTime(t *testing.T) {
 	took := func(n int) time.Duration {
 		frame := append(largeMap(n, n/2), '}')
 		best := time.Hour
@@ -251,7 +251,7 @@ func TestLargeMapInLinearTime(t *testing.T) {
 }
 
 // 99 levels may have members, a 100th may not: Kea's rule.
-func TestDepth(t *testing.T) {
+func TestNestingHasKeasLimit(t *testing.T) {
 	for _, brackets := range []struct{ open, empty, shut string }{
 		{"[", "[]", "]"},
 		{`{"a":`, "{}", "}"},
@@ -295,7 +295,7 @@ func TestDepth(t *testing.T) {
 }
 
 // The message is the first level, so that arguments may have one less.
-func TestDepthOfRequest(t *testing.T) {
+func TestArgumentsMayHaveOneLevelLessThanTheMessage(t *testing.T) {
 	const before = `{"command":"a","arguments":`
 	for depth, ok := range map[int]bool{97: true, 98: true, 99: true, 100: false, 101: false, 1_000_000: false} {
 		_, bad := wire.DecodeRequest([]byte(before + nest("[", depth, "", "]") + `}`))

@@ -6,24 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep messages may be nested, Kea's rule: 99 levels of maps and lists may have
+// maxDepth is the number of levels at which a message is too deep. Kea's rule: 99 levels of maps and lists may have
 // members, a 100th is allowed when it is empty. The message itself is the first level.
 const maxDepth = 100
 
-// A parser reads one JSON value in one pass, strictly, and remembers where certain members of the
-// outermost map stand. It allocates nothing for a small message.
+// A parser reads one JSON value in one pass, strictly, and keeps the values of certain members of the
+// outermost map. It allocates nothing for a small message.
 type parser struct {
 	b     []byte
 	i     int
 	depth int
 
-	outer   int               // where the outermost value starts
-	names   []string          // the members of the outermost map to remember
-	members [maxMembers]Value // where each of names was found
+	outer   int               // the start of the outermost value
+	names   []string          // the members of the outermost map to keep
+	members [maxMembers]Value // the value of each of names; nil: not found
 	unknown []byte            // the first other key in byte order
 }
 
-// maxMembers is how many members of the outermost map can be remembered.
+// maxMembers is the number of members of the outermost map that a parser can keep.
 const maxMembers = 8
 
 // A span is a key without its quotes.
@@ -58,8 +58,8 @@ func (p *parser) space() {
 	}
 }
 
-// value parses the value that starts at i. keys are those of all maps that are open around it, the
-// innermost one's last.
+// value parses the value that starts at i. keys are the keys of all open maps around it, those of the
+// innermost map last.
 func (p *parser) value(keys []span) *Error {
 	if p.i >= len(p.b) {
 		return p.cut()
@@ -95,7 +95,7 @@ func (p *parser) object(keys []span) *Error {
 		return nil
 	}
 	first := len(keys)
-	var many map[string]struct{} // the keys, once they are too many to go through
+	var many map[string]struct{} // the keys, when they are too many for a linear search
 	for {
 		p.space()
 		quote := p.i
@@ -105,7 +105,7 @@ func (p *parser) object(keys []span) *Error {
 		}
 		if p.duplicate(key, keys[first:], &many) {
 			if p.depth == 1 {
-				p.member(key, nil) // of two values neither counts
+				p.member(key, nil) // neither of two values counts
 			}
 			return p.errorf(quote+1, "duplicate-key", "duplicate key '%s'", Shorten(p.string(key)))
 		}
@@ -126,7 +126,7 @@ func (p *parser) object(keys []span) *Error {
 				return err
 			}
 		}
-		if p.depth == 1 { // only now is it certain that the value ends there: 0x1 begins with a number, too
+		if p.depth == 1 { // not before the delimiter: the 0 of 0x1 is no value
 			p.member(key, p.b[start:end:end])
 		}
 		if p.b[p.i-1] == '}' {
@@ -136,7 +136,7 @@ func (p *parser) object(keys []span) *Error {
 	}
 }
 
-// key parses a string that must be one.
+// key parses the key of a member.
 func (p *parser) key() (span, *Error) {
 	if p.i >= len(p.b) {
 		return span{}, p.cut()
@@ -174,7 +174,7 @@ func (p *parser) list(keys []span) *Error {
 	}
 }
 
-// take takes a byte if it is the next one: the usual case of expect.
+// take consumes c if it is the next byte. It is the fast path of expect.
 func (p *parser) take(c byte) bool {
 	if p.i < len(p.b) && p.b[p.i] == c {
 		p.i++
@@ -183,7 +183,7 @@ func (p *parser) take(c byte) bool {
 	return false
 }
 
-// expect skips white space and takes one of two bytes.
+// expect skips white space and consumes the first or the last byte of one.
 func (p *parser) expect(one string) *Error {
 	p.space()
 	if p.i >= len(p.b) {
@@ -197,7 +197,7 @@ func (p *parser) expect(one string) *Error {
 	return nil
 }
 
-// duplicate reports whether key is among keys. Few are compared one by one, many looked up.
+// duplicate reports whether key is among keys. It compares few keys one by one, and looks many up in a map.
 func (p *parser) duplicate(key span, keys []span, many *map[string]struct{}) bool {
 	const few = 16
 	if len(keys) < few {
@@ -224,7 +224,7 @@ func (p *parser) duplicate(key span, keys []span, many *map[string]struct{}) boo
 	return taken
 }
 
-// member remembers a member of the outermost map; a nil value is forgotten.
+// member keeps a member of the outermost map; with a nil value it drops one.
 func (p *parser) member(key span, value []byte) {
 	if p.names == nil {
 		return
@@ -244,7 +244,7 @@ func (p *parser) member(key span, value []byte) {
 	}
 }
 
-// text parses a string and says where its inside is.
+// text parses a string and returns its inside.
 func (p *parser) text() (span, *Error) {
 	s := span{start: p.i + 1}
 	i := s.start
@@ -283,7 +283,7 @@ func (p *parser) text() (span, *Error) {
 	return s, p.errorf(i, "bad-json", "Unterminated string")
 }
 
-// plainByte has the bytes of strings that stand for themselves.
+// plainByte is true for the bytes that stand for themselves in a string.
 var plainByte = func() (plain [256]bool) {
 	for c := ' '; c < utf8.RuneSelf; c++ {
 		plain[c] = c != '"' && c != '\\'
@@ -305,7 +305,7 @@ func (p *parser) word(kind, one, other string) *Error {
 
 func (p *parser) number() *Error {
 	start := p.i
-	if n := digits(p.b[start:]); n > 0 && p.b[start] != '0' { // the usual case: a plain integer
+	if n := digits(p.b[start:]); n > 0 && p.b[start] != '0' { // the fast path: a plain integer
 		if end := start + n; end == len(p.b) || !numberByte[p.b[end]] {
 			p.i = end
 			return nil
@@ -368,16 +368,16 @@ func (p *parser) string(key span) string {
 	return string(p.b[key.start:key.end])
 }
 
-// char is the byte at i as text; one that is no ASCII is shown as the character of that number,
-// as Kea shows it.
+// char returns the byte at i as text. A byte that is no ASCII becomes the character of that number, as in Kea's
+// texts.
 func (p *parser) char() string { return string(rune(p.b[p.i])) }
 
 func (p *parser) cut() *Error {
 	return p.errorf(p.i, "bad-json", "unexpected end of the message")
 }
 
-// errorf makes an error that says where: after how many bytes, in Kea's way of counting. Lines
-// count from 0; columns from 0 in line 0, and from 1 behind it.
+// errorf returns an error with its place, after read bytes, counted as Kea counts. Lines
+// count from 0; columns count from 0 in line 0, and from 1 in each later line.
 func (p *parser) errorf(read int, word, format string, args ...any) *Error {
 	read = min(read, len(p.b))
 	column := read

@@ -10,18 +10,18 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Reply is one answer to a request. A reply whose Code.Failed() is a failure. AppendReply writes a failure without
+// A Reply is one reply to a request. A reply whose Code.Failed() is a failure. AppendReply writes a failure without
 // arguments and with the member `error`; what the Reply has as Arguments is then in the error's data.
 type Reply struct {
-	ID        ID     // the request's
+	ID        ID     // that of the request
 	Code      Code   // its result
 	Text      string // for people; required unless Code is CodeSuccess
-	Arguments any    // what is to be encoded: a Raw, a Value, or any Go value; nil, or a nil Value: nothing. Decoded: a Value
+	Arguments any    // a Raw, a Value, or any Go value that can be encoded; nil, or a nil Value: none. Decoded: a Value
 	Error     *Error // of a failure: its word, fields and data, while the Reply's own Code and Text count; nil: those of Code
 	More      bool   // another reply to the same request follows
 }
 
-// Err returns a failed reply as an *Error, and nil for another. Arguments that came with a failure (Kea's programs
+// Err returns a failed reply as an *Error, and nil for any other reply. Arguments that came with a failure (Kea's programs
 // send such replies) are the error's data, unless it has data of its own.
 func (r Reply) Err() error {
 	if !r.Code.Failed() {
@@ -51,8 +51,8 @@ func isGiven(v any) bool {
 	return v != nil && (!ok || value != nil)
 }
 
-// Decode reads the arguments of a reply that was decoded into what into points at. Keys that the
-// type does not have are ignored, since a newer daemon may say more.
+// Decode decodes the arguments of a reply that DecodeReply returned into the variable that into points at. It ignores keys that the
+// type does not have, since a newer daemon may send more.
 func (r Reply) Decode(into any) error {
 	v, ok := r.Arguments.(Value)
 	if !ok {
@@ -61,9 +61,8 @@ func (r Reply) Decode(into any) error {
 	return json.Unmarshal(v, into)
 }
 
-// AppendReply appends r as a compact frame that every client of Kea can read. It fails, and returns
-// dst as it was, when the arguments, or the data of its error, cannot be written so; the error is then the daemon's,
-// not the client's.
+// AppendReply appends r as a compact frame that every client of Kea can read. If the arguments, or the data of the error,
+// cannot be written so, it returns dst unchanged and an error. That is a defect of the daemon, not of the client.
 func AppendReply(dst []byte, r Reply) ([]byte, error) {
 	start := len(dst)
 	dst = appendHead(dst, r)
@@ -80,8 +79,8 @@ func AppendReply(dst []byte, r Reply) ([]byte, error) {
 	return append(dst, r.tail()...), nil
 }
 
-// AppendParts is AppendReply for a caller that can send a frame in parts, and for the reply of a success whose
-// arguments are a Raw: these are the second part, where they lie, and not to be changed.
+// AppendParts is AppendReply for a caller that can send a frame in parts. r must be a success whose
+// arguments are a Raw. arguments is the memory of the Raw itself, and must not be changed.
 func AppendParts(dst []byte, r Reply) (head, arguments []byte, tail string) {
 	raw, _ := r.Arguments.(Raw)
 	return appendHead(dst, r), raw.text(), r.tail()
@@ -89,7 +88,7 @@ func AppendParts(dst []byte, r Reply) (head, arguments []byte, tail string) {
 
 func (r Reply) hasArguments() bool { return isGiven(r.Arguments) && !r.Code.Failed() }
 
-// appendHead appends what stands before the arguments, or before the error.
+// appendHead appends the text before the arguments, or before the error.
 func appendHead(dst []byte, r Reply) []byte {
 	dst = append(dst, '{')
 	if !r.ID.IsZero() {
@@ -109,7 +108,7 @@ func appendHead(dst []byte, r Reply) []byte {
 	return dst
 }
 
-// tail is what stands behind them.
+// tail returns the text behind the arguments, or behind the error.
 func (r Reply) tail() string {
 	if r.More {
 		return `,"more":true}`
@@ -117,12 +116,11 @@ func (r Reply) tail() string {
 	return "}"
 }
 
-// scratch holds a value between its encoding and its second look.
+// scratch holds an encoded value until appendCompact has copied it.
 var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxScratch is the largest buffer that is kept. While this was 64 KiB, replies beyond that cost a fifth more, and
-// three times as much where they are one long string: each made its buffer grow from nothing.
-// (BenchmarkAppendReply/64KiB)
+// maxScratch is the size, in bytes, of the largest buffer that the pool keeps. With 64 KiB, replies beyond that took a fifth more
+// time, and three times as much if they were one long string: each grew a new buffer. (BenchmarkAppendReply/64KiB)
 const maxScratch = 2 << 20
 
 func appendArguments(dst []byte, v any) ([]byte, error) {
@@ -151,8 +149,8 @@ func appendArguments(dst []byte, v any) ([]byte, error) {
 // The members of a reply.
 var replyNames = []string{"result", "text", "arguments", "id", "more", "error"}
 
-// DecodeReply reads a frame that a daemon sent, ours or Kea. Members that it does not know are
-// ignored. What it returns refers to the frame's bytes.
+// DecodeReply reads a frame that a daemon of ours or Kea sent. It ignores members that it does not
+// know. The Reply refers to the frame's bytes.
 func DecodeReply(frame []byte) (Reply, error) {
 	p := parser{b: frame, names: replyNames}
 	if bad := p.whole(); bad != nil {

@@ -22,7 +22,7 @@ type point struct {
 	Of   float64 `json:"of,omitzero"`
 }
 
-// What arguments become.
+// The JSON of arguments.
 var goodArguments = []struct {
 	v    any
 	want string
@@ -122,7 +122,7 @@ func TestAppendReply(t *testing.T) {
 	}
 }
 
-// What no client of Kea can read is refused.
+// Replies that no client of Kea can read are refused.
 var badArguments = []struct {
 	name string
 	v    any
@@ -184,9 +184,9 @@ func TestAppendReplyRefuses(t *testing.T) {
 	}
 }
 
-// A float between 2^63 and 10^21 is written without a point and is then an integer to Kea. It is
-// refused rather than lost; a *float* of that size in a reply is yet to be met.
-func TestLargeFloat(t *testing.T) {
+// A float between 2^63 and 10^21 is written without a point and is then an integer to Kea. AppendReply
+// refuses it, so that the value is not lost.
+func TestLargeFloatIsRefused(t *testing.T) {
 	for _, x := range []float64{1 << 63, 1e20, -1e19} {
 		_, err := wire.AppendReply(nil, wire.Reply{Arguments: x})
 		require.ErrorContains(t, err, "has more than 64 bits")
@@ -237,8 +237,8 @@ func TestDecodeReply(t *testing.T) {
 	}
 }
 
-// What AppendReply writes DecodeReply reads.
-func TestReplyRoundTrip(t *testing.T) {
+// DecodeReply reads the output of AppendReply.
+func TestDecodeReplyReadsAppendReply(t *testing.T) {
 	for _, test := range goodArguments {
 		want := wire.Reply{ID: wire.StringID("x"), Code: wire.CodeEmpty, Text: "a\u2028", Arguments: test.v, More: true}
 		frame, err := wire.AppendReply(nil, want)
@@ -250,7 +250,7 @@ func TestReplyRoundTrip(t *testing.T) {
 	}
 }
 
-// TestFailedReplyHasNoArguments: what it has as arguments is the data of its error, and a reader finds it there.
+// TestFailedReplyHasNoArguments: its arguments become the data of its error, and DecodeReply returns them there.
 func TestFailedReplyHasNoArguments(t *testing.T) {
 	for _, test := range goodArguments {
 		failed := wire.Reply{Code: wire.CodeConflict, Text: "a", Arguments: test.v}
@@ -320,8 +320,8 @@ func TestReplyDecode(t *testing.T) {
 	require.EqualError(t, wire.Reply{}.Decode(&p), "the reply has no arguments")
 }
 
-// A failure goes over the wire whole.
-func TestFailure(t *testing.T) {
+// A failure is the same after encoding and decoding.
+func TestFailureIsDecodedWhole(t *testing.T) {
 	full := &wire.Error{Code: 4, Word: "in-use", Text: "it is in use", Fields: []wire.Field{{Pointer: "/a", Text: "this one"}}}
 	for _, test := range []struct {
 		err   error

@@ -12,8 +12,8 @@ type Request struct {
 	Command   string        // required; any text
 	Arguments Value         // nil: none were given
 	ID        ID            // zero: the request is the last one of its conn
-	Timeout   time.Duration // how long the caller will wait; 0: for ever
-	Service   []string      // for which daemons; a gateway's matter, a daemon ignores it
+	Timeout   time.Duration // after so long the daemon answers 408; 0: no limit
+	Service   []string      // the daemons that a gateway forwards it to; a daemon ignores it
 }
 
 // The members of a request, in the order in which DecodeRequest finds them.
@@ -27,30 +27,30 @@ const (
 	memberService
 )
 
-// DecodeRequest reads a frame strictly. What it returns refers to the frame's bytes. The error, if
-// any, has Kea's words and says where; the Request then still has the ID if that was read whole, up to the comma or
-// bracket behind it, and is valid and the only one, so that the answer finds its way. Any other ID counts as none.
+// DecodeRequest reads a frame strictly. The Request refers to the frame's bytes. The error, if
+// any, has Kea's text and the place. The Request then still has the ID if that was read whole, up to the comma or
+// bracket behind it, and is valid and the only one, so that the error reply can have it. Any other ID counts as none.
 func DecodeRequest(frame []byte) (Request, *Error) { return Decoder{}.Decode(frame) }
 
 // A Decoder reads requests. The zero Decoder is DecodeRequest.
 type Decoder struct {
-	// Name makes a string of a command's name. A daemon has the strings of its commands already and
-	// need not make them anew. nil: a new string each time.
+	// Name returns the string of a command's name. A daemon has the strings of its commands already and
+	// returns one of those without an allocation. nil: a new string for each request.
 	Name func(name []byte) string
 }
 
-// Decode does what DecodeRequest says.
+// Decode is DecodeRequest with the options of d.
 func (d Decoder) Decode(frame []byte) (r Request, bad *Error) {
-	if !d.usual(&r, frame) {
-		r, bad = d.unusual(frame)
+	if !d.decodeFast(&r, frame) {
+		r, bad = d.decodeSlow(frame)
 	}
 	return r, bad
 }
 
-// unusual reads any request. It needs so much stack that it is not inlined.
+// decodeSlow reads any request. It is not inlined, since it needs a large stack.
 //
 //go:noinline
-func (d Decoder) unusual(frame []byte) (Request, *Error) {
+func (d Decoder) decodeSlow(frame []byte) (Request, *Error) {
 	p := parser{b: frame, names: requestNames}
 	bad := p.whole()
 	r := Request{Arguments: p.members[memberArguments]}
@@ -81,11 +81,11 @@ func (d Decoder) unusual(frame []byte) (Request, *Error) {
 		if err != nil || seconds <= 0 || seconds > maxTimeout.Seconds() {
 			return r, invalid("/timeout", "expected 'timeout' to be a number of seconds above 0 and at most %d, got %s", int(maxTimeout.Seconds()), Shorten(string(timeout)))
 		}
-		r.Timeout = max(1, time.Duration(math.Round(seconds*float64(time.Second)))) // 0 would be for ever
+		r.Timeout = max(1, time.Duration(math.Round(seconds*float64(time.Second)))) // 0 would be no limit
 	}
 	if service := p.members[memberService]; service != nil {
 		var names []string
-		_ = service.Decode(&names) // whatever else it is, a daemon ignores it
+		_ = service.Decode(&names) // a daemon ignores a value of another type
 		r.Service = names
 	}
 	return r, nil
@@ -98,10 +98,10 @@ func (d Decoder) name(command Value) string {
 	return d.Name(command[1 : len(command)-1])
 }
 
-// maxTimeout keeps a caller's patience within what timers hold.
+// maxTimeout is the longest timeout of a request. A timer can hold it.
 const maxTimeout = 366 * 24 * time.Hour
 
-// invalid is the error of a well-formed message that is no request.
+// invalid returns the error of a well-formed message that is no request.
 func invalid(pointer, format string, args ...any) *Error {
 	e := Errorf(CodeError, "bad-request", "Error during command processing: invalid command: "+format, args...)
 	if pointer != "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// What DecodeRequest accepts.
+// Requests that DecodeRequest accepts.
 var goodRequests = []struct {
 	name  string
 	frame string
@@ -74,7 +74,7 @@ func TestDecodeRequest(t *testing.T) {
 }
 
 // Well-formed messages that are no request, in Kea's order of checks: map, command present, the first
-// bad key in byte order, the type of command; then what Kea does not have.
+// bad key in byte order, the type of command; then the checks that Kea does not have.
 var badRequests = []struct {
 	name    string
 	frame   string
@@ -163,13 +163,13 @@ func TestDecodeRequestRefuses(t *testing.T) {
 	}
 }
 
-// brokenIDs are no values, so that a message that has one is no JSON. Most begin with a value.
+// brokenIDs are no JSON values. Most begin with a value.
 var brokenIDs = []string{
 	`0x1`, ` 0x1`, `1x`, `7 8`, `7;`, `7:8`, `7]`, `7é`, `7"x"`, `"x"y`, `"x" 7`, `"x""y"`, `"a`, `01`, `1.`, `1_0`, `+1`, `-`, `--1`, `1e`, `{`, `{"id":1`,
 	`[1}`, `{}1`, `tru`, `nulll`, `true1`, ``, `NaN`, `"\ud800"`, `"\x41"`, "\"\xff\"", "\"\n\"", "7\x00", "7\v", "７",
 }
 
-// TestBrokenIDCountsAsNone, wherever it stands, on the fast and on the slow path.
+// TestBrokenIDCountsAsNone, at each place in the request, on the fast and on the slow path.
 func TestBrokenIDCountsAsNone(t *testing.T) {
 	for _, id := range brokenIDs {
 		for _, frame := range []string{
@@ -183,8 +183,8 @@ func TestBrokenIDCountsAsNone(t *testing.T) {
 	}
 }
 
-// An id that was read before the message went wrong belongs to the answer.
-func TestBadMessageWithID(t *testing.T) {
+// An id before the defect of the message is the id of the error.
+func TestBadMessageKeepsItsID(t *testing.T) {
 	for frame, id := range map[string]wire.ID{
 		`{"id":7,"command":"a"`:       wire.IntID(7),
 		`{"id":"x"}}`:                 wire.StringID("x"),
@@ -217,7 +217,7 @@ func TestBadMessageWithID(t *testing.T) {
 }
 
 // Every truncation of a request is an error that says where the message ends, and never a panic.
-func TestTruncated(t *testing.T) {
+func TestTruncatedRequestIsAnErrorWithItsEnd(t *testing.T) {
 	const whole = ` {"command":"a\u20ac\ud83d\ude00é€😀","arguments":{"a":[true,false,null,-1.5e+3,"x",{}],"b":[]},"id":"7","timeout":1.5,"service":["x"]}`
 	_, bad := wire.DecodeRequest([]byte(whole))
 	require.Nil(t, bad)
@@ -229,8 +229,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// What DecodeRequest returns cannot be appended to over the frame's bytes.
-func TestArgumentsEndWhereTheyEnd(t *testing.T) {
+// An append to the arguments does not overwrite the bytes of the frame behind them.
+func TestArgumentsHaveNoRoomForAppend(t *testing.T) {
 	frame := []byte(`{"command":"a","arguments":{},"id":7}`)
 	r, bad := wire.DecodeRequest(frame)
 	require.Nil(t, bad)
@@ -271,8 +271,8 @@ func TestAppendRequestRefuses(t *testing.T) {
 	}
 }
 
-// What AppendRequest writes DecodeRequest reads.
-func TestRequestRoundTrip(t *testing.T) {
+// DecodeRequest reads the output of AppendRequest.
+func TestDecodeRequestReadsAppendRequest(t *testing.T) {
 	for _, test := range goodRequests {
 		if test.want.Arguments != nil {
 			test.want.Arguments = compact(t, test.want.Arguments)
@@ -289,7 +289,7 @@ func TestRequestRoundTrip(t *testing.T) {
 }
 
 // A timeout of up to some days keeps its nanoseconds.
-func TestTimeoutRoundTrip(t *testing.T) {
+func TestTimeoutKeepsItsNanoseconds(t *testing.T) {
 	for _, step := range []time.Duration{1, time.Microsecond + 1, time.Millisecond + 3, time.Minute + 7} {
 		for i := range time.Duration(3000) {
 			want := (i + 1) * step

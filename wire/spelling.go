@@ -9,8 +9,8 @@ import (
 // AppendKea appends well-formed JSON in the spelling of Kea's programs: Kea's white space, and the members of each map in
 // the order of their names, as a std::map<std::string, …> has them (by the bytes of the decoded name). Numbers, strings
 // and names stay as they are: `{"b":[],"a":1}` becomes `{ "a": 1, "b": [  ] }`. text must be well-formed, without
-// duplicate names, and shorter than 4 GiB, as a frame that AppendReply wrote is; of other text AppendKea makes something
-// undefined, or panics. It does not write to text, and text must not overlap the free part of dst.
+// duplicate names, and shorter than 4 GiB, as a frame that AppendReply wrote is; for other text the result is
+// undefined, or AppendKea panics. It does not write to text, and text must not overlap the free part of dst.
 //
 // AppendKea takes time in proportion to the length of text, times its depth where maps are out of order.
 func AppendKea(dst, text []byte) []byte {
@@ -23,17 +23,17 @@ func AppendKea(dst, text []byte) []byte {
 }
 
 // AppendKeaParts is AppendKea for a reply in parts (AppendParts) whose arguments keep their spelling. head and tail are
-// what AppendParts returned for a reply without an ID. It appends to dst what stands before the arguments, and returns
-// what stands behind them.
+// what AppendParts returned for a reply without an ID. It appends to dst the text before the arguments, and returns
+// the text behind them.
 func AppendKeaParts(dst, head []byte, tail string) (before []byte, behind string) {
-	const opening = `{ "arguments": ` // Kea's first member: no name of another member of a reply is less
+	const opening = `{ "arguments": ` // Kea's first member: no other member of a reply has a lesser name
 	envelope := AppendKea(nil, slices.Concat(head, null, []byte(tail)))
 	return append(dst, opening...), string(envelope[len(opening)+len(null):])
 }
 
-// A speller is the scratch memory of AppendKea.
+// A speller is the scratch memory of one AppendKea.
 type speller struct {
-	levels  []int    // of each open map, where its members start in members; of each open list, inList
+	levels  []int    // for each open map, the index of its first member in members; for each open list, inList
 	members []member // of all open maps
 	copy    []byte   // of the members of a map while they are put in order
 	names   [2][]byte
@@ -41,10 +41,10 @@ type speller struct {
 
 const inList = -1
 
-// A member is one member of an open map. Positions count from where AppendKea began to append.
+// A member is one member of an open map. Positions count from the first byte that AppendKea appended.
 type member struct {
-	start, end uint32 // from the quote of the name to behind the value
-	name       uint32 // the length of the name as it is spelled
+	start, end uint32 // from the quote of the name to the byte behind the value
+	name       uint32 // the length of the name, in bytes, with its escapes
 	escaped    bool   // there are escapes in the name
 }
 
@@ -53,7 +53,7 @@ var spellers = sync.Pool{New: func() any { return new(speller) }}
 func (s *speller) spell(dst, text []byte) []byte {
 	s.levels, s.members = s.levels[:0], s.members[:0]
 	base := len(dst)
-	isName := false // a string that follows is the name of a member
+	isName := false // the next string is the name of a member
 	for i := 0; i < len(text); {
 		switch c := text[i]; c {
 		case ' ', '\t', '\n', '\r':
@@ -111,10 +111,10 @@ func (s *speller) spell(dst, text []byte) []byte {
 	return dst
 }
 
-// delimiter has the bytes that end a number or a word.
+// delimiter is true for the bytes that end a number or a word.
 var delimiter = [256]bool{' ': true, '\t': true, '\n': true, '\r': true, ',': true, '}': true, ']': true}
 
-// endMember notes where the newest member ends.
+// endMember sets the end of the newest member.
 func (s *speller) endMember(text []byte) { s.members[len(s.members)-1].end = uint32(len(text)) }
 
 // order puts the members of a map in order. They are the end of text, with ", " between them.

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// escape looks at an escape sequence at the start of b: how long it is, or what is wrong with it in
-// Kea's words. A surrogate must have its partner with it.
+// escape returns the length of the escape sequence at the start of b, or Kea's text for its defect. A surrogate
+// must stand in a pair.
 func escape(b []byte) (n int, wrong string) {
 	if len(b) < 2 {
 		return 0, "Unterminated string"
@@ -78,7 +78,7 @@ func appendUnescaped(dst, b []byte) []byte {
 	return dst
 }
 
-// unescaped is the character that a well-formed escape sequence stands for.
+// unescaped returns the character of a well-formed escape sequence.
 func unescaped(b []byte) rune {
 	switch b[1] {
 	case 'b':
@@ -103,7 +103,7 @@ func unescaped(b []byte) rune {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends s as JSON in raw UTF-8. What is no UTF-8 becomes U+FFFD.
+// appendString appends s as JSON in raw UTF-8. Each byte that is no UTF-8 becomes U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	done := 0
@@ -151,10 +151,11 @@ func appendEscaped(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
-// maxEcho is how much of a name that somebody sent is repeated in an error text.
+// maxEcho is the length, in bytes, to which an error text shortens a name that a client sent.
 const maxEcho = 128
 
-// Shorten cuts a text that is repeated to its sender to 128 bytes, and marks the cut.
+// Shorten cuts s to at most 128 bytes, at the start of a character, and marks the cut with "…". Error texts use it for
+// names that a client sent.
 func Shorten(s string) string {
 	if len(s) <= maxEcho {
 		return s

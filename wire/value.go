@@ -7,16 +7,16 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A Value is one JSON value as it was received: well-formed, no key twice, valid UTF-8, but with
-// whatever white space and escapes its sender chose. A nil Value is one that was not there; null is
-// four bytes. It is not to be changed.
+// A Value is one JSON value as it was received: well-formed, no key twice, valid UTF-8, with the
+// white space and escapes of its sender. A nil Value means that there was no value; null is
+// four bytes. Its bytes must not be changed.
 type Value []byte
 
-// strictly is how values are read into Go types. The defaults of the JSON package do the rest: no
+// strictly is the option for decoding values into Go types. The defaults of the JSON package do the rest: no
 // duplicate names, no invalid UTF-8, names compared exactly.
 var strictly = json.RejectUnknownMembers(true)
 
-// Decode reads v into what into points at. Keys that the type does not have are errors.
+// Decode decodes v into the variable that into points at. Keys that the type does not have are errors.
 func (v Value) Decode(into any) error { return json.Unmarshal(v, into, strictly) }
 
 // MarshalJSON returns the value, so that it may be part of a Go value; a nil Value is null.
@@ -33,7 +33,7 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Valid reports whether v keeps the promises of its type.
+// Valid reports whether v is what the type Value promises.
 func (v Value) Valid() bool {
 	p := parser{b: v}
 	return p.whole() == nil
@@ -54,8 +54,8 @@ const (
 
 var kindNames = [...]string{"nothing", "map", "list", "string", "boolean", "null", "integer", "real"}
 
-// Kind names the type of v in Kea's words: "map", "list", "string", "boolean", "null", "integer",
-// "real".
+// Kind returns Kea's name for the type of v: "map", "list", "string", "boolean", "null", "integer",
+// "real"; "nothing" for an empty Value.
 func (v Value) Kind() string { return kindNames[v.kind()] }
 
 func (v Value) kind() kind {

@@ -50,7 +50,7 @@ func TestValueDecode(t *testing.T) {
 }
 
 // A Value inside a Go value is JSON, to either JSON package, not base64 of it.
-func TestValueInside(t *testing.T) {
+func TestValueInsideGoValueIsJSON(t *testing.T) {
 	type outer struct {
 		V wire.Value
 		W wire.Value `json:",omitempty"`

@@ -16,14 +16,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Problem is one thing that is wrong with a value.
+// A Problem is one defect of a value.
 type Problem struct {
-	Pointer string // where: a JSON pointer (RFC 6901)
-	Text    string // what, in Kea's words where Kea has some
+	Pointer string // its place: a JSON pointer (RFC 6901)
+	Text    string // with Kea's text where Kea has one
 }
 
-// Check compares a JSON value with s and returns all that is wrong, up to 100 problems; an empty list
-// means that it fits. Of a map it tells first what is missing, then the rest in the order of the
+// Check compares a JSON value with s and returns its problems, at most 100; an empty list
+// means that the value fits. For a map it lists the missing members first, then the others in the order of their
 // names. It may be called from any goroutine.
 func (s *Schema) Check(value []byte) []Problem {
 	var v any
@@ -39,8 +39,8 @@ func (s *Schema) Check(value []byte) []Problem {
 	return c.problems
 }
 
-// Exacting reports whether s asks for something that decoding into the Go type it was made of, and
-// a look for the required members of the outermost map, would not notice.
+// Exacting reports whether s has a constraint that neither decoding into its Go type nor a search for the required
+// members of the outermost map checks. Then a caller must call Check.
 func (s *Schema) Exacting() bool {
 	for _, member := range s.Properties {
 		if member.exacting() {
@@ -53,12 +53,12 @@ func (s *Schema) Exacting() bool {
 func (s *Schema) exacting() bool { return len(s.Required) > 0 || s.Exacting() }
 
 func (s *Schema) constrained() bool {
-	own := s.unsigned && s.Minimum != nil && *s.Minimum == 0 // the Go type's
+	own := s.unsigned && s.Minimum != nil && *s.Minimum == 0 // that of the Go type
 	return len(s.Enum) > 0 || s.Minimum != nil && !own || s.Maximum != nil || s.Pattern != "" ||
 		s.MinLength > 0 || s.MaxLength > 0 || s.MinItems > 0 || s.MaxItems > 0
 }
 
-// hugeNumbers makes infinities of numbers beyond a float64.
+// hugeNumbers decodes numbers beyond a float64 as infinities.
 var hugeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *any) error {
 	if d.PeekKind() != '0' {
 		return errors.ErrUnsupported
@@ -72,7 +72,7 @@ var hugeNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.
 
 type checker struct{ problems []Problem }
 
-// maxProblems is how many problems are told: a caller with more does not read on.
+// maxProblems is the number of problems that Check returns at most.
 const maxProblems = 100
 
 func (c *checker) report(pointer, format string, args ...any) {
@@ -82,8 +82,8 @@ func (c *checker) report(pointer, format string, args ...any) {
 	c.problems = append(c.problems, Problem{pointer, fmt.Sprintf(format, args...)})
 }
 
-// named is how a text names a member: by its pointer without the first slash. What is described as a
-// whole are the arguments.
+// named returns the name of a member in a text: its pointer without the first slash. The whole value is called
+// arguments.
 func named(pointer string) string {
 	if pointer == "" {
 		return "arguments"

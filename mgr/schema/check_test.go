@@ -102,8 +102,8 @@ func TestExacting(t *testing.T) {
 	}
 }
 
-// TestManyProblems: an answer does not grow with what was sent.
-func TestManyProblems(t *testing.T) {
+// TestCheckReturnsAtMost100Problems: the result does not grow with the value.
+func TestCheckReturnsAtMost100Problems(t *testing.T) {
 	s, err := schema.Of(reflect.TypeFor[[]int]())
 	require.NoError(t, err)
 	require.Len(t, s.Check([]byte(`["x"`+strings.Repeat(`,"x"`, 10000)+`]`)), 100)

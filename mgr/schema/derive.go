@@ -73,12 +73,12 @@ func derive(t reflect.Type, within []reflect.Type) (*Schema, error) {
 	return nil, fmt.Errorf("the type %s has no JSON form", t)
 }
 
-// special handles types that do not look in JSON as they look in Go.
+// special returns the schema of a type whose JSON form differs from its Go form; ok is false for other types.
 func special(t reflect.Type) (*Schema, error, bool) {
 	p := reflect.PointerTo(t)
 	switch {
 	case t.Kind() != reflect.Interface && t.Kind() != reflect.Pointer && t.Implements(schemerType):
-		s := *reflect.Zero(t).Interface().(Schemer).JSONSchema() // a copy, since tags will change it
+		s := *reflect.Zero(t).Interface().(Schemer).JSONSchema() // a copy, since tags change it
 		return &s, nil, true
 	case t == timeType:
 		return &Schema{Type: "string", Format: "date-time"}, nil, true
@@ -140,7 +140,7 @@ func hasOption(options, name string) bool {
 	return slices.Contains(strings.Split(options, ","), name)
 }
 
-// tags adds what the tags doc and schema say.
+// tags applies the tags doc and schema.
 func (s *Schema) tags(tag reflect.StructTag) error {
 	if doc := tag.Get("doc"); doc != "" {
 		s.Description = doc
@@ -160,15 +160,15 @@ func (s *Schema) tags(tag reflect.StructTag) error {
 	return nil
 }
 
-// takes says which types a tag's entry is for, where that is not all.
-var takes = map[string]string{
+// typesOf has the types that an entry of the tag schema is for. An entry that is missing here is for all types.
+var typesOf = map[string]string{
 	"min": "integer number", "max": "integer number",
 	"minlen": "string array", "maxlen": "string array",
 	"enum": "string integer number", "pattern": "string",
 }
 
 func (s *Schema) tag(key, value string) error {
-	if types, ok := takes[key]; ok && s.Type != "" && !slices.Contains(strings.Fields(types), s.Type) {
+	if types, ok := typesOf[key]; ok && s.Type != "" && !slices.Contains(strings.Fields(types), s.Type) {
 		return fmt.Errorf("it is not for values of type %s", s.Type)
 	}
 	var err error

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A described type describes itself.
+// A described type has a schema of its own.
 type described string
 
 var itself = &schema.Schema{Type: "string", Enum: []string{"a", "b"}}

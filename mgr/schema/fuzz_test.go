@@ -27,9 +27,9 @@ var fuzzed = []reflect.Type{
 	}](),
 }
 
-// FuzzCheck compares the check with the strict decoding: what the check finds fit must decode, but for
-// what a schema does not say: how large a number may be, how a text is to be read (base64, times, the
-// names in a map of integers), what is in a type inside itself, and that 1.0 is no integer.
+// FuzzCheck compares the check with strict decoding: a value without problems must decode. Exceptions are rules that
+// a schema does not have: the size of a number, the form of a text (base64, times, the
+// names in a map of integers), the members of a recursive type, and that 1.0 is no integer.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"n":1}`, `{"n":1.0}`, `{"n":null}`, `{"n":1,"t":{"name":"x","nodes":[{"name":"y","nodes":null}]},"a":[1,2]}`,
@@ -60,7 +60,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// unsaid reports whether err is about what a schema does not say.
+// unsaid reports whether err is about a rule that a schema does not have.
 func unsaid(of reflect.Type, err error) bool {
 	e, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {

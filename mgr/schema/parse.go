@@ -14,16 +14,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Parse reads a JSON Schema that somebody else wrote. It knows what MarshalJSON writes, and no more: a
-// keyword, a type or a value that would be left unchecked is an error that names it, so that nobody
-// relies on a check that is not made. Patterns are RE2's. A name of a member or a value of an enum that has a
+// Parse reads a JSON Schema from outside. It accepts the keywords that MarshalJSON writes, and no others: a
+// keyword, a type or a value that Check would not check is an error that names it, so that the author of the schema
+// does not rely on it. Patterns are RE2's. A name of a member or a value of an enum that has a
 // character that cannot be printed is an error too.
 func Parse(text []byte) (*Schema, error) { return parse(text, "") }
 
-// keywords reads the value of each keyword into a Schema. What depends on the type waits for it.
+// keywords has the function that reads the value of each keyword into a Schema. The type is read first (inOrder).
 var keywords map[string]func(s *Schema, v jsontext.Value, at string) error
 
-func init() { // parse is in it, and it in parse
+func init() { // its functions call parse, which uses it
 	keywords = map[string]func(*Schema, jsontext.Value, string) error{
 		"type":                 func(s *Schema, v jsontext.Value, _ string) error { return s.parseType(v) },
 		"description":          func(s *Schema, v jsontext.Value, _ string) error { return json.Unmarshal(v, &s.Description) },
@@ -54,8 +54,8 @@ func init() { // parse is in it, and it in parse
 	}
 }
 
-// maxDepth is how long a pointer into a schema may be, in names: each level is read again, so that depth
-// costs.
+// maxDepth is the greatest depth of a schema, in names of a pointer. Each level is decoded once more than the one
+// around it, so that the time grows with the depth.
 const maxDepth = 64
 
 func parse(text jsontext.Value, at string) (*Schema, error) {
@@ -70,7 +70,7 @@ func parse(text jsontext.Value, at string) (*Schema, error) {
 	for _, name := range inOrder(members) {
 		read, ok := keywords[name]
 		if !ok {
-			return nil, problem(at, "the keyword '"+name+"' is not one that is checked here")
+			return nil, problem(at, "the keyword '"+name+"' is not supported")
 		}
 		if err := read(s, members[name], at+pointer(name)); err != nil {
 			if _, placed := errors.AsType[*placedError](err); placed {
@@ -82,7 +82,7 @@ func parse(text jsontext.Value, at string) (*Schema, error) {
 	return s, nil
 }
 
-// inOrder returns the names with the type first, since what others mean depends on it.
+// inOrder returns the names with the type first, since other keywords depend on it.
 func inOrder(members map[string]jsontext.Value) []string {
 	names := slices.Sorted(maps.Keys(members))
 	if i := slices.Index(names, "type"); i > 0 {
@@ -91,7 +91,7 @@ func inOrder(members map[string]jsontext.Value) []string {
 	return names
 }
 
-// A placedError says where in a schema something is wrong.
+// A placedError is an error with its place in a schema.
 type placedError struct{ at, text string }
 
 func (e *placedError) Error() string { return fmt.Sprintf("schema, at '%s': %s", e.at, e.text) }
@@ -188,7 +188,7 @@ func bound(to **float64, v jsontext.Value) (err error) {
 	return err
 }
 
-// count reads how many there may be; 0 at most is what a Schema cannot say.
+// count reads a bound of a length. A Schema cannot express a maximum of 0, so least is 1 for a maximum.
 func count(to *int, v jsontext.Value, least int) error {
 	if err := json.Unmarshal(v, to); err != nil || *to < least {
 		return fmt.Errorf("it is an integer of at least %d", least)

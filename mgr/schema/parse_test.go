@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestParseReadsWhatIsWritten: a schema that is written, read and written again is the same, and finds
+// TestParseReadsTheOutputOfMarshalJSON: the schema is the same after encoding and parsing, and finds
 // the same problems.
-func TestParseReadsWhatIsWritten(t *testing.T) {
+func TestParseReadsTheOutputOfMarshalJSON(t *testing.T) {
 	type secretive struct {
 		Key   string   `json:"key" schema:"secret,minlen=8" doc:"The key."`
 		Ports []uint16 `json:"ports,omitempty" schema:"minlen=1,maxlen=4"`
@@ -47,7 +47,7 @@ func TestParseRefuses(t *testing.T) {
 		`true`:                             "schema, at '': a schema is a map",
 		`null`:                             "schema, at '': a schema is a map",
 		`{"type":"object","type":"array"}`: "schema, at '': a schema is a map",
-		`{"oneOf":[]}`:                     "schema, at '': the keyword 'oneOf' is not one that is checked here",
+		`{"oneOf":[]}`:                     "schema, at '': the keyword 'oneOf' is not supported",
 		`{"Type":"object"}`:                "the keyword 'Type' is not",
 		`{"$ref":"#"}`:                     "the keyword '$ref' is not",
 		`{"properties":{"a/b":{"items":{"const":1}}}}`: "schema, at '/properties/a~1b/items': the keyword 'const'",
@@ -83,7 +83,7 @@ func TestParseRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "nested")
 }
 
-func TestParsedEnumOfNumbers(t *testing.T) {
+func TestEnumOfNumbersIsParsed(t *testing.T) {
 	s, err := schema.Parse([]byte(`{"enum":[1e2,0.50],"type":"number"}`))
 	require.NoError(t, err)
 	require.Empty(t, s.Check([]byte(`100`)))

@@ -1,9 +1,9 @@
-// Package schema describes the arguments and replies of commands: it makes a JSON Schema of a Go
-// type and its tags, and checks JSON against it, naming everything that is wrong.
+// Package schema describes the arguments and replies of commands: [Of] makes a JSON Schema from a Go
+// type and its tags, and [Schema.Check] checks JSON against it and lists all problems.
 //
 // The members of a struct are its JSON fields (tag "json", as the JSON package reads it). One is
-// required unless it is a pointer or has the option omitempty or omitzero. Two more tags say what a
-// type cannot:
+// required unless it is a pointer or has the option omitempty or omitzero. Two more tags add facts that a
+// type cannot have:
 //
 //	type lease struct {
 //		Address string `json:"ip-address" doc:"The address to lease." schema:"format=ipv4"`
@@ -12,21 +12,21 @@
 //	}
 //
 // The tag schema takes min, max (numbers), minlen, maxlen (texts and lists), enum (values between
-// bars), pattern (RE2, the last entry, since it may hold commas), format, example, and secret, for what
-// is never to be shown.
+// bars), pattern (RE2, the last entry, since it may have commas), format, example, and secret, for values
+// that are never shown.
 //
-// Problems are told in Kea's words, since Kea's clients know them.
+// Problems have Kea's texts, since Kea's clients match them.
 package schema
 
 // A Schema describes JSON values: the part of JSON Schema 2020-12 that Go types and the tags need.
-// The zero Schema allows everything. It is encoded as JSON Schema.
+// The zero Schema allows each value. It is encoded as JSON Schema.
 type Schema struct {
 	Type        string             `json:"type,omitempty"` // "object", "array", "string", "integer", "number", "boolean"
 	Description string             `json:"description,omitempty"`
 	Properties  map[string]*Schema `json:"properties,omitempty"`
 	Required    []string           `json:"required,omitempty"`
 	Closed      bool               `json:"-"` // no members but Properties
-	Values      *Schema            `json:"-"` // what all other members are
+	Values      *Schema            `json:"-"` // the schema of all other members; nil: any value
 	Items       *Schema            `json:"items,omitempty"`
 	Enum        []string           `json:"enum,omitempty"`
 	Minimum     *float64           `json:"minimum,omitempty"`
@@ -36,12 +36,12 @@ type Schema struct {
 	MinItems    int                `json:"minItems,omitzero"`
 	MaxItems    int                `json:"maxItems,omitzero"`
 	Pattern     string             `json:"pattern,omitempty"`
-	Format      string             `json:"format,omitempty"` // told, not checked
+	Format      string             `json:"format,omitempty"` // shown, not checked
 	Examples    []string           `json:"examples,omitempty"`
 	Nullable    bool               `json:"-"`                  // null is allowed as well
-	Secret      bool               `json:"writeOnly,omitzero"` // the value is a secret: it is taken, and never shown
+	Secret      bool               `json:"writeOnly,omitzero"` // the value is a secret: it is accepted, and never shown
 
-	unsigned bool // the Go type knows no number below 0
+	unsigned bool // the Go type has no number below 0
 }
 
 // HasSecret reports whether some value is a secret, at any depth.
@@ -57,5 +57,5 @@ func (s *Schema) HasSecret() bool {
 	return s.Secret || s.Items.HasSecret() || s.Values.HasSecret()
 }
 
-// A Schemer is a type that describes itself.
+// A Schemer is a type with a schema of its own; Of calls JSONSchema on its zero value.
 type Schemer interface{ JSONSchema() *Schema }

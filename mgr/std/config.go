@@ -13,9 +13,9 @@ import (
 )
 
 // Config returns config-get and config-hash-get. get runs on the loop and returns the configuration
-// in force, as it may be shown: without secrets. It is told under the daemon's name, with a hash
-// beside it, which is that of what is shown. A daemon whose configuration can be changed over the
-// channel has Configuration instead.
+// in force without its secrets. config-get returns it under the daemon's name, with its hash
+// beside it. A daemon whose configuration can be changed over the
+// channel uses Configuration instead.
 func Config(daemon string, get func() any) []mgr.Command {
 	return config{daemon, func() (any, string, error) {
 		shown := get()
@@ -65,7 +65,7 @@ func HashConfig(daemon string, shown any) (string, error) {
 	return fmt.Sprintf("%X", sha256.Sum256(text)), nil
 }
 
-// AppendConfig appends the text that is hashed, for those who hash it with a key.
+// AppendConfig appends the text that HashConfig hashes, for a caller that hashes it with a key.
 func AppendConfig(dst []byte, daemon string, shown any) ([]byte, error) {
 	section, err := json.Marshal(shown)
 	if err != nil {

@@ -54,9 +54,9 @@ func (b *box) Write(_ context.Context, name string) (std.Written, error) {
 	return std.Written{Filename: "/etc/kea.conf", Size: 7}, nil
 }
 
-// The commands speak as Kea's do (contract, A.6 and A.7), but for what the mistakes of a file are called,
-// and a message without a map, which crashes into Kea's own exceptions there.
-func TestConfigurationInKeasWords(t *testing.T) {
+// The commands have Kea's texts (contract, A.6 and A.7), apart from the texts of defects in the configuration,
+// and a message without a map, for which Kea returns the text of an internal exception.
+func TestConfigurationCommandsHaveKeasTexts(t *testing.T) {
 	d := start(t, nil, std.Configuration("Dhcp4", &box{text: "{}", hash: "0"})...)
 	for _, test := range []struct {
 		request   string

@@ -15,45 +15,45 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Configurable is a daemon whose configuration can be changed over the channel. Shown and Hash run on
-// the loop; the others beside it, many at once, and wait. An error changes nothing, unless it is an
-// *wire.Error with wire.CodeFatal (Kea's rule).
+// A Configurable is a daemon whose configuration can be changed over the channel. Schema is called once, Shown and Hash
+// on the loop. Test, Set, Reload and Write are called off the loop, several at a time, and may block. After an error nothing has
+// changed, unless it is an *wire.Error with wire.CodeFatal (Kea's rule).
 type Configurable interface {
-	// Schema describes the configuration, and says what in it is secret: arguments with that are never on
-	// record in clear. nil: it is any map. It is asked once.
+	// Schema returns the schema of the configuration. It marks the secrets, which are never on
+	// record in clear. nil: the configuration is any map.
 	Schema() *schema.Schema
 
-	// Shown returns the configuration in force as it may be shown, and Hash its hash, by which its
-	// readers know whether it has changed since.
+	// Shown returns the configuration in force without its secrets. Hash returns its hash, by which
+	// clients notice that it has changed.
 	Shown() any
 	Hash() (string, error)
 
-	// Test does what Set does, as far as nothing changes by it.
+	// Test does the steps of Set that change nothing.
 	Test(ctx context.Context, section wire.Value) error
 
 	// Set puts another configuration in force, and Reload the one that is in the daemon's file now.
 	Set(ctx context.Context, section wire.Value, how Change) (Applied, error)
 	Reload(ctx context.Context, how Change) (Applied, error)
 
-	// Write writes the configuration in force to the daemon's file. name is empty, or which file the caller
-	// thinks that is.
+	// Write writes the configuration in force to the daemon's file. name is empty, or the file name in the
+	// request, which must be that of this file.
 	Write(ctx context.Context, name string) (Written, error)
 }
 
-// A Change says under which circumstances a configuration is to be changed.
+// A Change has the conditions of a change of the configuration.
 type Change struct {
-	// IfHash is what the hash of the configuration in force must be; empty: whatever it is. If it is
+	// IfHash is the hash that the configuration in force must have; empty: any hash. If it has
 	// another, the error is ErrChanged.
 	IfHash string
 
-	// Force makes a change also when nobody who could make it could undo it through the channel.
+	// Force allows a change after which its caller could not give the same command again.
 	Force bool
 }
 
-// ErrChanged says that somebody else has changed the configuration.
+// ErrChanged is the error of a change whose IfHash is not the hash in force: another caller has changed the configuration.
 var ErrChanged = &wire.Error{Code: wire.CodeConflict, Word: "changed", Text: "the configuration is not the one with the hash that was given; get it again"}
 
-// Applied is what config-set or config-reload has done.
+// Applied is the result of config-set and config-reload.
 type Applied struct {
 	Hash     string `json:"hash" doc:"64 upper-case hexadecimal digits."`
 	Draining int    `json:"draining,omitzero" doc:"Open conns of listeners that the change removed: each is closed when its commands are answered, or after drain-timeout."`
@@ -71,17 +71,17 @@ func (a Applied) reply() wire.Reply {
 	return wire.Reply{Text: text, Arguments: a}
 }
 
-// Written is what config-write has written.
+// Written is the result of config-write.
 type Written struct {
 	Filename string `json:"filename"`
 	Size     int64  `json:"size" doc:"In bytes."`
-	Backup   string `json:"backup,omitzero" doc:"Where the file is that was there before."`
+	Backup   string `json:"backup,omitzero" doc:"The name of the file with the contents from before."`
 }
 
 // Configuration returns config-get, config-hash-get, config-test, config-set, config-reload and
 // config-write, with Kea's arguments, texts and results, and arguments of ours: if-hash and force, and, of
-// config-test and config-set, hash, so that what config-get returns can be given to them, edited, as it is.
-// config-set and config-reload are critical: the service threads that Options.Critical knows stand still while
+// config-test and config-set, hash, so that a client can send back what config-get returned, edited.
+// config-set and config-reload are critical: the service threads in Options.Critical pause while
 // the configuration changes.
 func Configuration(daemon string, c Configurable) []mgr.Command {
 	s := settings{daemon, c}
@@ -101,7 +101,7 @@ func Configuration(daemon string, c Configurable) []mgr.Command {
 	if described == nil {
 		described = &schema.Schema{Type: "object"}
 	}
-	described.Description = "The whole configuration, with the keys of the daemon's file; *** where a secret is to stay."
+	described.Description = "The whole configuration, with the keys of the daemon's file; *** for a secret that stays as it is."
 	section := map[string]*schema.Schema{
 		daemon: described,
 		"hash": {Type: "string", Description: "What config-get has beside the configuration; the same as if-hash."},
@@ -109,7 +109,7 @@ func Configuration(daemon string, c Configurable) []mgr.Command {
 	return append(commands,
 		mgr.Command{
 			Name: "config-test", Level: mgr.Admin, Async: true, Handler: s.test,
-			Summary: "Say whether config-set would succeed.",
+			Summary: "Check whether config-set would succeed.",
 			Args:    &schema.Schema{Type: "object", Closed: true, Required: []string{daemon}, Properties: section},
 		},
 		mgr.Command{
@@ -145,7 +145,7 @@ type settings struct {
 	c      Configurable
 }
 
-// members are the arguments by their names. Kea ignores what config-reload is given, if it is no map.
+// members returns the arguments by their names. Arguments that are no map have none: Kea ignores those of config-reload.
 func members(arguments wire.Value) map[string]jsontext.Value {
 	var all map[string]jsontext.Value
 	if arguments.Kind() == "map" {
@@ -154,8 +154,8 @@ func members(arguments wire.Value) map[string]jsontext.Value {
 	return all
 }
 
-// changeOf reads the circumstances of a change; hash is the name of a condition, as if-hash is, if it is among
-// the names. A condition that cannot be read is not one that is met, and an empty one is a mistake.
+// changeOf reads the conditions of a change. names are the members that have a hash: if-hash, hash or both. A hash of a
+// wrong type and an empty one are errors.
 func changeOf(arguments wire.Value, names ...string) (how Change, err error) {
 	all := members(arguments)
 	for _, name := range names {
@@ -192,8 +192,8 @@ func wrong(name, format string, args ...any) error {
 	return bad
 }
 
-// sectionOf returns the configuration among the arguments. What is wrong with them is told in Kea's words, and
-// in its order.
+// sectionOf returns the configuration in the arguments. Its errors have Kea's texts, in Kea's
+// order.
 func (s settings) sectionOf(call *mgr.Call) (wire.Value, error) {
 	if call.Arguments == nil {
 		return nil, wire.Errorf(wire.CodeError, "bad-arguments", "Missing mandatory 'arguments' parameter.")
@@ -232,7 +232,7 @@ func (s settings) sectionOf(call *mgr.Call) (wire.Value, error) {
 	return nil, bad
 }
 
-// longEnough is after how many bytes a text names no more mistakes.
+// longEnough is the length, in bytes, of a text that names no further mistakes.
 const longEnough = 500
 
 func (s settings) test(ctx context.Context, call *mgr.Call) (wire.Reply, error) {
@@ -253,7 +253,7 @@ func (s settings) test(ctx context.Context, call *mgr.Call) (wire.Reply, error) 
 	return wire.Reply{Text: "Configuration seems sane. Listeners, hook libraries and files were tried, but not applied."}, nil
 }
 
-// unchanged says whether the configuration in force has a hash; empty: whether or not.
+// unchanged returns ErrChanged if the configuration in force has another hash than ifHash. An empty ifHash fits each.
 func (s settings) unchanged(ifHash string) error {
 	if ifHash == "" {
 		return nil

@@ -1,7 +1,7 @@
-// Package std has the commands that every daemon shares, with Kea's names and shapes: version-get,
-// build-report, status-get, config-get, config-hash-get, statistic-get and its kin, log-level-get
-// and log-level-set, shutdown; and, ours, session-list and session-kill. Each function returns them as values; a daemon registers those that
-// it wants beside its own:
+// Package std has the commands that every daemon shares. Kea's, with Kea's names, arguments and results: version-get,
+// build-report, status-get, config-get and the other config commands, statistic-get and the other statistic commands, and
+// shutdown. Ours: log-level-get, log-level-set, session-list and session-kill. Each function returns commands as values; a daemon
+// registers those that it needs beside its own:
 //
 //	stats := std.NewStatistics()
 //	m := mgr.New(&mgr.Options{Observer: stats.Observer()})

@@ -12,7 +12,7 @@ import (
 )
 
 // appendKea writes JSON byte for byte as Kea does (contract §2.5): spaces, keys in byte order, six
-// digits, every byte from 0x7f on as an escape. Only hashes need that.
+// digits, every byte from 0x7f on as an escape. Only hashes need this form.
 func appendKea(dst []byte, v jsontext.Value) ([]byte, error) {
 	switch v.Kind() {
 	case '{':
@@ -62,8 +62,8 @@ func appendKeaList(dst []byte, v jsontext.Value) ([]byte, error) {
 	return append(dst, " ]"...), err
 }
 
-// appendKeaNumber writes an integer as it is, however long, and a real as C++ streams do, with .0
-// where that would look like an integer.
+// appendKeaNumber writes an integer of any length unchanged, and a real as C++ streams do, with .0
+// if that would look like an integer.
 func appendKeaNumber(dst []byte, number string) ([]byte, error) {
 	if !strings.ContainsAny(number, ".eE") {
 		return append(dst, number...), nil

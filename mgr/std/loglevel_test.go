@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLogLevelForAWhile(t *testing.T) {
+func TestTemporaryLogLevelIsReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var level slog.LevelVar
 		began := time.Now()
@@ -58,7 +58,7 @@ func TestLogLevelForAWhile(t *testing.T) {
 		time.Sleep(time.Hour)
 		is(`{"level":"warn"}`)
 
-		// What somebody else has set meanwhile stays, a new configuration for example.
+		// A level that was set meanwhile, by a new configuration for example, stays.
 		d.give(`{"command":"log-level-set","arguments":{"level":"debug","for":"1m"}}`)
 		level.Set(slog.LevelError)
 		is(`{"level":"error"}`)
@@ -72,7 +72,7 @@ func TestLogLevelForAWhile(t *testing.T) {
 	})
 }
 
-func TestLogLevelForNoTime(t *testing.T) {
+func TestBadDurationOfLogLevelIsRefused(t *testing.T) {
 	var level slog.LevelVar
 	d := start(t, nil, std.LogLevel(&level)...)
 	for _, bad := range []string{`"5"`, `"soon"`, `"-5m"`, `"0s"`, `"24h0m1s"`, `"9999999h"`, `"5 m"`, `5`, `null`} {

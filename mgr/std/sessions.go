@@ -12,8 +12,8 @@ import (
 func Sessions(m *mgr.CommandMgr) []mgr.Command {
 	s := sessions{m}
 	return []mgr.Command{
-		mgr.Func("session-list", "List who is connected, and what they are doing.", mgr.Read, s.list),
-		mgr.Func("session-kill", "Close a session's connection. Its commands that wait never run; those beside the loop are cancelled.", mgr.Admin, s.kill,
+		mgr.Func("session-list", "List the sessions, and the commands that run in each.", mgr.Read, s.list),
+		mgr.Func("session-kill", "Answer a session's commands with 403 and close its conns. Commands that wait never run; those off the loop are cancelled.", mgr.Admin, s.kill,
 			mgr.Example(`{"session":"tls-7"}`)),
 	}
 }
@@ -22,21 +22,21 @@ type sessions struct{ m *mgr.CommandMgr }
 
 type session struct {
 	Session   string    `json:"session"`
-	Principal string    `json:"principal" doc:"What its peer has proven, the strongest first."`
+	Principal string    `json:"principal" doc:"The subjects that its peer has proven, the strongest first."`
 	Transport string    `json:"transport"`
 	Address   string    `json:"address,omitempty"`
-	Listener  string    `json:"listener" doc:"The way in."`
+	Listener  string    `json:"listener" doc:"The name of the listener."`
 	Since     time.Time `json:"since"`
 	Conns     int       `json:"conns" doc:"Streams over QUIC, requests over HTTP; otherwise 1."`
-	Commands  int64     `json:"commands" doc:"How many have been answered on these conns."`
+	Commands  int64     `json:"commands" doc:"The number of commands that were answered on these conns."`
 	Running   []running `json:"running"`
-	Yours     bool      `json:"yours,omitzero" doc:"It is the one that asks."`
+	Yours     bool      `json:"yours,omitzero" doc:"It is the session of this request."`
 }
 
 type running struct {
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
-	Waiting bool      `json:"waiting,omitzero" doc:"Its turn has not come."`
+	Waiting bool      `json:"waiting,omitzero" doc:"It waits for the loop."`
 }
 
 func (s sessions) list(ctx context.Context, _ mgr.None) ([]session, error) {
@@ -65,7 +65,7 @@ type killIn struct {
 
 func (s sessions) kill(ctx context.Context, in killIn) (mgr.Result[mgr.None], error) {
 	if call, _ := mgr.CallOf(ctx); in.Session == call.Peer.Session {
-		return mgr.Result[mgr.None]{}, wire.Errorf(wire.CodeConflict, "own-session", "that is the session you ask through; hang up to close it")
+		return mgr.Result[mgr.None]{}, wire.Errorf(wire.CodeConflict, "own-session", "this is your own session; close the connection instead")
 	}
 	if s.m.CloseSession(in.Session) == 0 {
 		return mgr.Result[mgr.None]{}, wire.Errorf(wire.CodeEmpty, "", "there is no session '%s'; session-list names all", wire.Shorten(in.Session))

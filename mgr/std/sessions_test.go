@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSessions(t *testing.T) {
+func TestSessionsAreListedAndKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, m.Register(std.Sessions(m)...))

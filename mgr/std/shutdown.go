@@ -10,14 +10,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Shutdown returns shutdown. stop runs on the loop with the exit status that the caller asks for, 0
-// unless it says otherwise; it must not wait: typically it notes the status and ends the context
-// that Run was given. The reply is sent before the daemon ends. (Kea's rule: the status goes through
-// the operating system, which keeps eight bits of it.)
+// Shutdown returns the command shutdown. stop runs on the loop and must not block. It gets the exit status of the
+// request, or 0. Usually it stores the status and cancels the context of Run. The daemon sends the reply before it ends.
+// The operating system keeps eight bits of the status, as with Kea.
 func Shutdown(stop func(exitValue int)) mgr.Command {
 	return mgr.Command{
 		Name:    "shutdown",
-		Summary: "End the daemon, after what it has accepted is done.",
+		Summary: "End the daemon when the accepted commands are answered.",
 		Level:   mgr.Admin,
 		Args: &schema.Schema{Type: "object", Closed: true, Properties: map[string]*schema.Schema{
 			"exit-value": {Type: "integer", Description: "The exit status; 0 unless given."},
@@ -34,7 +33,7 @@ func Shutdown(stop func(exitValue int)) mgr.Command {
 	}
 }
 
-// exitValue reads the arguments of shutdown, and refuses them in Kea's words.
+// exitValue reads the arguments of shutdown. Its errors have Kea's texts.
 func exitValue(arguments wire.Value) (int, error) {
 	if arguments == nil {
 		return 0, nil

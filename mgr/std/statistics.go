@@ -10,8 +10,7 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Statistics are named numbers that a daemon keeps and a client can ask for. They may be changed and
-// read from any goroutine.
+// Statistics are named numbers of a daemon that its clients can read. All methods may be called from any goroutine.
 type Statistics struct {
 	mu    sync.Mutex
 	named map[string]*statistic
@@ -27,7 +26,7 @@ type statistic struct {
 // NewStatistics returns an empty set.
 func NewStatistics() *Statistics { return &Statistics{named: map[string]*statistic{}} }
 
-// Add adds n to a counted statistic, which it makes if there is none.
+// Add adds n to a counted statistic, and creates it if there is none.
 func (s *Statistics) Add(name string, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +35,8 @@ func (s *Statistics) Add(name string, n int64) {
 	st.changed = time.Now()
 }
 
-// Measure adds a statistic whose value is asked for whenever somebody wants it. It cannot be reset.
+// Measure adds a statistic whose value measure returns at each request. measure may be called from any goroutine, and must
+// not block or use s. The statistic cannot be reset.
 func (s *Statistics) Measure(name string, measure func() int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Statistics) counted(name string) *statistic {
 	return st
 }
 
-// A sample is a value and when it was taken, [12, "2026-11-22 08:33:37.465510"] in local time. It is
+// A sample is a value and its time, [12, "2026-11-22 08:33:37.465510"] in local time. It is
 // a list of two types in JSON, since Kea's is.
 type sample [2]any
 
@@ -74,14 +74,14 @@ type samplesByName map[string][]sample
 // Commands returns statistic-get, statistic-get-all, statistic-reset and statistic-reset-all.
 func (s *Statistics) Commands() []mgr.Command {
 	return []mgr.Command{
-		mgr.Func("statistic-get", "Return a statistic: its value and when that was taken.", mgr.Read, s.get, mgr.Example(`{"name":"uptime"}`)),
+		mgr.Func("statistic-get", "Return a statistic: its value and the time of that value.", mgr.Read, s.get, mgr.Example(`{"name":"uptime"}`)),
 		mgr.Func("statistic-get-all", "Return all statistics.", mgr.Read, s.getAll, mgr.AnyArguments()),
 		mgr.Func("statistic-reset", "Set a counted statistic to 0.", mgr.Write, s.reset),
 		mgr.Func("statistic-reset-all", "Set all counted statistics to 0.", mgr.Write, s.resetAll, mgr.AnyArguments()),
 	}
 }
 
-// get answers an unknown name with an empty map, as Kea does.
+// get returns an empty map for an unknown name, as Kea does.
 func (s *Statistics) get(_ context.Context, in statisticName) (samplesByName, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +127,7 @@ func (s *Statistics) resetAll(context.Context, mgr.None) (wire.Reply, error) {
 	return wire.Reply{Text: "All statistics reset to neutral values."}, nil
 }
 
-// Observer returns an Observer that counts into s what the control channel does: conns-opened,
+// Observer returns an Observer that counts the events of the control channel in s: conns-opened,
 // conns-closed, commands-received, commands-failed (results other than 0 and 3), commands-refused
 // (401 and 403), bytes-received and bytes-sent.
 func (s *Statistics) Observer() mgr.Observer {

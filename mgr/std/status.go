@@ -8,7 +8,7 @@ import (
 	"github.com/rudderpost/rudderpost/mgr"
 )
 
-// Status is what status-get returns; its members are Kea's.
+// Status is the result of status-get; its members are Kea's.
 type Status struct {
 	PID            int     `json:"pid"`
 	Uptime         int64   `json:"uptime" doc:"Seconds since the start."`
@@ -17,14 +17,14 @@ type Status struct {
 	Sockets        Sockets `json:"sockets"`
 }
 
-// Sockets says how the daemon can be reached.
+// Sockets has the addresses of the daemon.
 type Sockets struct {
 	Status string   `json:"status" schema:"enum=ready|failed"`
-	Open   []string `json:"open,omitempty" doc:"Where the daemon listens."`
+	Open   []string `json:"open,omitempty" doc:"The addresses on which the daemon listens."`
 	Errors []string `json:"errors,omitempty"`
 }
 
-// StatusOf fills in what is known of every daemon that started, and loaded its configuration, at
+// StatusOf returns the Status of a daemon that started, and loaded its configuration, at
 // these times.
 func StatusOf(started, loaded time.Time) Status {
 	return Status{
@@ -35,9 +35,9 @@ func StatusOf(started, loaded time.Time) Status {
 	}
 }
 
-// StatusGet returns status-get. report runs on the loop; what it returns may be a Status, or a
-// struct that embeds one and has more.
+// StatusGet returns status-get. report runs on the loop and must not block. T is Status, or a
+// struct that embeds it and has more members.
 func StatusGet[T any](report func() T) mgr.Command {
-	return mgr.Func("status-get", "Report what the daemon is doing.", mgr.Read,
+	return mgr.Func("status-get", "Report the state of the daemon.", mgr.Read,
 		func(context.Context, mgr.None) (T, error) { return report(), nil }, mgr.AnyArguments())
 }

@@ -82,8 +82,8 @@ func (d *daemon) give(request string) (text, arguments string) {
 	return reply.Text, arguments
 }
 
-// These commands ignore their arguments, whatever they are, as Kea's do (contract §9).
-func TestArgumentsAreIgnored(t *testing.T) {
+// These commands ignore any arguments, as Kea's do (contract §9).
+func TestCommandsOfKeaIgnoreTheirArguments(t *testing.T) {
 	stats := std.NewStatistics()
 	commands := append(stats.Commands(), std.Version("1", ""), std.BuildReport(),
 		std.StatusGet(func() std.Status { return std.StatusOf(time.Now(), time.Now()) }))
@@ -126,8 +126,8 @@ func TestVersion(t *testing.T) {
 	require.Contains(t, arguments, `"1.2.3\nlinked with:\n`+runtime.Version())
 }
 
-// The build report is text alone, and tells no path of the machine that built the daemon.
-func TestBuildReport(t *testing.T) {
+// The build report is a text only, and has no path of the machine that built the daemon.
+func TestBuildReportHasNoPathOfTheBuildMachine(t *testing.T) {
 	d := start(t, nil, std.BuildReport())
 	text, arguments := d.give(`{"command":"build-report"}`)
 	require.Empty(t, arguments)
@@ -160,8 +160,8 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// A daemon may have more to tell than every daemon has.
-func TestStatusWithMore(t *testing.T) {
+// The type of report may have members beside those of Status.
+func TestStatusGetReturnsMembersOfTheDaemonsType(t *testing.T) {
 	type status struct {
 		std.Status
 		Leases int `json:"leases"`
@@ -176,7 +176,7 @@ func TestStatusWithMore(t *testing.T) {
 
 // The hash is that of the text that Kea would write: spaces, keys in byte order, each byte beyond
 // ASCII by itself, reals with six digits.
-func TestConfigHash(t *testing.T) {
+func TestConfigHashIsThatOfKeasText(t *testing.T) {
 	for _, c := range []struct {
 		config any
 		kea    string
@@ -222,8 +222,8 @@ func TestConfigHash(t *testing.T) {
 	require.JSONEq(t, `{"hash":"BADBE5F52F9F8793B88C94571239A5B8C8D518906B4404697490ABFCDE8288E9"}`, arguments)
 }
 
-// A configuration that cannot be shown is a defect, and told as a failure.
-func TestConfigThatCannotBeTold(t *testing.T) {
+// A configuration that cannot be encoded is a defect; the reply is a failure.
+func TestConfigGetOfValueWithoutJSONFails(t *testing.T) {
 	d := start(t, nil, std.Config("Dhcp4", func() any { return map[string]any{"f": func() {}} })...)
 	for _, command := range []string{"config-get", "config-hash-get"} {
 		reply, _ := d.ask(`{"command":"` + command + `"}`)
@@ -304,7 +304,7 @@ func TestStatistics(t *testing.T) {
 }
 
 // The time of a counted statistic is when it was changed; that of a measured one is now.
-func TestStatisticTimes(t *testing.T) {
+func TestTimeOfCountedStatisticIsThatOfItsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stats := std.NewStatistics()
 		stats.Add("counted", 1)
@@ -323,7 +323,7 @@ func TestStatisticTimes(t *testing.T) {
 }
 
 // Statistics may be changed while they are read.
-func TestStatisticsFromAnywhere(t *testing.T) {
+func TestStatisticsMayBeChangedWhileTheyAreRead(t *testing.T) {
 	stats := std.NewStatistics()
 	d := start(t, stats.Observer(), stats.Commands()...)
 	var counting sync.WaitGroup
@@ -342,8 +342,8 @@ func TestStatisticsFromAnywhere(t *testing.T) {
 	require.Regexp(t, sampleOf(4000), arguments)
 }
 
-// The observer counts what the control channel does.
-func TestObserver(t *testing.T) {
+// The observer counts conns, commands and bytes.
+func TestObserverCountsTheEventsOfTheChannel(t *testing.T) {
 	stats := std.NewStatistics()
 	o := stats.Observer()
 	d := start(t, nil, stats.Commands()...)
@@ -371,7 +371,7 @@ func TestObserver(t *testing.T) {
 	}
 }
 
-// shutdown passes on what it was asked for, and refuses the rest in Kea's words.
+// shutdown passes the exit status on, and refuses other arguments with Kea's texts.
 func TestShutdown(t *testing.T) {
 	var stopped []int
 	d := start(t, nil, std.Shutdown(func(exit int) { stopped = append(stopped, exit) }))
@@ -407,8 +407,8 @@ func TestShutdown(t *testing.T) {
 	require.Empty(t, stopped)
 }
 
-// What is described is what is accepted.
-func TestDescriptions(t *testing.T) {
+// Arguments that fit the description of a command are accepted.
+func TestDescribedArgumentsAreAccepted(t *testing.T) {
 	stats := std.NewStatistics()
 	commands := append(stats.Commands(), std.Version("1", ""), std.BuildReport(), std.Shutdown(func(int) {}))
 	commands = append(commands, std.LogLevel(new(slog.LevelVar))...)

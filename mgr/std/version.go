@@ -12,11 +12,11 @@ import (
 )
 
 type version struct {
-	Extended string `json:"extended" doc:"The version and what was linked, one line each."`
+	Extended string `json:"extended" doc:"The version and the linked modules, one line each."`
 }
 
-// Version returns version-get. Its text is the short version, its arguments the extended one; when
-// that is empty it is made of what the Go toolchain recorded.
+// Version returns version-get. Its text is the short version, its arguments have the extended one. If extended is empty,
+// Version makes it from the build information of the Go toolchain.
 func Version(short, extended string) mgr.Command {
 	if extended == "" {
 		extended = short + "\nlinked with:\n" + strings.Join(linked(), "\n")
@@ -38,8 +38,8 @@ func linked() []string {
 	return lines
 }
 
-// BuildReport returns build-report: as text, how the program was built, as the Go toolchain
-// recorded it. It holds no command line and no environment.
+// BuildReport returns build-report. Its text is the build information that the Go toolchain
+// recorded, without command line and environment.
 func BuildReport() mgr.Command {
 	report := buildReport()
 	return mgr.Func("build-report", "Return how the daemon was built.", mgr.Read,
@@ -56,7 +56,7 @@ func buildReport() string {
 	}
 	fmt.Fprintf(&b, "  Program:    %s\n  Module:     %s %s\n\nBuild settings:\n", info.Path, info.Main.Path, info.Main.Version)
 	for _, setting := range info.Settings {
-		if strings.HasPrefix(setting.Key, "-") { // flags name paths of the machine that built it
+		if strings.HasPrefix(setting.Key, "-") { // flags have paths of the machine that built it
 			continue
 		}
 		fmt.Fprintf(&b, "  %s: %s\n", setting.Key, setting.Value)

@@ -1,9 +1,9 @@
 package wire
 
-// usual reads a request that looks as programs write them: without escapes or white space, but for one space behind
-// a colon or a comma, and with no members but those that nearly all have. What it does not know it leaves to the
-// parser, which also says what is wrong. A request of 60 bytes takes half the time (BenchmarkDecodeRequest).
-func (d Decoder) usual(r *Request, b []byte) bool {
+// decodeFast reads a request in the form that programs write: without escapes or white space, apart from one space behind
+// a colon or a comma, and with the members command, arguments and id only. It returns false for any other request, which
+// decodeSlow then reads. A request of 60 bytes takes half the time (BenchmarkDecodeRequest).
+func (d Decoder) decodeFast(r *Request, b []byte) bool {
 	if len(b) == 0 || b[0] != '{' {
 		return false
 	}
@@ -56,7 +56,7 @@ func (d Decoder) usual(r *Request, b []byte) bool {
 	}
 }
 
-// endOfMember returns where the value ends that starts at i and is a member of the outermost map: 0 if it is not
+// endOfMember returns the end of the value that starts at i and is a member of the outermost map; 0 if it is not
 // well-formed.
 func endOfMember(b []byte, i int) (next int) {
 	p := parser{b: b, i: i, depth: 1}
@@ -67,7 +67,7 @@ func endOfMember(b []byte, i int) (next int) {
 	return p.i
 }
 
-// plainString returns the inside of the string that starts at i, and where it ends: 0 if it is not plain.
+// plainString returns the inside of the string that starts at i, and its end; 0 if it has an escape or a byte that is no ASCII.
 func plainString(b []byte, i int) (inside []byte, next int) {
 	if i >= len(b) || b[i] != '"' {
 		return nil, 0
@@ -83,7 +83,7 @@ func plainString(b []byte, i int) (inside []byte, next int) {
 	return b[i:end], end + 1
 }
 
-// plainID returns the ID that starts at i, and where it ends: 0 if it is not plain.
+// plainID returns the ID that starts at i, and its end; 0 if it is neither a plain string nor a short integer.
 func plainID(b []byte, i int) (id ID, next int) {
 	if text, next := plainString(b, i); next > 0 {
 		if len(text) > maxIDLength {
