@@ -33,8 +33,8 @@ func TestCompletionListsCommandsAndArguments(t *testing.T) {
 	require.Equal(t, []string{"text=\tIts text."}, completionLines(t, socket, "fail", "result=7", ""))
 	require.Equal(t, []string{
 		"for=\tFor how long, such as 90s or 5m, at most 24h; missing: until the next start.",
-		"level=debug\tHow much is logged.", "level=error\tHow much is logged.",
-		"level=info\tHow much is logged.", "level=warn\tHow much is logged.",
+		"level=debug\tThe least level that is logged.", "level=error\tThe least level that is logged.",
+		"level=info\tThe least level that is logged.", "level=warn\tThe least level that is logged.",
 	}, completionLines(t, socket, "log-level-set", "l"))
 	require.Empty(t, completionLines(t, socket, "no-such-command", ""))
 	require.Empty(t, completionLines(t, socket, "echo", ""))
