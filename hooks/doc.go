@@ -2,7 +2,7 @@
 // configuration names and the daemon does not know.
 //
 // A library is a Go value that the daemon's author has compiled in, or a process in any language that
-// speaks frames on its stdin and stdout (docs/hooks.md is the protocol). The former is trusted as the
+// speaks frames on its stdin and stdout (docs/reference/hooks.md is the protocol). The former is trusted as the
 // daemon itself is. The latter cannot delay the loop or another hook, whatever it does, and what it asks
 // of the daemon it asks with the rights of whoever called it.
 //

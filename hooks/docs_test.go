@@ -18,10 +18,10 @@ import (
 
 var transcript = regexp.MustCompile("(?s)```hook\n(.*?)```")
 
-// TestTranscripts plays the hook's and the client's part of each transcript in docs/hooks.md. The daemon's part must be the
+// TestTranscripts plays the hook's and the client's part of each transcript in docs/reference/hooks.md. The daemon's part must be the
 // same, byte for byte; … stands for anything.
 func TestTranscripts(t *testing.T) {
-	text, err := os.ReadFile("../docs/hooks.md")
+	text, err := os.ReadFile("../docs/reference/hooks.md")
 	require.NoError(t, err)
 	found := transcript.FindAllStringSubmatch(string(text), -1)
 	require.Len(t, found, 3)
@@ -108,7 +108,7 @@ func playTranscript(t *testing.T, lines []string) {
 
 // TestDocsShowTheExample: what is printed is what is in the file.
 func TestDocsShowTheExample(t *testing.T) {
-	text, err := os.ReadFile("../docs/hooks.md")
+	text, err := os.ReadFile("../docs/reference/hooks.md")
 	require.NoError(t, err)
 	hello, err := os.ReadFile("../examples/hooks/hello.py")
 	require.NoError(t, err)

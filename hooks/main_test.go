@@ -180,7 +180,7 @@ func (l disguisedListener) Accept(ctx context.Context) (transport.Conn, error) {
 	}
 	peer := conn.Peer()
 	peer.Creds = []transport.Credential{l.who}
-	if strings.HasPrefix(string(l.who), "uid:") { // as docs/hooks.md has it
+	if strings.HasPrefix(string(l.who), "uid:") { // as docs/reference/hooks.md has it
 		peer.Transport, peer.Session = "unix", "unix-7"
 	}
 	return disguisedConn{conn, peer}, nil

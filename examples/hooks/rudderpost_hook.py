@@ -10,7 +10,7 @@
 
 A command's function gets the call and the arguments by name. What it returns are the reply's arguments; None: there are
 none. Failed(text, result) is a failure that it chooses, any other exception one with result 1; Failed has an error too,
-a map with code, fields and data. stdout belongs to the protocol: print() goes to stderr, and so to the daemon's log. One call runs after the other. docs/hooks.md is the protocol.
+a map with code, fields and data. stdout belongs to the protocol: print() goes to stderr, and so to the daemon's log. One call runs after the other. docs/reference/hooks.md is the protocol.
 """
 
 import collections

@@ -9,7 +9,7 @@
 # The function of a command has its name, with _ for -. It gets the arguments in JSON, and calls rp_reply with those of
 # the reply, in JSON on one line, or rp_fail. It must not run in a subshell where it calls rp_daemon. stdout belongs to
 # the protocol: what is printed goes to stderr, and so to the daemon's log. One call runs after the other.
-# docs/hooks.md is the protocol.
+# docs/reference/hooks.md is the protocol.
 
 rp_commands='' # what is introduced, between commas
 rp_known=' '   # the commands' names

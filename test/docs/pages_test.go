@@ -23,7 +23,7 @@ import (
 const startLimit, endLimit = 10 * time.Minute, 2 * time.Minute
 
 // pages are the documents whose commands TestPagesRun runs. installs says that the page installs our programs itself;
-// otherwise both are on its PATH. docs/hooks.md (package hooks) and docs/how-to/keas-tools.md have tests of their own.
+// otherwise both are on its PATH. docs/reference/hooks.md (package hooks) and docs/how-to/keas-tools.md have tests of their own.
 var pages = []struct {
 	path     string
 	installs bool
@@ -225,7 +225,7 @@ func copyRepository(t *testing.T) string {
 // TestEveryPageWithCommandsRuns: a page with a block of the language sh is one of pages, or has a test of its own.
 func TestEveryPageWithCommandsRuns(t *testing.T) {
 	root := testkit.ModuleRoot(t)
-	known := map[string]bool{"docs/hooks.md": true, "docs/how-to/keas-tools.md": true}
+	known := map[string]bool{"docs/reference/hooks.md": true, "docs/how-to/keas-tools.md": true}
 	for _, page := range pages {
 		known[page.path] = true
 	}
