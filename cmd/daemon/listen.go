@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/rudderpost/rudderpost/internal/webhost"
 )
 
 // Listen configures a listener. Its transport decides which keys it may have.
@@ -139,15 +141,10 @@ func (l *Listen) checkAddress() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("address: %q is not a port number", port)
 	}
-	if l.Insecure && !isLoopback(host) {
+	if l.Insecure && !webhost.IsLoopback(host) {
 		return fmt.Errorf("insecure: %q is not loopback, and a listener without TLS must be on loopback; use TLS (pki = \"auto\", or cert, key and client-ca), or 127.0.0.1", host)
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // checkAnonymous checks the role of anonymous peers: a tcp listener without TLS must have one, and no other may.

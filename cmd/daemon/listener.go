@@ -17,6 +17,7 @@ import (
 	"weak"
 
 	"github.com/rudderpost/rudderpost/cmd/internal/targets"
+	"github.com/rudderpost/rudderpost/internal/webhost"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 	"github.com/rudderpost/rudderpost/transport/unix"
@@ -225,7 +226,7 @@ func (l *Listen) configFingerprintWithMode(mode string, c *Config) string {
 
 func listenTCP(ctx context.Context, l *Listen) (*net.TCPListener, error) {
 	if l.Insecure {
-		if host, _, err := net.SplitHostPort(l.Address); err != nil || !isLoopback(host) {
+		if host, _, err := net.SplitHostPort(l.Address); err != nil || !webhost.IsLoopback(host) {
 			return nil, fmt.Errorf("%s is not loopback, so TLS is needed there", l.Address)
 		}
 	}

@@ -8,14 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/rudderpost/rudderpost/internal/webhost"
 )
 
 // Metrics configures the HTTP listener for Prometheus. Without an address there is none.
@@ -40,7 +39,7 @@ func (c *Metrics) complete() error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("metrics.listen: %q is not a port number", port)
 	}
-	if !isLoopback(host) {
+	if !webhost.IsLoopback(host) {
 		return fmt.Errorf("metrics.listen: %q is not loopback, and the metrics listener has no authentication; use 127.0.0.1, and a proxy with TLS for other machines", host)
 	}
 	return nil
@@ -83,7 +82,7 @@ func (c *Metrics) handler(m *metrics, ready func() bool) http.Handler {
 		DisableCompression: true, MaxRequestsInFlight: maxScrapers, Timeout: 10 * time.Second,
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !c.hostAllowed(r.Host) {
+		if !webhost.Allowed(r.Host, c.AllowHosts, true) {
 			http.Error(w, fmt.Sprintf("the host %q is not a name of this daemon; if it is, add it to allow-hosts in [metrics]", r.Host), http.StatusForbidden)
 			return
 		}
@@ -102,20 +101,6 @@ func writeHealth(w http.ResponseWriter, ok bool) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text)
-}
-
-// hostAllowed reports whether a Host header is an IP address, localhost, or in allow-hosts.
-func (c *Metrics) hostAllowed(named string) bool {
-	host := named
-	if h, _, err := net.SplitHostPort(named); err == nil {
-		host = h
-	}
-	if _, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")); err == nil || strings.EqualFold(host, "localhost") {
-		return true
-	}
-	return slices.ContainsFunc(c.AllowHosts, func(allowed string) bool {
-		return strings.EqualFold(named, allowed) || strings.EqualFold(host, allowed)
-	})
 }
 
 // A metricsServer serves /metrics, /healthz and /readyz.

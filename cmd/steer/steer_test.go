@@ -200,7 +200,7 @@ func TestErrorsNameOnlyExistingFlags(t *testing.T) {
 		}
 	}
 	got := steer(t, "", "--user", "ann", "--password-file", password, "-s", "http://192.0.2.1:80", "whoami")
-	require.Contains(t, got.stderr, "the credentials would travel in the clear; use https\n")
+	require.Contains(t, got.stderr, "the credentials would be sent without encryption; use https\n")
 }
 
 func TestArgumentsFromFileAndStdin(t *testing.T) {

@@ -28,6 +28,12 @@ func IsAddress(host string) bool {
 	return err == nil
 }
 
+// IsLoopback reports whether a host without a port is localhost or a loopback address (127.0.0.0/8, ::1).
+func IsLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback() || host == "localhost"
+}
+
 // WithoutPort returns a host without its port. A host that has no port, or cannot be read, is returned as it is.
 func WithoutPort(host string) string {
 	if strings.IndexByte(host, ':') < 0 { // an error of SplitHostPort costs as much as the rest of the check

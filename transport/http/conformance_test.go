@@ -31,7 +31,7 @@ func conformance() transporttest.Config {
 	}
 }
 
-// pair returns the pairs of a place that dial says how to reach.
+// pair returns a function that makes the pairs of a Transport. dial fills in the dialer.
 func pair(place *http.Transport, dial func() *http.Transport) func(testing.TB) transporttest.Pair {
 	return func(t testing.TB) transporttest.Pair {
 		return transporttest.Pair{
@@ -63,7 +63,7 @@ func TestConformanceWithLines(t *testing.T) {
 	transporttest.Test(t, newPair, conformance())
 }
 
-// Each side has proven who it is by its certificate, the client by a password too.
+// Each side has a certificate, and the client also has a password.
 func TestConformanceWithTLS(t *testing.T) {
 	server, client := serverTLS(t), clientTLS(t)
 	cfg := conformance()
@@ -76,7 +76,7 @@ func TestConformanceWithTLS(t *testing.T) {
 	transporttest.Test(t, newPair, cfg)
 }
 
-// subjects are those of a certificate.
+// subjects returns the subjects of a certificate.
 func subjects(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -15,7 +15,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// curl runs curl with the options that every command has.
+// curl runs curl with the options of every command.
 func curl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	path := testkit.NeedProgram(t, "curl", "curl")
@@ -24,7 +24,7 @@ func curl(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-func TestCurl(t *testing.T) {
+func TestCurlCommands(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	url := "http://" + l.Addr().String() + "/"

@@ -8,27 +8,28 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/webhost"
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Dial implements transport.Dialer. The conn carries one POST: it connects, or takes a connection
-// that an earlier one has left, when the frame is sent; connecting may take 10 s. Whether there is a
-// daemon shows then.
+// Dial implements transport.Dialer. The conn carries one POST. Dial does not connect: Send connects, or uses an idle
+// connection of an earlier conn. So errors of connecting, which may take up to 10 s, are those of Send. The error of
+// Dial says that Credentials would be sent without TLS.
 func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, t.failed(context.Cause(ctx))
 	}
 	secret := t.Credentials.User != "" || t.Credentials.Token != ""
-	if t.Client == nil && secret && !t.Insecure && !isLoopback(t.Address) {
-		return nil, t.failed(errors.New("the credentials would travel in the clear; use https"))
+	if t.Client == nil && secret && !t.Insecure && !webhost.IsLoopback(webhost.WithoutPort(t.Address)) {
+		return nil, t.failed(errors.New("the credentials would be sent without encryption; use https"))
 	}
-	return newExchange(t, cmp.Or(t.MaxFrame, transport.ClientMaxFrame)), nil
+	return newClientConn(t, cmp.Or(t.MaxFrame, transport.ClientMaxFrame)), nil
 }
 
 func (t *Transport) url() *url.URL {
@@ -54,17 +55,17 @@ func (t *Transport) header() http.Header {
 	return h
 }
 
-// idleConns is how many connections of a dialer wait for another POST, and idleTime how long: less
-// than any daemon waits, so that none closes one in the moment in which it is used.
+// idleConns is how many idle connections a dialer keeps, and idleTime how long. It is shorter than the timeout of any daemon,
+// so that no daemon closes a connection while a request is on its way.
 const (
 	idleConns = 256
 	idleTime  = 5 * time.Second
 )
 
-// connectTime is how long a connection may take to come about, its TLS handshake included.
+// connectTime is how long connecting may take, with the TLS handshake.
 const connectTime = 10 * time.Second
 
-// connections returns the dialer's own.
+// connections returns the http.Transport with the dialer's connections.
 func (t *Transport) connections() *http.Transport {
 	t.once.Do(func() {
 		t.client = &http.Transport{
@@ -78,7 +79,7 @@ func (t *Transport) connections() *http.Transport {
 	return t.client
 }
 
-// dialTLS connects by TLS.
+// dialTLS connects with TLS.
 func (t *Transport) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -93,10 +94,10 @@ func (t *Transport) dialTLS(ctx context.Context, network, address string) (net.C
 	return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
 }
 
-// CloseIdle closes the connections that wait for another POST. They do so by themselves within 5 s.
+// CloseIdle closes the idle connections of a dialer. They close by themselves after 5 s.
 func (t *Transport) CloseIdle() { t.connections().CloseIdleConnections() }
 
-// failed says where something went wrong, and what can be done about it.
+// failed adds the URL and advice to an error.
 func (t *Transport) failed(err error) error {
 	var record tls.RecordHeaderError
 	advice := ""
@@ -109,19 +110,54 @@ func (t *Transport) failed(err error) error {
 	return fmt.Errorf("%s://%s: %w%s", kind(t.Client != nil), t.Address, err, advice)
 }
 
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || host == "localhost"
-}
-
-// addr is an address as it was given.
+// An addr is the net.Addr of Transport.Address, as it was given.
 type addr string
 
 // Network implements net.Addr.
 func (addr) Network() string { return "tcp" }
 
 func (a addr) String() string { return string(a) }
+
+// A StatusError is a response with a status other than 200 that is no reply. Unless the status is 500, no command was
+// run.
+type StatusError struct {
+	Status     int
+	Text       string        // the text of the response; empty: none
+	RetryAfter time.Duration // when to try again; 0: unknown
+}
+
+// Error returns the status, the text, and what to do.
+func (e *StatusError) Error() string {
+	text := fmt.Sprintf("HTTP status %d, %s", e.Status, http.StatusText(e.Status))
+	if e.Text != "" && e.Text != http.StatusText(e.Status) {
+		text = fmt.Sprintf("HTTP status %d, %q", e.Status, e.Text)
+	}
+	switch e.Status {
+	case http.StatusUnauthorized:
+		text += "; credentials are needed or wrong: --user, --token-file or --cert"
+	case http.StatusForbidden:
+		if e.Text == "" || e.Text == http.StatusText(e.Status) {
+			text += "; the daemon does not know this host name, or a proxy refuses the request: use the daemon's address, or add the name to allow-hosts"
+		}
+	case http.StatusTooManyRequests:
+		if e.RetryAfter > 0 {
+			text += fmt.Sprintf("; try again in %s", e.RetryAfter)
+		}
+	case http.StatusServiceUnavailable:
+		text += "; the daemon is starting or shutting down: try again"
+	}
+	return text
+}
+
+// statusError makes a StatusError of a response and its body.
+func statusError(answer *http.Response, body []byte) *StatusError {
+	e := &StatusError{Status: answer.StatusCode}
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.RetryAfter = time.Duration(min(seconds, 1<<20)) * time.Second
+	}
+	if _, rest, ok := strings.Cut(string(body), `"text":`); ok {
+		quoted, _ := strconv.QuotedPrefix(strings.TrimLeft(rest, " "))
+		e.Text, _ = strconv.Unquote(quoted)
+	}
+	return e
+}

@@ -19,7 +19,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// foreign is a dialer to a server that is not ours.
+// foreign returns a dialer to another server.
 func foreign(t *testing.T, f nethttp.HandlerFunc) *http.Transport {
 	t.Helper()
 	s := httptest.NewServer(f)
@@ -52,7 +52,7 @@ func post(t *testing.T, tr *http.Transport) (replies []string, err error) {
 	}
 }
 
-func TestForeignAnswers(t *testing.T) {
+func TestRepliesOfOtherServers(t *testing.T) {
 	for _, c := range []struct {
 		media, text string
 		want        []string
@@ -79,7 +79,7 @@ func TestForeignAnswers(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNone(t *testing.T) {
+func TestBadResponsesAreErrors(t *testing.T) {
 	answer := func(media, text string) nethttp.HandlerFunc {
 		return func(w nethttp.ResponseWriter, _ *nethttp.Request) {
 			w.Header().Set("Content-Type", media)
@@ -115,7 +115,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-func TestStatusErrors(t *testing.T) {
+func TestStatusErrorSaysWhatToDo(t *testing.T) {
 	l := listen(t, &http.Transport{MaxFrame: 10})
 	echo(t, l)
 	at := l.Addr().String()
@@ -141,11 +141,11 @@ func TestStatusErrors(t *testing.T) {
 	}
 }
 
-func TestDialErrors(t *testing.T) {
-	nobody := testkit.Port(t)
-	_, err := post(t, &http.Transport{Address: nobody})
+func TestDialErrorSaysWhatToDo(t *testing.T) {
+	noDaemon := testkit.Port(t)
+	_, err := post(t, &http.Transport{Address: noDaemon})
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
-	require.ErrorContains(t, err, "http://"+nobody)
+	require.ErrorContains(t, err, "http://"+noDaemon)
 	require.ErrorContains(t, err, "is the daemon running")
 
 	l := listen(t, &http.Transport{})
@@ -153,28 +153,28 @@ func TestDialErrors(t *testing.T) {
 	require.ErrorContains(t, err, "it may be http and not https")
 
 	_, err = (&http.Transport{Address: "192.0.2.1:80", Credentials: credentials}).Dial(t.Context())
-	require.ErrorContains(t, err, "in the clear")
+	require.ErrorContains(t, err, "without encryption")
 	require.NotContains(t, err.Error(), "secret")
 	c, err := (&http.Transport{Address: "192.0.2.1:80", Credentials: credentials, Insecure: true}).Dial(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 }
 
-// The daemon must have the name that it was dialed by, and be vouched for.
-func TestWrongDaemon(t *testing.T) {
+// The daemon's certificate must have the name that was dialed, and be of a trusted CA.
+func TestUntrustedDaemonIsRefused(t *testing.T) {
 	l := listen(t, &http.Transport{TLS: serverTLS(t)})
 	other := clientTLS(t)
 	other.ServerName = "other.example"
 	_, err := post(t, &http.Transport{Address: l.Addr().String(), Client: other})
 	require.Error(t, err)
 
-	stranger := clientTLS(t)
-	stranger.Cert, stranger.Key = "", ""
-	_, err = post(t, &http.Transport{Address: l.Addr().String(), Client: stranger})
+	noCert := clientTLS(t)
+	noCert.Cert, noCert.Key = "", ""
+	_, err = post(t, &http.Transport{Address: l.Addr().String(), Client: noCert})
 	require.Error(t, err)
 }
 
-// POSTs that follow each other share a connection, and those at the same time do not wait for each other.
+// Successive POSTs share a connection, and concurrent POSTs do not wait for each other.
 func TestConnectionsAreShared(t *testing.T) {
 	var from []string
 	tr := foreign(t, func(w nethttp.ResponseWriter, r *nethttp.Request) {
@@ -213,8 +213,8 @@ func TestSecondFrameOnOneConnIsRefusedWithAdvice(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// Receive gives up with its context and loses nothing; Close ends what waits.
-func TestWaiting(t *testing.T) {
+// Receive ends with its context and loses no reply. Close ends a blocked Receive.
+func TestReceiveEndsWithContextAndClose(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	tr := &http.Transport{Address: l.Addr().String(), Credentials: credentials, Lines: true}
 	t.Cleanup(tr.CloseIdle)

@@ -9,7 +9,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// One user, whose password stands in the program: for an example only.
+// One user, whose password is in the program: for an example only.
 type oneUser struct{}
 
 func (oneUser) Authenticate(_ context.Context, c transport.Claim) ([]transport.Credential, error) {
@@ -19,7 +19,7 @@ func (oneUser) Authenticate(_ context.Context, c transport.Claim) ([]transport.C
 	return []transport.Credential{subject("user:ann")}, nil
 }
 
-// A daemon's side and a client's side of one POST.
+// The daemon's side and the client's side of one POST.
 func Example() {
 	ctx := context.Background()
 	l, err := (&http.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: oneUser{}}).Listen(ctx)
@@ -60,8 +60,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("and is told", string(reply))
+	fmt.Println("and receives", string(reply))
 	// Output:
 	// user:ann asks {"command": "version-get"}
-	// and is told {"result": 0}
+	// and receives {"result": 0}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// FuzzHandler gives the handler what a stranger may send. Whatever that is, the answers are HTTP, a
-// 200 holds what a conn has received, and it ends.
+// FuzzHandler sends any bytes to the handler. All responses are HTTP, a 200 has the frame that a conn has received, and the
+// connection ends.
 func FuzzHandler(f *testing.F) {
 	for _, text := range []string{
 		request(command), request(command) + request(command), request("[1] "), request("{"), request("hello"),
@@ -89,7 +89,7 @@ func FuzzHandler(f *testing.F) {
 	})
 }
 
-// answers is what a server says to bytes and their end.
+// answers returns the responses of a server to some bytes and their end.
 func answers(t *testing.T, in []byte, handler nethttp.Handler) []byte {
 	t.Helper()
 	closed := make(chan struct{})
@@ -136,7 +136,7 @@ func (o *once) Accept() (net.Conn, error) {
 func (*once) Close() error   { return nil }
 func (*once) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv6loopback} }
 
-// memory is a connection on which everything has been said.
+// memory is a connection whose bytes have all arrived.
 type memory struct {
 	net.Conn
 	in  *bytes.Reader

@@ -14,7 +14,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// pipeListener hands out one end of each net.Pipe that it is given, as connections to a port of loopback.
+// A pipeListener accepts one end of each net.Pipe that it is given, as a connection to a loopback port.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -69,7 +69,7 @@ func TestClientThatPollsAtAUsualIntervalKeepsItsConnection(t *testing.T) {
 	}
 }
 
-// The limit of an idle connection is the one that holds when it becomes idle, and counts from then.
+// An idle connection has the limit of the moment when it becomes idle.
 func TestIdleConnectionClosesAfterKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var limit atomic.Int64
@@ -98,7 +98,7 @@ func TestIdleConnectionClosesAfterKeepAlive(t *testing.T) {
 	})
 }
 
-// The limit of idle connections is none for a request that has begun: its head has Idle.
+// The limit of idle connections does not apply to a request that has begun: its head has Idle.
 func TestKeepAliveDoesNotExtendTheTimeOfAHead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipes := newPipeListener()

@@ -12,9 +12,8 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// TestRefusedBodiesGiveWay: clients without the right credentials who do not finish their bodies hold
-// no more connections than there may be.
-func TestRefusedBodiesGiveWay(t *testing.T) {
+// Clients without good credentials that do not finish their bodies cannot use up the connections: they are evicted.
+func TestConnsWithRefusedBodiesAreEvicted(t *testing.T) {
 	l := listen(t, &http.Transport{Address: "127.0.0.1:0", Insecure: true, Authenticator: ann{}, MaxConns: 10})
 	some := make([]net.Conn, 100)
 	for i := range some {

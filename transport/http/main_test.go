@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// ann is a user whom everybody believes who knows the password.
+// ann is an Authenticator with one user and one token.
 type ann struct{}
 
 func (ann) Authenticate(_ context.Context, c transport.Claim) ([]transport.Credential, error) {
@@ -50,7 +50,7 @@ var credentials = transport.Claim{User: "ann", Password: "secret"}
 
 var pki string // where makePKI has made files
 
-// makePKI makes a private CA with a server's and a client's certificate, once.
+// makePKI makes a private CA with certificates of a server and a client, once.
 var makePKI = sync.OnceValues(func() (dir string, err error) {
 	if pki, err = os.MkdirTemp("", "rudderpost"); err != nil {
 		return "", err
@@ -86,7 +86,7 @@ func clientTLS(t testing.TB) *tlsconf.Client {
 	}
 }
 
-// listen opens a listener on a port of its own, plain unless it has TLS.
+// listen opens a listener on a free port. Without TLS it is plain HTTP.
 func listen(t testing.TB, tr *http.Transport) transport.Listener {
 	t.Helper()
 	tr.Address = cmp.Or(tr.Address, "127.0.0.1:0")
@@ -100,7 +100,7 @@ func listen(t testing.TB, tr *http.Transport) transport.Listener {
 	return l
 }
 
-// echo answers every conn of a listener with what it has received.
+// echo replies on each conn of a listener with the frame that it has received.
 func echo(t testing.TB, l transport.Listener) {
 	t.Helper()
 	serve(t, l, func(c transport.Conn) {
@@ -111,7 +111,7 @@ func echo(t testing.TB, l transport.Listener) {
 	})
 }
 
-// serve runs f for every conn of a listener until the test ends.
+// serve runs f for each conn of a listener until the test ends.
 func serve(t testing.TB, l transport.Listener, f func(transport.Conn)) {
 	t.Helper()
 	var serving sync.WaitGroup

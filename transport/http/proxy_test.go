@@ -15,7 +15,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// addressBook is an Authenticator that notes where claims come from.
+// addressBook is an Authenticator that notes the addresses of claims.
 type addressBook struct {
 	ann
 	mu   sync.Mutex
@@ -80,7 +80,7 @@ func TestRequestHasTheAddressThatATrustedProxyReports(t *testing.T) {
 	}
 }
 
-// A malformed header is told with the reason, and from the proxy's address.
+// A malformed header is reported with the reason and the proxy's address.
 func TestMalformedForwardedHeaderIsReported(t *testing.T) {
 	refusals := make(chan transport.Refusal, 1)
 	l := listen(t, &http.Transport{

@@ -59,7 +59,7 @@ func TestReplyWithAStatusIsTheBodyOfThatStatus(t *testing.T) {
 	}
 }
 
-// A listener that knows certificates only has nothing to ask for.
+// A listener with client certificates only sends no challenge.
 func TestRefusalOfAListenerWithoutPasswordsHasNoChallenge(t *testing.T) {
 	l := listen(t, &http.Transport{TLS: serverTLS(t)})
 	serve(t, l, func(c transport.Conn) {
@@ -76,7 +76,7 @@ func TestRefusalOfAListenerWithoutPasswordsHasNoChallenge(t *testing.T) {
 	require.Empty(t, got.Header.Get("WWW-Authenticate"))
 }
 
-// A status that comes with one of several replies is ignored.
+// The status of one of several replies is ignored.
 func TestStatusOfOneOfSeveralRepliesIsIgnored(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	for name, sends := range map[string][][]string{
@@ -107,7 +107,7 @@ func TestStatusOfOneOfSeveralRepliesIsIgnored(t *testing.T) {
 	}
 }
 
-// A dialer hands over the reply of a refusal, and takes any other body for what it is: a status.
+// A dialer returns the reply of a refusal. Any other body is a StatusError.
 func TestDialerHandsOverTheReplyOfARefusal(t *testing.T) {
 	long := `{"result":403,"text":"` + strings.Repeat("x", 100<<10) + `","error":{"code":"forbidden"}}`
 	for _, test := range []struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// accepted is a request on the wire and the conn that came of it.
+// accepted has the connection of a request, and its conn.
 func accepted(t *testing.T, l transport.Listener, text string) (*net.TCPConn, transport.Conn) {
 	t.Helper()
 	c := dialTCP(t, l)
@@ -27,7 +27,7 @@ func accepted(t *testing.T, l transport.Listener, text string) (*net.TCPConn, tr
 	return c, conn
 }
 
-func TestReplies(t *testing.T) {
+func TestBodyOfReplies(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	long := `{"long":"` + strings.Repeat("x", 100<<10) + `"}`
 	longList := "[" + long + "]"
@@ -80,8 +80,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// A line is on its way before the next one exists.
-func TestLinesAsTheyCome(t *testing.T) {
+// Each line is sent before the next reply.
+func TestLinesAreSentAtOnce(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	wire, conn := accepted(t, l, request(command, "Accept: application/x-ndjson"))
 	from := bufio.NewReader(wire)
@@ -98,7 +98,7 @@ func TestLinesAsTheyCome(t *testing.T) {
 	require.NoError(t, conn.Close())
 }
 
-func TestNoReply(t *testing.T) {
+func TestStatusWithoutReply(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	wire, conn := accepted(t, l, request(command))
 	_, err := conn.Receive(t.Context(), nil)
@@ -116,7 +116,7 @@ func TestNoReply(t *testing.T) {
 	require.True(t, got.Close)
 }
 
-func TestOldVersions(t *testing.T) {
+func TestHTTP10(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	old := strings.Replace(request(`["`+strings.Repeat("x", 70<<10)+`"]`), "HTTP/1.1", "HTTP/1.0", 1)
@@ -135,7 +135,7 @@ func TestOldVersions(t *testing.T) {
 	require.Equal(t, "[ "+command+" ]", read(t, from, "POST").body)
 }
 
-// flood sends long replies until that fails.
+// flood sends long replies until Send fails.
 func flood(ctx context.Context, c transport.Conn, progress chan<- struct{}) error {
 	frame := []byte(`{"long":"` + strings.Repeat("x", 100<<10) + `"}`)
 	for range 10000 {
@@ -147,12 +147,12 @@ func flood(ctx context.Context, c transport.Conn, progress chan<- struct{}) erro
 		default:
 		}
 	}
-	return errors.New("a client that does not read makes nobody wait")
+	return errors.New("a client that does not read blocks no Send")
 }
 
-// A Send that waits for the client ends with its context, with Close, and when the client leaves.
-// What the client has got by then does not look whole.
-func TestSlowReader(t *testing.T) {
+// A Send to a slow client ends with its context, with Close, and when the client closes. The client does not take the
+// incomplete response for a complete one.
+func TestSendToSlowClientEnds(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	for _, why := range []string{"the context", "Close", "the client"} {
 		for _, lines := range []string{"Accept: */*", "Accept: application/x-ndjson"} {
@@ -197,8 +197,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A context that ends after its Send concerns nobody.
-func TestSendWithContexts(t *testing.T) {
+// A context that ends after its Send has no effect.
+func TestContextAfterSendHasNoEffect(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	wire, conn := accepted(t, l, request(command, "Accept: application/x-ndjson"))
 	for range 3 {

@@ -24,7 +24,7 @@ type answer struct {
 	body string
 }
 
-// request is a POST that is welcome, but for what lines say: "Name: value" is one more, "Name:" none.
+// request returns a good POST with changed header lines: "Name: value" sets a header, and "Name:" removes it.
 func request(body string, lines ...string) string {
 	head := []string{
 		"Host: 127.0.0.1", "Content-Type: application/json", "Authorization: Bearer token",
@@ -52,7 +52,7 @@ func request(body string, lines ...string) string {
 	return text + "\r\n" + body
 }
 
-// exchange writes text on a connection of its own and reads one response.
+// exchange writes text on a new connection and reads one response.
 func exchange(t testing.TB, l transport.Listener, text string) answer {
 	t.Helper()
 	c := dialTCP(t, l)
@@ -74,7 +74,7 @@ func read(t testing.TB, from *bufio.Reader, method string) answer {
 	}
 }
 
-func TestWhoMaySpeak(t *testing.T) {
+func TestRequestNeedsCredentials(t *testing.T) {
 	refused := make(chan transport.Refusal, 1)
 	l := listen(t, &http.Transport{OnRefused: func(r transport.Refusal) { refused <- r }})
 	echo(t, l)
@@ -87,13 +87,13 @@ func TestWhoMaySpeak(t *testing.T) {
 		{" bAsIc   YW5uOnNlY3JldA== ", 200, ""},
 		{" Bearer token", 200, ""},
 		{" bearer token", 200, ""},
-		{"", 401, "nobody"},
+		{"", 401, transport.Claim{}.String()},
 		{" Basic YW5uOndyb25n", 401, `the user "ann"`},
 		{" Bearer other", 401, "a token"},
-		{" Basic", 401, "nobody"},
-		{" Basic !", 401, "nobody"},
-		{" Bearer", 401, "nobody"},
-		{" Digest x", 401, "nobody"},
+		{" Basic", 401, transport.Claim{}.String()},
+		{" Basic !", 401, transport.Claim{}.String()},
+		{" Bearer", 401, transport.Claim{}.String()},
+		{" Digest x", 401, transport.Claim{}.String()},
 		{" Basic c2xvdzp4", 429, `the user "slow"`},
 	} {
 		got := exchange(t, l, request(command, "Authorization:"+c.authorization))
@@ -123,8 +123,8 @@ func TestWhoMaySpeak(t *testing.T) {
 	require.Equal(t, 401, exchange(t, l, two).StatusCode)
 }
 
-// DNS rebinding: a page can lead a name of its own here, and then it is in the Host.
-func TestHosts(t *testing.T) {
+// DNS rebinding: the name of an attacker's page can resolve to the daemon's address, and then it is in the Host header.
+func TestRequestNeedsAllowedHost(t *testing.T) {
 	l := listen(t, &http.Transport{AllowHosts: []string{"ops.example", "port.example:8000"}})
 	echo(t, l)
 	for host, status := range map[string]int{
@@ -142,8 +142,8 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// What a page of another origin can make a browser send runs nothing, whoever the browser's user is.
-func TestPages(t *testing.T) {
+// No request that a page of another origin can make a browser send runs a command, whatever credentials the browser has.
+func TestPageOfOtherOriginIsRefused(t *testing.T) {
 	ran := make(chan string, 1)
 	l := listen(t, &http.Transport{})
 	serve(t, l, func(c transport.Conn) {
@@ -182,7 +182,7 @@ func TestPages(t *testing.T) {
 	require.Equal(t, command, <-ran)
 }
 
-func TestContentTypes(t *testing.T) {
+func TestContentTypeMustBeJSON(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	for _, c := range []struct {
@@ -204,7 +204,7 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-func TestBodies(t *testing.T) {
+func TestBodyMustBeOneFrame(t *testing.T) {
 	l := listen(t, &http.Transport{MaxFrame: 100})
 	echo(t, l)
 	long := `"` + strings.Repeat("x", 96) + `"`
@@ -247,7 +247,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// chunks is a body in chunks of at most seven bytes.
+// chunks returns a body in chunks of at most seven bytes.
 func chunks(body string) string {
 	text := ""
 	for len(body) > 0 {
@@ -258,14 +258,14 @@ func chunks(body string) string {
 	return text + "0\r\n\r\n"
 }
 
-func TestHealth(t *testing.T) {
+func TestHealthPaths(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	get := func(method, path string) answer {
 		c := dialTCP(t, l)
 		write(t, c, method+" "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		return read(t, bufio.NewReader(c), method)
 	}
-	require.Equal(t, 503, get("GET", "/readyz").StatusCode) // nobody has called Accept
+	require.Equal(t, 503, get("GET", "/readyz").StatusCode) // Accept was not called
 	require.Equal(t, 200, get("GET", "/healthz").StatusCode)
 	echo(t, l)
 	require.Eventually(t, func() bool { return get("GET", "/readyz").StatusCode == nethttp.StatusOK }, testkit.Timeout, time.Millisecond)
@@ -275,8 +275,8 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, 200, exchange(t, l, strings.Replace(request(command), "/", "/healthz", 1)).StatusCode) // a command
 }
 
-// Nothing listens where nobody could prove anything, nor in the clear where others can listen in.
-func TestListenRefuses(t *testing.T) {
+// No listener opens without authentication, or without TLS on an address that is not loopback.
+func TestListenNeedsAuthentication(t *testing.T) {
 	for _, tr := range []*http.Transport{
 		{Address: "127.0.0.1:0", Insecure: true},
 		{Address: "127.0.0.1:0", Authenticator: ann{}},

@@ -13,12 +13,12 @@ import (
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
-// A response is what goes back to the client of one request.
+// A response is the response to one request.
 type response struct {
 	http.ResponseController
-	w        http.ResponseWriter
-	r        *http.Request
-	patience time.Duration // with a client that does not send what it has announced
+	w           http.ResponseWriter
+	r           *http.Request
+	bodyTimeout time.Duration // for the rest of the body of a refused request
 
 	challenge bool // the listener knows passwords or tokens, which a client may try after a 401
 }
@@ -30,25 +30,24 @@ var (
 	noStore   = []string{"no-store"}
 )
 
-// head begins a response. Its Content-Type is set.
-func (o *response) head(status int) {
+// writeHead writes the head of a response. The caller has set Content-Type.
+func (o *response) writeHead(status int) {
 	h := o.w.Header()
 	h["X-Content-Type-Options"] = noSniff
 	h["Cache-Control"] = noStore
 	o.w.WriteHeader(status)
 }
 
-// writeTimeout is how long a client may take to read a response that is not sent by Send.
+// writeTimeout is how long a client may take to read a response that Send does not write.
 const writeTimeout = 10 * time.Second
 
-// whole writes a response that is nothing but text, and sends it. Nobody writes after it: its deadline is left
-// to net/http, which takes it back when the handler has returned.
-func (o *response) whole(status int, text []byte) error {
+// writeAll writes a whole response. No write follows it: net/http removes its deadline when the handler has returned.
+func (o *response) writeAll(status int, text []byte) error {
 	h := o.w.Header()
 	h["Content-Type"] = typeJSON
 	h["Content-Length"] = []string{strconv.Itoa(len(text))}
 	_ = o.SetWriteDeadline(time.Now().Add(writeTimeout))
-	o.head(status)
+	o.writeHead(status)
 	_, err := o.w.Write(text)
 	if err == nil {
 		err = o.Flush()
@@ -56,20 +55,20 @@ func (o *response) whole(status int, text []byte) error {
 	return err
 }
 
-// refuse answers a request that does not become a conn.
-func (o *response) refuse(no *httpauth.RefusedError) {
+// refuse answers a request that was refused.
+func (o *response) refuse(refused *httpauth.RefusedError) {
 	h := o.w.Header()
-	for name, values := range no.Header {
+	for name, values := range refused.Header {
 		h[name] = values
 	}
-	if no.Status == http.StatusRequestTimeout || !o.skip() {
+	if refused.Status == http.StatusRequestTimeout || !o.discardBody() {
 		h["Connection"] = []string{"close"}
 	}
-	_ = o.whole(no.Status, bare(no.Status, hint(no)))
+	_ = o.writeAll(refused.Status, errorBody(refused.Status, hint(refused)))
 }
 
-// explain sets the headers that belong to the status of a refusal.
-func (o *response) explain(status int) {
+// setStatusHeaders sets the headers that belong to the status of a refusal.
+func (o *response) setStatusHeaders(status int) {
 	switch status {
 	case http.StatusUnauthorized:
 		if o.challenge {
@@ -80,13 +79,12 @@ func (o *response) explain(status int) {
 	}
 }
 
-// maxUnread is how much of the body of a refused request is read and thrown away, so that the
-// connection can stay.
+// maxUnread is how much of the body of a refused request is read and discarded, so that the connection can stay open.
 const maxUnread = 64 << 10
 
-// skip reads what is left of the body. It is false when that would be too much: then the connection
-// cannot stay.
-func (o *response) skip() bool {
+// discardBody reads and discards the rest of the body. It returns false if the body is too long or too late: then the
+// connection must be closed.
+func (o *response) discardBody() bool {
 	n := o.r.ContentLength
 	if n == 0 {
 		return true
@@ -95,13 +93,13 @@ func (o *response) skip() bool {
 		return false
 	}
 	httpauth.AllowEviction(o.r)
-	_ = o.SetReadDeadline(time.Now().Add(o.patience))
+	_ = o.SetReadDeadline(time.Now().Add(o.bodyTimeout))
 	_, err := io.Copy(io.Discard, o.r.Body)
 	return err == nil
 }
 
-// bare is the body of a status that is not 200, in Kea's words and Kea's spacing. Behind Kea's words stands what is wrong.
-func bare(status int, hint string) []byte {
+// errorBody returns the body of a status other than 200, with Kea's text and spacing. A hint follows Kea's text.
+func errorBody(status int, hint string) []byte {
 	text := http.StatusText(status)
 	if hint != "" {
 		text += ": " + hint
@@ -111,13 +109,13 @@ func bare(status int, hint string) []byte {
 	return append(body, " }"...)
 }
 
-// hint says what is wrong, and what to do, for the statuses that are the client's to mend. 401 and 429 say nothing:
-// it would help to guess.
-func hint(no *httpauth.RefusedError) string {
-	switch no.Status {
+// hint returns what is wrong and what to do, for statuses that the client can correct. It is empty for 401 and 429,
+// because the reason would help to guess a password.
+func hint(refused *httpauth.RefusedError) string {
+	switch refused.Status {
 	case http.StatusBadRequest, http.StatusForbidden,
 		http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
-		return no.Err.Error()
+		return refused.Err.Error()
 	}
 	return ""
 }

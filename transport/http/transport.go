@@ -17,85 +17,81 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// Transport is an HTTP or HTTPS address at which a daemon can be reached. It is a transport.Dialer
-// too. Its methods may be called at any time, from any goroutine; it must not be copied once used.
+// Transport listens on, and dials, an HTTP or HTTPS address. Its methods may be called from any goroutine. It must
+// not be copied, and its fields must not change after the first call.
 type Transport struct {
-	// Address is where to listen, or whom to dial: host:port.
+	// Address is where to listen or which daemon to dial, as host:port.
 	Address string
 
-	// Listener is a TCP socket that somebody else has opened, such as systemd. It is listened on
-	// instead of Address, and belongs to the transport.Listener from then on.
+	// Listener is a TCP listener that another program has opened, such as systemd. Listen uses it instead of Address.
+	// Closing the transport.Listener closes it.
 	Listener net.Listener
 
-	// TLS is the listener's identity and whose certificates it believes. nil: plain HTTP, which
-	// needs Insecure.
+	// TLS has the listener's certificate and its client CA. nil: plain HTTP, which needs Insecure.
 	TLS *tlsconf.Server
 
-	// Insecure permits a listener without TLS, which opens on loopback only; and a dialer to send
-	// Credentials without TLS to somewhere else.
+	// Insecure allows a listener without TLS, on loopback addresses only. It allows a dialer to send Credentials
+	// without TLS to other addresses.
 	Insecure bool
 
-	// AllowHosts are the names, with or without a port, that a request may say it is meant for.
-	// Addresses are always allowed, localhost where the request came by loopback.
+	// AllowHosts are the names, with or without a port, that a Host header may have. IP addresses are always allowed,
+	// and localhost is allowed over loopback.
 	AllowHosts []string
 
-	// Authenticator verifies Basic and Bearer. nil: clients prove who they are by certificate.
+	// Authenticator verifies passwords and tokens. nil: each client must have a certificate.
 	Authenticator transport.Authenticator
 
-	// TrustedProxies are the networks of proxies that report the addresses of their clients. An address
-	// that is reported counts as the client's: in Peer.Addr, for the slowing down of guessers, and in logs. A
-	// proxy must set or extend X-Forwarded-For itself, or a client could report an address of its own choice.
-	// Of the addresses in that header the last one counts that is no trusted proxy. Empty: no proxy is believed.
+	// TrustedProxies are the networks of proxies that report the addresses of their clients. A reported address is
+	// the client's address: in Peer.Addr, for limits on wrong passwords, and in logs. A proxy must set or extend
+	// X-Forwarded-For itself; otherwise a client could report any address. Of the addresses in that header, the last
+	// one that is no trusted proxy counts. Empty: X-Forwarded-For is ignored.
 	TrustedProxies []netip.Prefix
 
-	// ProxyProtocol is set when the trusted proxies send a PROXY protocol header (version 1 or 2) before the
-	// first byte of each connection, within 5 s. A connection from another address is served without one.
-	// Then X-Forwarded-For is not read.
+	// ProxyProtocol requires that each connection from a trusted proxy begins with a PROXY protocol header (version 1
+	// or 2), within 5 s. Connections from other addresses must not have one. X-Forwarded-For is ignored then.
 	ProxyProtocol bool
 
-	// OnRefused is told of each request and handshake that did not become a conn for reasons of
-	// identity or origin, or because it came too slowly. nil: nobody is.
+	// OnRefused is called for each request and each handshake that was refused because of its credentials, its
+	// origin, its form or a timeout. It is called from several goroutines at the same time. nil: refusals are not
+	// reported.
 	OnRefused func(transport.Refusal)
 
-	// Client is the dialer's identity and which daemons it believes. nil: it dials without TLS.
+	// Client has the dialer's certificate and says which daemons it trusts. nil: dial without TLS.
 	Client *tlsconf.Client
 
-	// Credentials are what the dialer says of itself: a user with a password, or a token.
+	// Credentials are the user and password, or the token, of a dialer.
 	Credentials transport.Claim
 
-	// Path is what the dialer's POST names. A daemon does not care; something in front of it may.
-	// Empty: "/".
+	// Path is the path of a dialer's POST. Our daemons ignore it; a proxy may use it. Empty: "/".
 	Path string
 
-	// Lines makes the dialer ask for each reply as soon as there is one, as a line of its own. Without
-	// it they come together, when the last one is there, which is less work for both sides.
+	// Lines makes a dialer ask for each reply as a line that is sent at once. Without it, all replies arrive
+	// together, with less work for both sides.
 	Lines bool
 
-	// MaxFrame is the longest frame in bytes that is received, for a listener the longest body.
-	// 0: transport.DefaultMaxFrame on listeners, transport.ClientMaxFrame for dialed conns.
+	// MaxFrame is the longest frame in bytes that is received; for a listener it is the longest body. 0:
+	// transport.DefaultMaxFrame for accepted conns, transport.ClientMaxFrame for dialed conns.
 	MaxFrame int
 
-	// Idle is how long a client may take for the head of a request, and how long it may be silent
-	// inside a body, where each read restarts it (Kea's rule). FrameTimeout is how long a whole body
-	// may take. Neither is for dialed conns: their contexts bound them. 0: 10 s, 5 min. Negative: for
-	// ever.
+	// Idle is how long a client may take for the head of a request, and how long one read of the body may wait (Kea's
+	// rule). FrameTimeout is how long the whole body may take. Neither is used for dialed conns, which have contexts.
+	// 0: 10 s and 5 min. Negative: no limit.
 	Idle, FrameTimeout time.Duration
 
-	// Limits, if it is set, says MaxFrame, Idle and FrameTimeout for each conn of a listener anew, instead
-	// of these fields.
+	// Limits returns MaxFrame, Idle and FrameTimeout; it is called once for each request, and must not block. nil:
+	// the fields of this struct are used.
 	Limits func() transport.FrameLimits
 
-	// KeepAlive is how long a listener keeps a connection open on which no request comes. 0: 150 s. Negative:
-	// for ever. A client that polls at exactly this interval loses requests: the listener closes the connection
-	// while the request is on its way. Kea closes after 30 s, and many of its clients poll every 30 s.
+	// KeepAlive is how long a listener keeps a connection open between two requests. 0: 150 s. Negative: no limit. A
+	// client that polls at exactly this interval loses requests, because the listener closes the connection while a
+	// request is on its way. Kea closes after 30 s, and many of its clients poll every 30 s.
 	KeepAlive time.Duration
 
-	// KeepAliveFunc, if it is set, is called each time a connection becomes idle, and returns KeepAlive for
-	// it instead of that field. It must not block.
+	// KeepAliveFunc is called each time a connection becomes idle, and returns KeepAlive for it. It must not block.
+	// nil: KeepAlive is used.
 	KeepAliveFunc func() time.Duration
 
-	// MaxConns is how many connections a listener has at a time. One more takes the place of one
-	// that is silent. 0: 4096.
+	// MaxConns is how many connections a listener has at a time. One more evicts a connection that is idle. 0: 4096.
 	MaxConns int
 
 	once   sync.Once
@@ -107,30 +103,31 @@ var (
 	_ transport.Dialer    = (*Transport)(nil)
 )
 
-// Kea's times, and a number that leaves room for the manager's own limit to speak.
+// The timeouts are those of Kea. defaultMaxConns is above the manager's default limit, so that the manager can refuse a
+// conn with a reply.
 const (
 	defaultIdle         = 10 * time.Second
 	defaultFrameTimeout = 5 * time.Minute
 	defaultMaxConns     = 4096
 )
 
-// forever is longer than any connection lives.
-const forever = 1 << 62
+// noLimit is longer than any connection lasts.
+const noLimit = 1 << 62
 
-// limit is a field of a Transport: zero is the usual value, negative none at all.
-func limit(value, usual time.Duration) time.Duration {
+// withDefault returns the value of a field: the default for zero, and noLimit for a negative value.
+func withDefault(value, usual time.Duration) time.Duration {
 	if value < 0 {
-		return forever
+		return noLimit
 	}
 	return cmp.Or(value, usual)
 }
 
-// Listen implements transport.Transport. The error is a *net.OpError when nobody could prove
-// anything at this listener.
+// Listen implements transport.Transport. It needs an Authenticator or a client CA, because clients could not prove
+// anything otherwise. It does not block. The error is a *net.OpError.
 func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	if t.Authenticator == nil && (t.TLS == nil || t.TLS.ClientCA == "") {
 		return nil, &net.OpError{Op: "listen", Net: "http", Err: fmt.Errorf(
-			"%s: nobody could prove who they are; name users or tokens (Authenticator), or whose client certificates to believe", t.Address)}
+			"%s: clients could not authenticate; name users or tokens (Authenticator), or a client CA", t.Address)}
 	}
 	auth := tls.RequireAndVerifyClientCert
 	if t.Authenticator != nil {
@@ -155,7 +152,7 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	return l, nil
 }
 
-// kind is what Peer.Transport says.
+// kind returns the name for Peer.Transport.
 func kind(secure bool) string {
 	if secure {
 		return "https"
@@ -168,7 +165,7 @@ func (t *Transport) keepAlive() time.Duration {
 	if t.KeepAliveFunc != nil {
 		keep = t.KeepAliveFunc()
 	}
-	return limit(keep, httpauth.DefaultIdleTimeout)
+	return withDefault(keep, httpauth.DefaultIdleTimeout)
 }
 
 func (t *Transport) limits() transport.FrameLimits {

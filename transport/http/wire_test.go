@@ -17,7 +17,7 @@ import (
 
 func itoa(n int) string { return strconv.FormatInt(int64(n), 10) }
 
-func TestPipelining(t *testing.T) {
+func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	c := dialTCP(t, l)
@@ -32,8 +32,8 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// A client that has said its last word is answered.
-func TestHalfClose(t *testing.T) {
+// A client that has closed the writing half of its connection receives the response.
+func TestHalfClosedClientReceivesResponse(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	for range 10 {
 		c := dialTCP(t, l)
@@ -53,7 +53,7 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-func TestSlowBodies(t *testing.T) {
+func TestSlowBodyTimesOut(t *testing.T) {
 	refused := make(chan transport.Refusal, 1)
 	l := listen(t, &http.Transport{
 		Idle: 50 * time.Millisecond, FrameTimeout: 300 * time.Millisecond,
@@ -86,8 +86,8 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// Those who stop inside a body delay nobody else.
-func TestStalledBodies(t *testing.T) {
+// Clients that stop in the middle of a body delay no other client.
+func TestStalledBodiesDelayNoOtherClient(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	for range 200 {
@@ -96,7 +96,7 @@ func TestStalledBodies(t *testing.T) {
 	require.Equal(t, 200, exchange(t, l, request(command)).StatusCode)
 }
 
-func TestCutOff(t *testing.T) {
+func TestIncompleteBodyIsRefused(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	for _, text := range []string{
@@ -113,8 +113,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// Memory grows with what arrives, not with what is announced.
-func TestAnnouncedLengths(t *testing.T) {
+// Memory grows with the bytes that arrive, not with Content-Length.
+func TestMemoryGrowsWithReceivedBytes(t *testing.T) {
 	l := listen(t, &http.Transport{MaxFrame: 8 << 30})
 	echo(t, l)
 	var before, after runtime.MemStats
@@ -136,8 +136,8 @@ func TestAnnouncedLengths(t *testing.T) {
 	require.Equal(t, `{ "result": 413, "text": "Request Entity Too Large: a command has at most 16777216 bytes" }`, got.body)
 }
 
-// Two readers of one text must not see different requests in it (request smuggling, RFC 9112 11.2).
-func TestContradictions(t *testing.T) {
+// Two readers of the same bytes must find the same requests (request smuggling, RFC 9112 11.2).
+func TestContradictoryLengthsAreRefused(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	for name, text := range map[string]string{
@@ -165,8 +165,8 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// A request with both lengths is answered (its chunks count), and nothing behind it on the connection is: a proxy
-// may have taken that for a part of its body (RFC 9112, sections 6.1 and 6.3).
+// A request with both lengths is answered (its chunks count), and the connection is closed after it: a proxy may have treated
+// the bytes behind it as a part of its body (RFC 9112, sections 6.1 and 6.3).
 func TestRequestWithLengthAndChunksClosesItsConnection(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
@@ -216,15 +216,15 @@ func TestRequestWithLengthAndChunksClosesItsConnection(t *testing.T) {
 	require.True(t, read(t, from, "POST").Close)
 }
 
-func TestLongHeads(t *testing.T) {
+func TestLongHeadIsRefused(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	echo(t, l)
 	require.Equal(t, 200, exchange(t, l, request(command, "X: "+strings.Repeat("x", 3<<10))).StatusCode)
 	require.Equal(t, 431, exchange(t, l, request(command, "X: "+strings.Repeat("x", 64<<10))).StatusCode)
 }
 
-// While a listener closes, requests that were taken are answered, and their connections end.
-func TestListenerClose(t *testing.T) {
+// When a listener closes, accepted requests are answered, and their connections are closed.
+func TestAcceptedRequestsAreAnsweredAfterClose(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	taken, idle := dialTCP(t, l), dialTCP(t, l)
 	write(t, idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -101,7 +101,7 @@ func (t *Transport) dial(ctx context.Context) (*conn, error) {
 func (t *Transport) secure(ctx context.Context, tcp net.Conn, host string) (*accept.Conn, error) {
 	if t.Client == nil {
 		if t.claims() && !accept.IsLoopback(tcp.RemoteAddr()) {
-			return nil, fmt.Errorf("%s would be sent there in the clear; use TLS (wss)", t.Credentials)
+			return nil, fmt.Errorf("%s would be sent there without encryption; use TLS (wss)", t.Credentials)
 		}
 		return accept.NewConn(tcp, "ws"), nil
 	}

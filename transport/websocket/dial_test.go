@@ -105,7 +105,7 @@ func TestDialSendsNoPasswordWithoutTLS(t *testing.T) {
 	}
 	defer func() { _ = l.Close() }()
 	_, err = ann(l.Addr()).Dial(timeout(t))
-	require.ErrorContains(t, err, `the user "ann" would be sent there in the clear; use TLS (wss)`)
+	require.ErrorContains(t, err, `the user "ann" would be sent there without encryption; use TLS (wss)`)
 }
 
 // outside returns an address of this machine that is not loopback.

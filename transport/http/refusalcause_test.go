@@ -10,10 +10,10 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// 400 and 403 tell their cause in the body, and to OnRefused, for the log. A 400 says nothing about identities.
-func TestRefusalsTellTheirCauseInBodyAndLog(t *testing.T) {
-	told := make(chan transport.Refusal, 1)
-	l := listen(t, &http.Transport{OnRefused: func(r transport.Refusal) { told <- r }})
+// The bodies of 400 and 403, and OnRefused, have the cause. A 400 has no claim.
+func TestRefusalHasItsCauseInBodyAndLog(t *testing.T) {
+	refusals := make(chan transport.Refusal, 1)
+	l := listen(t, &http.Transport{OnRefused: func(r transport.Refusal) { refusals <- r }})
 	echo(t, l)
 	for _, test := range []struct {
 		name, text string
@@ -29,7 +29,7 @@ func TestRefusalsTellTheirCauseInBodyAndLog(t *testing.T) {
 		{"cut off", request(`{"command":`), 400, "Bad Request: the body ends within the command, after 11 bytes of it; is Content-Length right?"},
 		{"another host", request(command, "Host: evil.example"), 403, `Forbidden: the host "evil.example" is not a name of this daemon; if it is, add it to allow-hosts`},
 		{"another page", request(command, "Origin: https://evil.example"), 403,
-			`Forbidden: the page "https://evil.example" may not: only pages of this address may, and programs, which send neither Origin nor Sec-Fetch-Site (cross-origin request detected, and/or browser is out of date: Sec-Fetch-Site is missing, and Origin does not match Host)`},
+			`Forbidden: the page "https://evil.example" is not allowed: only pages of this address are, and programs, which send neither Origin nor Sec-Fetch-Site (cross-origin request detected, and/or browser is out of date: Sec-Fetch-Site is missing, and Origin does not match Host)`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := exchange(t, l, test.text)
@@ -41,17 +41,17 @@ func TestRefusalsTellTheirCauseInBodyAndLog(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(got.body), &body, json.MatchCaseInsensitiveNames(true)), "%s", got.body)
 			require.Equal(t, test.status, body.Result)
 			require.Equal(t, test.want, body.Text)
-			r := <-told
+			r := <-refusals
 			require.Contains(t, test.want, r.Err.Error())
 			require.Equal(t, test.status == 400, r.Malformed)
 		})
 	}
 }
 
-// What the daemon says about a 403 is told as it is; only a 403 that says nothing gets a guess.
-func TestStatusErrorTellsTheDaemonsCause(t *testing.T) {
-	told := &http.StatusError{Status: 403, Text: `Forbidden: the host "x" is not a name of this daemon`}
-	require.Equal(t, `HTTP status 403, "Forbidden: the host \"x\" is not a name of this daemon"`, told.Error())
+// The error has the text of a 403. Only a 403 without a text gets advice.
+func TestStatusErrorHasTheDaemonsText(t *testing.T) {
+	statusErr := &http.StatusError{Status: 403, Text: `Forbidden: the host "x" is not a name of this daemon`}
+	require.Equal(t, `HTTP status 403, "Forbidden: the host \"x\" is not a name of this daemon"`, statusErr.Error())
 	silent := &http.StatusError{Status: 403, Text: "Forbidden"}
 	require.Contains(t, silent.Error(), "add the name to allow-hosts")
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/rudderpost/rudderpost/transport/http"
 )
 
-// TestDeaf: a request with a short body costs one read. While it is answered nobody listens for its client, which
-// would cost another that finds nothing, and two changes of goroutines.
-func TestDeaf(t *testing.T) {
+// A request with a small body costs one read. net/http does not read in the background while the handler runs; that would
+// cost another read, which finds nothing, and two changes of goroutines.
+func TestHandlerRunsWithoutBackgroundRead(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	counting := &countingListener{Listener: tcp}
@@ -34,8 +34,8 @@ func TestDeaf(t *testing.T) {
 	require.LessOrEqual(t, counting.reads.Load(), int64(requests+1)) // the last one waits for the next request
 }
 
-// TestNextRequestMeanwhile: what a client says while its request is answered is the next request.
-func TestNextRequestMeanwhile(t *testing.T) {
+// Bytes that a client sends while its request is served are the next request.
+func TestNextRequestMayArriveEarly(t *testing.T) {
 	l := listen(t, &http.Transport{})
 	c := dialTCP(t, l)
 	from := bufio.NewReader(c)
@@ -65,9 +65,9 @@ func reply(t *testing.T, c transport.Conn) {
 	require.NoError(t, c.Close())
 }
 
-// TestShortBodyThatDrips: each byte gives a client new time, up to the time of the whole body; and the time of a
-// body is not that of its answer.
-func TestShortBodyThatDrips(t *testing.T) {
+// Each byte of a body restarts Idle, up to FrameTimeout for the whole body. The timeouts of a body do not apply to its
+// response.
+func TestSmallBodyTimeouts(t *testing.T) {
 	const idle = 500 * time.Millisecond
 	l := listen(t, &http.Transport{Idle: idle})
 	in := drip(t, l, "{        }", idle/8)
@@ -82,7 +82,7 @@ func TestShortBodyThatDrips(t *testing.T) {
 	require.Equal(t, 408, read(t, in, "POST").StatusCode)
 }
 
-// drip sends the body of a request a byte at a time.
+// drip sends the body of a request one byte at a time.
 func drip(t *testing.T, l transport.Listener, body string, each time.Duration) *bufio.Reader {
 	t.Helper()
 	c := dialTCP(t, l)
