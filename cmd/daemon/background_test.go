@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -65,7 +66,7 @@ func (s *fakeSystemd) count(state string) (n int) {
 func (s *fakeSystemd) states() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.notifications), func(told string) bool { return told == "WATCHDOG=1" })
+	return slices.DeleteFunc(slices.Clone(s.notifications), func(state string) bool { return state == "WATCHDOG=1" })
 }
 
 // The daemon reports when it is ready and when it stops, and reports to the watchdog while the loop runs.
@@ -104,4 +105,18 @@ func TestFailedStartIsNotReportedReady(t *testing.T) {
 	require.Contains(t, p.Err.String(), "rudderpostd: metrics: listen tcp "+taken.Addr().String())
 	require.Zero(t, systemd.count("READY=1"))
 	requireSocketRemoved(t, dir)
+}
+
+// The daemon does not receive SIGHUP any more while it closes its hooks. The signal must not end it then.
+func TestHangupWhileHooksCloseDoesNotEndDaemon(t *testing.T) {
+	dir := testkit.ShortDir(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "slow"), []byte("#!/bin/sh\nread -r hello\n"+
+		`echo '{"introduce":{"commands":[{"name":"slow","summary":"-","access":"read"}]}}'`+"\nwhile read -r line; do :; done\n"+
+		"touch closing\nwhile [ ! -e end ]; do sleep 0.02; done\n"), 0o755))
+	p := startIn(t, dir, oneSocket+"[[hook]]\nname = \"slow\"\nexec = [\"slow\"]\n")
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	testkit.Eventually(t, func() bool { return exists(filepath.Join(dir, "closing")) }, "the daemon does not close its hook")
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "end"), nil, 0o600))
+	require.Zero(t, p.wait(), p.Err.String())
 }

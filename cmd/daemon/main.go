@@ -35,6 +35,10 @@ func main() {
 // the daemon starts would inherit an ignored signal.
 func catchSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) } // the channel is not read: further signals are dropped
 
+// surviveSIGHUP keeps SIGHUP from ending the process until it exits. serve handles the signal, but not any more while it
+// closes the hooks.
+func surviveSIGHUP() { signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) } // the channel is not read
+
 // run runs the daemon and returns the exit status: that of the shutdown command, 1 for an error, 2 for a wrong command
 // line.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -75,6 +79,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "the configuration is good")
 		return 0
 	}
+	surviveSIGHUP()
 	ctx, stop := signalContext(stderr)
 	defer stop()
 	exit, err := serve(ctx, absolute(*file), config, stdout, stderr)
