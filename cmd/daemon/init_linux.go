@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -34,6 +33,26 @@ type initProcess struct {
 // stopTimeout is the time that the remaining processes have to end after SIGTERM.
 const stopTimeout = 2 * time.Second
 
+// initPipe is the environment variable with the descriptor of a pipe. Its other end closes when the init process ends.
+// A parent-death signal (PR_SET_PDEATHSIG) is no replacement: the kernel may send it more than once, and the second
+// SIGTERM ends the daemon without the drain.
+const initPipe = "RUDDERPOST_INIT_PIPE"
+
+// cancelWithInit calls cancel when the init process that started this daemon has ended. Without an init process it does
+// nothing.
+func cancelWithInit(cancel func()) {
+	fd, err := strconv.Atoi(os.Getenv(initPipe))
+	_ = os.Unsetenv(initPipe)
+	if err != nil {
+		return
+	}
+	syscall.CloseOnExec(fd) // hooks do not inherit it
+	go func() {
+		_, _ = io.Copy(io.Discard, os.NewFile(uintptr(fd), initPipe))
+		cancel()
+	}()
+}
+
 // runInit starts this program again as a child with args, and returns its exit status.
 func runInit(args []string, stderr io.Writer) int {
 	fail := func(err error) int {
@@ -49,23 +68,26 @@ func runInit(args []string, stderr io.Writer) int {
 	if err != nil {
 		return fail(err)
 	}
-	runtime.LockOSThread() // the kernel signals the daemon when the thread that started it ends
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fail(err)
 	}
 	p := &initProcess{signals: make(chan os.Signal, 64), stderr: stderr}
 	signal.Notify(p.signals)
 	defer signal.Stop(p.signals)
+	alive, end, err := os.Pipe()
+	if err != nil {
+		return fail(err)
+	}
 	daemon, err := os.StartProcess(self, append([]string{os.Args[0]}, args...), &os.ProcAttr{
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
-		Sys: &syscall.SysProcAttr{
-			Setpgid:   true, // a terminal sends SIGINT to its process group, and the daemon would get it twice
-			Pdeathsig: syscall.SIGTERM,
-		},
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, alive},
+		Env:   append(os.Environ(), initPipe+"=3"),
+		Sys:   &syscall.SysProcAttr{Setpgid: true}, // a terminal sends SIGINT to its process group, and the daemon would get it twice
 	})
 	if err != nil {
 		return fail(err)
 	}
+	_ = alive.Close()
+	defer end.Close()     // it stays open as long as this process runs
 	p.daemon = daemon.Pid // from here on wait4 reaps it; os.Process.Wait is not called
 	return p.serve()
 }

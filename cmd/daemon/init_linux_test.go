@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/wire"
@@ -102,20 +105,25 @@ func TestInitEndsWhenDaemonIsKilled(t *testing.T) {
 	require.True(t, gone(ignoresTERM))
 }
 
-// The kernel sends the daemon SIGTERM.
+// The daemon drains when its init process has been killed. A signal after that is the first one, so the drain goes on.
 func TestDaemonDrainsWhenInitIsKilled(t *testing.T) {
-	p, orphan, ignoresTERM := startInit(t)
-	defer func() {
-		_ = syscall.Kill(orphan, syscall.SIGKILL)
-		_ = syscall.Kill(ignoresTERM, syscall.SIGKILL)
-	}()
+	dir := testkit.ShortDir(t)
+	writeConfig(t, dir, oneSocket+"[limits]\ndrain-timeout = \"1h\"\nwrite-timeout = \"1h\"\n")
+	p := start(t, dir, nil, "--init", "-c", "config.toml")
 	var status struct {
 		PID int `json:"pid"`
 	}
 	require.NoError(t, p.command("status-get", "").Decode(&status))
+	conn := fillReplies(t, p) // the drain waits for the reader of this conn
 	require.NoError(t, p.Process.Kill())
-	testkit.Eventually(t, func() bool { return !exists(filepath.Join(p.Dir, "control.sock")) }, "the daemon still runs")
+	testkit.Eventually(t, func() bool { return !exists(filepath.Join(dir, "control.sock")) }, "the daemon does not drain")
+	require.NoError(t, syscall.Kill(status.PID, syscall.SIGTERM))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
+	replies, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.True(t, bytes.HasSuffix(replies, []byte("\n")), "a reply is incomplete")
 	testkit.Eventually(t, func() bool { return gone(status.PID) || isZombie(status.PID) }, "the daemon still runs")
+	require.Equal(t, strings.Count(p.Err.String(), "command=build-report result=0"), bytes.Count(replies, []byte(`"result":0`)))
 }
 
 func isZombie(pid int) bool {

@@ -12,3 +12,6 @@ func runInit(_ []string, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "rudderpostd: --init needs Linux; start the daemon without it")
 	return 1
 }
+
+// cancelWithInit does nothing, because there is no init process.
+func cancelWithInit(func()) {}

@@ -90,10 +90,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exit
 }
 
-// signalContext returns a context that the first SIGINT or SIGTERM ends. The second signal ends the process without the
-// drain.
+// signalContext returns a context that ends with the first SIGINT or SIGTERM, or with the init process. The second
+// signal ends the process without the drain.
 func signalContext(stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	cancelWithInit(cancel)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
