@@ -1,14 +1,17 @@
-// Package hooks adds hook libraries to a daemon: commands, and functions around all commands, that the
-// configuration names and the daemon does not know.
+// Package hooks adds hook libraries to a daemon: commands, and middleware around all commands, that the configuration
+// names and that the daemon itself does not have.
 //
-// A library is a Go value that the daemon's author has compiled in, or a process in any language that
-// speaks frames on its stdin and stdout (docs/reference/hooks.md is the protocol). The former is trusted as the
-// daemon itself is. The latter cannot delay the loop or another hook, whatever it does, and what it asks
-// of the daemon it asks with the rights of whoever called it.
+// A library is a Go value that is compiled into the daemon (a [Library]), or a process in any language that reads and
+// writes frames on stdin and stdout; docs/reference/hooks.md has that protocol. A compiled-in library is trusted like
+// the daemon itself. A process can delay neither the loop nor another hook. Commands that it sends to the daemon run
+// with the rights of the caller of its present call.
 //
-// A Set has the libraries that run. A change of them is prepared beside the loop, where it may take its
-// time and fail, and committed on it in one step:
+// To use it, make a [Set], register its commands, and prepare and commit a [Change] for each new configuration.
+// Prepare runs off the loop; it may block and fail. Commit runs on the loop and is one step:
 //
-//	change, err := set.Prepare(ctx, configs)   // starts and loads what is new; what runs is not touched
-//	err = mgr.OnLoop(ctx, change.Commit)       // swaps; what is gone is stopped afterwards, beside the loop
+//	set := &hooks.Set{Manager: m}
+//	err := m.Register(set.Commands()...)
+//	change, err := set.Prepare(ctx, configs)    // starts and loads new libraries; running ones are not changed
+//	err = mgr.OnLoop(ctx, change.Commit)        // puts them in force; removed ones are stopped afterwards, off the loop
+//	err = set.Close(ctx)                        // stops all libraries
 package hooks

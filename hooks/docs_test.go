@@ -18,8 +18,8 @@ import (
 
 var transcript = regexp.MustCompile("(?s)```hook\n(.*?)```")
 
-// TestTranscripts plays the hook's and the client's part of each transcript in docs/reference/hooks.md. The daemon's part must be the
-// same, byte for byte; … stands for anything.
+// TestTranscripts plays the hook's and the client's part of each transcript in docs/reference/hooks.md. The daemon's
+// part must be the same, byte for byte; … stands for anything.
 func TestTranscripts(t *testing.T) {
 	text, err := os.ReadFile("../docs/reference/hooks.md")
 	require.NoError(t, err)
@@ -32,26 +32,26 @@ func TestTranscripts(t *testing.T) {
 }
 
 func playTranscript(t *testing.T, lines []string) {
-	var a *actor
-	heard, said := make(chan string), make(chan string)
+	var a *fakeProcess
+	fromDaemon, toDaemon := make(chan string), make(chan string)
 	d := start(t, func(s *hooks.Set) {
 		s.StopTimeout = 0
 		s.StartWith(func(*hooks.Config) (hooks.Process, error) {
-			a = act(func(a *actor) {
+			a = newFakeProcess(func(a *fakeProcess) {
 				go func() {
-					defer close(heard)
+					defer close(fromDaemon)
 					for {
 						line, err := a.stdin.ReadString('\n')
 						if err != nil {
 							return
 						}
-						heard <- line
+						fromDaemon <- line
 					}
 				}()
 				for {
 					select {
-					case line := <-said:
-						a.say("%s", line)
+					case line := <-toDaemon:
+						a.send("%s", line)
 					case <-a.exited:
 						return
 					}
@@ -60,8 +60,8 @@ func playTranscript(t *testing.T, lines []string) {
 			return a, nil
 		})
 	})
-	place := pipe.New()
-	_, err := d.Open(t.Context(), &mgr.ListenerConfig{Transport: disguise{place, "uid:1000"}, Name: "local"})
+	pipes := pipe.New()
+	_, err := d.Open(t.Context(), &mgr.ListenerConfig{Transport: peerTransport{pipes, "uid:1000"}, Name: "local"})
 	require.NoError(t, err)
 	loaded := make(chan error, 1)
 	go func() {
@@ -69,17 +69,17 @@ func playTranscript(t *testing.T, lines []string) {
 	}()
 	replied := make(chan string, 1)
 	for _, line := range lines {
-		who, what, _ := strings.Cut(line, ":")
+		speaker, what, _ := strings.Cut(line, ":")
 		what = strings.TrimSpace(what)
-		switch who {
+		switch speaker {
 		case "daemon":
 			parts := strings.Split(what, "…")
 			for i := range parts {
 				parts[i] = regexp.QuoteMeta(parts[i])
 			}
-			require.Regexp(t, "^"+strings.Join(parts, ".*")+"\n$", <-heard)
+			require.Regexp(t, "^"+strings.Join(parts, ".*")+"\n$", <-fromDaemon)
 		case "hook":
-			said <- what
+			toDaemon <- what
 			if strings.Contains(what, "introduce") {
 				require.NoError(t, <-loaded)
 			}
@@ -87,7 +87,7 @@ func playTranscript(t *testing.T, lines []string) {
 			r, bad := wire.DecodeRequest([]byte(what))
 			require.Nil(t, bad)
 			go func() {
-				reply, err := client.Do(t.Context(), place, r)
+				reply, err := client.Do(t.Context(), pipes, r)
 				if err != nil {
 					replied <- err.Error()
 					return
@@ -103,10 +103,10 @@ func playTranscript(t *testing.T, lines []string) {
 		}
 	}
 	a.exit()
-	<-heard
+	<-fromDaemon
 }
 
-// TestDocsShowTheExample: what is printed is what is in the file.
+// The example in docs/reference/hooks.md is the file of the repository.
 func TestDocsShowTheExample(t *testing.T) {
 	text, err := os.ReadFile("../docs/reference/hooks.md")
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// examples copies the examples to where nobody else can change them, wherever this was checked out to.
+// examples copies the examples to a folder that no other user can change.
 func examples(t *testing.T) string {
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS("../examples/hooks")))
@@ -59,15 +59,14 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestFifteenLines: it is what is promised.
-func TestFifteenLines(t *testing.T) {
+func TestSmallestExampleHasFifteenLines(t *testing.T) {
 	text, err := os.ReadFile("../examples/hooks/hello.py")
 	require.NoError(t, err)
 	require.LessOrEqual(t, strings.Count(string(text), "\n"), 15)
 }
 
-// TestWhatAnExampleSays: failures, log lines, calls back that fail, and parameters.
-func TestWhatAnExampleSays(t *testing.T) {
+// The examples report failures, log lines, failed callbacks and parameters.
+func TestExamplesReportFailuresAndLines(t *testing.T) {
 	const python = `
 from rudderpost_hook import Failed, command, log, run
 

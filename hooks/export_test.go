@@ -7,15 +7,27 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Process is what a test may put in the place of a process.
-type Process = process
+// Process is a process that a test implements.
+type Process = osProcess
 
-// StartWith makes a set start such processes.
+// StartWith replaces the start of processes.
 func (s *Set) StartWith(start func(cfg *Config) (Process, error)) {
-	s.start = func(cfg *Config, _ func(string)) (process, error) { return start(cfg) }
+	s.start = func(cfg *Config, _ func(string)) (osProcess, error) { return start(cfg) }
 }
 
-// Understand reads a frame of a process, and makes commands of it if it is an introduction.
+// StateOf returns a function that returns the state of the library in force with this name, also after it was removed.
+func (s *Set) StateOf(name string) func() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.running.hooks {
+		if l.cfg.Name == name {
+			return func() string { return l.hook.status().State }
+		}
+	}
+	return nil
+}
+
+// Understand decodes a frame of a process, and returns its commands if it is an introduce frame.
 func Understand(frame []byte) ([]*mgr.Command, error) {
 	s, err := decode(frame)
 	if err != nil || s.Introduce == nil {

@@ -14,7 +14,7 @@ import (
 // TestFailureOfAHookReachesTheCallerAsError: the hook's reply (without its id) on the left, the caller's on the right.
 func TestFailureOfAHookReachesTheCallerAsError(t *testing.T) {
 	bad := func(why string) string {
-		return `{"result":500,"text":"the hook 'actor' returned what it must not: ` + why + `","error":{"code":"bad-hook-reply"}}`
+		return `{"result":500,"text":"the hook 'fake' returned what it must not: ` + why + `","error":{"code":"bad-hook-reply"}}`
 	}
 	for hook, want := range map[string]string{
 		`"result":4`:               `{"result":4,"text":"conflict","error":{"code":"conflict"}}`,
@@ -40,16 +40,16 @@ func TestFailureOfAHookReachesTheCallerAsError(t *testing.T) {
 		`"result":1,"arguments":` + nest(96):                            `{"result":1,"text":"failed","error":{"code":"failed","data":` + nest(96) + `}}`,
 		`"result":0,"arguments":` + nest(97):                            `{"result":0,"arguments":` + nest(97) + `}`,
 	} {
-		stage(t, func(t *testing.T, d *daemon, _ func() []time.Duration, _ func() *actor) {
-			require.NoError(t, d.load(actors))
+		withFakeProcesses(t, func(t *testing.T, d *daemon, _ func() []time.Duration, _ func() *fakeProcess) {
+			require.NoError(t, d.load(fakeHook))
 			got, err := wire.AppendReply(nil, withoutID(d.ask("act", "")))
 			require.NoError(t, err)
 			require.Equal(t, want, string(got), hook)
-			require.Zero(t, d.status("actor").Restarts)
-		}, func(a *actor) {
+			require.Zero(t, d.status("fake").Restarts)
+		}, func(a *fakeProcess) {
 			a.introduce("act")
-			for request := a.hear(); request != nil; request = a.hear() {
-				a.say(`{"id":%v,%s}`, request["id"], hook)
+			for request := a.receive(); request != nil; request = a.receive() {
+				a.send(`{"id":%v,%s}`, request["id"], hook)
 			}
 		})
 	}
@@ -62,16 +62,16 @@ func withoutID(r wire.Reply) wire.Reply {
 	return r
 }
 
-// TestUnknownMemberOfAnErrorEndsTheHook, as any other member that the protocol does not have.
+// An unknown member of error ends the hook, as any other unknown member does.
 func TestUnknownMemberOfAnErrorEndsTheHook(t *testing.T) {
-	stage(t, func(t *testing.T, d *daemon, _ func() []time.Duration, _ func() *actor) {
-		require.NoError(t, d.load(actors))
+	withFakeProcesses(t, func(t *testing.T, d *daemon, _ func() []time.Duration, _ func() *fakeProcess) {
+		require.NoError(t, d.load(fakeHook))
 		require.ErrorIs(t, d.ask("act", "").Err(), &wire.Error{Code: wire.CodeShuttingDown, Word: "hook-down"})
 		synctest.Wait()
-		require.Contains(t, d.status("actor").LastError, "it wrote a frame that is none of the protocol")
-	}, func(a *actor) {
+		require.Contains(t, d.status("fake").LastError, "it wrote a frame that is none of the protocol")
+	}, func(a *fakeProcess) {
 		a.introduce("act")
-		a.say(`{"id":%v,"result":1,"error":{"code":"a","text":"b"}}`, a.hear()["id"])
-		a.hear()
+		a.send(`{"id":%v,"result":1,"error":{"code":"a","text":"b"}}`, a.receive()["id"])
+		a.receive()
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzUnderstand: whatever a process says is understood or refused. What it introduces can be described,
-// and checks whatever is given to it.
+// FuzzUnderstand: each frame of a process is decoded or refused, without a panic. Each registered command can be
+// described, and its schema checks any arguments.
 func FuzzUnderstand(f *testing.F) {
 	for _, frame := range []string{
 		`{"introduce":{"commands":[{"name":"a","summary":"","access":"read","arguments":{"type":"object","properties":{"n":{"type":["integer","null"],"enum":[1,2]}},"required":["n"]},"returns":{"type":"string","pattern":"^a"}}]}}`,

@@ -14,34 +14,31 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A Library is a hook library that is compiled into the daemon. It is trusted: a handler of its that runs
-// on the loop holds up the loop.
+// A Library is a hook library that is compiled into the daemon. It is trusted: its handlers can block the loop.
 type Library interface {
-	// Load reads the parameters and says, with the Host's methods, what the library adds. None of it is
-	// in force before Load has returned, and never when it fails. It runs beside the loop, while an
-	// older instance may still be in use, and must return when ctx ends: what does so late is unloaded
-	// at once.
+	// Load reads the parameters, and adds commands and middleware with the methods of h. They are in force after
+	// Commit, and never if Load returns an error. Load runs off the loop, while an older value of the library may still
+	// be in use. It must return when ctx ends; if it returns nil later, Unload is called at once.
 	Load(ctx context.Context, h *Host) error
 
-	// Unload ends what Load began. It is called once, after a Load that succeeded, when no new call comes
-	// to what the library added. One that came before may still run.
+	// Unload frees what Load has allocated. It is called once after a successful Load, off the loop, when the library
+	// gets no new calls. Earlier calls may still run. ctx ends when Close does not wait any longer.
 	Unload(ctx context.Context)
 }
 
-// A Host is the daemon as a library's Load sees it. Only Load may use its methods; what else it has may
-// be kept.
+// A Host is the daemon for the Load of a library. Only Load may call its methods, on its own goroutine. The library
+// may keep the fields.
 type Host struct {
-	Name       string          // the library's, in the configuration
-	Parameters wire.Value      // what the configuration has for it, strictly decoded with Decode; "{}" where that is nothing
-	Manager    *mgr.CommandMgr // for Process, with the context of the call, whose caller's rights it has
+	Name       string          // Config.Name
+	Parameters wire.Value      // Config.Parameters; "{}" if there are none. Decode is strict
+	Manager    *mgr.CommandMgr // for Process with the context of a call, which has the rights of its caller
 	Logger     *slog.Logger
 
-	commands []*mgr.Command
-	around   []func(mgr.Handler) mgr.Handler
+	commands   []*mgr.Command
+	middleware []func(mgr.Handler) mgr.Handler
 }
 
-// Add adds commands. Where one cannot be, because of its name or for what is wrong with it, the library is
-// not loaded.
+// Add adds commands. If one of them cannot be registered, the library is not loaded.
 func (h *Host) Add(commands ...mgr.Command) {
 	for _, cmd := range commands {
 		cmd.Owner = h.Name
@@ -49,12 +46,13 @@ func (h *Host) Add(commands ...mgr.Command) {
 	}
 }
 
-// Around puts a function around every authorized call, also those of commands that do not exist: before,
-// after (Kea's command_processed), instead, or not at all. The first library's is the outermost. It runs
-// where the command runs: one that is not told to be Async runs on the loop, where nobody may wait.
-func (h *Host) Around(f func(next mgr.Handler) mgr.Handler) { h.around = append(h.around, f) }
+// Around adds middleware around every authorized call, also around calls of commands that do not exist. f may act
+// before and after next (as Kea's command_processed does), or return a reply without calling next. The middleware of
+// the first library is the outermost. It runs where the command runs: around a command that is not Async it runs on
+// the loop, and must not block.
+func (h *Host) Around(f func(next mgr.Handler) mgr.Handler) { h.middleware = append(h.middleware, f) }
 
-// compiled is a hook that is a Go value.
+// A compiled is a hook library that is a Go value.
 type compiled struct {
 	Library
 	name  string
@@ -62,20 +60,20 @@ type compiled struct {
 	log   *slog.Logger
 }
 
-func (s *Set) loadCompiled(ctx context.Context, cfg Config) (*entry, error) {
-	makeIt, ok := s.Libraries[cfg.Name]
+func (s *Set) loadCompiled(ctx context.Context, cfg Config) (*loadedHook, error) {
+	newLibrary, ok := s.Libraries[cfg.Name]
 	if !ok {
 		return nil, fmt.Errorf("no library of this name is compiled in; say exec, or one of %q", slices.Sorted(maps.Keys(s.Libraries)))
 	}
 	log := s.Logger.With("hook", cfg.Name)
 	host := &Host{Name: cfg.Name, Parameters: cfg.Parameters, Manager: s.Manager, Logger: log}
 	c := &compiled{name: cfg.Name, log: log}
-	var decided atomic.Bool // whether it was in time
+	var decided atomic.Bool // set by the first of the return of Load and the end of ctx
 	loaded := make(chan error, 1)
 	go func() {
-		err := c.load(ctx, makeIt, host)
+		err := c.load(ctx, newLibrary, host)
 		if !decided.CompareAndSwap(false, true) && err == nil {
-			c.unload(s.hurry)
+			c.unload(s.forced)
 		}
 		loaded <- err
 	}()
@@ -91,32 +89,33 @@ func (s *Set) loadCompiled(ctx context.Context, cfg Config) (*entry, error) {
 		return nil, err
 	}
 	c.since = time.Now()
-	return &entry{cfg: cfg, commands: host.commands, around: host.around, hook: c}, nil
+	return &loadedHook{cfg: cfg, commands: host.commands, middleware: host.middleware, hook: c}, nil
 }
 
-// load makes an error of a panic.
-func (c *compiled) load(ctx context.Context, makeIt func() Library, h *Host) (err error) {
+// load calls Load, and turns a panic into an error.
+func (c *compiled) load(ctx context.Context, newLibrary func() Library, h *Host) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.log.Error("panic in a hook library", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	c.Library = makeIt()
+	c.Library = newLibrary()
 	return c.Load(ctx, h)
 }
 
-func (c *compiled) unload(hurry context.Context) {
+// unload implements hook.
+func (c *compiled) unload(forced context.Context) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.log.Error("panic in a hook library", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	c.Unload(hurry)
+	c.Unload(forced)
 }
 
-func (c *compiled) usable() bool { return true }
-func (c *compiled) retry()       {}
+func (c *compiled) reusable() bool { return true }
+func (c *compiled) retry()         {}
 
 func (c *compiled) status() Status {
 	return Status{Name: c.name, Kind: "compiled-in", State: "running", Since: c.since.UTC().Truncate(time.Second)}

@@ -24,14 +24,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if mode := os.Getenv(beChild); mode != "" {
-		beA(mode)
+	if mode := os.Getenv(hookModeEnv); mode != "" {
+		runHook(mode)
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// A daemon is a manager that runs, and its hooks.
+// A daemon is a running manager with its hooks.
 type daemon struct {
 	*mgr.CommandMgr
 	hooks *hooks.Set
@@ -45,7 +45,7 @@ func start(t testing.TB, change func(*hooks.Set)) *daemon {
 	t.Helper()
 	d := &daemon{t: t, loop: loop.New()}
 	log := slog.New(slog.NewTextHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	d.CommandMgr = mgr.New(&mgr.Options{Loop: d.loop, Logger: log, Authorizer: ranks{}, Limits: mgr.Limits{MaxInFlight: 100}})
+	d.CommandMgr = mgr.New(&mgr.Options{Loop: d.loop, Logger: log, Authorizer: levelAuthorizer{}, Limits: mgr.Limits{MaxInFlight: 100}})
 	d.hooks = &hooks.Set{Manager: d.CommandMgr, Logger: log, StopTimeout: testkit.Timeout}
 	if change != nil {
 		change(d.hooks)
@@ -90,19 +90,19 @@ func (d *daemon) onLoop(f func() error) error {
 	return <-done
 }
 
-// as returns a client that has proven to be somebody: admin, or monitor.
-func (d *daemon) as(who string) *client.Client {
+// as returns a client with the credential name: admin, or monitor.
+func (d *daemon) as(name string) *client.Client {
 	d.t.Helper()
-	place := pipe.New()
-	_, err := d.Open(d.t.Context(), disguise{place, subject(who)})
+	pipes := pipe.New()
+	_, err := d.Open(d.t.Context(), peerTransport{pipes, subject(name)})
 	require.NoError(d.t, err)
-	c, err := client.Dial(d.t.Context(), place)
+	c, err := client.Dial(d.t.Context(), pipes)
 	require.NoError(d.t, err)
 	d.t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-// ask gives a command as admin, on a conn of its own.
+// ask runs a command as admin, on a new conn.
 func (d *daemon) ask(command, arguments string) wire.Reply {
 	d.t.Helper()
 	return ask(d.t, d.as("admin"), command, arguments)
@@ -121,7 +121,7 @@ func ask(t testing.TB, c *client.Client, command, arguments string) wire.Reply {
 	return reply
 }
 
-// text is what a reply has as arguments.
+// text returns the arguments of a reply.
 func text(r wire.Reply) string {
 	v, _ := r.Arguments.(wire.Value)
 	return string(v)
@@ -141,10 +141,10 @@ func (d *daemon) eventually(condition func() bool, what string) {
 	testkit.Eventually(d.t, condition, "%s", what)
 }
 
-// ranks lets admins do everything, and monitors look.
-type ranks struct{}
+// levelAuthorizer allows admin everything, and monitor commands of the level read.
+type levelAuthorizer struct{}
 
-func (ranks) Authorize(call *mgr.Call) error {
+func (levelAuthorizer) Authorize(call *mgr.Call) error {
 	for _, cred := range call.Peer.Creds {
 		if cred.Subject() == "admin" || cred.Subject() == "self" || call.Asks() == mgr.Read {
 			return nil
@@ -153,47 +153,47 @@ func (ranks) Authorize(call *mgr.Call) error {
 	return errors.New("not for a " + call.Peer.String())
 }
 
-// A disguise is a pipe whose peers are somebody else.
-type disguise struct {
+// A peerTransport is a pipe whose peers have another credential.
+type peerTransport struct {
 	*pipe.Transport
-	who subject
+	subject subject
 }
 
 type subject string
 
 func (s subject) Subject() string { return string(s) }
 
-func (d disguise) Listen(ctx context.Context) (transport.Listener, error) {
+func (d peerTransport) Listen(ctx context.Context) (transport.Listener, error) {
 	l, err := d.Transport.Listen(ctx)
-	return disguisedListener{l, d.who}, err
+	return peerListener{l, d.subject}, err
 }
 
-type disguisedListener struct {
+type peerListener struct {
 	transport.Listener
-	who subject
+	subject subject
 }
 
-func (l disguisedListener) Accept(ctx context.Context) (transport.Conn, error) {
+func (l peerListener) Accept(ctx context.Context) (transport.Conn, error) {
 	conn, err := l.Listener.Accept(ctx)
 	if err != nil {
 		return nil, err
 	}
 	peer := conn.Peer()
-	peer.Creds = []transport.Credential{l.who}
-	if strings.HasPrefix(string(l.who), "uid:") { // as docs/reference/hooks.md has it
+	peer.Creds = []transport.Credential{l.subject}
+	if strings.HasPrefix(string(l.subject), "uid:") { // as in docs/reference/hooks.md
 		peer.Transport, peer.Session = "unix", "unix-7"
 	}
-	return disguisedConn{conn, peer}, nil
+	return peerConn{conn, peer}, nil
 }
 
-type disguisedConn struct {
+type peerConn struct {
 	transport.Conn
 	peer transport.Peer
 }
 
-func (c disguisedConn) Peer() transport.Peer { return c.peer }
+func (c peerConn) Peer() transport.Peer { return c.peer }
 
-// contains reports whether a text has all the parts.
+// contains reports whether a text contains all parts.
 func contains(s string, parts ...string) bool {
 	for _, part := range parts {
 		if !strings.Contains(s, part) {

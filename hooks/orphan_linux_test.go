@@ -18,14 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// beADaemon has a hook that does not care for the end of its stdin, says its number, and stays.
-func beADaemon() {
+// runDaemon runs a daemon with a hook that ignores the end of its stdin, prints the process id of the hook, and stays.
+func runDaemon() {
 	self, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
 	set := &hooks.Set{Manager: mgr.New(nil)}
-	change, err := set.Prepare(context.Background(), []hooks.Config{{Name: "deaf", Exec: []string{self}, Env: []string{beChild + "=deaf"}}})
+	change, err := set.Prepare(context.Background(), []hooks.Config{{Name: "deaf", Exec: []string{self}, Env: []string{hookModeEnv + "=deaf"}}})
 	if err != nil {
 		panic(err)
 	}
@@ -36,12 +36,12 @@ func beADaemon() {
 	hang()
 }
 
-// TestNoHookOutlivesItsDaemon: not even when that is killed.
+// The kernel kills the hook of a daemon that was killed.
 func TestNoHookOutlivesItsDaemon(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), beChild+"=daemon")
+	cmd.Env = append(os.Environ(), hookModeEnv+"=daemon")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -49,8 +49,8 @@ func TestNoHookOutlivesItsDaemon(t *testing.T) {
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	require.NoError(t, err)
-	require.True(t, lives(pid))
+	require.True(t, isAlive(pid))
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return !lives(pid) }, testkit.Timeout, 2*time.Millisecond)
+	require.Eventually(t, func() bool { return !isAlive(pid) }, testkit.Timeout, 2*time.Millisecond)
 }

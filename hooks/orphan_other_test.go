@@ -2,5 +2,5 @@
 
 package hooks_test
 
-// beADaemon is for where the kernel ends a hook with its daemon.
-func beADaemon() {}
+// runDaemon is never called here: only on Linux the kernel kills a hook with its daemon.
+func runDaemon() {}

@@ -17,9 +17,9 @@ import (
 
 func signalsIgnored() { signal.Ignore(syscall.SIGTERM) }
 
-// TestWhatAProcessSees: its parameters, the request and its caller, the arguments that the configuration
-// gives it as they are, and next to no environment.
-func TestWhatAProcessSees(t *testing.T) {
+// A process gets its parameters, the request with its caller, the arguments of Exec unchanged, and almost no
+// environment.
+func TestProcessGetsParametersRequestAndArguments(t *testing.T) {
 	t.Setenv("CANARY", "secret")
 	d := start(t, nil)
 	require.NoError(t, d.load(process(t, "mirror", "echo")))
@@ -41,10 +41,10 @@ func TestWhatAProcessSees(t *testing.T) {
 		"id": 1.0, "command": "mirror", "timeout": 30.0, "arguments": map[string]any{"a": []any{1.0, "$(id)\n"}},
 	}, saw.Request)
 	require.Equal(t, []string{"$(touch x);`id`", "a b"}, saw.Argv)
-	require.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", beChild + "=echo", "GORACE=atexit_sleep_ms=1"}, saw.Env)
+	require.Equal(t, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", hookModeEnv + "=echo", "GORACE=atexit_sleep_ms=1"}, saw.Env)
 }
 
-func TestSchemasOfAProcess(t *testing.T) {
+func TestSchemasOfAProcessAreChecked(t *testing.T) {
 	d := start(t, nil)
 	require.NoError(t, d.load(process(t, "sum", "with-schemas"), process(t, "result", "result")))
 	for arguments, want := range map[string]string{
@@ -70,9 +70,8 @@ func TestSchemasOfAProcess(t *testing.T) {
 	require.Equal(t, "the hook 'result' returned what it must not: a result below 0", r.Text)
 }
 
-// TestConfusedDeputy: what a hook asks of the daemon it asks with the rights of its caller, for a call
-// that it has, or not at all.
-func TestConfusedDeputy(t *testing.T) {
+// A callback has the rights of the caller of a present call. Without such a call it is refused.
+func TestCallbackHasTheRightsOfItsCaller(t *testing.T) {
 	d := start(t, nil)
 	require.NoError(t, d.load(process(t, "back", "back"), process(t, "other", "back-for-another")))
 	admin, monitor := d.as("admin"), d.as("monitor")
@@ -88,7 +87,7 @@ func TestConfusedDeputy(t *testing.T) {
 	]`, text(ask(t, admin, "other", "")))
 }
 
-func TestLinesOfAProcess(t *testing.T) {
+func TestLinesOfAProcessAreLogged(t *testing.T) {
 	d := start(t, nil)
 	require.NoError(t, d.load(process(t, "log", "log")))
 	require.Zero(t, d.ask("log", "").Code)
@@ -99,7 +98,7 @@ func TestLinesOfAProcess(t *testing.T) {
 	require.NotContains(t, d.log.String(), string(make([]byte, 2000)))
 }
 
-// TestCancelReachesTheProcess: the caller leaves, the process is told.
+// When the caller has gone, the process gets a cancel frame.
 func TestCancelReachesTheProcess(t *testing.T) {
 	d := start(t, nil)
 	require.NoError(t, d.load(process(t, "cancelled", "cancelled")))
@@ -113,12 +112,12 @@ func TestCancelReachesTheProcess(t *testing.T) {
 	d.eventually(func() bool { return contains(d.log.String(), "it sleeps") }, "it does not run")
 	cancel()
 	require.ErrorIs(t, <-asked, context.Canceled)
-	d.eventually(func() bool { return contains(d.log.String(), "heard {cancel:1}") }, "it is not told")
+	d.eventually(func() bool { return contains(d.log.String(), "received {cancel:1}") }, "it got no cancel frame")
 	require.Equal(t, "running", d.status("cancelled").State)
 }
 
-// TestDeadline: a call that takes too long is answered; three of them end the process.
-func TestDeadline(t *testing.T) {
+// A call that has timed out gets a reply; three of them end the process.
+func TestThreeLateCallsEndTheProcess(t *testing.T) {
 	d := start(t, nil)
 	cfg := process(t, "hang", "hang")
 	cfg.Timeout = 50 * time.Millisecond
@@ -133,8 +132,8 @@ func TestDeadline(t *testing.T) {
 	require.Equal(t, "it has 3 calls that took longer than 50ms", d.status("hang").LastError)
 }
 
-// TestStop: a process ends by the end of its stdin, when it has answered; one that does not is killed.
-func TestStop(t *testing.T) {
+// At a stop a process replies to its calls and ends at the end of its stdin; otherwise it is killed.
+func TestStopWaitsForRepliesAndKillsAHangingProcess(t *testing.T) {
 	d := start(t, nil)
 	slow := process(t, "slow", "slow")
 	require.NoError(t, d.load(slow))

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A library is one whose Load and Unload are the test's.
+// A library calls functions of the test from Load and Unload.
 type library struct {
 	load   func(ctx context.Context, h *hooks.Host) error
 	unload func()
@@ -29,7 +29,7 @@ func (l library) Unload(context.Context) {
 	}
 }
 
-// libraries makes a set's libraries of Load functions.
+// libraries returns Set.Libraries from Load functions.
 func libraries(loads map[string]func(ctx context.Context, h *hooks.Host) error) func(*hooks.Set) {
 	return func(s *hooks.Set) {
 		s.Libraries = map[string]func() hooks.Library{}
@@ -39,14 +39,14 @@ func libraries(loads map[string]func(ctx context.Context, h *hooks.Host) error) 
 	}
 }
 
-// answers is a command that says something.
+// answers returns a command with a constant reply.
 func answers(name, what string) mgr.Command {
 	return mgr.Func(name, "", mgr.Read, func(context.Context, mgr.None) (string, error) { return what, nil })
 }
 
-// TestLifeOfALibrary: loaded with its parameters, kept while its configuration is the same, replaced
-// when it is another, gone when it is not there any more.
-func TestLifeOfALibrary(t *testing.T) {
+// A library is loaded with its parameters, kept while its configuration is the same, replaced when the configuration
+// has changed, and unloaded when it is removed.
+func TestLibraryIsLoadedKeptReplacedAndUnloaded(t *testing.T) {
 	events := make(chan string, 100)
 	d := start(t, func(s *hooks.Set) {
 		s.Libraries = map[string]func() hooks.Library{"leases": func() hooks.Library {
@@ -92,8 +92,8 @@ func TestLifeOfALibrary(t *testing.T) {
 	require.Empty(t, events)
 }
 
-// TestOrder: the configuration's; the first is the outermost, the daemon's own hooks outside of all.
-func TestOrder(t *testing.T) {
+// The middleware of the first library is the outermost; that of the daemon itself is around all of them.
+func TestMiddlewareHasTheOrderOfTheConfiguration(t *testing.T) {
 	var notes []string // the loop's
 	noting := func(name string) func(mgr.Handler) mgr.Handler {
 		return func(next mgr.Handler) mgr.Handler {
@@ -127,9 +127,9 @@ func TestOrder(t *testing.T) {
 	remove()
 }
 
-// TestOverrides: only by name, only of native commands that are not built in, and the native one is back
-// when the hook has gone.
-func TestOverrides(t *testing.T) {
+// Only named native commands that are not built in can be overridden. The native command is back when the hook is
+// removed.
+func TestOverridesReplaceOnlyNamedNativeCommands(t *testing.T) {
 	adds := func(commands ...mgr.Command) func(context.Context, *hooks.Host) error {
 		return func(_ context.Context, h *hooks.Host) error {
 			h.Add(commands...)
@@ -169,7 +169,7 @@ func TestOverrides(t *testing.T) {
 		"command 'nil' of 'nil': Specified command handler is NULL":                                                                  {{Name: "nil"}},
 		"hook 'unknown': no library of this name is compiled in; say exec, or one of [\"again\"":                                     {{Name: "unknown"}},
 		"hook 'more': there are two of this name":                                                                                    {{Name: "more"}, {Name: "more"}},
-		"hook 'Bad Name': its name must be":                                                                                          {{Name: "Bad Name"}},
+		"hook 'Bad Name': its name must have":                                                                                        {{Name: "Bad Name"}},
 		"hook 'x': exec: 'hook.py' is no absolute path":                                                                              {{Name: "x", Exec: []string{"hook.py"}}},
 		"hook 'x': dir: 'here' is no absolute path":                                                                                  {{Name: "x", Exec: []string{"/x"}, Dir: "here"}},
 		"hook 'x': env: 'A' is not of the form NAME=value":                                                                           {{Name: "x", Exec: []string{"/x"}, Env: []string{"A"}}},
@@ -182,9 +182,9 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// TestLoadThatFails: an error, a panic and a Load without end hurt nobody, and what was loaded beside is
-// unloaded again. The time is virtual: only the Load without end takes any.
-func TestLoadThatFails(t *testing.T) {
+// An error, a panic or a timeout of Load changes nothing, and libraries that were loaded by the same Prepare are
+// unloaded. The time is virtual; only the endless Load takes any.
+func TestFailedLoadChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		unloaded := make(chan string, 10)
 		release := make(chan struct{})
@@ -226,9 +226,8 @@ func TestLoadThatFails(t *testing.T) {
 	})
 }
 
-// TestKeptChangedRemoved: of processes, a change starts and stops those alone whose configuration has
-// changed.
-func TestKeptChangedRemoved(t *testing.T) {
+// A change starts and stops only processes whose configuration has changed.
+func TestChangeRestartsOnlyChangedProcesses(t *testing.T) {
 	d := start(t, nil)
 	kept, changed, removed := process(t, "kept", "echo"), process(t, "changed", "echo"), process(t, "removed", "echo")
 	require.NoError(t, d.load(kept, changed, removed))
@@ -265,8 +264,8 @@ func TestKeptChangedRemoved(t *testing.T) {
 	require.Len(t, d.hooks.Status(), 1)
 }
 
-// TestCommitThatFails: a native command has taken the name meanwhile.
-func TestCommitThatFails(t *testing.T) {
+// Commit fails if a native command was registered with the same name after Prepare.
+func TestCommitFailsIfANameIsTaken(t *testing.T) {
 	d := start(t, nil)
 	change, err := d.hooks.Prepare(t.Context(), []hooks.Config{process(t, "taken", "echo")})
 	require.NoError(t, err)
@@ -277,7 +276,7 @@ func TestCommitThatFails(t *testing.T) {
 	require.Equal(t, `"native"`, text(d.ask("taken", "")))
 }
 
-func TestClose(t *testing.T) {
+func TestCloseStopsAllLibraries(t *testing.T) {
 	d := start(t, nil)
 	require.NoError(t, d.load(process(t, "good", "echo")))
 	change, err := d.hooks.Prepare(t.Context(), []hooks.Config{process(t, "late", "echo")})
@@ -310,7 +309,7 @@ func TestClose(t *testing.T) {
 	close(release)
 	<-ended
 
-	// One that does not end is killed when nobody waits any more; patience would be over otherwise.
+	// A process that does not end is killed when ctx ends; otherwise the test would time out.
 	d = start(t, nil)
 	require.NoError(t, d.load(process(t, "ignore", "ignore-term")))
 	pid := d.status("ignore").PID
@@ -321,7 +320,7 @@ func TestClose(t *testing.T) {
 	require.False(t, processExists(pid))
 }
 
-// TestCommandsOfALibraryHaveTheirCallersRights: as those of a process, by way of the context.
+// The context of a call carries the rights of its caller.
 func TestCommandsOfALibraryHaveTheirCallersRights(t *testing.T) {
 	d := start(t, libraries(map[string]func(context.Context, *hooks.Host) error{"deputy": func(_ context.Context, h *hooks.Host) error {
 		h.Add(mgr.Async("deputy", "", mgr.Read, func(ctx context.Context, _ mgr.None) (wire.Reply, error) {

@@ -7,7 +7,7 @@ import (
 	"os/exec"
 )
 
-// stopSelf is for the tests of hooks that are processes, which this system does not run.
+// stopSelf is never called here, since hooks that are processes need UNIX.
 func stopSelf() {}
 
 func inNewSession(*exec.Cmd) {}

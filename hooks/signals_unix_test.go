@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// stopSelf stops this process, as SIGSTOP does.
+// stopSelf stops this process with SIGSTOP.
 func stopSelf() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
 
-// inNewSession makes cmd start in a session, and so in a process group, of its own.
+// inNewSession starts cmd in a new session, and so in a new process group.
 func inNewSession(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
-// processExists reports whether there is a process with this id; a zombie is one.
+// processExists reports whether a process with this id exists; also a zombie does.
 func processExists(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 func killProcess(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }

@@ -15,8 +15,9 @@ import (
 	"github.com/rudderpost/rudderpost/internal/trustedpath"
 )
 
-// trusted says why a program must not run with the daemon's rights: a user that is not trusted can change the program, a
-// file that it is given by an absolute path, its interpreter, a folder above one of them, or a link on the way.
+// trusted returns an error if a program must not run with the daemon's rights: if a user that is not trusted can
+// change the program, a file among its arguments with an absolute path, its interpreter, a folder above one of them,
+// or a link on the way.
 func trusted(cfg *Config) error {
 	rules := trustedpath.Rules{FollowLink: true, TrustOwners: cfg.TrustOwners}
 	for i, arg := range cfg.Exec {
@@ -25,7 +26,7 @@ func trusted(cfg *Config) error {
 		}
 		info, err := os.Stat(arg)
 		if i > 0 && (err != nil || !info.Mode().IsRegular()) {
-			continue // no file, and the program's business
+			continue // not a regular file; the program decides what it means
 		}
 		if err != nil {
 			return err
@@ -37,7 +38,7 @@ func trusted(cfg *Config) error {
 	return nil
 }
 
-// maxInterpreters is how many interpreters may interpret each other, as in the Linux kernel.
+// maxInterpreters is the depth of interpreters that are scripts themselves, as in the Linux kernel.
 const maxInterpreters = 4
 
 // trustedProgram checks a file, and the interpreters that its first line names if it is run.
@@ -58,10 +59,10 @@ func trustedProgram(path string, rules trustedpath.Rules, env []string, run bool
 	return nil // the kernel refuses to run it
 }
 
-// interpreter returns the program that the first line of a script names: with env(1), the one that env would find. It
-// returns "" where there is none, or it is not there: then the start fails.
+// interpreter returns the program that the first line of a script names; for env(1) the program that env would find.
+// It returns "" if there is none, or if it does not exist: then the start fails.
 func interpreter(path string, env []string) string {
-	f, err := os.Open(path) // regular, as has been checked
+	f, err := os.Open(path) // the caller has checked that it is a regular file
 	if err != nil {
 		return ""
 	}
@@ -86,7 +87,7 @@ func interpreter(path string, env []string) string {
 	return existing(words[0])
 }
 
-// inPath finds a program as a process with this environment does.
+// inPath finds a program as a process with this environment would, or returns "".
 func inPath(name string, env []string) string {
 	if strings.Contains(name, "/") {
 		return existing(name)
@@ -107,7 +108,7 @@ func inPath(name string, env []string) string {
 	return ""
 }
 
-// existing returns path if there is a regular file.
+// existing returns path if it is a regular file, otherwise "".
 func existing(path string) string {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return ""

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProgramsThatOthersCanChange are not run: neither they, nor what they are given by name, nor what is
-// in a folder whose names others can change, nor by way of a link.
-func TestProgramsThatOthersCanChange(t *testing.T) {
+// The program, a file among its arguments, the folders above them and the links on the way must not be writable for
+// other users.
+func TestProgramThatOtherUsersCanChangeIsRefused(t *testing.T) {
 	sh := hookProgram(t, "sh", "dash")
 	d := start(t, nil)
 	dir := t.TempDir()

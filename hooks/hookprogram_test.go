@@ -17,31 +17,31 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// beChild is the environment's name that makes the test's own program a hook, and says of what kind.
-const beChild = "RUDDERPOST_TEST_HOOK"
+// hookModeEnv is the environment variable that makes the test program a hook. Its value is the mode of the hook.
+const hookModeEnv = "RUDDERPOST_TEST_HOOK"
 
-// process is the configuration of a hook that is the test's own program.
+// process returns the configuration of a hook that is the test program.
 func process(t testing.TB, name, mode string) hooks.Config {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	return hooks.Config{
-		Name: name, Exec: []string{self, "$(touch x);`id`", "a b"}, Env: []string{beChild + "=" + mode, "GORACE=atexit_sleep_ms=1"},
+		Name: name, Exec: []string{self, "$(touch x);`id`", "a b"}, Env: []string{hookModeEnv + "=" + mode, "GORACE=atexit_sleep_ms=1"},
 		Parameters: wire.Value(`{ "of": "` + name + `" }`),
 	}
 }
 
-// A spoken is what a hook and the daemon say, read without care.
-type spoken = map[string]any
+// A frame is a decoded frame, with no checks.
+type frame = map[string]any
 
 var stdin = bufio.NewReader(os.Stdin)
 
-func hear() spoken {
+func receive() frame {
 	line, err := stdin.ReadBytes('\n')
 	if err != nil {
 		os.Exit(0)
 	}
-	var s spoken
+	var s frame
 	if err := json.Unmarshal(line, &s); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(3)
@@ -49,7 +49,7 @@ func hear() spoken {
 	return s
 }
 
-func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+func send(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
 func encode(v any) string {
 	b, err := json.Marshal(v, json.Deterministic(true))
@@ -60,29 +60,29 @@ func encode(v any) string {
 }
 
 func introduce(name, more string) {
-	say(`{"introduce":{"commands":[{"name":"%s","summary":"A test's.","access":"read"%s}]}}`, name, more)
+	send(`{"introduce":{"commands":[{"name":"%s","summary":"A test's.","access":"read"%s}]}}`, name, more)
 }
 
-// beA is a hook's main. Each kind is called over there: the name of its one command is its own.
-func beA(mode string) {
+// runHook is the main function of a hook in a mode. The hook registers one command, whose name is Config.Name.
+func runHook(mode string) {
 	if mode == "daemon" {
-		beADaemon()
+		runDaemon()
 	}
-	hello := hear()["hello"].(spoken)
+	hello := receive()["hello"].(frame)
 	name := hello["name"].(string)
 	switch mode {
 	case "silent":
-		hear()
+		receive()
 	case "refuse":
-		say(`{"refuse":"I want a folder"}`)
+		send(`{"refuse":"I want a folder"}`)
 		return
 	case "exit-at-once":
 		fmt.Fprintln(os.Stderr, "no such module")
 		os.Exit(7)
 	case "invalid-introduction":
-		say(`{"introduce":{"commands":[{"name":"x","access":"all"},{"name":"y","access":"read","arguments":{"oneOf":[]}},{"name":"Z","access":"read"}]}}`)
+		send(`{"introduce":{"commands":[{"name":"x","access":"all"},{"name":"y","access":"read","arguments":{"oneOf":[]}},{"name":"Z","access":"read"}]}}`)
 	case "unprintable-introduction":
-		say(`{"introduce":{"commands":[{"name":"x","summary":"a\u001b[2J","access":"read"},{"name":"y","access":"read","arguments":{"properties":{"a\u202eb":{}}}},` +
+		send(`{"introduce":{"commands":[{"name":"x","summary":"a\u001b[2J","access":"read"},{"name":"y","access":"read","arguments":{"properties":{"a\u202eb":{}}}},` +
 			`{"name":"z","access":"read","returns":{"type":"string","enum":["a\nb"]}}]}}`)
 	case "ten-thousand":
 		var b strings.Builder
@@ -92,7 +92,7 @@ func beA(mode string) {
 			}
 			fmt.Fprintf(&b, `{"name":"c-%d","access":"read"}`, i)
 		}
-		say(`{"introduce":{"commands":[%s]}}`, b.String())
+		send(`{"introduce":{"commands":[%s]}}`, b.String())
 	case "chatter":
 		fmt.Println("starting up")
 	case "take":
@@ -108,7 +108,7 @@ func beA(mode string) {
 		introduce(name, "")
 	}
 	for {
-		request := hear()
+		request := receive()
 		id, ok := request["id"]
 		if !ok {
 			continue // a cancel
@@ -117,45 +117,45 @@ func beA(mode string) {
 	}
 }
 
-func answer(mode string, hello, request spoken, id any) {
+func answer(mode string, hello, request frame, id any) {
 	switch mode {
 	case "echo":
-		say(`{"id":%v,"result":0,"arguments":%s}`, id, encode(spoken{"hello": hello, "request": request, "argv": os.Args[1:], "env": os.Environ()}))
+		send(`{"id":%v,"result":0,"arguments":%s}`, id, encode(frame{"hello": hello, "request": request, "argv": os.Args[1:], "env": os.Environ()}))
 	case "with-schemas":
-		say(`{"id":%v,"result":0,"arguments":%s}`, id, encode(request["arguments"].(spoken)["n"]))
+		send(`{"id":%v,"result":0,"arguments":%s}`, id, encode(request["arguments"].(frame)["n"]))
 	case "lie":
-		say(`{"id":%v,"result":0,"arguments":%s}`, id, encode(strings.Repeat("[", 3)))
+		send(`{"id":%v,"result":0,"arguments":%s}`, id, encode(strings.Repeat("[", 3)))
 	case "result":
-		say(`{"id":%v,"result":%s}`, id, encode(request["arguments"]))
+		send(`{"id":%v,"result":%s}`, id, encode(request["arguments"]))
 	case "back", "changes":
-		say(`{"call":"x","for":%v,"command":%s}`, id, encode(request["arguments"]))
-		answered := hear()
+		send(`{"call":"x","for":%v,"command":%s}`, id, encode(request["arguments"]))
+		answered := receive()
 		delete(answered, "call")
-		say(`{"id":%v,"result":0,"arguments":%s}`, id, encode(answered))
+		send(`{"id":%v,"result":0,"arguments":%s}`, id, encode(answered))
 		if mode == "changes" {
 			os.Exit(1)
 		}
 	case "back-for-another":
-		say(`{"call":1,"for":99,"command":"status-get"}`)
-		first := hear()
-		say(`{"call":2,"command":"status-get"}`)
-		say(`{"id":%v,"result":0,"arguments":%s}`, id, encode([]any{first, hear()}))
+		send(`{"call":1,"for":99,"command":"status-get"}`)
+		first := receive()
+		send(`{"call":2,"command":"status-get"}`)
+		send(`{"id":%v,"result":0,"arguments":%s}`, id, encode([]any{first, receive()}))
 	case "log":
-		say(`{"log":"warn","text":"a line\nin two"}`)
-		say(`{"log":"debug","text":%q}`, strings.Repeat("x", 5000))
+		send(`{"log":"warn","text":"a line\nin two"}`)
+		send(`{"log":"debug","text":%q}`, strings.Repeat("x", 5000))
 		fmt.Fprintln(os.Stderr, "by stderr")
-		say(`{"id":%v,"result":0}`, id)
+		send(`{"id":%v,"result":0}`, id)
 	case "cancelled":
 		fmt.Fprintln(os.Stderr, "it sleeps")
-		said := hear()
-		say(`{"log":"info","text":"heard %s"}`, strings.ReplaceAll(encode(said), `"`, ""))
-		say(`{"id":%v,"result":499,"text":"as you like"}`, id)
+		received := receive()
+		send(`{"log":"info","text":"received %s"}`, strings.ReplaceAll(encode(received), `"`, ""))
+		send(`{"id":%v,"result":499,"text":"as you like"}`, id)
 	case "exit":
 		os.Exit(5)
 	case "slow":
 		fmt.Fprintln(os.Stderr, "slowly now")
 		time.Sleep(300 * time.Millisecond)
-		say(`{"id":%v,"result":0,"text":"slowly"}`, id)
+		send(`{"id":%v,"result":0,"text":"slowly"}`, id)
 	case "hang":
 		select {}
 	case "sleep":
@@ -177,7 +177,7 @@ func answer(mode string, hello, request spoken, id any) {
 		}
 	case "flood-logs":
 		for range 1 << 30 {
-			say(`{"log":"error","text":"again"}`)
+			send(`{"log":"error","text":"again"}`)
 		}
 	case "flood-stderr":
 		chunk := strings.Repeat("x", 1<<20)
@@ -186,21 +186,21 @@ func answer(mode string, hello, request spoken, id any) {
 		}
 	case "flood-calls":
 		for i := range 1 << 30 {
-			say(`{"call":%d,"for":0,"command":"status-get"}`, i)
+			send(`{"call":%d,"for":0,"command":"status-get"}`, i)
 		}
 	case "flood-calls-unread":
 		for i := range 1 << 30 {
-			say(`{"call":%d,"for":%v,"command":"status-get"}`, i, id)
+			send(`{"call":%d,"for":%v,"command":"status-get"}`, i, id)
 		}
 	case "wrong-id":
-		say(`{"id":4711,"result":0}`)
+		send(`{"id":4711,"result":0}`)
 	case "twice":
-		say(`{"id":%v,"result":0}`, id)
-		say(`{"id":%v,"result":0}`, id)
+		send(`{"id":%v,"result":0}`, id)
+		send(`{"id":%v,"result":0}`, id)
 	case "no-json":
-		say(`{"id":%v,,}`, id)
+		send(`{"id":%v,,}`, id)
 	case "duplicate-key":
-		say(`{"id":%v,"id":%v,"result":0}`, id, id)
+		send(`{"id":%v,"id":%v,"result":0}`, id, id)
 	case "introduce-again":
 		introduce("again", "")
 	case "stop":
@@ -213,19 +213,19 @@ func answer(mode string, hello, request spoken, id any) {
 		os.Exit(0)
 	case "ignore-term":
 		signalsIgnored()
-		say(`{"id":%v,"result":0}`, id)
+		send(`{"id":%v,"result":0}`, id)
 		hang()
 	}
 }
 
-// hang outlives the end of stdin.
+// hang ignores the end of stdin.
 func hang() {
 	for {
 		time.Sleep(time.Hour)
 	}
 }
 
-// forks leaves a process behind that has this one's pipes, in its group or in one of its own.
+// forks starts a process that has the same pipes, in the same process group or in a new one.
 func forks(away bool) {
 	cmd := exec.Command("/bin/sleep", "100")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

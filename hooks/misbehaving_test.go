@@ -20,12 +20,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tortures is what a hook does when its command is given, what its caller hears, and what is said of the
-// hook in the end. An empty why: it lives.
-var tortures = []struct {
-	mode string
-	code wire.Code
-	why  string
+// misbehaviors are the modes of a hook, with the code of the reply to its caller and the last error of the hook. An
+// empty lastError: the hook keeps running.
+var misbehaviors = []struct {
+	mode      string
+	code      wire.Code
+	lastError string
 }{
 	{"sleep", wire.CodeTimeout, ""},
 	{"hang", wire.CodeTimeout, ""},
@@ -43,11 +43,11 @@ var tortures = []struct {
 	{"duplicate-key", wire.CodeShuttingDown, "it wrote a frame that is none of the protocol: "},
 	{"introduce-again", wire.CodeShuttingDown, "it introduced itself, or refused, for a second time"},
 	{"exit", wire.CodeShuttingDown, "it ended with exit status 5"},
-	{"fork", wire.CodeShuttingDown, "it ended with exit status 0, after it said: left "},
-	{"fork-away", wire.CodeShuttingDown, "it ended with exit status 0, after it said: left "},
+	{"fork", wire.CodeShuttingDown, "it ended with exit status 0; the last line of its stderr: left "},
+	{"fork-away", wire.CodeShuttingDown, "it ended with exit status 0; the last line of its stderr: left "},
 }
 
-func torture(t testing.TB, mode string, code wire.Code) hooks.Config {
+func misbehavingHook(t testing.TB, mode string, code wire.Code) hooks.Config {
 	cfg := process(t, mode, mode)
 	cfg.Timeout, cfg.MaxOutput = testkit.Timeout, 64<<10
 	if code == wire.CodeTimeout {
@@ -56,14 +56,13 @@ func torture(t testing.TB, mode string, code wire.Code) hooks.Config {
 	return cfg
 }
 
-// TestTorture: whatever a hook does, its caller gets an answer, and native commands and another hook
-// theirs meanwhile.
-func TestTorture(t *testing.T) {
-	for _, each := range tortures {
+// Every caller of a misbehaving hook gets a reply. Meanwhile native commands and another hook reply at once.
+func TestMisbehavingHookDelaysNoOtherCommand(t *testing.T) {
+	for _, each := range misbehaviors {
 		t.Run(each.mode, func(t *testing.T) {
 			t.Parallel()
 			d := start(t, func(s *hooks.Set) { s.StopTimeout = 20 * time.Millisecond })
-			require.NoError(t, d.load(process(t, "good", "echo"), torture(t, each.mode, each.code)))
+			require.NoError(t, d.load(process(t, "good", "echo"), misbehavingHook(t, each.mode, each.code)))
 			c, other := d.as("admin"), d.as("monitor")
 			answered := make(chan wire.Reply, 1)
 			go func() { answered <- ask(t, c, each.mode, "") }()
@@ -77,20 +76,20 @@ func TestTorture(t *testing.T) {
 				default:
 				}
 			}
-			if each.why != "" {
-				d.eventually(func() bool { return contains(d.status(each.mode).LastError, each.why) }, each.why)
+			if each.lastError != "" {
+				d.eventually(func() bool { return contains(d.status(each.mode).LastError, each.lastError) }, each.lastError)
 				d.eventually(func() bool { return d.status(each.mode).State == "running" }, "it is not started again")
 			}
-			d.noneLeft()
+			d.requireNoneLeft()
 		})
 	}
 }
 
 var leftBehind = regexp.MustCompile(`left (\d+)`)
 
-// noneLeft ends what the test's hooks have left behind out of the daemon's reach, and requires that to be
-// what has left the group.
-func (d *daemon) noneLeft() {
+// requireNoneLeft requires that the daemon has killed the processes that a hook has started, except one that has left
+// the process group. It kills that one.
+func (d *daemon) requireNoneLeft() {
 	for _, found := range leftBehind.FindAllStringSubmatch(d.log.String(), -1) {
 		pid, err := strconv.Atoi(found[1])
 		require.NoError(d.t, err)
@@ -98,12 +97,12 @@ func (d *daemon) noneLeft() {
 			killProcess(pid)
 			continue
 		}
-		d.eventually(func() bool { return !lives(pid) }, "what is in its group is left")
+		d.eventually(func() bool { return !isAlive(pid) }, "a process of its group is left")
 	}
 }
 
-// lives reports whether there is a process that is no zombie.
-func lives(pid int) bool {
+// isAlive reports whether a process exists and is no zombie.
+func isAlive(pid int) bool {
 	if !processExists(pid) {
 		return false
 	}
@@ -111,8 +110,8 @@ func lives(pid int) bool {
 	return err != nil || !strings.Contains(string(stat), ") Z ")
 }
 
-// TestLoadErrors: what cannot be loaded says why, and nothing else is touched.
-func TestLoadErrors(t *testing.T) {
+// The error names each hook that cannot be loaded, and nothing else changes.
+func TestHookThatCannotBeLoadedIsNamed(t *testing.T) {
 	d := start(t, func(s *hooks.Set) { s.StartTimeout = testkit.Timeout })
 	require.NoError(t, d.load(process(t, "good", "echo")))
 	pid := d.status("good").PID
@@ -120,7 +119,7 @@ func TestLoadErrors(t *testing.T) {
 	require.ErrorContains(t, quick.load(process(t, "silent", "silent")), "hook 'silent': it has not introduced itself: it took longer than 20ms to load")
 	for mode, want := range map[string]string{
 		"refuse":               "hook 'bad': it refuses: I want a folder",
-		"exit-at-once":         "hook 'bad': it ended with exit status 7, after it said: no such module",
+		"exit-at-once":         "hook 'bad': it ended with exit status 7; the last line of its stderr: no such module",
 		"ten-thousand":         "hook 'bad': it introduces 10000 commands, and 256 are the most",
 		"chatter":              "hook 'bad': it wrote what is no frame to stdout, which is for nothing else: a frame cannot start with the byte 's'",
 		"take":                 "command 'status-get' of 'bad': Handler for command 'status-get' is already installed. Only an override by name covers it.",
@@ -143,9 +142,9 @@ func TestLoadErrors(t *testing.T) {
 		text string
 		mode os.FileMode
 	}{
-		"permission denied; it is not executable (chmod +x)":                                {"#!/bin/sh\n", 0o644},
-		"no such file or directory; the interpreter that its first line names is not there": {"#!/bin/sh\r\n", 0o755},
-		"exec format error; a script's first line names its interpreter":                    {"echo hello\n", 0o755},
+		"permission denied; it is not executable (chmod +x)":                          {"#!/bin/sh\n", 0o644},
+		"no such file or directory; the interpreter in its first line does not exist": {"#!/bin/sh\r\n", 0o755},
+		"exec format error; a script's first line names its interpreter":              {"echo hello\n", 0o755},
 	} {
 		cfg.Exec[0] = filepath.Join(t.TempDir(), "script")
 		require.NoError(t, os.WriteFile(cfg.Exec[0], []byte(script.text), script.mode))
@@ -156,9 +155,9 @@ func TestLoadErrors(t *testing.T) {
 	require.ErrorContains(t, d.load(cfg), "hook 'bad': dir: stat /no/such/folder: no such file or directory")
 }
 
-// TestNothingLeaks: after loads, failures, restarts and a stop there are as many descriptors and children
-// as before. Goroutines are TestMain's business.
-func TestNothingLeaks(t *testing.T) {
+// After loads, failures, restarts and a stop there are as many descriptors and children as before. TestMain checks the
+// goroutines.
+func TestNoDescriptorsOrChildrenLeak(t *testing.T) {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("no /proc here")
 	}
@@ -182,7 +181,7 @@ func TestNothingLeaks(t *testing.T) {
 	d.eventually(func() bool { return count() <= before }, "a descriptor is left")
 }
 
-// children returns the numbers of this process's children.
+// children returns the process ids of this process's children.
 func children(t testing.TB) []string {
 	tasks, err := os.ReadDir("/proc/self/task")
 	require.NoError(t, err)
@@ -194,7 +193,7 @@ func children(t testing.TB) []string {
 	return all
 }
 
-// BenchmarkProcess is a command that a process answers, there and back.
+// BenchmarkProcess measures a call of a command of a process.
 func BenchmarkProcess(b *testing.B) {
 	d := start(b, nil)
 	cfg := process(b, "result", "result")
@@ -213,15 +212,15 @@ func BenchmarkProcess(b *testing.B) {
 	b.Run("process", run("result", "0"))
 }
 
-// BenchmarkTorture is status-get, quiet and while hooks misbehave all the time: the 99th percentile. The
-// hooks run on the second processor; daemon and client are for the first:
+// BenchmarkMisbehavingHooks measures the 99th percentile of status-get, without and with hooks that misbehave all the
+// time. The hooks run on the second processor; daemon and client are for the first:
 //
 //	taskset -c 0 go test -run - -bench Torture -benchtime 3s ./hooks
-func BenchmarkTorture(b *testing.B) {
+func BenchmarkMisbehavingHooks(b *testing.B) {
 	d := start(b, func(s *hooks.Set) { s.StopTimeout = 20 * time.Millisecond })
 	configs := []hooks.Config{}
-	for _, each := range tortures {
-		cfg := torture(b, each.mode, each.code)
+	for _, each := range misbehaviors {
+		cfg := misbehavingHook(b, each.mode, each.code)
 		if taskset, err := exec.LookPath("taskset"); err == nil {
 			cfg.Exec = append([]string{taskset, "-c", "1"}, cfg.Exec...) // of the second processor
 		}
@@ -231,8 +230,8 @@ func BenchmarkTorture(b *testing.B) {
 	c := d.as("monitor")
 	b.Run("quiet", func(b *testing.B) { percentile(b, c) })
 	stop := make(chan struct{})
-	ended := make(chan struct{}, len(tortures))
-	for _, each := range tortures {
+	ended := make(chan struct{}, len(misbehaviors))
+	for _, each := range misbehaviors {
 		go func() {
 			defer func() { ended <- struct{}{} }()
 			c := d.as("admin")
@@ -248,7 +247,7 @@ func BenchmarkTorture(b *testing.B) {
 	}
 	b.Run("tortured", func(b *testing.B) { percentile(b, c) })
 	close(stop)
-	for range tortures {
+	for range misbehaviors {
 		<-ended
 	}
 	for _, found := range leftBehind.FindAllStringSubmatch(d.log.String(), -1) {

@@ -4,6 +4,6 @@ package hooks
 
 import "errors"
 
-func startProcess(*Config, func(string)) (process, error) {
+func startProcess(*Config, func(string)) (osProcess, error) {
 	return nil, errors.New("hooks that are processes need a UNIX system; compile the library in")
 }
