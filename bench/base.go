@@ -80,7 +80,7 @@ func (c comparison) change() string {
 	return worse
 }
 
-// comparisons returns the lines of all tasks, in the order of the plan. A metric that a server cannot tell has no line.
+// comparisons returns the lines of all tasks, in the order of the plan. A metric that the server does not count has no line.
 func (f results) comparisons(tasks []task) (all []comparison) {
 	metrics := []metric{byRate, byCPU, byP99, byAllocs}
 	for _, t := range tasks {

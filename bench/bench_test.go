@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The processes of a run are this program again, which is the test here.
+// A run starts the test program again as its servers and clients.
 func TestMain(m *testing.M) {
 	if os.Getenv(partVariable) != "" {
 		os.Exit(part(os.Args[1:]))
@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A tiny round, once through all that a run does: both kinds of clients, and every kind of work.
-func TestSmoke(t *testing.T) {
+// One small round has both kinds of clients and every kind of work.
+func TestSmallRunWritesItsReport(t *testing.T) {
 	o := &options{
 		only:   `^(rudderpost-(unix|ws)@(1|deep-16|each-16|64K-16|mixed|idle)|rudderpost-tls(-resumed)?@each-16|net/rpc/jsonrpc@16|rudderpost-quic-stream@mixed)$`,
 		rounds: 1, idle: 50, window: 100 * time.Millisecond, out: t.TempDir(), check: true,
@@ -32,8 +32,8 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
-// Every contestant that is installed serves its client.
-func TestContestants(t *testing.T) {
+// Each contestant that is installed serves its client.
+func TestEachInstalledContestantIsMeasured(t *testing.T) {
 	report := runFor(t, &options{only: `@1$|^(kea|.*tls-(default|resumed))@each-1$`, rounds: 1, window: 20 * time.Millisecond, out: t.TempDir()})
 	for _, c := range contestants {
 		if !strings.Contains(report, c.name+" is not installed") {
@@ -46,15 +46,15 @@ func runFor(t *testing.T, o *options) (report string) {
 	t.Helper()
 	code, err := run(o)
 	require.NoError(t, err)
-	require.Contains(t, []int{0, 2}, code, "nobody can tell from so little whether a goal is reached")
+	require.Contains(t, []int{0, 2}, code, "so short a run cannot tell whether a goal is reached")
 	text, err := os.ReadFile(o.out + "/report.md")
 	require.NoError(t, err)
 	require.NotRegexp(t, "(?m)^\\* round", string(text), "what went wrong")
 	return string(text)
 }
 
-// Every contestant is divided by one that does whatever it does, with the same kind of client.
-func TestFloors(t *testing.T) {
+// Each contestant has a floor that does the same works, with the same kind of client.
+func TestFloorDoesTheWorksOfItsContestant(t *testing.T) {
 	for _, c := range contestants {
 		if c.floor == "" {
 			continue
@@ -68,8 +68,8 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// A run without -only measures all that must hold, on both sides, in all rounds.
-func TestGoals(t *testing.T) {
+// A run without -only measures both sides of each goal in all rounds.
+func TestFullRunMeasuresAllGoals(t *testing.T) {
 	p, err := planFor(&options{rounds: 15, others: 5})
 	require.NoError(t, err)
 	require.True(t, p.sizes)
@@ -88,14 +88,14 @@ func TestGoals(t *testing.T) {
 	require.Equal(t, 5, rounds["net/rpc/jsonrpc@16"])
 }
 
-// A line is missed when even the better end of its interval is on the wrong side.
-func TestJudge(t *testing.T) {
+// A goal is missed if even the better end of its interval is on the wrong side.
+func TestGoalIsMissedIfItsIntervalIsOnTheWrongSide(t *testing.T) {
 	found := results{"16": {"a": nil, "b": nil}}
 	for i := range 15 {
 		found["16"]["a"] = append(found["16"]["a"], result{Commands: float64(100 + i), Seconds: 1, Latency: [3]float64{1, 2, 3}})
 		found["16"]["b"] = append(found["16"]["b"], result{Commands: 100, Seconds: 1, Latency: [3]float64{1, 1, 1}})
 	}
-	found["16"]["b"][3].Seconds = 0 // it failed, and its round does not count
+	found["16"]["b"][3].Seconds = 0 // a failed measurement, whose round does not count
 	for _, row := range []struct {
 		metric metric
 		figure float64
@@ -107,7 +107,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestInterval(t *testing.T) {
+func TestIntervalHasTheMedianWith95Percent(t *testing.T) {
 	for _, row := range []struct {
 		rounds    int
 		low, high float64
@@ -123,7 +123,7 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-func TestHistogram(t *testing.T) {
+func TestQuantilesOfAHistogramAreWithinTwoPercent(t *testing.T) {
 	var h, other histogram
 	for i := range int64(1000) {
 		h.add(i * 1000)

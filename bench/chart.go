@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// A chart is lines over a few places, on a logarithmic scale.
+// A chart has lines over a few places, on a logarithmic scale.
 type chart struct {
 	title  string
 	places []string
 	lines  []line
 }
 
-// A line is one contestant: at each place the median and what it went between. NaN: it was not there.
+// A line is one contestant: its median, least and greatest figure at each place. NaN means that it was not measured there.
 type line struct {
 	name           string
 	mid, low, high []float64
 }
 
-// charts are the plots that the run has figures for, by their file names: of each kind one that has ours and the peers over
-// UNIX sockets, and one that has ours and the floors over each transport. All in one nobody could read.
+// charts returns the plots that the run has figures for, by their file names. Each kind has two: one with rudderpost and its
+// peers over UNIX sockets, and one with rudderpost and the floors over each transport. One plot with all would be unreadable.
 func (r *report) charts() map[string]*chart {
 	all := map[string]*chart{}
 	for suffix, drawn := range map[string]func(string) bool{"": besidePeers, "-transports": besideFloors} {
@@ -66,7 +66,7 @@ func besideFloors(name string) bool {
 	return kind == "floor" && loop || kind == "rudderpost" && slices.Contains([]string{"unix", "tcp", "tls", "ws", "wss", "quic-stream", "quic-long", "http", "https"}, transport)
 }
 
-// add adds a line, if there is anything of it.
+// add adds a line if it has a figure.
 func (c *chart) add(name string, at func(place int) sample) {
 	l := line{name: name}
 	for i := range c.places {
@@ -79,13 +79,13 @@ func (c *chart) add(name string, at func(place int) sample) {
 	}
 }
 
-// Where a chart is in its picture.
+// The position of a chart in its picture.
 const (
 	chartLeft, chartTop     = 70, 40
 	chartWidth, chartHeight = 520, 420
 )
 
-// svg draws it. Ours are drawn thick and floors dashed; the names stand beside the lines' ends in the order of those.
+// svg draws the chart. The lines of rudderpost are thick, those of floors dashed. The names are beside the ends of the lines.
 func (c *chart) svg() []byte {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, l := range c.lines {

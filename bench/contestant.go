@@ -8,57 +8,57 @@ import (
 	"time"
 )
 
-// A contestant is a server that commands are given to, and how its clients speak.
+// A contestant is a server, and the protocol of its clients.
 type contestant struct {
 	name string
 
-	// floor is the contestant that this one is divided by, with the same kind of client: a raw client's
-	// rates and a Go client's are not comparable. Empty for a floor.
+	// floor is the contestant that this one is divided by. It has the same kind of client, since the rates of a raw client and
+	// of a Go client are not comparable. It is empty for a floor.
 	floor string
 
-	// note is what a reader must know before comparing it.
+	// note has facts for the reader of the report.
 	note string
 
-	// start makes the server, in a process that is its own, and returns when clients may come. Where
-	// the program that shall be there is not installed, the error is an exec.ErrNotFound.
+	// start starts the server in a process of its own, and returns when clients may connect. If its program is not installed,
+	// the error is exec.ErrNotFound.
 	start start
 
-	// wire is what a client says.
+	// wire is the protocol of its clients.
 	wire protocol
 
-	// can says which works it does. nil: all of them.
+	// can reports whether it does a work. nil: it does all.
 	can func(work) bool
 }
 
 type start = func(s *site) (endpoint, error)
 
-// A protocol is how a client reaches a server and what it says there. Where only request is set, the raw
-// client speaks: one thread on bare sockets.
+// A protocol says how a client connects and what it sends. If only request is set, the raw client drives the server: one
+// thread on sockets.
 type protocol struct {
-	// request is the i-th command of those in flight on a conn, as bytes, with a value to say. All have the same
-	// length, and so have their replies; what a reply's length is, a client finds out.
+	// request returns the i-th command of those in flight on a conn, with a value. All have the same length, and so have their
+	// replies. The client learns the length of a reply.
 	request func(s *site, value string, i int) []byte
 
-	// prologue is said once on each conn, and answered, before the first command.
+	// prologue is sent once on each conn before the first command. The server answers it.
 	prologue func(s *site) []byte
 
-	// expect stands in the reply to a command. Empty: the value.
+	// expect is a part of each reply. Empty: the value.
 	expect string
 
-	// dial makes a stream of bytes out of a place, where a bare socket is not enough: each conn has a goroutine then.
+	// dial connects, where a socket alone is not enough. Each conn has a goroutine then.
 	dial func(s *site, e endpoint) (stream, error)
 
-	// session connects a client of the protocol's own. Its trips may be made by several at once.
+	// session connects a client of the protocol itself. Several goroutines may call its trip.
 	session func(s *site, e endpoint) (session, error)
 }
 
-// A stream is a conn that carries bytes.
+// A stream is a byte stream.
 type stream interface {
 	io.ReadWriteCloser
 	SetReadDeadline(t time.Time) error
 }
 
-// A session is a connection that commands are given on.
+// A session is a connection of a client. trip gives one command.
 type session struct {
 	trip  func(k *kind) error
 	close func()
@@ -66,26 +66,26 @@ type session struct {
 
 func (p protocol) raw() bool { return p.dial == nil && p.session == nil }
 
-// A site is what the server and the clients of one measurement share.
+// A site has the data that the server and the clients of one measurement share.
 type site struct {
-	Dir    string // for what belongs to this measurement alone
-	Shared string // for what the whole run has: certificates and a token
+	Dir    string // the directory of this measurement
+	Shared string // the directory of the run: certificates and a token
 	Token  string
-	Reply  int  // bytes in the value of a reply; 0: it is what was asked
+	Reply  int  // bytes in the value of a reply; 0: the value of the request
 	Each   bool // commands have no id
 	Mixed  bool // commands are of all kinds
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.Dir, name) }
 
-// An endpoint is where a server is.
+// An endpoint has the address of a server.
 type endpoint struct {
 	Network, Address string
 	PIDs             []int  // of the processes whose work counts
-	Control          string // a UNIX socket that answers what the runtime knows; empty: it has none
+	Control          string // a UNIX socket with figures of the runtime; empty: there is none
 }
 
-// contestants are all of them, floors first.
+// contestants has all contestants, floors first.
 var contestants = slices.Concat(
 	floors,
 	ours,

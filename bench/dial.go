@@ -19,16 +19,16 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// What is spoken, for TLS (ALPN). QUIC's is the same.
+// The protocols of TLS (ALPN). That of QUIC is the same.
 const (
 	lineProtocol = tcp.Protocol
 	webProtocol  = "http/1.1"
 )
 
-// pki is where the certificates of a run are.
+// pki returns the directory with the certificates of a run.
 func (s *site) pki() string { return filepath.Join(s.Shared, "pki") }
 
-// tlsFor makes a floor's TLS, which is ours: the same versions, curves and certificates on both sides.
+// tlsFor returns the TLS configuration of a floor. It is that of rudderpost, with the same versions, curves and certificates.
 func tlsFor(protocol string) func(*site) (*tls.Config, error) {
 	return func(s *site) (*tls.Config, error) {
 		server, err := tlsconf.Auto(s.pki(), nil)
@@ -39,7 +39,7 @@ func tlsFor(protocol string) func(*site) (*tls.Config, error) {
 	}
 }
 
-// clientTLS is that of a client, made once in a process, by its first dial, before there are others beside it.
+// clientTLS returns the TLS configuration of a client. The first dial of a process makes it, before there are other goroutines.
 func clientTLS(s *site, protocol string, resume bool) (*tls.Config, error) {
 	if clientConfig != nil {
 		return clientConfig, nil
@@ -56,7 +56,7 @@ var clientConfig *tls.Config
 
 func dialPlain(_ *site, e endpoint) (stream, error) { return net.Dial(e.Network, e.Address) }
 
-// dialTLS makes conns with full handshakes.
+// dialTLS connects with a full handshake.
 func dialTLS(protocol string) func(*site, endpoint) (stream, error) {
 	return func(s *site, e endpoint) (stream, error) {
 		config, err := clientTLS(s, protocol, false)
@@ -67,7 +67,7 @@ func dialTLS(protocol string) func(*site, endpoint) (stream, error) {
 	}
 }
 
-// dialResumed makes conns that resume the session of the first. One that does not is an error.
+// dialResumed connects and resumes the session of the first connection. It fails if the session is not resumed.
 func dialResumed(s *site, e endpoint) (stream, error) {
 	first := clientConfig == nil
 	config, err := clientTLS(s, lineProtocol, true)
@@ -84,7 +84,7 @@ func dialResumed(s *site, e endpoint) (stream, error) {
 	return c, nil
 }
 
-// dialDefault is what a client is that was told only whom to believe.
+// dialDefault connects with the default configuration of a TLS client and a CA.
 func dialDefault(s *site, e endpoint) (stream, error) {
 	if clientConfig == nil {
 		pem, err := os.ReadFile(filepath.Join(s.pki(), tlsconf.CACert))
@@ -97,7 +97,7 @@ func dialDefault(s *site, e endpoint) (stream, error) {
 	return handshake(e, clientConfig)
 }
 
-// tlsDefault is what a server is that was told only who it is.
+// tlsDefault returns the default configuration of a TLS server with a certificate.
 func tlsDefault(s *site) (*tls.Config, error) {
 	ours, err := tlsconf.Auto(s.pki(), nil)
 	if err != nil {
@@ -120,7 +120,7 @@ func handshake(e endpoint, config *tls.Config) (*tls.Conn, error) {
 	return t, nil
 }
 
-// dialQUIC makes a connection with one stream.
+// dialQUIC opens a connection with one stream.
 func dialQUIC(s *site, e endpoint) (stream, error) {
 	c, err := connectQUIC(s, e)
 	if err != nil {
@@ -140,7 +140,7 @@ type quicStream struct {
 
 func (s quicStream) Close() error { return s.conn.CloseWithError(0, "") }
 
-// quicStreams makes a connection on which each command has a stream of its own, which is what QUIC's streams are for.
+// quicStreams opens a connection on which each command has a stream of its own.
 func quicStreams(s *site, e endpoint) (session, error) {
 	c, err := connectQUIC(s, e)
 	if err != nil {

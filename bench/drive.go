@@ -22,21 +22,21 @@ type job struct {
 	Endpoint   endpoint
 }
 
-// A result is what a measurement found.
+// A result has the figures of a measurement.
 type result struct {
-	Commands float64 // within the window
+	Commands float64 // commands within the window
 	Seconds  float64
 	Latency  [3]float64 // seconds: the median, 99 % and 99.9 %
 	CPU      float64    // seconds of the server's processes, within the window
-	Allocs   float64    // of the server for each command; negative: nobody knows
-	Memory   []float64  // bytes that the server has more, at each of idleSteps
+	Allocs   float64    // allocations of the server for each command; negative: not known
+	Memory   []float64  // growth of the server in bytes, at each of idleSteps
 	Size     float64    // bytes of a program
-	Settled  float64    // and at the last after its garbage is gone; negative: nobody knows
+	Settled  float64    // the last figure of Memory without garbage; negative: not known
 }
 
 func (r result) rate() float64 { return r.Commands / r.Seconds }
 
-// driveHere is the whole of a driving process: it takes a job from stdin and says its result on stdout.
+// driveHere is the main function of a driving process. It reads a job from stdin and writes the result to stdout.
 func driveHere() int {
 	var j job
 	if err := json.NewDecoder(os.Stdin).Decode(&j); err != nil {
@@ -80,7 +80,7 @@ func (j *job) do() (result, error) {
 	return r, nil
 }
 
-// allocations is how many the server has made so far; negative: nobody knows.
+// allocations returns the number of allocations of the server until now; negative: not known.
 func (d *driver) allocations() float64 {
 	if m := d.Endpoint.memory(false); m != nil {
 		return float64(m.Mallocs)
@@ -88,7 +88,7 @@ func (d *driver) allocations() float64 {
 	return -1
 }
 
-// allocsEach is how many it made for each command between two moments.
+// allocsEach returns the allocations for each command between two such numbers.
 func allocsEach(before, after float64, commands int) float64 {
 	if before < 0 || commands == 0 {
 		return -1
@@ -96,7 +96,7 @@ func allocsEach(before, after float64, commands int) float64 {
 	return (after - before) / float64(commands)
 }
 
-// overtime is how long a measurement goes on beyond its window when nothing was answered yet.
+// overtime is how long a measurement goes on after its window if it has no reply yet.
 const overtime = 20 * time.Second
 
 // A driver does a job.
@@ -107,7 +107,7 @@ type driver struct {
 	greeting int // length of the answer to the prologue
 }
 
-// prepare makes what is said.
+// prepare makes the requests.
 func (d *driver) prepare() {
 	for _, value := range d.Work.kinds() {
 		k := kind{value: value, sixty: sixty(value), expect: []byte(value)}
@@ -119,7 +119,7 @@ func (d *driver) prepare() {
 		}
 		depth := d.Work.Depth
 		if d.session != nil {
-			depth = 1 // each that is in flight has a caller of its own
+			depth = 1 // each command in flight has a goroutine of its own
 		}
 		for i := 0; i < depth && d.request != nil; i++ {
 			k.batch = append(k.batch, d.request(&d.Site, value, i)...)
@@ -128,10 +128,10 @@ func (d *driver) prepare() {
 	}
 }
 
-// quiet is how long a server says nothing when it has said all.
+// quiet is the time without data after which a reply is complete.
 const quiet = 60 * time.Millisecond
 
-// learn finds out how long replies are, and whether they are what they should be.
+// learn finds out the length of the replies, and checks them.
 func (d *driver) learn() error {
 	for i := range d.kinds {
 		if d.session != nil {
@@ -168,7 +168,7 @@ func (d *driver) learnKind(k *kind) error {
 	return nil
 }
 
-// ask returns all that a server says to a message.
+// ask sends a message and returns the whole answer of the server.
 func (d *driver) ask(c stream, message []byte) ([]byte, error) {
 	if _, err := c.Write(message); err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func (d *driver) ask(c stream, message []byte) ([]byte, error) {
 	}
 }
 
-// connect makes a conn, before its prologue.
+// connect opens a conn, without its prologue.
 func (d *driver) connect() (stream, error) {
 	if d.dial != nil {
 		return d.dial(&d.Site, d.Endpoint)
@@ -203,7 +203,7 @@ func (d *driver) connect() (stream, error) {
 	return net.Dial(d.Endpoint.Network, d.Endpoint.Address)
 }
 
-// memory is what the server's runtime knows, or nil.
+// memory returns the figures of the server's runtime, or nil. With gc the server frees its garbage first.
 func (e endpoint) memory(gc bool) *memory {
 	if e.Control == "" {
 		return nil
@@ -224,7 +224,7 @@ func (e endpoint) memory(gc bool) *memory {
 	return &m
 }
 
-// control is a client of the server's runtime.
+// control returns an HTTP client for the control socket of the server.
 func (e endpoint) control() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,

@@ -16,9 +16,9 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 )
 
-// floors give back the bytes they get and do nothing else: each as plainly as its transport permits, and (-loop) with
-// a hand-off of each message to one goroutine and back, which is the least that a daemon with a loop can do. The one
-// that ends in -own is driven by a Go client, for contestants that have no other.
+// floors return the bytes that they receive. Each transport has a plain one, and one (-loop) that hands each message to one
+// goroutine and back, which is the minimum for a daemon with a loop. The one with -own has a client in Go, for contestants
+// that have such a client.
 var floors = slices.Concat(
 	floor2("unix", func(handOff bool) start { return echoLines("unix", handOff, nil) }, protocol{request: lineCommand}),
 	[]contestant{{name: "floor-unix-loop-own", start: echoLines("unix", true, nil), wire: protocol{request: lineCommand, dial: dialPlain}}},
@@ -40,7 +40,7 @@ var floors = slices.Concat(
 		protocol{request: postCommand, dial: dialTLS(webProtocol)}),
 )
 
-// floor2 is a floor with and without the hand-off.
+// floor2 returns a floor without the hand-off and one with it.
 func floor2(transport string, server func(handOff bool) start, wire protocol) []contestant {
 	return []contestant{
 		{name: "floor-" + transport, start: server(false), wire: wire},
@@ -48,11 +48,11 @@ func floor2(transport string, server func(handOff bool) start, wire protocol) []
 	}
 }
 
-// A floor is what all conns of a raw server share.
+// A floor has the data that all conns of a raw server share.
 type floor struct {
 	loop  chan chan struct{} // nil: there is no hand-off
-	large []byte             // what is answered instead of what was asked
-	mixed bool               // to the kinds it belongs to
+	large []byte             // the reply, if it is not the request
+	mixed bool               // only the commands of the larger kind get it
 }
 
 func newFloor(s *site, handOff bool) *floor {
@@ -71,7 +71,7 @@ func newFloor(s *site, handOff bool) *floor {
 	return f
 }
 
-// lane returns what a conn does with each of its messages.
+// lane returns the function that a conn calls for each of its messages.
 func (f *floor) lane() (pass func()) {
 	if f.loop == nil {
 		return func() {}
@@ -83,7 +83,7 @@ func (f *floor) lane() (pass func()) {
 	}
 }
 
-// answer is what is said to a message.
+// answer returns the reply to a message.
 func (f *floor) answer(message []byte) []byte {
 	switch {
 	case f.large == nil:
@@ -96,7 +96,7 @@ func (f *floor) answer(message []byte) []byte {
 	return message
 }
 
-// echoStream is a conn of bytes. What one read brings may be many messages; in a mix it is one.
+// echoStream serves a byte stream. One read may return many messages; in a mix it returns one.
 func (f *floor) echoStream(c io.ReadWriteCloser) {
 	defer c.Close()
 	pass := f.lane()
@@ -216,7 +216,7 @@ func echoQUIC(serve func(*floor, *quicgo.Stream), handOff bool) start {
 	}
 }
 
-// echoWhole is a stream that carries one message.
+// echoWhole serves a stream with one message.
 func echoWhole(f *floor, stream *quicgo.Stream) {
 	defer stream.Close()
 	if message, err := io.ReadAll(stream); err == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/rudderpost/rudderpost/internal/testkit"
 )
 
-// startForeign starts programs that are not ours, one after another, and waits for each until it accepts at its place.
+// startForeign starts programs of other projects one after another, and waits until each accepts connections.
 func startForeign(e endpoint, programs ...program) (endpoint, error) {
 	for _, p := range programs {
 		if err := p.cmd.Start(); err != nil {
@@ -27,13 +27,13 @@ func startForeign(e endpoint, programs ...program) (endpoint, error) {
 	return e, nil
 }
 
-// A program is one that is not ours, and where it will listen.
+// A program is a command of another project, with the address where it will listen.
 type program struct {
 	cmd *exec.Cmd
 	at  endpoint
 }
 
-// awaitPlace waits until a place can be connected to. A program that is not ours says in no other way that it is ready.
+// awaitPlace waits until an address accepts connections. Programs of other projects do not tell otherwise that they are ready.
 func awaitPlace(at endpoint, ended <-chan error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -52,11 +52,11 @@ func awaitPlace(at endpoint, ended <-chan error) error {
 	}
 }
 
-// reservedPorts has what releases the ports of freePort. They are reserved until the process ends.
+// reservedPorts has the functions that release the ports of freePort. The ports are reserved until the process ends.
 var reservedPorts []func()
 
-// freePort reserves a port on loopback at which nothing listens, for a program that cannot choose one itself. It must
-// not be called by two goroutines at a time.
+// freePort reserves a free port on loopback, for a program that cannot choose one itself. Two goroutines must not call it at
+// the same time.
 func freePort() (string, error) {
 	address, release, err := testkit.ReservePort()
 	if err != nil {

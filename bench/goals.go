@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A goal is what a contestant must reach in one run: so many times another's rate, or at most so many times its
-// p99, memory or size. Where there is no other, the figure itself.
+// A goal is a bound for a contestant in one run: the least ratio of its rate to that of another contestant, or the greatest
+// ratio of its p99, memory or size. Without another contestant it is a bound for the figure itself.
 type goal struct {
 	name       string
 	work       string
@@ -18,7 +18,7 @@ type goal struct {
 	figure     float64
 }
 
-// goals are what must hold on two processors. A line that does not say which handler is about the typed one.
+// goals hold on a machine with two processors. A line without the name of a handler measures the typed one.
 var goals = slices.Concat(
 	row("unix, untyped", "rudderpost-unix-untyped", byRate, "floor-unix-loop", "1 16 256 deep-1 deep-16 deep-256", 1, 1, 1, 0.95, 0.72, 0.68),
 	row("unix, typed", "rudderpost-unix", byRate, "floor-unix-loop", "1 16 256", 0.9, 0.85, 0.85),
@@ -46,7 +46,7 @@ var goals = slices.Concat(
 	row("stripped greeter, net/http hello world", "greeter", bySize, "hello", sizeWork, 0.8),
 )
 
-// row is a goal at each of some works.
+// row returns a goal for each of some works.
 func row(name, contestant string, m metric, against, works string, figures ...float64) (row []goal) {
 	for i, w := range strings.Fields(works) {
 		row = append(row, goal{name + ", " + w, w, contestant, m, against, figures[i]})
@@ -54,7 +54,7 @@ func row(name, contestant string, m metric, against, works string, figures ...fl
 	return row
 }
 
-// A verdict is what a run has found about a goal.
+// A verdict is the result of a run for a goal.
 type verdict struct {
 	goal
 	sample
@@ -62,7 +62,7 @@ type verdict struct {
 	missed    bool
 }
 
-// judge says of a goal whether it is missed: when even the better end of the interval is on the wrong side.
+// judge returns the verdict. A goal is missed if even the better end of the interval is on the wrong side.
 func (g goal) judge(found results) verdict {
 	v := verdict{goal: g, sample: found.figures(g.work, g.contestant, g.metric)}
 	if g.against != "" {
@@ -76,7 +76,7 @@ func (g goal) judge(found results) verdict {
 	return v
 }
 
-// reportGoals writes a table, and reports whether none is missed. Of what could not be measured nobody knows.
+// reportGoals writes a table, and returns true if no goal is missed. A goal that could not be measured is not missed.
 func reportGoals(out io.Writer, goals []goal, found results) bool {
 	all := true
 	fmt.Fprintf(out, "| | line | contestant | metric | against | wanted | median | 95 %% | rounds |\n|---|---|---|---|---|---|---|---|---|\n")

@@ -49,7 +49,7 @@ var grpcGo = contestant{
 	}},
 }
 
-// checkEcho says whether a reply is what a command of a kind must have, where its sender has no other way to know.
+// checkEcho returns an error if a reply is not the correct one for a kind of command.
 func checkEcho(s *site, k *kind, value, said string) error {
 	switch {
 	case s.Reply > 0 && len(value) == s.Reply, k.value == larger && len(value) == largeReply, s.Reply == 0 && value == said:

@@ -37,7 +37,7 @@ func (h *histogram) quantiles() (q [3]float64) {
 	return q
 }
 
-// bucket is where a number is counted: below parts by itself, above by its highest bits.
+// bucket returns the bucket of a number: below parts each number has one, above that its highest bits decide.
 func bucket(n uint64) int {
 	if n < parts {
 		return int(n)
@@ -46,7 +46,7 @@ func bucket(n uint64) int {
 	return shift*parts + int(n>>shift)
 }
 
-// least is the smallest number in a bucket.
+// least returns the smallest number of a bucket.
 func least(b int) uint64 {
 	if b < 2*parts {
 		return uint64(b)

@@ -75,7 +75,7 @@ func startAgent(s *site) (endpoint, error) {
 	return startForeign(at, kea, program{cmd, at})
 }
 
-// inDir keeps what Kea writes to the site.
+// inDir makes Kea write its files to the directory of the site.
 func inDir(cmd *exec.Cmd, s *site) {
 	cmd.Env = append(os.Environ(), "KEA_LOCKFILE_DIR="+s.Dir, "KEA_PIDFILE_DIR="+s.Dir, "KEA_LOGGER_DESTINATION=stdout")
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// A kind of command is known by what it says, which is of one length.
+// The values of the kinds of commands. All have one length.
 const (
-	plain  = "abcdef" // is to be answered as it is
-	larger = "large!" // with largeReply bytes
-	slower = "slowly" // after slowness; whoever can, answers others meanwhile
+	plain  = "abcdef" // the reply has the same value
+	larger = "large!" // the reply has largeReply bytes
+	slower = "slowly" // the reply comes after slowness; a server may answer other commands in the meantime
 )
 
 const (
@@ -17,20 +17,20 @@ const (
 	slowness   = 5 * time.Millisecond
 )
 
-// A kind is what a client has prepared for one kind of commands, and learnt about it.
+// A kind has the prepared requests of a client for one kind of commands, and the length of the replies.
 type kind struct {
 	value  string
-	sixty  string // for those that have no envelope
-	expect []byte // stands in the reply
-	batch  []byte // all that are in flight on a conn at once
-	whole  int    // bytes of all replies to them
-	tail   []byte // the last byte of those
+	sixty  string // for protocols without an envelope
+	expect []byte // a part of the reply
+	batch  []byte // all requests that are in flight on a conn
+	whole  int    // bytes of all replies to a batch
+	tail   []byte // the last byte of these replies
 }
 
-// sixty is what those say that have no envelope of their own, so that all move about the same.
+// sixty returns a value for protocols without an envelope, so that all protocols move about 60 bytes.
 func sixty(value string) string { return strings.Repeat(value, 10) }
 
-// kinds are those that a work has; the first is what is measured.
+// kinds returns the kinds of a work. Latency is measured for the first.
 func (w work) kinds() []string {
 	if w.Mixed {
 		return []string{plain, larger, slower}
@@ -38,7 +38,7 @@ func (w work) kinds() []string {
 	return []string{plain}
 }
 
-// next is the kind of a conn's n-th command: in a hundred of a mix there are five large ones and a slow one.
+// next returns the kind of the n-th command of a conn. In a mix, five of a hundred are large and one is slow.
 func (d *driver) next(n int) *kind {
 	switch {
 	case !d.Work.Mixed:
@@ -50,13 +50,13 @@ func (d *driver) next(n int) *kind {
 	return &d.kinds[0]
 }
 
-// An echo is what a typed handler takes and gives, here and at the peers.
+// An echo has the arguments and the result of a typed handler, of rudderpost and of its peers.
 type echo struct {
 	Value string `json:"value"`
 }
 
-// echoOf returns the handler of every contestant that has a typed one: it answers what it was asked, or so many bytes.
-// In a mix it may take its time: who runs his handlers on a loop must not have the slow ones there.
+// echoOf returns the typed handler of all contestants. It returns the value of the request, or a value of s.Reply bytes. In a
+// mix it sleeps for some commands, so a contestant with a loop must run it elsewhere.
 func echoOf(s *site) func(echo) echo {
 	large := echo{strings.Repeat("x", max(s.Reply, largeReply))}
 	switch {

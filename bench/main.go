@@ -1,11 +1,11 @@
-// Command bench measures rudderpost side by side with the raw floor of each transport and with its peers.
-// It is a module of its own, so that nobody who uses rudderpost has the peers' modules in his graph; from the
-// repository's root it is run by
+// Command bench measures rudderpost side by side with the raw floor of each transport, with its peers, and with another build
+// of itself. It is a module of its own, so that users of rudderpost do not get the peers as dependencies. At the root of the
+// repository, run
 //
 //	go run -C bench . -h
 //
-// Each contestant is a process, and what drives it is another. All contestants take turns within a round, in
-// random order, and what counts are ratios within a round. See README.md.
+// Each contestant is a process, and another process drives it. Within a round all contestants take turns in random order.
+// Ratios are taken within a round. See README.md.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// partVariable is in the environment of the processes that this program starts of itself.
+// partVariable is set in the environment of a process that this program starts as a server or a client.
 const partVariable = "RUDDERPOST_BENCH_PART"
 
 func main() {
@@ -47,7 +47,7 @@ func main() {
 	os.Exit(code)
 }
 
-// part is what a process does that was started by another of this program.
+// part is the main function of such a process.
 func part(arguments []string) int {
 	switch strings.Join(arguments[:1], "") {
 	case "serve":

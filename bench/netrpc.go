@@ -29,10 +29,10 @@ var netRPC = contestant{
 
 type echoService struct{ f func(echo) echo }
 
-// Exported is what net/rpc asks the types of arguments to be.
+// Exported is echo as an exported type, which net/rpc requires.
 type Exported echo
 
-// Echo is in the form that net/rpc asks for.
+// Echo has the signature that net/rpc requires.
 func (e *echoService) Echo(in, out *Exported) error {
 	*out = Exported(e.f(echo(*in)))
 	return nil

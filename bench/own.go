@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// driveOwn does a job with goroutines: one for each stream, or one for each command that is in flight in the
-// sessions of a protocol's own client.
+// driveOwn does a job with goroutines: one for each stream, or one for each command in flight in a session.
 func (d *driver) driveOwn() (result, error) {
 	width, callers := d.Work.Depth, 1
 	if d.session != nil {
@@ -91,7 +90,7 @@ func (d *driver) measureOwn(trips []func(*kind) error, width int) (r result, err
 	return r, nil
 }
 
-// open makes a session: the protocol's own, or one that says prepared bytes on a stream.
+// open opens a session: that of the protocol, or one that sends prepared bytes on a stream.
 func (d *driver) open() (session, error) {
 	if d.session != nil {
 		return d.session(&d.Site, d.Endpoint)
@@ -131,7 +130,7 @@ func (d *driver) open() (session, error) {
 	}}, nil
 }
 
-// openEach gives a command on a conn that is made for it.
+// openEach gives a command on a conn of its own.
 func (d *driver) openEach(k *kind) error {
 	s, err := d.open()
 	if err != nil {
@@ -141,7 +140,7 @@ func (d *driver) openEach(k *kind) error {
 	return s.trip(k)
 }
 
-// idle opens conns, gives one command on each, and looks how much more memory the server needs.
+// idle opens conns, gives one command on each, and measures how much the memory of the server grows.
 func (d *driver) idle() (result, error) {
 	r := result{Commands: 1, Seconds: 1, Allocs: -1, Settled: -1}
 	if err := d.openEach(&d.kinds[0]); err != nil {

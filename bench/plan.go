@@ -2,32 +2,32 @@ package main
 
 import "regexp"
 
-// A task is a contestant at a work, and in how many rounds it is measured.
+// A task is a contestant, a work, and the number of rounds in which it is measured.
 type task struct {
 	contestant contestant
 	work       work
 	rounds     int
 }
 
-// name is what -only is matched against.
+// name returns the name that -only must match.
 func (t task) name() string { return t.contestant.name + "@" + t.work.Name }
 
-// A plan is what a run measures.
+// A plan has everything that a run measures.
 type plan struct {
 	tasks []task
 	goals []goal
-	sizes bool // of programs
+	sizes bool // the run measures the sizes of programs
 }
 
-// planFor chooses. Everything that a goal needs is measured in all rounds, and the rest in fewer, unless it was asked for.
-// A contestant comes with its floor.
+// planFor makes the plan for options. The tasks of a goal are measured in all rounds, the others in fewer, unless -only selects
+// them. The floor of a contestant is measured too.
 func planFor(o *options) (plan, error) {
 	var p plan
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return p, err
 	}
-	rounds := map[string]int{} // by the task's name
+	rounds := map[string]int{} // by the name of the task
 	want := func(work, contestant string, n int) {
 		if contestant != "" {
 			name := contestant + "@" + work

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server is a process with a contestant in it.
+// A server is a process that runs a contestant.
 type server struct {
 	endpoint
 	cmd   *exec.Cmd
 	stdin io.Closer
 }
 
-// errMissing says that a contestant's program is not installed.
+// errMissing is the error of a contestant whose program is not installed.
 var errMissing = errors.New("is not installed")
 
 // startServer starts a process of a bench program for a contestant. program may be empty: this one. The process ends with
@@ -63,8 +63,8 @@ func (sv *server) stop() {
 	_ = sv.cmd.Wait()
 }
 
-// patience is how long a measurement may take, besides its window. Ten thousand handshakes take a while.
-const patience = 2 * time.Minute
+// driveTimeout is the longest time of a measurement, besides its window. Ten thousand handshakes need a part of it.
+const driveTimeout = 2 * time.Minute
 
 // drive measures in a process of its own, of the bench program; empty: this one.
 func drive(program string, j job) (result, error) {
@@ -80,7 +80,7 @@ func drive(program string, j job) (result, error) {
 	if err := startOn(cmd, j.Work.Pinned); err != nil {
 		return r, err
 	}
-	late := time.AfterFunc(patience+5*j.Window, func() { _ = cmd.Process.Kill() }) // somebody waits for what does not come
+	late := time.AfterFunc(driveTimeout+5*j.Window, func() { _ = cmd.Process.Kill() }) // the driver waits for a reply that does not come
 	defer late.Stop()
 	if err := cmd.Wait(); err != nil {
 		return r, fmt.Errorf("%s, %s: %w: %s", j.Contestant, j.Work.Name, err, bytes.TrimSpace(complaint.Bytes()))
@@ -102,8 +102,8 @@ func partOf(program string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// startOn starts a process, pinned to one processor or free. A process inherits what its creator's thread has;
-// that it has it from its first instant on is what tells the runtime in it how many processors there are.
+// startOn starts a process, pinned to one processor or not. A process inherits the processors of the thread that starts it. It
+// must have them from the beginning, since the Go runtime counts its processors at the start.
 func startOn(cmd *exec.Cmd, pinned bool) error {
 	if !pinned {
 		return cmd.Start()
@@ -127,7 +127,7 @@ func startOn(cmd *exec.Cmd, pinned bool) error {
 	return cmd.Start()
 }
 
-// A foreign is a program that is not ours: it dies with the process that started it.
+// foreign returns the command of a program of another project. The program is killed when this process ends.
 func foreign(name string, arguments ...string) (*exec.Cmd, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -146,7 +146,7 @@ func foreign(name string, arguments ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// cpuTime is how many seconds processes have computed so far.
+// cpuTime returns the CPU time of processes until now, in seconds.
 func cpuTime(pids []int) float64 {
 	var sum float64
 	for _, pid := range pids {
@@ -158,7 +158,7 @@ func cpuTime(pids []int) float64 {
 	return sum
 }
 
-// residents is how many bytes of processes are in memory.
+// residents returns the resident memory of processes, in bytes.
 func residents(pids []int) float64 {
 	var sum float64
 	for _, pid := range pids {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A metric is a figure of a result of which less or more is better.
+// A metric is a figure of a result. More of it is better, or less.
 type metric struct {
 	name string
 	of   func(result) float64
-	less bool // is better
+	less bool // less is better
 	unit string
 	per  float64 // how many of the unit are 1 of the figure; 0: one
 }
@@ -32,10 +32,10 @@ var (
 	byMemory  = metric{name: "memory", of: result.memory, less: true, unit: "MiB", per: 1.0 / (1 << 20)}
 	bySettled = metric{name: "memory without garbage", of: func(r result) float64 { return r.Settled }, less: true, unit: "MiB", per: 1.0 / (1 << 20)}
 	bySize    = metric{name: "size", of: func(r result) float64 { return r.Size }, less: true, unit: "MiB", per: 1.0 / (1 << 20)}
-	byAllocs  = metric{name: "allocations", of: func(r result) float64 { return math.Round(10*r.Allocs) / 10 }, less: true} // asking costs some itself
+	byAllocs  = metric{name: "allocations", of: func(r result) float64 { return math.Round(10*r.Allocs) / 10 }, less: true} // the measurement itself allocates
 )
 
-// memory is what all idle conns took.
+// memory returns the memory of all idle conns.
 func (r result) memory() float64 {
 	if len(r.Memory) == 0 {
 		return 0
@@ -55,8 +55,7 @@ func (f results) figures(w, c string, m metric) (s sample) {
 	return s
 }
 
-// ratios returns by which factor a contestant's metric is another's, within each round. Nothing is divided by
-// what was measured in another round.
+// ratios returns the ratio of the metric of c to that of by, within each round.
 func (f results) ratios(w, c, by string, m metric) (s sample) {
 	others := f[w][by]
 	for i, r := range f[w][c] {

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A rawClient gives commands on many sockets from one thread, with bytes that were made before: the less it
-// costs, the more of what is measured is the server's. It calls the kernel without telling Go's scheduler, which
-// has nobody else to run here.
+// A rawClient gives commands on many sockets from one thread, with bytes that were made before. The less the client costs, the
+// more of the measured time is that of the server. It makes system calls without the Go scheduler, which has no other
+// goroutine to run.
 type rawClient struct {
 	*driver
 	epoll  int
@@ -28,9 +28,9 @@ type rawClient struct {
 
 type rawConn struct {
 	fd   int
-	kind *kind // of what is in flight
-	n    int   // how many there were
-	got  int   // bytes of replies
+	kind *kind // of the batch in flight
+	n    int   // how many batches the conn has sent
+	got  int   // bytes of replies that have arrived
 	sent int64
 }
 
@@ -46,7 +46,7 @@ func (d *driver) driveRaw() (result, error) {
 		return result{}, err
 	}
 	for i := range c.conns {
-		c.conns[i].n = 7 * i // not all of them want the same at once
+		c.conns[i].n = 7 * i // the conns begin at different commands of a mix
 		if err := c.open(i); err != nil {
 			return result{}, err
 		}
@@ -113,7 +113,7 @@ func (c *rawClient) measure() (r result, err error) {
 	}
 }
 
-// open makes the i-th conn anew, with its prologue.
+// open opens the i-th conn again, and sends its prologue.
 func (c *rawClient) open(i int) error {
 	fd, err := unix.Socket(c.family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -155,7 +155,7 @@ func (c *rawClient) send(conn *rawConn) error {
 	return nil
 }
 
-// receive reads once, and reports whether all replies are there. What is more comes with the next event.
+// receive reads once, and reports whether all replies have arrived. The next event brings further bytes.
 func (c *rawClient) receive(conn *rawConn) (done bool, err error) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(conn.fd), uintptr(unsafe.Pointer(&c.buf[0])), uintptr(len(c.buf)))
 	switch {
@@ -176,7 +176,7 @@ func (c *rawClient) receive(conn *rawConn) (done bool, err error) {
 	return true, nil
 }
 
-// wait waits for events, for a tenth of a second at most.
+// wait waits for events, at most a tenth of a second.
 func wait(epoll int, events []unix.EpollEvent) int {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 100, 0, 0)
 	if errno != 0 {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A report is what a run leaves behind.
+// A report has the results of a run.
 type report struct {
 	*options
 	plan
@@ -23,7 +23,7 @@ type report struct {
 	problems []string
 }
 
-// about is what figures depend on.
+// about has the conditions of a run.
 type about struct {
 	began, ended string
 	load         [2]string
@@ -35,7 +35,7 @@ func aboutThisMachine() about {
 
 func (a *about) after() { a.ended, a.load[1] = time.Now().Format(time.RFC3339), load() }
 
-// load is how many processes wanted to run in the last minute.
+// load returns the load average of the last minute.
 func load() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(text), " ")
@@ -104,7 +104,7 @@ func (r *report) conditions(b *bytes.Buffer) {
 		r.about.began, r.about.ended, runtime.Version(), runtime.NumCPU(), r.rounds, r.window, r.about.load[0], r.about.load[1])
 }
 
-// contestants returns those that were measured.
+// contestants returns the measured contestants.
 func (r *report) contestants() []contestant {
 	return slices.DeleteFunc(slices.Clone(contestants), func(c contestant) bool {
 		return !slices.ContainsFunc(works, func(w work) bool { return len(r.found[w.Name][c.name]) > 0 })
@@ -149,7 +149,7 @@ func (r *report) idleTable(b *bytes.Buffer, w work) {
 	}
 }
 
-// times is the ratio to the floor.
+// times returns the ratio to the floor, with its interval.
 func (r *report) times(w work, c contestant, m metric) string {
 	s := r.found.ratios(w.Name, c.name, c.floor, m)
 	if len(s) == 0 {
@@ -159,7 +159,7 @@ func (r *report) times(w work, c contestant, m metric) string {
 	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", s.median(), low, high)
 }
 
-// notes say what is not comparable, which versions these are, and what went wrong.
+// notes writes the limits of the comparison, the versions and the problems.
 func (r *report) notes(b *bytes.Buffer) {
 	b.WriteString("\n## What is not comparable\n\n")
 	for _, c := range r.contestants() {

@@ -23,7 +23,7 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// ours is rudderpost over each of its transports, with a typed handler and an untyped one.
+// ours has rudderpost over each of its transports, with a typed handler and with an untyped one.
 var ours = slices.Concat(
 	both2("unix", "", onUNIX, nil, protocol{request: lineCommand}),
 	[]contestant{{name: "rudderpost-unix-client", floor: "floor-unix-loop-own", can: callers, note: "rudderpost-unix, driven by package client: " +
@@ -42,8 +42,8 @@ var ours = slices.Concat(
 	both2("https", "a token is verified with each command", onHTTP(true), steady, protocol{request: postCommand, dial: dialTLS(webProtocol)}),
 )
 
-// both2 is rudderpost over one transport, with both kinds of handlers. Both are alike in all but handling, so that the untyped
-// one need not do everything on each.
+// both2 returns rudderpost over one transport, with both kinds of handlers. They differ only in the handler, so the untyped one
+// does not do all works on each transport.
 func both2(name, note string, place place, can func(work) bool, wire protocol) []contestant {
 	if note != "" {
 		note = "; " + note
@@ -57,11 +57,11 @@ func both2(name, note string, place place, can func(work) bool, wire protocol) [
 	}
 }
 
-// A place is where a manager listens.
+// A place makes the transport of a manager.
 type place = func(*site) (transport.Transport, error)
 
-// daemon starts a manager at one place. Its limits are the defaults but for those on how much one peer may
-// ask, since one peer is all of the load here.
+// daemon starts a manager with one listener. It has the default limits, but none for one peer, since one peer makes the whole
+// load.
 func daemon(place place, commands func(*site) ([]mgr.Command, error)) start {
 	return func(s *site) (endpoint, error) {
 		policy, err := access.NewPolicy(access.Options{
@@ -79,7 +79,7 @@ func daemon(place place, commands func(*site) ([]mgr.Command, error)) start {
 		}
 		m := mgr.New(&mgr.Options{Authorizer: policy, Logger: slog.New(slog.DiscardHandler), Limits: mgr.Limits{
 			MaxConns: -1, MaxConnsPerPeer: -1, MaxInFlightPerPeer: 8192, MaxQueued: 8192, MaxBuffered: 4 << 30,
-			SlowCommand: 250 * time.Millisecond, // as the daemon has it
+			SlowCommand: 250 * time.Millisecond, // the default of the daemon
 		}})
 		all, err := commands(s)
 		if err != nil {
@@ -101,7 +101,7 @@ func daemon(place place, commands func(*site) ([]mgr.Command, error)) start {
 	}
 }
 
-// typed has both kinds of commands: what takes its time runs beside the loop.
+// typed returns both kinds of commands. The slow one runs beside the loop.
 func typed(s *site) ([]mgr.Command, error) {
 	f := echoOf(s)
 	h := func(_ context.Context, in echo) (echo, error) { return f(in), nil }
@@ -117,7 +117,7 @@ func untyped(s *site) ([]mgr.Command, error) {
 		Handler: func(context.Context, *mgr.Call) (wire.Reply, error) { return wire.Reply{Arguments: answer}, nil }}}, err
 }
 
-// ourClient gives commands as a program would that uses rudderpost on both sides.
+// ourClient gives commands with package client.
 func ourClient(s *site, e endpoint) (session, error) {
 	c, err := client.Dial(context.Background(), &unix.Transport{Path: e.Address})
 	if err != nil {
@@ -184,7 +184,7 @@ func onQUIC(s *site) (transport.Transport, error) {
 	return &quic.Transport{Address: "127.0.0.1:0", TLS: server, Idle: time.Hour, MaxConns: 20_000, MaxPerSource: 20_000}, err
 }
 
-// tokenFile is where the run's token is.
+// tokenFile returns the path of the tokens file of a run.
 func tokenFile(shared string) string { return filepath.Join(shared, "tokens") }
 
 func authenticator(s *site) (transport.Authenticator, error) {

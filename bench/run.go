@@ -17,7 +17,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
-// options are what a run was asked for.
+// options are the flags of a run.
 type options struct {
 	only                 string
 	rounds, others, idle int
@@ -27,10 +27,10 @@ type options struct {
 	check                bool
 }
 
-// results are what all rounds found. A contestant without a result in a round is not in it.
-type results map[string]map[string][]result // by work, by contestant
+// results has the results of all rounds, by work and by contestant.
+type results map[string]map[string][]result
 
-// run measures, and writes what it found. The exit code is 2 when a goal was missed.
+// run measures and writes the report. The exit code is 2 if -check is set and a goal is missed.
 func run(o *options) (code int, err error) {
 	p, err := planFor(o)
 	if err != nil {
@@ -86,7 +86,7 @@ func run(o *options) (code int, err error) {
 	return 0, nil
 }
 
-// A runner measures one after another.
+// A runner makes the measurements one after another.
 type runner struct {
 	*options
 	dir, token  string
@@ -97,7 +97,7 @@ type runner struct {
 	count       int
 }
 
-// round measures each task once: work after work, at each the contestants in another order.
+// round measures each task once: one work after another, each with the contestants in random order.
 func (r *runner) round(round int, tasks []task) {
 	for _, w := range works {
 		turns := slices.DeleteFunc(slices.Clone(tasks), func(t task) bool { return t.work.Name != w.Name || t.rounds <= round })
@@ -129,7 +129,7 @@ func (r *runner) measureInto(round int, t task, program, name string) {
 		return
 	}
 	if err != nil {
-		got.Seconds = 0 // keeps the rounds of contestants side by side
+		got.Seconds = 0 // a failed result keeps its place, so that ratios stay within a round
 		r.problems = append(r.problems, fmt.Sprintf("round %d: %v", round+1, err))
 		fmt.Fprintln(os.Stderr, "\n"+err.Error())
 	}
@@ -160,7 +160,7 @@ func (r *runner) measure(c contestant, w work, program string, last bool) (resul
 	return drive(program, job{Contestant: c.name, Work: w, Window: r.window * time.Duration(max(1, w.Longer)), Site: s, Endpoint: sv.endpoint})
 }
 
-// profile takes a CPU profile while the server is driven. What it returns waits for the end of it.
+// profile starts a CPU profile of the server. wait waits until the profile is written.
 func (r *runner) profile(c contestant, w work, e endpoint) (wait func()) {
 	done := make(chan error, 1)
 	go func() {
@@ -191,7 +191,7 @@ func save(name string, answer *http.Response) error {
 	return os.WriteFile(name, text, 0o644)
 }
 
-// share makes what all measurements of a run have in common: certificates and a token.
+// share makes the certificates and the token of a run.
 func share(dir string) (token string, err error) {
 	s := site{Shared: dir}
 	if _, err := tlsconf.Auto(s.pki(), nil); err != nil {

@@ -14,13 +14,13 @@ import (
 	"runtime/debug"
 )
 
-// exitMissing is how a process ends whose program is not installed.
+// exitMissing is the exit status of a process whose program is not installed.
 const exitMissing = 3
 
-// serve is the whole of a server's process: it takes its site from stdin, says its endpoint on stdout, and
-// serves until stdin ends.
+// serve is the main function of a server process. It reads its site from stdin, writes its endpoint to stdout, and serves until
+// stdin ends.
 func serve(name string) int {
-	runtime.LockOSThread() // foreign programs die with the thread that started them
+	runtime.LockOSThread() // Pdeathsig kills a foreign program when the thread that started it ends
 	c, err := contestantNamed(name)
 	if err != nil {
 		return complain(err)
@@ -59,12 +59,12 @@ func complain(err error) int {
 	return 1
 }
 
-// A memory is what the runtime of a server knows.
+// A memory has figures of the runtime of a server.
 type memory struct {
 	Mallocs uint64
 }
 
-// tellMemory says it, after giving back what is garbage if it is asked for that.
+// tellMemory writes the figures. If the request asks for gc, it frees the garbage first.
 func tellMemory(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("gc") != "" {
 		debug.FreeOSMemory()

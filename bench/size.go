@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 )
 
-// sizeWork is under which the sizes of programs are found. There is nothing to drive, and one look is enough.
+// sizeWork is the work in results that has the sizes of programs. They are measured once.
 const sizeWork = "size"
 
-// programs are built with as little in them as the linker can.
+// programs has the folders of the programs whose size is measured.
 var programs = map[string]string{"greeter": "../examples/greeter", "hello": "./hello"}
 
-// sizes finds how large they are.
+// sizes builds the programs without symbols, and measures their sizes.
 func (r *runner) sizes() error {
 	r.found[sizeWork] = map[string][]result{}
 	if r.base != "" {

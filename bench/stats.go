@@ -24,9 +24,9 @@ func (s sample) spread() (low, high float64) {
 	return slices.Min(s), slices.Max(s)
 }
 
-// interval returns two rounds' figures between which the true median is with a probability of at least 95 %,
-// whatever the distribution (order statistics: how many rounds lie below the median is binomial). Up to eight rounds
-// that are the least and the greatest; of fewer than six even those are not that sure: 94 % of five.
+// interval returns the figures of two rounds. The true median is between them with a probability of at least 95 %, whatever the
+// distribution (order statistics: the number of rounds below the median is binomial). For up to eight rounds they are the
+// least and the greatest figure. For fewer than six rounds the probability is lower: 94 % for five.
 func (s sample) interval() (low, high float64) {
 	if len(s) == 0 {
 		return math.NaN(), math.NaN()

@@ -1,21 +1,21 @@
 package main
 
-// A work is what the clients of a measurement do.
+// A work describes the load of a measurement.
 type work struct {
 	Name    string
 	Summary string
 	Conns   int
 	Depth   int  // commands in flight on each conn
-	Reply   int  // bytes in a reply's value; 0: what was asked
-	Longer  int  // how many windows it takes; 0: one
-	Each    bool // a conn of its own for each command, which has no id: Kea's way
-	Mixed   bool // now and then a command that is slow, or has a large reply
+	Reply   int  // bytes in the value of a reply; 0: the value of the request
+	Longer  int  // how many windows it lasts; 0: one
+	Each    bool // each command has a conn of its own and no id, as in Kea
+	Mixed   bool // some commands are slow or have a large reply
 	Pinned  bool // clients and server share one processor
 	Idle    bool // conns that have had one command and are silent
 }
 
-// works are all of them. At one conn everything runs on one processor: waking another that sleeps costs
-// more than all that is measured here, and happens or not as the scheduler likes.
+// works has all works. At one conn everything runs on one processor: to wake another one costs more than everything that is
+// measured, and the scheduler does so only sometimes.
 var works = []work{
 	{Name: "1", Summary: "60 B, 1 conn, one processor", Conns: 1, Depth: 1, Pinned: true},
 	{Name: "16", Summary: "60 B, 16 conns", Conns: 16, Depth: 1},
@@ -33,27 +33,27 @@ var works = []work{
 	{Name: "idle", Summary: "conns that have had one command and are silent", Conns: 10_000, Depth: 1, Idle: true},
 }
 
-// idleSteps are the numbers of idle conns at which memory is looked at, as parts of all of them.
+// idleSteps are the numbers of idle conns at which memory is measured, as fractions of all.
 var idleSteps = []float64{0.1, 0.25, 0.5, 1}
 
 // does reports whether a contestant does a work.
 func (c contestant) does(w work) bool { return c.can == nil || c.can(w) }
 
-// What a contestant can do. Where nothing is said it does everything.
+// The functions below are for contestant.can.
 
-// steady is for those whose conns and commands are interesting, and no more.
+// steady is for contestants that are measured only with lasting conns and equal commands.
 func steady(w work) bool { return !w.Each && !w.Idle && !w.Mixed }
 
-// callers is for those with a client of their own, which is not meant to be thrown away.
+// callers is for contestants whose client is not meant for one command only.
 func callers(w work) bool { return !w.Each }
 
-// oneShot is for those that close behind each reply.
+// oneShot is for contestants that close after each reply.
 func oneShot(w work) bool { return w.Each }
 
-// fixed is for those whose replies are what they are.
+// fixed is for contestants whose replies have a fixed length.
 func fixed(w work) bool { return w.Reply == 0 && !w.Mixed }
 
-// both combines two of them.
+// both combines two such functions.
 func both(a, b func(work) bool) func(work) bool {
 	return func(w work) bool { return a(w) && b(w) }
 }

@@ -1,4 +1,4 @@
-// Command hello is the smallest server that net/http makes, for its size.
+// Command hello is a minimal server with net/http. bench measures its size.
 package main
 
 import (
