@@ -36,7 +36,7 @@ func runDrained() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}, Limits: mgr.Limits{DrainTimeout: testkit.Timeout}})
+	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Authorizer: testdaemon.AnyCredential{}, Limits: mgr.Limits{DrainTimeout: 4 * testkit.Timeout}})
 	err = m.Register(mgr.Async("last", "Answer when the end has begun.", mgr.Read, func(context.Context, mgr.None) (string, error) {
 		fmt.Println("last")
 		<-ctx.Done()
@@ -76,7 +76,7 @@ func drainOnce(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill() }()
 	lines := bufio.NewScanner(out)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*testkit.Timeout) // longer than the drain
+	ctx, cancel := context.WithTimeout(t.Context(), 5*testkit.Timeout) // longer than the drain
 	defer cancel()
 
 	type answer struct {
