@@ -11,7 +11,7 @@ import (
 
 var connectRPC = contestant{
 	name: "connect", floor: "floor-unix-loop",
-	note: "ConnectRPC, unary JSON over HTTP/1.1, driven by the raw client; handlers run beside each other, and nobody is asked who may",
+	note: "ConnectRPC, unary JSON over HTTP/1.1, driven by the raw client; handlers run beside each other, and there is no authorization",
 	start: func(s *site) (endpoint, error) {
 		l, err := listen(s, "unix", nil)
 		if err != nil {

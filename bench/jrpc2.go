@@ -11,7 +11,7 @@ import (
 	"github.com/creachadair/jrpc2/handler"
 )
 
-const jrpc2Note = "JSON-RPC 2.0 in lines, requests of about 80 bytes; handlers run beside each other, and nobody is asked who may"
+const jrpc2Note = "JSON-RPC 2.0 in lines, requests of about 80 bytes; handlers run beside each other, and there is no authorization"
 
 var (
 	jrpc2Typed = contestant{name: "jrpc2", floor: "floor-unix-loop", note: jrpc2Note, wire: protocol{request: jrpc2Line},

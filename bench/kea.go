@@ -9,7 +9,7 @@ import (
 var (
 	keaSocket = contestant{
 		name: "kea", floor: "floor-unix-loop", can: both(fixed, oneShot),
-		note: "Kea's own UNIX socket, version-get, about 250 bytes, in C++; it closes behind each reply, and asks nobody who may",
+		note: "Kea's own UNIX socket, version-get, about 250 bytes, in C++; it closes after each reply, without authorization",
 		start: func(s *site) (endpoint, error) {
 			kea, err := keaServer(s)
 			if err != nil {

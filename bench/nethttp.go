@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-const netHTTPNote = "net/http and encoding/json; handlers run beside each other, and nobody is asked who may"
+const netHTTPNote = "net/http and encoding/json; handlers run beside each other, and there is no authorization"
 
 var (
 	netHTTP = contestant{name: "net/http", floor: "floor-unix-loop", note: netHTTPNote,

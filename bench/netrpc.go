@@ -9,7 +9,7 @@ import (
 
 var netRPC = contestant{
 	name: "net/rpc/jsonrpc", floor: "floor-unix-loop",
-	note: "JSON-RPC 1.0 with encoding/json; handlers run beside each other, and nobody is asked who may",
+	note: "JSON-RPC 1.0 with encoding/json; handlers run beside each other, and there is no authorization",
 	start: func(s *site) (endpoint, error) {
 		l, err := listen(s, "unix", nil)
 		if err != nil {

@@ -4,7 +4,7 @@ import "fmt"
 
 var redisEcho = contestant{
 	name: "redis", floor: "floor-unix-loop", can: fixed,
-	note: "ECHO, in C, without JSON; nobody is asked who may",
+	note: "ECHO, in C, without JSON; there is no authorization",
 	start: func(s *site) (endpoint, error) {
 		at := endpoint{Network: "unix", Address: s.path("socket")}
 		cmd, err := foreign("redis-server", "--unixsocket", at.Address, "--port", "0", "--save", "", "--dir", s.Dir,

@@ -33,7 +33,7 @@ func BenchmarkFlood(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "control.sock")
 	m := mgr.New(&mgr.Options{Logger: slog.New(slog.DiscardHandler), Loop: counted, Authorizer: refuseAll{}})
 	require.NoError(b, m.Register(mgr.Func("refused", "Return nothing.", mgr.Read, func(context.Context, mgr.None) (mgr.None, error) { return mgr.None{}, nil })))
-	go func() { _ = counted.Loop.Run(context.Background()) }()
+	go func() { _ = counted.Run(context.Background()) }()
 	b.Cleanup(counted.Close)
 	_, err := m.Open(b.Context(), &unix.Transport{Path: path})
 	require.NoError(b, err)
