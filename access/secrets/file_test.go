@@ -177,7 +177,7 @@ func TestEditWaitsForTheLock(t *testing.T) {
 		defer f.Close()
 		require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 		start := time.Now()
-		require.ErrorContains(t, u.Remove("ann"), "another program has held it for 10s")
+		require.ErrorContains(t, u.Remove("ann"), "another program has locked it for 10s")
 		require.Equal(t, 10*time.Second, time.Since(start))
 		time.AfterFunc(time.Second, func() { _ = f.Close() })
 		require.NoError(t, u.Remove("ann"))

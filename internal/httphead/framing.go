@@ -1,5 +1,5 @@
-// Package httphead looks at the heads of HTTP/1 requests before net/http does, for what net/http hides from
-// its handlers.
+// Package httphead reads the heads of HTTP/1 requests before net/http does, to find headers that net/http hides from its
+// handlers.
 package httphead
 
 import (
@@ -8,17 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// Framing notes which headers about the length of a body have come on a connection. net/http removes
-// Content-Length from a request that has Transfer-Encoding too, and ignores the Transfer-Encoding of HTTP/1.0.
-// A proxy in front of the server may read such a request otherwise, and take a part of its body for the next
-// request (request smuggling, RFC 9112, sections 6.1, 6.3 and 11.2). So the server closes the connection
-// behind its response.
+// Framing notes which headers about the length of a body have come on a connection. net/http removes Content-Length
+// from a request that has Transfer-Encoding too, and ignores the Transfer-Encoding of HTTP/1.0. A proxy in front of
+// the server may read such a request in another way, and treat a part of its body as the next request (request
+// smuggling, RFC 9112, sections 6.1, 6.3 and 11.2). So the server closes the connection after its response.
 //
-// Framing does not know where a body begins. A line of a body that looks like one of the two headers counts,
-// too. Then a connection closes that could have stayed; the opposite does not happen.
+// Framing does not know where a body begins. A line of a body that looks like one of the two headers counts too. Then
+// a connection is closed that could have stayed open; the opposite does not happen.
 //
-// A header counts for all requests of which net/http may hold bytes when it comes. Framing forgets headers when
-// net/http waits for a request and holds less than a header line of it:
+// A header counts for all requests of which net/http may have bytes in its buffer when the header arrives. Framing
+// forgets the headers when net/http waits for a request and has less than a header line of it:
 //
 //	state    | when                                          | next
 //	serving  | a request is read or answered                 | idle: Idle, from http.StateIdle
@@ -27,7 +26,7 @@ import (
 //	         | bytes of the next request; Scan forgets       |
 //
 // The zero value is ready, and serving. net/http's goroutine of the connection calls Idle and ReadDeadline, the
-// goroutine that reads calls Scan, and any goroutine CloseAfter.
+// goroutine that reads calls Scan, and any goroutine may call CloseAfter.
 type Framing struct {
 	state state
 	seen  atomic.Uint32 // sawLength, sawTransfer
@@ -55,7 +54,7 @@ const (
 	transferHeader = "transfer-encoding:"
 )
 
-// Scan looks at bytes that have come on the connection.
+// Scan reads bytes that have come on the connection. It does not keep p.
 func (f *Framing) Scan(p []byte) {
 	if f.state == awaiting && f.seen.Load() != 0 {
 		f.seen.Store(0)
@@ -100,7 +99,7 @@ func (f *Framing) Scan(p []byte) {
 // Idle tells that net/http has announced http.StateIdle.
 func (f *Framing) Idle() { f.state = idle }
 
-// ReadDeadline tells that net/http sets a read deadline. It reports whether that is the idle timeout.
+// ReadDeadline tells that net/http sets a read deadline. It reports whether that deadline is the idle timeout.
 func (f *Framing) ReadDeadline() (isIdleTimeout bool) {
 	switch f.state {
 	case idle:
@@ -112,8 +111,8 @@ func (f *Framing) ReadDeadline() (isIdleTimeout bool) {
 	return false
 }
 
-// CloseAfter reports whether the connection must be closed behind the response to r: r may have both
-// Content-Length and Transfer-Encoding, or is HTTP/1.0 and may have Transfer-Encoding.
+// CloseAfter reports whether the connection must be closed after the response to r: r may have both Content-Length
+// and Transfer-Encoding, or is HTTP/1.0 and may have Transfer-Encoding.
 func (f *Framing) CloseAfter(r *http.Request) bool {
 	switch {
 	case len(r.TransferEncoding) > 0:

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyACL gives f the ACL of the file at path, and takes from it one that it has inherited from its folder where that
-// file has none.
+// copyACL gives f the ACL of the file at path. If that file has none, it removes the ACL that f has inherited from
+// its folder.
 func copyACL(f *os.File, path string) error {
 	text := make([]byte, 64<<10) // the kernel's XATTR_SIZE_MAX
 	n, err := unix.Lgetxattr(path, trustedpath.ACLName, text)

@@ -8,19 +8,18 @@ import (
 	"strings"
 )
 
-// Each file that is made beside another one, to be renamed or linked over it, has a name of one scheme: a dot, the name
-// of the other file, tempMark and digits. The process that makes it has it locked until it has its name. So a file of
-// that scheme that is not locked is what a killed process left. The lock holds over containers too, where a process
-// number means nothing.
+// A temporary file beside another file has this name: a dot, the name of the other file, tempMark and digits. The process
+// that makes it keeps it locked until the file has its final name. So a temporary file without a lock was left by a killed
+// process. The lock also works between containers, where a process id has no meaning.
 const tempMark = ".tmp-"
 
-// maxTries is how often a file is made anew that another process removed before it was locked.
+// maxTries is how often a temporary file is made again that another process has removed before it was locked.
 const maxTries = 100
 
-// createTemp makes an empty file beside the file at path, with mode 0600, and removes what killed processes left of
-// that path. The file must stay open until it has its name, or is removed.
+// createTemp makes an empty file beside the file at path, with mode 0600, and removes the leftovers of that path. The
+// file must stay open until it has its final name or is removed.
 func createTemp(path string) (*os.File, error) {
-	_ = RemoveLeftovers(path) // what cannot be removed now is tried again the next time
+	_ = RemoveLeftovers(path) // a file that cannot be removed now is tried again the next time
 	dir, base := filepath.Split(path)
 	for range maxTries {
 		f, err := os.CreateTemp(filepath.Clean(dir), "."+base+tempMark+"*")
@@ -30,7 +29,7 @@ func createTemp(path string) (*os.File, error) {
 		if lockTemp(f) && isAt(f, f.Name()) {
 			return f, nil
 		}
-		_ = f.Close() // a process that removes leftovers was faster
+		_ = f.Close() // another process has removed it as a leftover
 	}
 	return nil, &fs.PathError{Op: "make a file beside", Path: path, Err: errors.New("another process removes it each time")}
 }
@@ -45,18 +44,18 @@ func isAt(f *os.File, path string) bool {
 	return err == nil && os.SameFile(info, there)
 }
 
-// RemoveLeftovers removes the files that killed processes made beside the file at path. It does not touch files of
-// processes that run, and follows no links. The folder must be one that no other user can write to.
+// RemoveLeftovers removes the temporary files that killed processes have left beside the file at path. It does not
+// remove the files of running processes, and follows no links. No other user may be able to write to the folder.
 func RemoveLeftovers(path string) error {
 	return removeLeftovers(filepath.Dir(path), "."+filepath.Base(path)+tempMark)
 }
 
-// RemoveAllLeftovers does that for all files in a folder.
+// RemoveAllLeftovers is RemoveLeftovers for all files in a folder.
 func RemoveAllLeftovers(dir string) error { return removeLeftovers(dir, ".") }
 
 func removeLeftovers(dir, prefix string) error {
 	if !canLock {
-		return nil // nothing says which files are in use
+		return nil // without locks it is not known which files are in use
 	}
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +74,7 @@ func removeLeftovers(dir, prefix string) error {
 	return err
 }
 
-// isTemp reports whether a name is of the scheme.
+// isTemp reports whether a name is that of a temporary file.
 func isTemp(name string) bool {
 	i := strings.LastIndex(name, tempMark)
 	digits := name[i+len(tempMark):]
@@ -84,9 +83,9 @@ func isTemp(name string) bool {
 
 // removeLeftover removes a file unless a process has it locked.
 func removeLeftover(root *os.Root, name string) error {
-	f, err := root.OpenFile(name, os.O_RDONLY|noFollowLeftover, 0)
+	f, err := root.OpenFile(name, os.O_RDONLY|noFollow, 0)
 	if err != nil {
-		return nil //nolint:nilerr // it is gone, or it is not a file that this process may open, and so none of its own
+		return nil //nolint:nilerr // the file was removed, or this process may not open it, so it is no leftover of this user
 	}
 	defer f.Close()
 	info, err := f.Stat()

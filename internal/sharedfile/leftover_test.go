@@ -46,7 +46,7 @@ func names(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// TestLeftoversOfKilledProcessesAreRemoved: at each step of Replace.
+// The process is killed at each step of Replace.
 func TestLeftoversOfKilledProcessesAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
@@ -70,7 +70,7 @@ func TestLeftoversOfKilledProcessesAreRemoved(t *testing.T) {
 	require.NoError(t, sharedfile.RemoveAllLeftovers(filepath.Join(dir, "nowhere")))
 }
 
-// TestFilesThatAreInUseAreNotRemoved: a process that is about to rename its file keeps it.
+// A process that has not renamed its file yet keeps it.
 func TestFilesThatAreInUseAreNotRemoved(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
@@ -89,7 +89,7 @@ func TestFilesThatAreInUseAreNotRemoved(t *testing.T) {
 	require.Equal(t, []string{"file"}, names(t, dir))
 }
 
-// TestWritersAndRemoversAtOnceLoseNothing: a file that is not locked yet can be removed, and is made again.
+// A temporary file that is removed before it is locked is made again.
 func TestWritersAndRemoversAtOnceLoseNothing(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan struct{})
@@ -123,7 +123,7 @@ func TestWritersAndRemoversAtOnceLoseNothing(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, names(t, dir))
 }
 
-// TestOtherFilesAreNotLeftovers: names that look like it, links, folders and FIFOs stay.
+// Files with similar names, links, folders and FIFOs stay.
 func TestOtherFilesAreNotLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }

@@ -185,7 +185,7 @@ func TestBindMountedFileIsRewrittenInPlace(t *testing.T) {
 	require.Len(t, entries, 3, "outside, config and the test's program; the copy is gone")
 }
 
-// The steps of a rewrite: what fails leaves the file as it was, or its copy.
+// A rewrite that fails leaves the file unchanged, or leaves its copy.
 func TestInterruptedRewriteLeavesACopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(path, []byte("before"), 0o600))

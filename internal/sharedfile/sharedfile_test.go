@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever reads while others replace a file finds one of its contents whole; of changes under the lock
-// none is lost, and nothing lies about afterwards.
-func TestManyChangeOneFile(t *testing.T) {
+// A reader finds one complete text of a file while others replace it. No change under the lock is lost, and no
+// temporary file is left.
+func TestConcurrentChangesOfOneFileAreAllKept(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
 	const line = "a line that is as long as all others\n"
@@ -67,7 +67,7 @@ func TestManyChangeOneFile(t *testing.T) {
 	require.Len(t, entries, 2)
 }
 
-func TestReplaceTellsWhatIsThere(t *testing.T) {
+func TestReplaceReturnsInfoOfNewFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	for _, mode := range []os.FileMode{0o640, 0o644} { // of an existing file, its own mode counts
 		info, err := sharedfile.Replace(path, []byte("x"), mode)

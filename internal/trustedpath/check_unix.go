@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// checkFolder checks a folder on the way.
+// checkFolder checks a folder of the path.
 func (r Rules) checkFolder(path string, at *place) error {
 	if err := r.checkOwner(path, at.path, at.info, "the folder"); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (r Rules) checkLink(path, link string, info fs.FileInfo, last bool) error {
 	return r.checkOwner(path, link, info, "the symbolic link")
 }
 
-// checkFile checks what was opened at the end of a path.
+// checkFile checks the file at the end of a path, after it was opened.
 func (r Rules) checkFile(path string, at *place, info fs.FileInfo) error {
 	if err := regular(path, at.path, info); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (r Rules) checkFile(path string, at *place, info fs.FileInfo) error {
 	return r.checkReaders(path, at.path, info)
 }
 
-// checkReaders refuses a file of secrets that too many users may read.
+// checkReaders refuses a file with secrets that too many users may read.
 func (r Rules) checkReaders(path, file string, info fs.FileInfo) error {
 	if r.Readers == Anyone {
 		return nil
@@ -77,25 +77,25 @@ func (r Rules) checkReaders(path, file string, info fs.FileInfo) error {
 		Do:     "do: " + fix + quote(file) + ", and change the secrets that they may have read"}
 }
 
-// checkOwner refuses what belongs to a user that is not trusted.
+// checkOwner refuses a component that belongs to a user that is not trusted.
 func (r Rules) checkOwner(path, component string, info fs.FileInfo, kind string) error {
 	owner := OwnerOf(info)
 	if r.trusts(owner) {
 		return nil
 	}
 	self := uint32(os.Geteuid())
-	who := []string{"root"}
+	trusted := []string{"root"}
 	if self != 0 {
-		who = append(who, fmt.Sprintf("the user %d (this process)", self))
+		trusted = append(trusted, fmt.Sprintf("the user %d (this process)", self))
 	}
 	for _, uid := range r.TrustOwners {
 		if uid == 0 || uid == self {
 			continue
 		}
-		who = append(who, fmt.Sprintf("the user %d", uid))
+		trusted = append(trusted, fmt.Sprintf("the user %d", uid))
 	}
 	verb := " is trusted"
-	if len(who) > 1 {
+	if len(trusted) > 1 {
 		verb = " are trusted"
 	}
 	reason := fmt.Sprintf("%s belongs to the user %d", it(path, component, "it", kind+" "+component), owner)
@@ -107,7 +107,7 @@ func (r Rules) checkOwner(path, component string, info fs.FileInfo, kind string)
 		chown = "chown -h "
 	}
 	return &Error{Path: path, Component: component,
-		Reason: reason + "; only " + strings.Join(who, " and ") + verb,
+		Reason: reason + "; only " + strings.Join(trusted, " and ") + verb,
 		Do:     fmt.Sprintf("do: %s%d %s, or trust that user with --trust-owner %d", chown, self, quote(component), owner)}
 }
 
@@ -119,7 +119,7 @@ func (r Rules) trusts(uid uint32) bool {
 	return uid != UnmappedUID() && (uid == 0 || int64(uid) == int64(os.Geteuid()))
 }
 
-// checkWriters refuses a file or folder to which a user may write that is not trusted.
+// checkWriters refuses a file or folder to which an untrusted user may write.
 func (r Rules) checkWriters(path, component string, info fs.FileInfo, kind string) error {
 	refuse := func(by, do string) error {
 		return &Error{Path: path, Component: component,
@@ -163,29 +163,29 @@ func (r Rules) checkWriters(path, component string, info fs.FileInfo, kind strin
 	return nil
 }
 
-// regular refuses what is no regular file.
+// regular refuses a file that is not regular.
 func regular(path, file string, info fs.FileInfo) error {
-	var what string
+	var kind string
 	switch t := info.Mode().Type(); {
 	case t == 0:
 		return nil
 	case t == fs.ModeDir:
-		what = "a folder"
+		kind = "a folder"
 	case t == fs.ModeNamedPipe:
-		what = "a FIFO"
+		kind = "a FIFO"
 	case t == fs.ModeSocket:
-		what = "a socket"
+		kind = "a socket"
 	case t == fs.ModeSymlink:
-		what = "a symbolic link"
+		kind = "a symbolic link"
 	case t&fs.ModeDevice != 0:
-		what = "a device"
+		kind = "a device"
 	default:
-		what = "a special file"
+		kind = "a special file"
 	}
-	return &Error{Path: path, Component: file, Reason: it(path, file, "it", "the file "+file) + " is " + what + " and no regular file"}
+	return &Error{Path: path, Component: file, Reason: it(path, file, "it", "the file "+file) + " is " + kind + " and no regular file"}
 }
 
-// it returns short where component is what path names, as far as the text tells, and long elsewhere.
+// it returns short if component is the path itself, and long otherwise.
 func it(path, component, short, long string) string {
 	if path == component {
 		return short
@@ -211,7 +211,7 @@ func quote(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// OwnerOf returns the owner of a file; 1<<32 - 1: it is not known.
+// OwnerOf returns the owner of a file; 1<<32 - 1: unknown.
 func OwnerOf(info fs.FileInfo) uint32 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Uid
@@ -224,4 +224,18 @@ func groupOf(info fs.FileInfo) uint32 {
 		return stat.Gid
 	}
 	return none
+}
+
+// The tags of entries of a POSIX ACL (acl(5)) that can give another user write permission.
+const (
+	aclUser        = 0x02 // a named user
+	aclGroupObject = 0x04 // the file's group
+	aclGroup       = 0x08 // a named group
+)
+
+// An aclEntry is one entry of an ACL, already bounded by its mask.
+type aclEntry struct {
+	tag   uint16
+	id    uint32 // of a named user or group
+	write bool
 }

@@ -13,7 +13,7 @@ import (
 // The databases of groups and users. Tests replace them.
 var groupFile, passwdFile = "/etc/group", "/etc/passwd"
 
-// untrustedGroup says why the members of a group are not all trusted, as the end of "the group 50, …"; "": they are.
+// untrustedGroup returns why not all members of a group are trusted, as the end of "the group 50, …"; empty: all are.
 func (r Rules) untrustedGroup(gid uint32) string {
 	if gid == 0 {
 		return ""

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open opens a regular file, or with os.O_CREATE makes it, with the permissions perm. It never waits: a FIFO or a
-// device is refused before it is opened. The information is that of the opened file. A file that is made by root takes
-// the owner and the group of its folder. The error is an *Error where the path is not trusted; fs.ErrNotExist and
-// fs.ErrPermission are told as such.
+// Open opens a regular file. With os.O_CREATE it makes the file with the permissions perm if it does not exist. It
+// never blocks: a FIFO or a device is refused before it is opened. The information is that of the opened file. A file
+// that root makes gets the owner and the group of its folder. The error is an *Error if the path is not trusted;
+// fs.ErrNotExist and fs.ErrPermission keep their meaning.
 func (r Rules) Open(path string, flag int, perm fs.FileMode) (*os.File, fs.FileInfo, error) {
 	for range 10 {
 		at, err := r.walk(path)
@@ -92,9 +92,8 @@ func (r Rules) create(path string, at *place, flag int, perm fs.FileMode) (*os.F
 	return f, info, nil
 }
 
-// TakeFolderOwner gives a file, or an empty folder, that root has just made the owner and the group of its folder, so
-// that the user that the folder belongs to can use it. It does nothing where root owns the folder, or this process
-// is not root's.
+// TakeFolderOwner gives a new file, or a new empty folder, the owner and the group of its folder, so that the owner
+// of the folder can use it. It does nothing if root owns the folder, or if this process does not run as root.
 func TakeFolderOwner(f *os.File, folder string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -113,7 +112,7 @@ func TakeFolderOwner(f *os.File, folder string) error {
 	return nil
 }
 
-// Check checks a file without opening it for more than that. It is for programs that the kernel opens.
+// Check checks a file without opening it. It is for programs that the kernel opens.
 func (r Rules) Check(path string) error {
 	at, err := r.walk(path)
 	if err != nil {
@@ -191,8 +190,8 @@ func (r Rules) MakeFolder(path string, perm fs.FileMode) error {
 	return r.Folder(path)
 }
 
-// takeOwnerOfNewFolder is TakeFolderOwner for a folder. The owner of parent can rename what is in it, so that the name may
-// mean another folder than the new one: only an empty folder of root's is given away.
+// takeOwnerOfNewFolder is TakeFolderOwner for a folder. The owner of parent can rename its files, so the name may be
+// that of another folder now: only an empty folder of root's gets another owner.
 func takeOwnerOfNewFolder(path, parent string) error {
 	if os.Geteuid() != 0 {
 		return nil

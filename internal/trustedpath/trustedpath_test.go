@@ -184,7 +184,7 @@ func TestTrustedOwnerIsAccepted(t *testing.T) {
 }
 
 // A group may write where each of its members is trusted.
-func TestMembersOfGroupDecide(t *testing.T) {
+func TestGroupIsTrustedIfAllMembersAre(t *testing.T) {
 	testkit.NeedRoot(t)
 	dir := t.TempDir()
 	groupFile, passwdFile = filepath.Join(dir, "group"), filepath.Join(dir, "passwd")
@@ -258,7 +258,7 @@ func TestLogFileInFolderOfGroupHasNoOtherLink(t *testing.T) {
 	require.ErrorContains(t, err, "the folder "+s.folder+" belongs to the user 1000")
 }
 
-func TestFolderForNewFiles(t *testing.T) {
+func TestFolderForNewFilesMustBePrivate(t *testing.T) {
 	testkit.NeedRoot(t)
 	s := newSite(t)
 	require.NoError(t, Rules{}.Folder(s.folder))
@@ -275,7 +275,7 @@ func TestFolderForNewFiles(t *testing.T) {
 	require.ErrorIs(t, Rules{}.Folder(s.folder+"/none"), fs.ErrNotExist)
 }
 
-// What root makes belongs to the owner of the folder.
+// Files that root makes belong to the owner of the folder.
 func TestNewFilesOfRootTakeTheOwnerOfTheirFolder(t *testing.T) {
 	testkit.NeedRoot(t)
 	s := newSite(t)
@@ -304,7 +304,7 @@ func TestNewFilesOfRootTakeTheOwnerOfTheirFolder(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrExist)
 }
 
-// A link is never a way to make a file elsewhere.
+// No file is made through a symbolic link.
 func TestNoFileIsMadeThroughALink(t *testing.T) {
 	s := newSite(t)
 	require.NoError(t, os.Symlink("target", s.folder+"/link"))
@@ -313,7 +313,7 @@ func TestNoFileIsMadeThroughALink(t *testing.T) {
 	require.NoFileExists(t, s.folder+"/target")
 }
 
-func TestRelativePathsAndDots(t *testing.T) {
+func TestRelativePathsAndDotsAreResolved(t *testing.T) {
 	s := newSite(t)
 	t.Chdir(s.folder)
 	require.NoError(t, os.Symlink(s.dir, s.folder+"/up"))
@@ -331,8 +331,8 @@ func TestRelativePathsAndDots(t *testing.T) {
 	require.EqualError(t, err, "file: it is longer than 3 bytes")
 }
 
-// A daemon without root's rights trusts root and itself, and learns why it may not open a file.
-func TestUnprivilegedProcess(t *testing.T) {
+// A daemon that does not run as root trusts root and its own user, and its errors say why it may not open a file.
+func TestUnprivilegedProcessTrustsRootAndItself(t *testing.T) {
 	const variable = "TRUSTEDPATH_AS_USER"
 	if path := os.Getenv(variable); path != "" {
 		for _, name := range []string{"own", "roots", "theirs", "private", "shared"} {
@@ -364,7 +364,7 @@ func TestUnprivilegedProcess(t *testing.T) {
 	}
 	program := filepath.Join(dir, "test")
 	require.NoError(t, os.WriteFile(program, self, 0o755))
-	cmd := exec.Command(program, "-test.run=^TestUnprivilegedProcess$", "-test.v=false")
+	cmd := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v=false")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), variable+"="+dir, testkit.Require+"=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4711, Gid: 4711}}
 	out, err := cmd.CombinedOutput()

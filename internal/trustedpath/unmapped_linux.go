@@ -17,13 +17,13 @@ var (
 	unmappedGID = sync.OnceValue(func() uint32 { return overflow("/proc/self/gid_map", "/proc/sys/kernel/overflowgid") })
 )
 
-// UnmappedUID returns the number that stands for all users without one of their own; 1<<32 - 1: there are none.
+// UnmappedUID returns the number that stands for all users without a number in this user namespace; 1<<32 - 1: none.
 func UnmappedUID() uint32 { return unmappedUID() }
 
 // UnmappedGID is UnmappedUID for groups.
 func UnmappedGID() uint32 { return unmappedGID() }
 
-// overflow returns the number that stands for all that have none, or none where everybody has one.
+// overflow returns the number that stands for all ids that are not mapped, or none if all ids are mapped.
 func overflow(mapFile, numberFile string) uint32 {
 	ids, err := os.ReadFile(mapFile)
 	if err == nil && mapsAll(string(ids)) {
@@ -41,7 +41,7 @@ func overflow(mapFile, numberFile string) uint32 {
 	return uint32(number)
 }
 
-// mapsAll reports whether a uid_map has all numbers in it, as that of the first namespace has.
+// mapsAll reports whether a uid_map has all numbers, as in the initial namespace.
 func mapsAll(ids string) bool {
 	fields := strings.Fields(ids)
 	return len(fields) == 3 && fields[0] == "0" && fields[1] == "0" && fields[2] == "4294967295"

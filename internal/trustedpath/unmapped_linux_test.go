@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// In the first namespace everybody has a number; elsewhere all that have none share one.
-func TestUnmapped(t *testing.T) {
+// In the initial namespace each user has a number; in another one all users without a number share one.
+func TestUnmappedUsersShareOneNumber(t *testing.T) {
 	for _, test := range []struct {
 		ids, number string
 		want        uint32

@@ -16,7 +16,7 @@ import (
 // maxLinks is how many symbolic links a path may lead through, as in the Linux kernel.
 const maxLinks = 40
 
-// A place is where a path leads to.
+// A place is the end of a path.
 type place struct {
 	path string      // without symbolic links and without . and ..; with missing: the deepest folder that exists
 	info fs.FileInfo // of path, not followed

@@ -1,6 +1,6 @@
 // Package trustedpath decides whether a path can be trusted: whether only trusted users can change the file at its
-// end, a folder above it, or a symbolic link on the way. Everything that a daemon reads, runs or makes at its start
-// and at a reload goes through it.
+// end, a folder above it, or a symbolic link on the way. A daemon uses it for all files that it reads, runs or makes at its
+// start and at a reload.
 //
 // Trusted users are root, the effective user of this process, and those in Rules.TrustOwners. Each component of the
 // path, from / to the last one, is checked in this order:
@@ -19,9 +19,9 @@
 //
 // # What is guaranteed
 //
-// The check walks from / downwards. When it has found that only trusted users may change the names in a folder, what it
-// finds next in that folder cannot be replaced by any other user, neither during the check nor after it. Symbolic
-// links are resolved in this walk, and what is opened is the path without links that was checked, with O_NOFOLLOW. The
+// The check walks from / downwards. When only trusted users may change the names in a folder, no other user can replace the
+// next component of the path, neither during the check nor after it. Symbolic links are resolved in this walk. The file is
+// opened by the checked path without links, with O_NOFOLLOW. The
 // type, owner and mode of the file are those of the opened descriptor (fstat), not of a name. So no user but a
 // trusted one can put another file into its place between check and use. Not covered are: a user that was trusted,
 // or had write permission, earlier, and still has the file open for writing; a group that a service manager gives to a
@@ -36,17 +36,17 @@ import (
 	"os"
 )
 
-// A Profile is what a path is for.
+// A Profile is the purpose of a path.
 type Profile uint8
 
 const (
-	// State is the profile of code and state: what the process obeys, runs or writes. The last component must
-	// not be a symbolic link, unless Rules.FollowLink is set.
+	// State is the profile of code and state: files that the process runs, writes or takes its orders from. The last
+	// component must not be a symbolic link, unless Rules.FollowLink is set.
 	State Profile = iota
 
-	// Source is the profile of credentials from outside, which the process only reads: certificates, keys, files of
-	// users and tokens that another program provides (Kubernetes, certbot). The last component may be a symbolic
-	// link. With OwnerOnly, a file that belongs to root, or to a user in TrustOwners, may also be read by its group.
+	// Source is the profile of credentials that the process only reads: certificates, keys, and files of users and
+	// tokens that another program provides (Kubernetes, certbot). The last component may be a symbolic link. With
+	// OwnerOnly, a file that belongs to root, or to a user in TrustOwners, may also be read by its group.
 	Source
 )
 
@@ -65,8 +65,8 @@ type Rules struct {
 	Profile Profile
 	Readers Readers
 
-	// FollowLink accepts a symbolic link as the last component with the profile State too. It is for files that
-	// are only read or run.
+	// FollowLink accepts a symbolic link as the last component with the profile State too. It is for files that are
+	// only read or run.
 	FollowLink bool
 
 	// Log relaxes the rule for groups where files are only appended to: a folder of root's that a group may write,
@@ -76,11 +76,11 @@ type Rules struct {
 	// MaxLinks is how many hard links a file may have in such a folder. 0: any number.
 	MaxLinks int
 
-	// TrustOwners are the user ids that are trusted beside root and the process's user.
+	// TrustOwners are the ids of users that are trusted in addition to root and the user of this process.
 	TrustOwners []uint32
 }
 
-// ReadFile reads a file. One that is longer than limit bytes is an error.
+// ReadFile opens a file as Open does and reads it. A file that is longer than limit bytes is an error.
 func (r Rules) ReadFile(path string, limit int64) ([]byte, os.FileInfo, error) {
 	f, info, err := r.Open(path, os.O_RDONLY, 0)
 	if err != nil {
