@@ -11,16 +11,16 @@ import (
 	"github.com/rudderpost/rudderpost/internal/rawio"
 )
 
-// A socket is a TCP connection that is read and written as transport.Stream does with its own: through its descriptor,
-// without telling the runtime that this may block, which it does not. Under TLS that is 1.5 times the rate with one conn, 8 to
-// 18 % less of the server's CPU with 16 (bench: tls, 1 and 16; BenchmarkSocket), and nothing where the process is
-// never idle.
+// A socket is a TCP connection whose reads and writes use its descriptor, as those of transport.Stream do. The system
+// calls do not block, so the runtime is not told that they may. Under TLS that is 1.5 times the rate with one conn,
+// and 8 to 18 % less of the server's CPU with 16 conns (bench: tls, 1 and 16; BenchmarkSocket). Nothing is gained
+// where the process is never idle.
 type socket struct {
 	net.Conn // a *net.TCPConn
 	in, out  half
 }
 
-// newSocket makes one of c, where that can be done; else it is c.
+// newSocket returns a socket for c, or c itself if its descriptor cannot be used.
 func newSocket(c net.Conn) net.Conn {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok || !rawio.Can {
@@ -54,7 +54,7 @@ func (s *socket) Write(p []byte) (int, error) {
 	return n, s.explain("write", err)
 }
 
-// explain makes an error what it would be of a *net.TCPConn.
+// explain returns the error that a *net.TCPConn would return.
 func (s *socket) explain(op string, err error) error {
 	if err == nil || err == io.EOF { //nolint:errorlint // rawio wraps nothing
 		return err
@@ -72,9 +72,9 @@ type half struct {
 	wait  func(func(fd uintptr) (done bool)) error
 	call  func(fd uintptr, p []byte) (int, error)
 	try   func(fd uintptr) (done bool)
-	whole bool // all is to be moved, not what can be
+	whole bool // move all bytes of p, as a write must; otherwise as many as can be moved at once
 
-	mu   sync.Mutex // whoever moves bytes has it, and what follows
+	mu   sync.Mutex // held during a read or write; guards the next three
 	left []byte
 	n    int
 	err  error
@@ -84,7 +84,7 @@ func (h *half) init(wait func(func(uintptr) bool) error, call func(uintptr, []by
 	h.wait, h.call, h.try, h.whole = wait, call, h.move1, whole
 }
 
-// move reads or writes.
+// move reads into p, or writes p. It blocks until bytes were moved, or all of them if whole is set.
 func (h *half) move(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -97,10 +97,10 @@ func (h *half) move(p []byte) (int, error) {
 	return h.n, err
 }
 
-// atOnce is how much one call moves: so long nobody else can have the processor.
+// atOnce is the most bytes that one system call reads or writes. For that time the thread runs no other goroutine.
 const atOnce = 64 << 10
 
-// move1 moves what can be moved without waiting, and reports whether that will do.
+// move1 moves bytes without blocking, and reports whether move is done.
 func (h *half) move1(fd uintptr) (done bool) {
 	for {
 		n, err := h.call(fd, h.left[:min(len(h.left), atOnce)])

@@ -80,7 +80,7 @@ func TestSocketErrors(t *testing.T) {
 	require.ErrorIs(t, write(), net.ErrClosed)
 }
 
-// Close ends those who wait.
+// Close ends blocked reads and writes.
 func TestSocketCloses(t *testing.T) {
 	ours, _ := sockets(t)
 	var all sync.WaitGroup
@@ -98,7 +98,7 @@ func TestSocketCloses(t *testing.T) {
 			})
 		}
 	}
-	// whoever comes too late is told the same
+	// a read or write that begins after Close returns the same error
 	require.NoError(t, ours.Close())
 	all.Wait()
 }
