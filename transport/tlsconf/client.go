@@ -35,9 +35,9 @@ type Client struct {
 }
 
 // Config returns a configuration for conns to host, a name or an IP address without a port. protos are the protocols
-// of the client (ALPN, RFC 7301). The configuration belongs to the caller, who must not change VerifyConnection: it
-// verifies the daemon, also when a session is resumed. A handshake that fails there returns a *VerifyError. An error
-// of Config names the file that cannot be used, and what to do.
+// of the client (ALPN, RFC 7301). The configuration belongs to the caller. The caller must not change
+// VerifyConnection: it verifies the daemon, also when a session is resumed. A handshake that fails there returns a
+// *VerifyError. An error of Config names the file that cannot be used, and what to do.
 func (c *Client) Config(host string, protos ...string) (*tls.Config, error) {
 	name := c.ServerName
 	if name == "" {
