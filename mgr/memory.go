@@ -233,11 +233,11 @@ func errFull(f *fullLimit, peer transport.Peer) *wire.Error {
 
 // allowsNothing reports whether there is no command that a peer may run here, with whatever arguments. It asks the
 // Authorizer as list-commands does, each time anew, since the policy may change.
-func (s *Listener) allowsNothing(peer transport.Peer) bool {
-	call := &Call{Peer: peer, Via: s.config.Load(), Received: time.Now(), Listing: true, manager: s.m}
-	for name, cmd := range *s.m.table.Load() {
+func (l *Listener) allowsNothing(peer transport.Peer) bool {
+	call := &Call{Peer: peer, Via: l.config.Load(), Received: time.Now(), Listing: true, manager: l.m}
+	for name, cmd := range *l.m.table.Load() {
 		call.Name, call.Command, call.target = name, &cmd.Command, cmd
-		if s.m.authorize(call) == nil {
+		if l.m.authorize(call) == nil {
 			return false
 		}
 	}

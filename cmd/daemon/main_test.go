@@ -119,7 +119,7 @@ func writeConfig(t *testing.T, dir, config string) string {
 // wait waits until the process has ended, and returns its exit status.
 func (p *process) wait() int {
 	p.t.Helper()
-	return p.Child.Wait(p.t)
+	return p.Wait(p.t)
 }
 
 // listening waits until the daemon listens on a UNIX socket, and returns the path.

@@ -17,7 +17,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -25,9 +24,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // A mutant is one change, and the test that fails on it.
@@ -103,7 +105,7 @@ func run(mutants []mutant, parallel int, verbose bool) (ok bool) {
 		wait.Go(func() {
 			defer func() { <-places }()
 			began := time.Now()
-			output, err := m.run(filepath.Join(dir, fmt.Sprint(i)))
+			output, err := m.run(filepath.Join(dir, strconv.Itoa(i)))
 			mu.Lock()
 			defer mu.Unlock()
 			word := "killed  "
