@@ -611,3 +611,38 @@ func TestReceiveAfterAContextEndedWaitsAgain(t *testing.T) {
 	say(t, peer, "[0]")
 	require.Equal(t, "[0]", receive(t, s))
 }
+
+// A conn that receives frames within the time is not idle when the time has passed. The loop sets it once more.
+func TestConnThatReceivedFramesIsIdleOnlyAfterAnotherTime(t *testing.T) {
+	peer, b, timed := patient(t)
+	s := NewStream(b, StreamConfig{Idle: -1})
+	defer s.Close()
+	h := hear(t, s, context.Background(), nil)
+	say(t, peer, "[0]")
+	h.want("[0]")
+	<-timed
+	say(t, peer, "[1]")
+	h.want("[1]")
+	past := time.Unix(1, 0)
+	require.NoError(t, b.Conn.SetReadDeadline(past)) // the time of the loop passes
+	select {
+	case <-timed:
+	case <-h.quiet:
+		t.Fatal("the conn is idle")
+	}
+	require.NoError(t, b.Conn.SetReadDeadline(past))
+	h.quietly()
+}
+
+// A frame that was copied to the caller is not booked any more, also before the next read.
+func TestFrameIsNotBookedAfterItWasCopied(t *testing.T) {
+	peer, b := sockets(t)
+	l := new(ledger)
+	s := NewStream(b, StreamConfig{Idle: -1, Memory: l})
+	defer s.Close()
+	go func() { _, _ = io.WriteString(peer, "["+strings.Repeat("1", 150<<10)+"]") }()
+	_, err := s.Receive(t.Context(), make([]byte, 0, 200<<10))
+	require.NoError(t, err)
+	require.Greater(t, l.most, 150<<10)
+	require.Zero(t, l.now())
+}

@@ -137,28 +137,47 @@ func TestWatchEnds(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-// More wake at once than the kernel names at once.
-func TestWatchWakesMany(t *testing.T) {
+// More conns have an event at once than the kernel reports at once: the wake function of the first conn waits until all
+// others have one.
+func TestWatchWakesMoreConnsThanOneCallReports(t *testing.T) {
 	w, _ := watching(t)
 	const many = 500
-	var peers []net.Conn
+	said := make(chan struct{})
 	var woken atomic.Int32
 	all := make(chan struct{})
-	for range many {
+	park := func(first bool) (peer net.Conn) {
 		peer, b := sockets(t)
 		s := NewStream(b, StreamConfig{})
 		t.Cleanup(func() { _ = s.Close() })
 		require.True(t, w.Add(s, func() {
+			if first {
+				<-said
+			}
 			if woken.Add(1) == many {
 				close(all)
 			}
 		}))
-		peers = append(peers, peer)
+		return peer
 	}
-	for _, peer := range peers {
+	first := park(true)
+	var others []net.Conn
+	for range many - 1 {
+		others = append(others, park(false))
+	}
+	say(t, first, "[1]")
+	require.Eventually(t, func() bool { return watchedConns(w) == many-1 }, 10*time.Second, time.Millisecond)
+	for _, peer := range others {
 		say(t, peer, "[1]")
 	}
+	close(said)
 	wantWoken(t, all)
+}
+
+// watchedConns returns how many conns w watches.
+func watchedConns(w *Watch) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.posts) - len(w.free)
 }
 
 func TestWatchNeedsADescriptor(t *testing.T) {

@@ -46,7 +46,7 @@ var transportMutants = []mutant{
 	{
 		"transport/hear.go", "quiet, h.timed = h.timed == h.turns, -1", "quiet, h.timed = true, -1",
 		"a conn that received a frame since the deadline was set counts as idle",
-		kill{"./transport", "TestHearWhoHangsUpBehindARequest", nil},
+		kill{"./transport", "TestConnThatReceivedFramesIsIdleOnlyAfterAnotherTime", nil},
 	},
 	{
 		"transport/hear.go", "h.used = true // also by what is no frame: who is woken by that is quiet again", "",
@@ -256,7 +256,7 @@ var transportMutants = []mutant{
 	{
 		"transport/watch_linux.go", "if n < len(events) && err != syscall.EINTR {", "if n <= len(events) && err != syscall.EINTR {",
 		"of more than 128 events some are lost",
-		kill{"./transport", "TestWatchWakesMany", nil},
+		kill{"./transport", "TestWatchWakesMoreConnsThanOneCallReports", nil},
 	},
 	{
 		"transport/reader.go", "r.all = len(r.data) < cap(r.data)", "r.all = true",
@@ -276,7 +276,7 @@ var transportMutants = []mutant{
 	{
 		"transport/reader.go", "\tif len(r.data) == 0 {\n\t\tr.release()\n\t\t_ = r.held.Set(0)\n\t}", "\tif len(r.data) == 0 {\n\t\tr.release()\n\t}",
 		"a frame stays booked after it was taken",
-		kill{"./transport", "TestHalfAFrameIsBookedWhileItsRestIsAwaited", nil},
+		kill{"./transport", "TestFrameIsNotBookedAfterItWasCopied", nil},
 	},
 	{
 		"transport/reader.go", "if r.chunk != nil || r.sip != nil || end != len(r.data) {", "if end != len(r.data) {",
