@@ -23,16 +23,18 @@ import (
 const startLimit, endLimit = 10 * time.Minute, 2 * time.Minute
 
 // pages are the documents whose commands TestPagesRun runs. installs says that the page installs our programs itself;
-// otherwise both are on its PATH. docs/reference/hooks.md (package hooks) and docs/how-to/keas-tools.md have tests of their own.
+// otherwise both are on its PATH. ctrlC says that the reader of the page stops its programs with Ctrl-C; on other pages a
+// command stops them. docs/reference/hooks.md (package hooks) and docs/how-to/keas-tools.md have tests of their own.
 var pages = []struct {
 	path     string
 	installs bool
+	ctrlC    bool
 	needs    []string // programs; the Debian packages have the same names
 }{
-	{path: "README.md", installs: true},
+	{path: "README.md", installs: true, ctrlC: true},
 	{path: "docs/tutorial/first-steps.md", installs: true, needs: []string{"socat", "curl"}},
 	{path: "docs/how-to/install.md", installs: true},
-	{path: "docs/how-to/secured-daemon.md"},
+	{path: "docs/how-to/secured-daemon.md", ctrlC: true},
 	{path: "docs/how-to/grant-access.md"},
 	{path: "docs/how-to/audit.md"},
 	{path: "docs/how-to/change-configuration.md"},
@@ -47,10 +49,11 @@ var pages = []struct {
 //	output                 compares the block with the output of the commands before it; … stands for anything
 //	background             starts the program, and goes on when it listens on a UNIX socket
 //	background: SOCKET     the same for a program that does not print its socket
-//	stop first             stops the background programs, as Ctrl-C does, and runs the block
+//	stop first             stops the background programs as at the end of the page, and runs the block
 //	not run: REASON        does nothing
 //
-// A block of the language sh without a comment is run. At the end of a page the background programs are stopped.
+// A block of the language sh without a comment is run. At the end of a page the background programs have ended, or are stopped
+// with Ctrl-C.
 func TestPagesRun(t *testing.T) {
 	root := testkit.ModuleRoot(t)
 	bash := testkit.NeedProgram(t, "bash", "bash")
@@ -63,7 +66,7 @@ func TestPagesRun(t *testing.T) {
 			}
 			gopath := filepath.Join(testkit.ShortDir(t), "go")
 			p := &pageRun{
-				path: page.path, bash: bash, dir: copyRepository(t), own: testkit.OwnPorts(t),
+				path: page.path, ctrlC: page.ctrlC, bash: bash, dir: copyRepository(t), own: testkit.OwnPorts(t),
 				state: filepath.Join(testkit.ShortDir(t), "state"),
 				env: append(os.Environ(), "GOPATH="+gopath, "GOBIN=", "GOMODCACHE="+strings.TrimSpace(string(modules)),
 					"GORACE=atexit_sleep_ms=1"),
@@ -89,6 +92,7 @@ func TestPagesRun(t *testing.T) {
 // A pageRun is the state of one page while its commands run.
 type pageRun struct {
 	path, bash, dir string
+	ctrlC           bool
 	state           string // a file with the shell's variables, from one block to the next
 	env             []string
 	own             func(text string) string
@@ -162,15 +166,13 @@ func (p *pageRun) start(t *testing.T, b testkit.MarkdownBlock, socket string) {
 	}, "%s:%d: it does not listen", p.path, b.Line)
 }
 
-// stop sends SIGINT to the background programs, as Ctrl-C does, and waits until they have ended. Their status is 0;
-// after SIGINT it may be 1, which is that of `go run`.
+// stop waits until the background programs have ended, with status 0. On a page with ctrlC it sends them SIGINT first, and
+// the status may be 1, which is that of `go run`.
 func (p *pageRun) stop(t *testing.T) {
 	t.Helper()
 	for _, process := range p.background {
 		highest := 0
-		select {
-		case <-process.Ended:
-		default:
+		if p.ctrlC {
 			highest = 1
 			_ = syscall.Kill(-process.Process.Pid, syscall.SIGINT)
 		}
