@@ -16,12 +16,12 @@ import (
 
 var (
 	emptyMap = wire.Value("{}")
-	null     = []byte("null") // which decoding takes for the zero value of any type
+	null     = []byte("null") // json decodes it to the zero value of any type
 )
 
-// decoder returns a function that decodes arguments strictly into an In. The decoding is the check;
-// the schema is asked where a type cannot say what is required, and after a failure, to list all
-// that is wrong.
+// decoder returns a function that decodes arguments strictly into an In. A decoding without an error is a successful check.
+// The schema is consulted in two cases only: where a Go type cannot express what is required, and after an error, to list
+// all problems.
 func decoder[In any](name string, s *schema.Schema) func(*Call) (any, error) {
 	if s == nil {
 		return nil
@@ -34,7 +34,7 @@ func decoder[In any](name string, s *schema.Schema) func(*Call) (any, error) {
 			arguments = emptyMap
 		}
 		var in In
-		if arguments == nil && s.Type == "" { // anything will do, nothing too
+		if arguments == nil && s.Type == "" { // the schema accepts anything, also missing arguments
 			return in, nil
 		}
 		err := arguments.Decode(&in)
@@ -48,7 +48,7 @@ func decoder[In any](name string, s *schema.Schema) func(*Call) (any, error) {
 	}
 }
 
-// misfit tells all that is wrong with arguments; nil when that is nothing. err is what decoding said.
+// misfit returns an error that lists all problems of arguments, or nil. err is the error of the decoding, or nil.
 func misfit(name string, s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
 	bad := &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}
 	switch {
@@ -84,7 +84,7 @@ func misfit(name string, s *schema.Schema, arguments wire.Value, isMap bool, err
 	return bad
 }
 
-// semantic says in words what the JSON package found. Where there is a secret it repeats nothing.
+// semantic returns a text for an error of the JSON package. The text has no part of the value if the schema has a secret.
 func semantic(e *json.SemanticError, secret bool) string {
 	name := "'" + strings.TrimPrefix(string(e.JSONPointer), "/") + "' parameter"
 	switch {

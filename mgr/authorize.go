@@ -5,17 +5,18 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// An Authorizer decides whether a call may run. It is asked for every call, known or not, before it
-// is queued, on the goroutine of its conn: never on the loop, and many at once.
+// An Authorizer decides for each call whether it may run. The manager calls it for each call, also for unknown commands,
+// before it queues the call. It runs on the reader goroutine of the conn, never on the loop, and many run at a time.
 type Authorizer interface {
-	// Authorize returns nil when the call may run. An *wire.Error is the answer as it is; any other
-	// error is told as result 403. It is also asked what to list for a caller: see Call.Listing.
+	// Authorize returns nil when the call may run. The reply has an *wire.Error as it is; any other error becomes result
+	// 403 with the error's text. A panic becomes result 500. With call.Listing set, Authorize reports whether the peer may
+	// run the command with any arguments at all; see Call.Listing.
 	Authorize(call *Call) error
 }
 
-// Owner returns the Authorizer that is used unless there is another: the user that the daemon runs
-// as, root, and the daemon itself may do everything; members of the group of the UNIX socket that they
-// came through may read; everybody else may do nothing.
+// Owner returns the default Authorizer. The user that the daemon runs as, root, and the daemon itself may run all commands.
+// A member of the group of the UNIX socket through which it connects may run commands of level Read. Other peers may run
+// nothing: result 403, or 401 for a peer without credentials.
 func Owner() Authorizer {
 	return owner{"uid:0": true, ownUID: true, selfSubject: true}
 }
@@ -39,7 +40,7 @@ func (o owner) Authorize(call *Call) error {
 
 const selfSubject = "self"
 
-// self is the daemon's own credential, for commands that it gives itself.
+// self is the credential of the daemon itself, for commands that it runs with Process.
 type self struct{}
 
 func (self) Subject() string { return selfSubject }

@@ -8,26 +8,26 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// registerBuiltin adds the commands that every manager has, and that nobody can remove or replace.
+// registerBuiltin adds the commands that every manager has. They cannot be removed or replaced.
 func (m *CommandMgr) registerBuiltin() {
 	builtin := []Command{
 		m.listCommands(),
-		Func("describe-command", "Describe a command: what it does, whom it is for, its arguments and what it returns.", Read, m.describeCommand,
+		Func("describe-command", "Describe a command: what it does, the access that it needs, its arguments and its result.", Read, m.describeCommand,
 			Example(`{"command":"list-commands"}`)),
-		Func("whoami", "Say who the daemon takes you for.", Read, m.whoami),
+		Func("whoami", "Return your identity, as the daemon has verified it.", Read, m.whoami),
 		Async(cancelName, "Cancel a command in flight on the same conn, by its id.", Read, m.cancel,
 			Example(`{"id":7}`)),
 	}
 	if err := m.Register(builtin...); err != nil {
-		panic(err) // the table above is wrong
+		panic(err) // the list above is wrong
 	}
 	for _, cmd := range builtin {
 		(*m.table.Load())[cmd.Name].builtin = true
 	}
 }
 
-// listCommands makes its list where other commands have their arguments checked: off the loop, where
-// the Authorizer may be asked.
+// listCommands returns list-commands. It makes the list in the step that checks the arguments of other commands. That step
+// runs off the loop, where the Authorizer may be called.
 func (m *CommandMgr) listCommands() Command {
 	cmd := Func[None, []string]("list-commands", "List the names of the commands that you may run.", Read,
 		func(ctx context.Context, _ None) ([]string, error) {
@@ -39,7 +39,7 @@ func (m *CommandMgr) listCommands() Command {
 	return cmd
 }
 
-// listFor returns the names of the commands that the caller may run, with some arguments or other.
+// listFor returns the sorted names of the commands that the peer of caller may run, with at least some arguments.
 func (m *CommandMgr) listFor(caller *Call) []string {
 	names := []string{}
 	for name, cmd := range *m.table.Load() {
@@ -66,7 +66,7 @@ type description struct {
 	OnLoop   bool           `json:"on-loop" doc:"true: it runs on the daemon's loop, after the commands before it, and cannot be cancelled once it runs; false: off the loop."`
 	Owner    string         `json:"owner,omitempty" doc:"The hook library that it belongs to; missing: the daemon itself."`
 	Args     *schema.Schema `json:"arguments,omitempty" doc:"A JSON Schema; missing: any arguments are accepted."`
-	Returns  *schema.Schema `json:"returns,omitempty" doc:"A JSON Schema of a success's arguments; missing: there are none, or nothing is known."`
+	Returns  *schema.Schema `json:"returns,omitempty" doc:"A JSON Schema of a success's arguments; missing: there are none, or the command declares none."`
 	Examples []string       `json:"examples,omitempty" doc:"Arguments that work, in JSON."`
 }
 
@@ -79,11 +79,11 @@ func (m *CommandMgr) describeCommand(_ context.Context, in describeIn) (descript
 }
 
 type identity struct {
-	Subjects  []string `json:"subjects" doc:"What has been proven about you."`
+	Subjects  []string `json:"subjects" doc:"The subjects that you have proven."`
 	Transport string   `json:"transport"`
-	Session   string   `json:"session" doc:"The connection underneath."`
+	Session   string   `json:"session" doc:"The session: the connection that carries this conn."`
 	Address   string   `json:"address,omitempty"`
-	Listener  string   `json:"listener,omitempty" doc:"The way in."`
+	Listener  string   `json:"listener,omitempty" doc:"The name of the listener that accepted this conn."`
 }
 
 func (m *CommandMgr) whoami(ctx context.Context, _ None) (identity, error) {
@@ -108,7 +108,7 @@ type cancelIn struct {
 	ID wire.ID `json:"id" doc:"The id of the command to cancel."`
 }
 
-// cancel ends the context of a call in flight. One that still waits for its turn never runs.
+// cancel ends the context of a call in flight on the same conn. A call that still waits for the loop never runs.
 func (m *CommandMgr) cancel(ctx context.Context, in cancelIn) (Result[None], error) {
 	call, _ := CallOf(ctx)
 	none := Result[None]{Code: wire.CodeEmpty, Text: "no command with that id is in flight on this conn"}
@@ -119,7 +119,7 @@ func (m *CommandMgr) cancel(ctx context.Context, in cancelIn) (Result[None], err
 	c.mu.Lock()
 	found := c.find(in.ID)
 	c.mu.Unlock()
-	if found == nil || found == call || found.state.Load() == admitted { // this cancel was sent before the call was
+	if found == nil || found == call || found.state.Load() == admitted { // admitted: the client sent the cancel before that call
 		return none, nil
 	}
 	if found.ending != nil {

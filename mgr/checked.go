@@ -1,8 +1,8 @@
 package mgr
 
-// Checked returns the command with its arguments checked against Args before the handler runs, as those
-// of Func's commands are: for handlers that want the bytes. The manager checks nothing in a literal
-// Command otherwise.
+// Checked returns a copy of the command whose arguments are checked against Args before the handler runs, as for commands
+// that Func makes. It is for handlers that read call.Arguments themselves. Without Checked, the manager does not check the
+// arguments of a Command literal.
 func (c Command) Checked() Command {
 	s, name := c.Args, c.Name
 	if s == nil {

@@ -4,16 +4,16 @@ import (
 	"fmt"
 )
 
-// CameBy reports whether the conn of a call was accepted by s.
+// CameBy reports whether s accepted the conn of the call. It is false for a call of Process.
 func (c *Call) CameBy(s *Listener) bool {
 	conn, ok := c.answer.(*conversation)
 	return ok && s != nil && conn.listener == s
 }
 
-// CheckLimits returns an error that names the limit by which the peer of call could not connect to s and give the same
-// command once next were in force, or nil. It counts what the peer has open and in flight now; the conn of call itself
-// may be replaced by the new one. Zero fields of next mean the defaults. A call of Process passes. CheckLimits does not
-// block, and may be called from any goroutine while the handler of call runs.
+// CheckLimits returns an error if the peer of call could not connect to s again and send the same command, once next is in
+// force; otherwise nil. The error names the limit. It counts the conns that the peer has open and the calls that it has in
+// flight now; the new conn may replace the conn of call. Zero fields of next mean the defaults. The result is nil for a call
+// of Process. CheckLimits does not block, and may be called from any goroutine while the handler of call runs.
 func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Listener) error {
 	conn, ok := call.answer.(*conversation)
 	if !ok {
@@ -25,11 +25,11 @@ func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Listener) error {
 	if conn.owner && m.oldestIdle(func(c *conversation) bool {
 		return c.peer == conn.peer && (onListener < next.MaxConns || c.listener == s)
 	}) != nil {
-		conns, onListener = 0, 0 // an idle conn would be closed for the new one
+		conns, onListener = 0, 0 // the manager would close an idle conn for the new one
 	}
 	m.mu.Unlock()
 	if conn.listener == s {
-		onListener-- // the new conn may take the place of this one
+		onListener-- // the new conn may replace this one
 	}
 	room := roomFor(next.MaxConns, conn.owner)
 	calls := conn.peer.calls.Load()
@@ -46,5 +46,5 @@ func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Listener) error {
 	return nil
 }
 
-// FrameSize returns the length in bytes of the request of a call; 0 for a call of Process.
+// FrameSize returns the length of the request in bytes, or 0 for a call of Process.
 func (c *Call) FrameSize() int { return c.size }

@@ -10,14 +10,14 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A Level is the access that a command asks of its caller. Every command declares one.
+// A Level is the access that a command needs. Every command declares one.
 type Level uint8
 
-// The levels. The zero Level is none; Register refuses it.
+// The levels of access. The zero Level is not valid: Register refuses it.
 const (
-	Read  Level = iota + 1 // looks
-	Write                  // changes
-	Admin                  // names files or code, shows secrets, ends the daemon
+	Read  Level = iota + 1 // the command changes nothing
+	Write                  // the command changes something
+	Admin                  // the command takes names of files or code, returns secrets, or ends the daemon
 )
 
 // String returns "read", "write" or "admin".
@@ -33,7 +33,7 @@ func (l Level) String() string {
 	return fmt.Sprintf("level-%d", uint8(l))
 }
 
-// ParseLevel returns the level that String calls name. ok is false for every other name, also for the empty one.
+// ParseLevel is the inverse of String. ok is false for every other name, also for the empty one.
 func ParseLevel(name string) (level Level, ok bool) {
 	for _, l := range []Level{Read, Write, Admin} {
 		if l.String() == name {
@@ -43,60 +43,62 @@ func ParseLevel(name string) (level Level, ok bool) {
 	return 0, false
 }
 
-// A Handler answers one call. Everything typed is built on it. The context ends when the caller no
-// longer waits, and knows the call. An error becomes a failed reply: *wire.Error as it says, any
-// other result 1 with the error's text. A panic becomes result 500, and its text stays in the log.
+// A Handler serves one call. Func and Async make handlers of typed functions. CallOf returns the call of ctx. ctx ends when
+// the caller no longer waits: after a cancel, a timeout, or a departure of the peer.
 //
-// Every result but 0 and 3 is a failure, and the reply of a failure has no arguments. What a handler returns as
-// arguments with such a result becomes `error.data` of the reply, beside `error.code`, the stable word for programs.
+// An error becomes the reply of a failure: an *wire.Error as it is, any other error as result 1 with the error's text. A
+// panic becomes result 500; its text is in the log only.
+//
+// Every result but 0 and 3 is a failure, and the reply of a failure has no arguments. Arguments that a handler returns with
+// such a result become error.data of the reply. Programs test error.code beside it.
 type Handler func(ctx context.Context, call *Call) (wire.Reply, error)
 
-// A Command is what a daemon can be asked to do: a value in a table. Func and Async make typed ones;
-// a literal is for handlers that want the bytes.
+// A Command is a command of a daemon. Func and Async make one of a typed function. A literal is for handlers that read and
+// write JSON themselves. A Command must not be changed after it was registered.
 type Command struct {
-	// Name is what callers say: words of lower-case letters and digits, the first one starting with
-	// a letter, with hyphens between them.
+	// Name is the name in requests: words of lower-case letters and digits with hyphens between them, at most 64 bytes.
+	// It begins with a letter. Required.
 	Name string
 
-	// Summary is one sentence for people.
+	// Summary is one sentence for describe-command.
 	Summary string
 
-	// Level is required.
+	// Level is the access that the command needs. Required.
 	Level Level
 
-	// Owner is the hook library that the command belongs to, if it came with Overlay. Empty: it is
-	// the daemon's own.
+	// Owner is the hook library that the command belongs to. It is set for the commands of a Layer. Empty: the command
+	// belongs to the daemon itself.
 	Owner string
 
-	// Args and Returns describe the arguments and what a success returns. nil: nothing is said, and
-	// any arguments reach the handler.
+	// Args and Returns describe the arguments of a request and of a successful reply. nil: there is no description, and
+	// the handler gets any arguments.
 	Args, Returns *schema.Schema
 
-	// Examples are arguments that work, in JSON.
+	// Examples are valid arguments, in JSON.
 	Examples []string
 
-	// Async makes the handler run beside the loop, on a goroutine of its own, where it may wait.
-	// What belongs to the loop it may touch only inside OnLoop.
+	// Async makes the handler run on a goroutine of its own, where it may block. It may access what belongs to the loop only
+	// inside OnLoop.
 	Async bool
 
-	// Critical makes the handler run inside Options.Critical; see the option of that name.
+	// Critical makes the handler run inside the section Options.Critical; see the function Critical.
 	Critical bool
 
-	// Handler is required.
+	// Handler serves the calls. Required.
 	Handler Handler
 
-	// check decodes a call's arguments, off the loop, to what Func's handler wants. nil: it wants bytes.
+	// check decodes the arguments of a call into call.input, off the loop. nil: the handler reads call.Arguments.
 	check func(*Call) (any, error)
 
-	// defect is why the command cannot be registered.
+	// defect is the error that Register returns for the command, or nil.
 	defect error
 }
 
-// None is the In of commands without arguments and the Out of commands that return nothing.
+// None is the type In of a command without arguments, and the type Out of a command that returns nothing.
 type None = struct{}
 
-// Result is an Out that chooses the result and the text as well as the arguments. With a Code that is a failure
-// (wire.Code.Failed) the arguments become the data of the reply's error; see Handler.
+// Result is a type Out with which a handler sets the result and the text of the reply, beside its arguments. If Code is a
+// failure (wire.Code.Failed), the arguments become error.data; see Handler.
 type Result[T any] struct {
 	Code      wire.Code
 	Text      string
@@ -114,12 +116,12 @@ func (r Result[T]) reply() wire.Reply {
 // An Option changes a command that Func or Async makes.
 type Option func(*Command)
 
-// AnyArguments lets callers give any arguments to a command without any, as Kea's commands do.
+// AnyArguments makes a command without arguments accept any, and ignore them. Kea's commands do so.
 func AnyArguments() Option {
 	return func(c *Command) { c.Args, c.check = nil, nil }
 }
 
-// Example adds arguments that work, in JSON, for describe-command.
+// Example adds valid arguments, in JSON, for describe-command. Register refuses a command with an example that is not JSON.
 func Example(arguments string) Option {
 	return func(c *Command) {
 		c.Examples = append(c.Examples, arguments)
@@ -129,10 +131,12 @@ func Example(arguments string) Option {
 	}
 }
 
-// Func makes a command of a function that runs on the loop, one at a time with everything else
-// there: it may touch what belongs to the loop, and must not wait for anything. The arguments are
-// decoded into In and checked before it runs (see package schema for the tags); members that In does
-// not have are refused. Out is encoded, on the loop, as the reply's arguments.
+// Func returns a command whose function runs on the loop, one at a time with everything else there. The function may access
+// what belongs to the loop, and must not block.
+//
+// Before it runs, the arguments are decoded into In and checked, off the loop; package schema has the tags. Members that In
+// does not have are refused, with result 1. Out is encoded on the loop, as the arguments of the reply. Register returns the
+// errors of Func, for example for a type that has no JSON form.
 func Func[In, Out any](name, summary string, level Level, h func(context.Context, In) (Out, error), opts ...Option) Command {
 	cmd := Command{Name: name, Summary: summary, Level: level}
 	var err error
@@ -148,7 +152,7 @@ func Func[In, Out any](name, summary string, level Level, h func(context.Context
 	}
 	cmd.check = decoder[In](name, cmd.Args)
 	cmd.Handler = func(ctx context.Context, call *Call) (wire.Reply, error) {
-		in, _ := call.input.(In) // the zero In where the arguments do not matter
+		in, _ := call.input.(In) // the zero In with AnyArguments
 		out, err := h(ctx, in)
 		if err != nil {
 			return wire.Reply{}, err
@@ -161,9 +165,8 @@ func Func[In, Out any](name, summary string, level Level, h func(context.Context
 	return cmd
 }
 
-// Async makes a command of a function that runs beside the loop, on a goroutine of its own: it may
-// wait, and must not touch what belongs to the loop except inside OnLoop. Otherwise it is like Func;
-// Out is encoded where it was made.
+// Async returns a command whose function runs on a goroutine of its own: it may block, and may access what belongs to the
+// loop only inside OnLoop. Otherwise it is like Func. Out is encoded on the same goroutine.
 func Async[In, Out any](name, summary string, level Level, h func(context.Context, In) (Out, error), opts ...Option) Command {
 	cmd := Func(name, summary, level, h, opts...)
 	cmd.Async = true
@@ -184,7 +187,7 @@ func replyOf(out any) wire.Reply {
 	return wire.Reply{Arguments: out}
 }
 
-// returns describes Out.
+// returns returns the schema of Out.
 func returns(out reflect.Type) (*schema.Schema, error) {
 	if out == reflect.TypeFor[None]() || out == reflect.TypeFor[wire.Reply]() {
 		return nil, nil
@@ -198,7 +201,7 @@ func returns(out reflect.Type) (*schema.Schema, error) {
 
 var errNilHandler = errors.New("Specified command handler is NULL") // Kea's words
 
-// valid says why the command cannot be registered.
+// valid returns the error for which the command cannot be registered, or nil.
 func (c *Command) valid() error {
 	switch {
 	case c.Handler == nil:

@@ -6,22 +6,22 @@ import (
 	"slices"
 )
 
-// A commandSet decides which handler a command's name reaches. It is replaced as a whole, never changed.
+// A commandSet maps the names of commands to handlers. It is immutable; a change replaces it.
 type commandSet struct {
 	table      table
-	covered    table // native commands that the layer covers
+	covered    table // native commands that a command of the layer overrides
 	layer      Layer
 	middleware []*middleware // added by Use
 }
 
-// maxChangeTries is how often a change of the commands starts anew because another change came first.
+// maxChangeTries limits how often change runs plan again because another change came first.
 const maxChangeTries = 100
 
 var errMiddlewareChangesCommands = errors.New("middleware changes the manager's commands each time it is called; change them outside of it")
 
-// change replaces the command set. plan makes the next set of the present one, and names the commands whose handlers
-// are to be wrapped anew. plan and the middleware run without the manager's lock, so that they may call the
-// manager. When another change comes first, both run again on what that has left.
+// change replaces the command set. plan returns the next set for the present one, and the commands whose handlers must be
+// wrapped again. plan and the middleware run without the manager's lock, so they may call the manager. When another change
+// is committed first, change runs both again with the set that it left.
 func (m *CommandMgr) change(plan func(now commandSet) (next commandSet, wrap []*registered, err error)) error {
 	for range maxChangeTries {
 		m.mu.Lock()
@@ -42,7 +42,7 @@ func (m *CommandMgr) change(plan func(now commandSet) (next commandSet, wrap []*
 	return errMiddlewareChangesCommands
 }
 
-// commit puts a command set in force, if none has been put in force since version.
+// commit puts a command set in force, unless another one was put in force since version.
 func (m *CommandMgr) commit(next commandSet, version int, wrap []*registered, handlers []*Handler) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,7 +64,7 @@ func (m *CommandMgr) commit(next commandSet, version int, wrap []*registered, ha
 	return true
 }
 
-// wrapped returns a command's handler with the middleware of the layer around it, and that of Use around that.
+// wrapped returns the handler of a command inside the middleware of the layer, inside the middleware of Use.
 func (s *commandSet) wrapped(cmd *registered) *Handler {
 	handler := cmd.Handler
 	for _, around := range slices.Backward(s.layer.Middleware) {
@@ -76,7 +76,7 @@ func (s *commandSet) wrapped(cmd *registered) *Handler {
 	return &handler
 }
 
-// all returns the commands of the set, those that are covered too: calls of these may still wait for their turn.
+// all returns the commands of the set, also the covered ones, since queued calls may still refer to them.
 func (s *commandSet) all() []*registered {
 	all := make([]*registered, 0, len(s.table)+len(s.covered)+1)
 	all = slices.AppendSeq(all, maps.Values(s.table))

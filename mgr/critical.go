@@ -10,29 +10,29 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Critical makes the command run inside Options.Critical: its handler, and the encoding of its reply,
-// may touch what the participants of that section read without locks. Until they have paused the
-// commands behind it wait, and the loop runs what else is posted to it; if they do not pause in time
-// (Limits.CriticalTimeout), or one of them refuses, the command does not run, and the reply says who
-// and why. Of an Async command it is what OnLoop runs that is inside. A participant must not wait for a
-// command before it pauses, since that waits for it.
+// Critical makes the command run inside the section Options.Critical. Its handler, and the encoding of its reply, may access
+// data that the participants of the section read without locks. For an Async command, the function that OnLoop runs is inside.
 //
-// Kea's config-set, config-reload and config-test take a critical section, and what else changes what
-// packets are answered from; reads and statistics do not.
+// Until the participants have paused, the calls behind this one wait; the loop still runs other functions. If a participant
+// does not pause within Limits.CriticalTimeout, or refuses, the command does not run. The reply then names the participant
+// and the reason: result 503 (not-paused), 4 (vetoed), or the participant's own. A participant must not wait for a command
+// before it pauses: the command waits for the participant.
+//
+// Kea runs config-set, config-reload, config-test and other commands that change the data of packet processing in a critical
+// section; it runs commands that read, and statistics, outside.
 func Critical() Option {
 	return func(c *Command) { c.Critical = true }
 }
 
-// An entrance is a critical call that has left the queue and waits for the section. The queue's lock
-// guards it.
+// An entrance is a critical call that has left the queue and waits for the section. The queue's lock guards it.
 type entrance struct {
 	call   *Call
 	giveUp context.CancelFunc
 	over   bool
 }
 
-// runCritical runs a call inside the critical section. Where that must be waited for it holds the
-// queue, puts those back that are behind the call, and reports so.
+// runCritical runs a call inside the critical section. If the call must wait for the section, runCritical blocks the queue,
+// returns the calls behind this one to the front of the queue, and reports true.
 func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
 	e := &entrance{call: call}
 	e.giveUp = m.inside(m.background, call, func(bad *wire.Error) {
@@ -49,8 +49,8 @@ func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
 	return m.queue.hold(e, behind)
 }
 
-// inside runs f inside the critical section, or elsewhere with what to answer instead. It is called on
-// the loop. giveUp ends the wait for the participants.
+// inside runs f inside the critical section with nil, or outside of it with the error for the caller. It runs on the loop and
+// does not block. giveUp ends the wait for the participants.
 func (m *CommandMgr) inside(ctx context.Context, call *Call, f func(*wire.Error)) (giveUp context.CancelFunc) {
 	ctx, giveUp = context.WithTimeout(ctx, m.limits.Load().CriticalTimeout)
 	m.opts.Critical.Do(ctx, m.loop, func(err error) {
@@ -64,8 +64,8 @@ func (m *CommandMgr) inside(ctx context.Context, call *Call, f func(*wire.Error)
 	return giveUp
 }
 
-// goOn runs what a held queue has, but not inside the section. When the loop is closed it is the last
-// turn, or, beside the loop, too late for one.
+// goOn runs the calls of a queue that was blocked, outside of the section. If the loop is closed and goOn runs on it, this is
+// the last run of the queue; off a closed loop the calls are refused.
 func (m *CommandMgr) goOn(onLoop bool) {
 	switch {
 	case m.loop.Post(m.queue.turn) == nil:
@@ -78,8 +78,7 @@ func (m *CommandMgr) goOn(onLoop bool) {
 	}
 }
 
-// hold keeps the queue's turns from running, unless the call has had its own already. Those behind it
-// come first when they do.
+// hold blocks the queue until release, unless the call of e has already been served. The calls behind it come first then.
 func (q *queue) hold(e *entrance, behind []*Call) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -88,11 +87,11 @@ func (q *queue) hold(e *entrance, behind []*Call) bool {
 	}
 	q.entering = e
 	q.calls = append(slices.Clone(behind), q.calls...)
-	q.posted = true // by goOn
+	q.posted = true // goOn will post the queue
 	return true
 }
 
-// release ends what hold began, and reports whether it had.
+// release unblocks the queue, and reports whether e had blocked it.
 func (q *queue) release(e *entrance) (held bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,7 +103,7 @@ func (q *queue) release(e *entrance) (held bool) {
 	return held
 }
 
-// giveUp lets the queue go on when it is held for a call that has been answered.
+// giveUp ends the wait for the section when the queue is blocked for a call that has been answered.
 func (q *queue) giveUp(call *Call) {
 	q.mu.Lock()
 	e := q.entering
@@ -114,7 +113,7 @@ func (q *queue) giveUp(call *Call) {
 	}
 }
 
-// empty takes all calls of a queue whose loop is closed.
+// empty removes all calls of a queue whose loop is closed, and returns them.
 func (q *queue) empty() []*Call {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -123,10 +122,10 @@ func (q *queue) empty() []*Call {
 	return calls
 }
 
-// notEntered says for the caller why a critical command does not run.
+// notEntered returns the reply to a critical command that did not enter the section.
 func (m *CommandMgr) notEntered(call *Call, err error) *wire.Error {
 	name := wire.Shorten(call.Name)
-	if e, ok := errors.AsType[*wire.Error](err); ok { // a participant's own words
+	if e, ok := errors.AsType[*wire.Error](err); ok { // the participant's own error
 		return e
 	}
 	if _, ok := errors.AsType[*loop.VetoError](err); ok {

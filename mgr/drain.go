@@ -11,11 +11,13 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Run opens all the ways in, runs the loop on the calling goroutine, and, when ctx ends, drains: no
-// new conn, no new command; what was accepted is finished and answered, for at most DrainTimeout. It
-// returns nil after that, or what could not be opened, or what the drain had to cut off.
+// Run opens the transports, runs the loop on the calling goroutine, and drains when ctx ends. The drain accepts no conn and no
+// command any more, and finishes and answers what was accepted, for at most Limits.DrainTimeout.
 //
-// With Options.Loop somebody else runs the loop, until Done, and Run only waits.
+// Run returns nil after a complete drain. Otherwise it returns the error of a transport that it could not open, or an error
+// with the number of conns that it closed before their commands were answered.
+//
+// With Options.Loop the caller runs the loop itself, until Done is closed; Run then only waits for the drain.
 func (m *CommandMgr) Run(ctx context.Context, transports ...transport.Transport) error {
 	result := make(chan error, 1)
 	drain := func() {
@@ -32,28 +34,31 @@ func (m *CommandMgr) Run(ctx context.Context, transports ...transport.Transport)
 	}
 	stop := context.AfterFunc(ctx, drain)
 	m.runLoop()
-	if stop() { // somebody else called Shutdown
+	if stop() { // another goroutine called Shutdown
 		return nil
 	}
 	return <-result
 }
 
-// runLoop runs the loop until everything is drained.
+// runLoop runs the loop until the drain is complete.
 func (m *CommandMgr) runLoop() {
 	if m.own != nil {
-		_ = m.own.Run(m.background) // ends when it is closed
+		_ = m.own.Run(m.background) // returns when Shutdown closes the loop
 		return
 	}
 	<-m.done
 }
 
-// Done is closed when everything is drained: whoever runs the loop may stop.
+// Done returns a channel that is closed when the drain is complete. A caller that runs the loop may stop it then.
 func (m *CommandMgr) Done() <-chan struct{} { return m.done }
 
-// Shutdown drains: it closes all listeners, reads no more requests, and waits until what was
-// accepted is answered, which needs a loop that runs. When ctx ends first, the conns that are left
-// are closed, and the error says how many. A handler must not call it with its own context: it would
-// wait for itself. End the context that Run was given instead.
+// Shutdown drains the manager: it closes all listeners, reads no more requests, and waits until the accepted commands are
+// answered. The loop must run meanwhile. When ctx ends first, Shutdown closes the conns that are left; the error has their
+// number and wraps the cause of ctx.
+//
+// Shutdown may be called several times and from several goroutines; each call waits for the same drain. A handler must not
+// call it with its own context, since the drain waits for the handler; Shutdown then returns an error. A handler ends the
+// context of Run instead.
 func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	if call, ok := CallOf(ctx); ok {
 		return fmt.Errorf("the command '%s' cannot wait for a drain that waits for it; end the context that Run was given instead", call.Name)
@@ -95,7 +100,7 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// hangUp closes conns, all at once: some transports wait for their peers then.
+// hangUp closes conns in parallel: Close of some transports waits for the peer.
 func hangUp(conversations []*conversation) {
 	var closing sync.WaitGroup
 	for _, c := range conversations {
@@ -104,7 +109,7 @@ func hangUp(conversations []*conversation) {
 	closing.Wait()
 }
 
-// sweep ends what a drain that was cut off has left, when the last of its commands has returned.
+// sweep waits for the commands that a drain with a timeout has left, and then ends the goroutine pools.
 func (m *CommandMgr) sweep() {
 	m.mu.Lock()
 	for len(m.speaking) > 0 {

@@ -6,15 +6,14 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// The owner always gets in to put things right. Three limits could keep it out: of the conns of a listener, of the conns
-// of a peer, and of the descriptors of the process. Where others fill a limit, one place of each listener and the reserve
-// of descriptors are kept for the owner. Where the owner's own conns fill it, its oldest idle conn is closed for the new
-// one.
+// The owner can always connect, to repair the daemon. Three limits could keep it out: the conns of a listener, the conns of
+// a peer, and the descriptors of the process. If other peers reach a limit, the last place of each listener and the reserve
+// of descriptors are kept for the owner. If the owner's own conns reach it, its oldest idle conn is closed for the new one.
 
 var errEvicted = tooManyConns("this conn was idle, and it was closed for a newer conn of the same owner")
 
-// fullFor returns why a conn does not fit into the limits, or nil, and which conns would have to be closed so that it
-// fits. m.mu is held.
+// fullFor returns the error for a conn that exceeds a limit, and a filter for the conns of which one must be closed so that
+// the new one fits. full is nil if the conn fits. m.mu is held.
 func (m *CommandMgr) fullFor(s *Listener, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
 	limits := m.limits.Load()
 	switch {
@@ -30,8 +29,8 @@ func (m *CommandMgr) fullFor(s *Listener, p *peer, owner, reserved bool) (full *
 	return nil, nil
 }
 
-// evictIdle returns the oldest of some conns that has neither a call in flight nor a reply to send, and marks it, so that
-// it is returned once. m.mu is held.
+// evictIdle returns the oldest idle conn that among accepts, and marks it, so that no later call returns it. It returns nil
+// if there is none. m.mu is held.
 func (m *CommandMgr) evictIdle(among func(*conversation) bool) *conversation {
 	c := m.oldestIdle(among)
 	if c != nil {
@@ -40,7 +39,8 @@ func (m *CommandMgr) evictIdle(among func(*conversation) bool) *conversation {
 	return c
 }
 
-// oldestIdle returns the conn that evictIdle would return, or nil. m.mu is held.
+// oldestIdle returns the oldest conn that among accepts, that has no call in flight and no reply to write; or nil. m.mu is
+// held.
 func (m *CommandMgr) oldestIdle(among func(*conversation) bool) (oldest *conversation) {
 	for c := range m.speaking {
 		if !c.evicted && among(c) && (oldest == nil || c.opened < oldest.opened) && c.idle() {
@@ -50,8 +50,8 @@ func (m *CommandMgr) oldestIdle(among func(*conversation) bool) (oldest *convers
 	return oldest
 }
 
-// idle reports whether the conn has no call in flight and no reply to send. It does not block: a conn whose lock is taken
-// is not idle.
+// idle reports whether the conn has no call in flight and no reply to write. It does not block: a conn whose lock is held
+// counts as busy.
 func (c *conversation) idle() bool {
 	if !c.mu.TryLock() {
 		return false
@@ -60,8 +60,8 @@ func (c *conversation) idle() bool {
 	return len(c.calls) == 0 && !c.owes() && !c.closing
 }
 
-// inReserve reports whether a conn has one of the descriptors that the process keeps for its owner. A conn says so by a
-// method InReserve, as transport.Stream has it.
+// inReserve reports whether a conn has one of the descriptors that the process keeps for its owner. A conn reports it with a
+// method InReserve, as transport.Stream does.
 func inReserve(conn transport.Conn) bool {
 	c, ok := conn.(interface{ InReserve() bool })
 	return ok && c.InReserve()

@@ -7,7 +7,7 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// frameError tells a peer, in Kea's words, why what it sent is no frame.
+// frameError returns the reply to bytes that are not a frame, in Kea's words.
 func frameError(e *transport.FrameError) *wire.Error {
 	switch e.Reason {
 	case transport.TimedOut:

@@ -7,29 +7,28 @@ import (
 	"slices"
 )
 
-// A Layer is what hook libraries put over the daemon's own commands, all of them together.
+// A Layer has the commands and the middleware of all hook libraries together. SetLayer puts it over the daemon's own commands.
 type Layer struct {
-	// Commands are added; each has an Owner. They are known by their pointers: one that the layer
-	// before had too stays as it is, and calls of it that wait for their turn still run.
+	// Commands are added; each has an Owner. Their pointers identify them: a command that the previous layer also had stays
+	// registered, and its queued calls still run.
 	Commands []*Command
 
-	// Overrides says which native commands the ones of the same name cover, and who may: the Owner,
-	// by the command's name. The native one comes back when the layer goes.
+	// Overrides maps the name of a native command to the Owner whose command of the same name may override it. The native
+	// command is back in force when the layer is replaced.
 	Overrides map[string]string
 
-	// Middleware wraps the handlers of all commands as that of Use does: the first is the outermost, and all are inside of
-	// the middleware that Use has added.
+	// Middleware wraps the handlers of all commands, like the middleware of Use. The first is the outermost. All are inside
+	// the middleware of Use.
 	Middleware []func(next Handler) Handler
 }
 
-// SetLayer replaces the layer: all of it in one step, or, when the error says why not, nothing. It does
-// not wait. Called on the loop it comes between two calls there; what runs beside the loop meanwhile may
-// see a command of the one layer inside the middleware of the other.
+// SetLayer replaces the layer in one step. If it returns an error, nothing has changed. It does not block for calls. If it is
+// called on the loop, all calls on the loop run either before or after it. A call off the loop may meanwhile run a command of
+// one layer inside the middleware of the other.
 //
-// A call that waits for a command that the new layer does not have is answered with result 2; one that
-// runs is not disturbed.
+// A queued call of a command that the new layer does not have is answered with result 2. A call that runs is not disturbed.
 //
-// The functions of Middleware are called as Use says. A panic in one is an error.
+// SetLayer calls the functions of Middleware as Use does. It returns an error if one of them panics.
 func (m *CommandMgr) SetLayer(layer Layer) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -42,7 +41,7 @@ func (m *CommandMgr) SetLayer(layer Layer) (err error) {
 	})
 }
 
-// CheckLayer returns the error that SetLayer would return at this moment. It changes nothing.
+// CheckLayer returns the error that SetLayer would return now, or nil. It changes nothing.
 func (m *CommandMgr) CheckLayer(layer Layer) error {
 	m.mu.Lock()
 	set := m.commands
@@ -51,7 +50,7 @@ func (m *CommandMgr) CheckLayer(layer Layer) error {
 	return err
 }
 
-// overlaid returns a command set with another layer.
+// overlaid returns the command set with another layer.
 func (m *CommandMgr) overlaid(set commandSet, layer Layer) (commandSet, error) {
 	next := commandSet{table: set.native(), covered: table{}, layer: layer, middleware: set.middleware}
 	var errs []error
@@ -83,7 +82,7 @@ func (m *CommandMgr) overlaid(set commandSet, layer Layer) (commandSet, error) {
 	return next, errors.Join(errs...)
 }
 
-// native returns the table without a layer.
+// native returns the commands of the set without those of the layer.
 func (s *commandSet) native() table {
 	native := maps.Clone(s.table)
 	maps.DeleteFunc(native, func(_ string, cmd *registered) bool { return cmd.origin != nil })
@@ -91,13 +90,13 @@ func (s *commandSet) native() table {
 	return native
 }
 
-// mayCover says why a command cannot be put over another.
+// mayCover returns the error for which cmd cannot override below, or nil.
 func (l *Layer) mayCover(cmd *Command, below *registered) error {
 	switch {
 	case below.origin != nil:
 		return fmt.Errorf("Handler for command '%s' is already installed, by '%s'.", cmd.Name, below.Owner)
 	case below.builtin:
-		return fmt.Errorf("Handler for command '%s' is already installed, and nobody can override it.", cmd.Name)
+		return fmt.Errorf("Handler for command '%s' is already installed, and no hook library can override it.", cmd.Name)
 	case l.Overrides[cmd.Name] != cmd.Owner:
 		return fmt.Errorf("Handler for command '%s' is already installed. Only an override by name covers it.", cmd.Name)
 	case cmd.Level < below.Level:

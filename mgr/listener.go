@@ -15,22 +15,22 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A ListenerConfig is a transport and what the manager needs to know of its listener. It implements
-// transport.Transport, so that Open, Listen and Run take it like any other:
+// A ListenerConfig is a transport with the manager's settings for its listener. It implements transport.Transport, so Open,
+// Listen and Run accept it:
 //
 //	m.Run(ctx, &mgr.ListenerConfig{Transport: &unix.Transport{Path: "ro.sock", Mode: 0o666}, MaxAccess: mgr.Read})
 type ListenerConfig struct {
 	transport.Transport
 
-	// Name is the name of the listener in records and lists. Empty: the listener's address.
+	// Name is the name of the listener in records and lists. Default: the listener's address.
 	Name string
 
-	// MaxAccess is the highest level of access that a call through this listener has, whoever its peer is and
-	// whatever the Authorizer decides. 0: no limit.
+	// MaxAccess is the highest level of access of calls through this listener, for every peer, and whatever the Authorizer
+	// decides. A call that needs more is answered with result 403. 0: no limit.
 	MaxAccess Level
 }
 
-// check returns an error when the config is not valid.
+// check returns an error if the config is not valid.
 func (c *ListenerConfig) check() error {
 	switch {
 	case c.Transport == nil:
@@ -41,7 +41,7 @@ func (c *ListenerConfig) check() error {
 	return nil
 }
 
-// Listeners returns the open listeners without their transports, sorted by name.
+// Listeners returns the configs of the open listeners, without their transports, sorted by name.
 func (m *CommandMgr) Listeners() []ListenerConfig {
 	var all []ListenerConfig
 	for _, l := range m.openListeners() {
@@ -51,7 +51,7 @@ func (m *CommandMgr) Listeners() []ListenerConfig {
 	return all
 }
 
-// TooHigh returns an error when the call needs more access than its listener allows, and nil otherwise.
+// TooHigh returns an error if the call needs more access than its listener allows, and nil otherwise.
 func (c *Call) TooHigh() *wire.Error {
 	if c.Via == nil || c.Via.MaxAccess == 0 || c.Asks() <= c.Via.MaxAccess {
 		return nil
@@ -68,14 +68,14 @@ func (c *Call) Asks() Level {
 	return c.Command.Level
 }
 
-// A Listener is an open listener of the manager. All methods may be called from any goroutine.
+// A Listener is a listener that the manager serves. All methods may be called from any goroutine.
 type Listener struct {
 	m      *CommandMgr
 	inner  transport.Listener
 	config atomic.Pointer[ListenerConfig]
 
-	readCtx context.Context         // the conns are read with it; ended by Drain, and by the drain of the manager
-	endRead context.CancelCauseFunc // its cause is the *wire.Error that refuses later requests
+	readCtx context.Context         // conns are read with it; Drain and the manager's drain end it
+	endRead context.CancelCauseFunc // its cause is the *wire.Error for requests that arrive later
 
 	conns   int  // guarded by m.mu
 	over    bool // no conn joins any more; guarded by m.mu
@@ -85,8 +85,8 @@ type Listener struct {
 	err     error
 }
 
-// Open opens a listener and serves its conns at once. It may be called at any time; ctx bounds the opening only. Commands
-// run as soon as the loop runs.
+// Open opens a listener and serves its conns at once. It may be called at any time before the drain. ctx is for the opening
+// only; its end does not close the listener. Commands are queued until the loop runs.
 func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Listener, error) {
 	l, err := m.Listen(ctx, t)
 	if err == nil {
@@ -95,9 +95,9 @@ func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Listener
 	return l, err
 }
 
-// Listen opens a listener that accepts no conn until Serve is called; clients that connect meanwhile wait in the
-// backlog of the operating system. So a configuration change can open its listeners first, and serve them when it is in
-// force.
+// Listen opens a listener that accepts no conn before Serve is called. Until then the conns of clients wait in the backlog of
+// the operating system. A change of the configuration can so open its listeners first, and serve them when it is in force.
+// Listen returns the error of the transport, or a *wire.Error with result 503 after the drain has begun.
 func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Listener, error) {
 	if m.receiving.Err() != nil {
 		return nil, errShuttingDown
@@ -127,11 +127,11 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Listen
 		_ = inner.Close()
 		return nil, errShuttingDown
 	}
-	m.listeners[l] = struct{}{} // from now on Shutdown may close it
+	m.listeners[l] = struct{}{} // Shutdown may close l from now on
 	return l, nil
 }
 
-// newListener returns a Listener that has no transport.Listener yet.
+// newListener returns a Listener whose inner is not set yet.
 func (m *CommandMgr) newListener(config *ListenerConfig) *Listener {
 	l := &Listener{m: m, closed: make(chan struct{})}
 	l.readCtx, l.endRead = context.WithCancelCause(m.receiving)
@@ -139,7 +139,7 @@ func (m *CommandMgr) newListener(config *ListenerConfig) *Listener {
 	return l
 }
 
-// Serve starts to accept conns, on a goroutine of its own. It may be called once, and does nothing after Close.
+// Serve starts a goroutine that accepts conns. It may be called once, and does nothing after Close.
 func (l *Listener) Serve() {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
@@ -148,8 +148,7 @@ func (l *Listener) Serve() {
 	}
 }
 
-// SetMaxAccess changes MaxAccess of the listener. It applies to all requests that are read from now on, also on conns
-// that are open.
+// SetMaxAccess changes MaxAccess of the listener. It applies to all requests that are read from now on, also on open conns.
 func (l *Listener) SetMaxAccess(level Level) {
 	config := *l.config.Load()
 	config.MaxAccess = level
@@ -159,8 +158,8 @@ func (l *Listener) SetMaxAccess(level Level) {
 // Addr returns the address of the listener.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
-// Close closes the listener. Its conns stay open, and are served until their peers close them; Drain ends them. A handler
-// may close the listener that its command came through.
+// Close closes the listener and waits until its accept goroutine has returned. Its open conns stay open and are served; Drain
+// closes them. A handler may close the listener that accepted its conn. Later calls return the same error.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
 		l.m.mu.Lock()
@@ -177,25 +176,26 @@ func (l *Listener) Close() error {
 	return l.err
 }
 
-// endUnusedLocked ends the read context of a listener that is closed and has no conns, so that the manager's context does
-// not reference it any more. The caller holds m.mu.
+// endUnusedLocked ends the read context of a listener that is closed and has no conn, so that the manager's context releases
+// it. The caller holds m.mu.
 func (l *Listener) endUnusedLocked() {
 	if l.over && l.conns == 0 {
 		l.endRead(errListenerRemoved)
 	}
 }
 
-// Drain closes the listener, and then its conns: it reads no more requests from them, and each is closed when what it has
-// accepted is answered. A request that arrives later is not run: it is answered with 503 or not at all. After timeout,
-// which starts when the listener is closed, the conns that are left are closed; their commands that have not begun do not
-// run, and those that run beside the loop are cancelled.
+// Drain closes the listener, and then its conns. The manager reads no more requests from them, and closes each conn when its
+// accepted commands are answered. A request that arrives later does not run; it is answered with 503 or not at all.
 //
-// Drain returns the number of conns that it drains, and does not wait for them. It blocks only as Close does, whose error
-// it leaves to Close. A handler may drain the listener that its command came through; its conn is counted, and gets the
-// reply before it is closed. Drain may be called again; the timeout that passes first counts.
+// After timeout, which counts from the closing of the listener, the manager closes the conns that are left. Their queued
+// commands do not run, and the contexts of their async commands end.
+//
+// Drain returns the number of conns that it drains, and does not wait for them. It blocks as long as Close does, and ignores
+// the error of Close. A handler may drain the listener that accepted its conn; that conn counts, and gets the reply before it
+// is closed. Drain may be called again; the timeout that passes first is in force.
 func (l *Listener) Drain(timeout time.Duration) (conns int) {
 	_ = l.Close()
-	left := l.conversations() // all of them: after Close no conn joins
+	left := l.conversations() // all conns: none joins after Close
 	l.endRead(errListenerRemoved)
 	for _, c := range left {
 		l.m.talkers.unpark(c)
@@ -211,10 +211,10 @@ var (
 	errDrainTimeout    = &wire.Error{Code: wire.CodeShuttingDown, Text: "its listener was removed, and the time to drain its conns has passed"}
 )
 
-// hangUp closes the conns that a drain has left.
+// hangUp closes the conns that are left after the timeout of a drain.
 func (l *Listener) hangUp() {
 	select {
-	case <-l.m.done: // the manager has ended before this timer fired
+	case <-l.m.done: // the manager's drain was complete before this timer fired
 		return
 	default:
 	}
@@ -229,13 +229,13 @@ func (l *Listener) hangUp() {
 	}
 }
 
-// conversations returns the conns of the listener that are open.
+// conversations returns the open conns of the listener.
 func (l *Listener) conversations() []*conversation {
 	return slices.DeleteFunc(l.m.conversations(), func(c *conversation) bool { return c.listener != l })
 }
 
-// refusal returns the error for a request or a conn that arrives when the drain of the listener or of the manager has
-// begun, or nil.
+// refusal returns the error for a request or a conn that arrives after the drain of the listener or of the manager has begun,
+// or nil.
 func (l *Listener) refusal() *wire.Error {
 	if l.readCtx.Err() == nil {
 		return nil
@@ -246,7 +246,7 @@ func (l *Listener) refusal() *wire.Error {
 	return errShuttingDown
 }
 
-// accept serves conns until the listener is closed.
+// accept accepts conns until the listener is closed.
 func (l *Listener) accept() {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := shortest
@@ -260,7 +260,7 @@ func (l *Listener) accept() {
 		case errors.Is(err, net.ErrClosed), l.m.receiving.Err() != nil:
 			return
 		}
-		// Out of descriptors, most likely: conns that end will help, trying at once will not.
+		// Usually the process has no descriptor left. It gets one when a conn closes, so another attempt must wait.
 		l.m.log.Error("cannot accept", "listener", l.Addr().String(), "error", err, "pause", pause)
 		select {
 		case <-time.After(pause):
@@ -271,7 +271,7 @@ func (l *Listener) accept() {
 	}
 }
 
-// serve starts a conversation, or refuses the conn.
+// serve serves a conn, or refuses it.
 func (l *Listener) serve(conn transport.Conn) {
 	c, why := l.m.join(l, conn)
 	if c == nil {
@@ -279,7 +279,7 @@ func (l *Listener) serve(conn transport.Conn) {
 		if peer := conn.Peer().String(); l.m.refusals.Allow(peer) {
 			l.m.log.Warn("a conn is refused", "peer", peer, "why", why.Text)
 		}
-		if inReserve(conn) { // and no other conn is accepted meanwhile
+		if inReserve(conn) { // no other conn is accepted until this descriptor is closed
 			refuseConn(conn, why, 10*time.Millisecond)
 		} else {
 			go refuseConn(conn, why, time.Second)
@@ -292,7 +292,7 @@ func (l *Listener) serve(conn transport.Conn) {
 	l.m.talkers.serve(c)
 }
 
-// refuseConn answers a conn that is not let in, and closes it.
+// refuseConn writes the reply to a refused conn, and closes it.
 func refuseConn(conn transport.Conn, why *wire.Error, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

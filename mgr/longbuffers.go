@@ -2,8 +2,8 @@ package mgr
 
 import "sync"
 
-// longBuffers keeps buffers of long replies for the next ones: at most a sixteenth of MaxBuffered, since they count for
-// no peer. Short ones are kept with their answers, and the garbage collector decides how many those are.
+// longBuffers has the buffers of long replies, for the next long replies: at most a sixteenth of MaxBuffered, since no peer's
+// memory account has them. Short buffers stay with their reply objects in a sync.Pool.
 type longBuffers struct {
 	m *CommandMgr
 
@@ -12,10 +12,10 @@ type longBuffers struct {
 	bytes int64
 }
 
-// longest is the longest buffer that is kept.
+// longest is the longest buffer that is kept, in bytes.
 const longest = 2 << 20
 
-// lend gives an answer a long buffer, if the last reply of the same command was long.
+// lend gives a reply a long buffer if the previous reply of the same command was long.
 func (b *longBuffers) lend(a *answer, of *registered) {
 	if of == nil || !of.long.Load() {
 		return
@@ -29,7 +29,7 @@ func (b *longBuffers) lend(a *answer, of *registered) {
 	}
 }
 
-// learn notes whether the replies of a command are long.
+// learn notes whether the last reply of a command was long.
 func (b *longBuffers) learn(a *answer, of *registered) {
 	if of == nil {
 		return
@@ -39,7 +39,7 @@ func (b *longBuffers) learn(a *answer, of *registered) {
 	}
 }
 
-// keep takes the buffer of a long reply that has been sent, if there is room.
+// keep takes the buffer of a long reply that has been written, if the total allows it.
 func (b *longBuffers) keep(a *answer) {
 	n := int64(cap(a.frame))
 	if n <= maxKept/2 || n > longest {

@@ -12,50 +12,50 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// CommandMgr knows a daemon's commands, and lets peers give them. It is a value: a process may have
-// many. All methods may be called from any goroutine, except where they say otherwise.
+// A CommandMgr is a command manager: it has the commands of a daemon, its listeners, and their open conns. New makes one. A
+// process may have several. All methods may be called from any goroutine, except where their comments restrict it.
 type CommandMgr struct {
-	opts   Options // but for its Limits
+	opts   Options // without its Limits, which are in limits
 	limits atomic.Pointer[Limits]
 	log    *slog.Logger
 	loop   loop.Poster
-	own    *loop.Loop // loop, if it is the manager's own
+	own    *loop.Loop // the same as loop, if Options.Loop is nil
 
 	queue    queue
 	slow     slowLog
 	senders  senders
 	talkers  talkers
-	buffered atomic.Int64 // bytes that peers make the daemon hold
+	buffered atomic.Int64 // bytes that are held for all peers together
 	long     longBuffers
-	refused  atomic.Int64     // conns
-	refusals loglimit.Limiter // of the log lines that a peer can cause without a right
+	refused  atomic.Int64     // number of refused conns
+	refusals loglimit.Limiter // of the log lines that a peer without any right can cause
 
 	background context.Context         // never ends
-	receiving  context.Context         // ends when the drain begins: nobody is listened to any more
-	deafen     context.CancelCauseFunc // ends it
-	done       chan struct{}           // closed when everything is drained
+	receiving  context.Context         // ends when the drain begins: the manager reads no more requests
+	deafen     context.CancelCauseFunc // ends receiving
+	done       chan struct{}           // closed when the drain is complete
 
 	table   atomic.Pointer[table]
-	unknown *registered // stands for commands that do not exist
+	unknown *registered // the handler for names that no command has
 
 	mu        sync.Mutex
 	commands  commandSet
 	listeners map[*Listener]struct{}
 	speaking  map[*conversation]struct{}
 	peers     map[string]*peer
-	sweepAt   int // how many of them bring forgetIdle about
+	sweepAt   int // the number of peers at which newPeer calls forgetIdle
 	reserved  int // conns that have a descriptor of the reserve
-	calls     int // of Process, in flight, and what else a drain waits for
+	calls     int // calls of Process in flight, and goroutines that the drain waits for
 	banned    ban
-	asking    bool // somebody will ask which credentials are still good
+	asking    bool // a timer will check which credentials are revoked
 	quiet     sync.Cond
 	drained   sync.Once
 
-	commandsVersion int // how often commands has been replaced
+	commandsVersion int // the number of times that commands was replaced
 }
 
-// New returns a manager with the built-in commands: list-commands, describe-command, whoami and
-// cancel. It uses no goroutine until something is opened. o may be nil.
+// New returns a manager with the built-in commands: list-commands, describe-command, whoami and cancel. It starts no
+// goroutine; the first Open does. o may be nil; a nil *Options and each zero field mean the defaults. New copies *o.
 func New(o *Options) *CommandMgr {
 	m := &CommandMgr{
 		opts:       o.withDefaults(),

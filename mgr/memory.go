@@ -9,20 +9,20 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// What peers make the daemon hold is counted twice: for all together (CommandMgr.buffered, at most MaxBuffered),
-// and for each peer (peer.buffered, at most its share). Transports book the bytes of frames that are not whole,
-// in accounts; conversations count requests in flight and replies that are not sent, in whole pages (hold).
+// Two counters have the bytes that are held for peers: CommandMgr.buffered for all peers together, at most MaxBuffered; and
+// peer.buffered for each peer, at most its share. Transports reserve the bytes of incomplete frames in memory accounts. Conns
+// add the bytes of requests in flight and of replies that are not written.
 
 const (
-	// smallShare is what all conns of a peer hold together that the policy allows nothing.
+	// smallShare is the share, in bytes, of a peer that may run no command.
 	smallShare = 64 << 10
 
-	// ownersOwn is what each conn of the owner may hold though all shares are full, so that the owner can put things
-	// right. It is part of the amount for each conn that PROTOCOL.md states.
+	// ownersOwn is the number of bytes that each conn of the owner may hold although the limits are reached, so that the
+	// owner can repair the daemon. PROTOCOL.md includes it in the memory for each conn.
 	ownersOwn = 64 << 10
 )
 
-// A listenerMemory is transport.Memory for the conns of a listener.
+// A listenerMemory is the transport.Memory for the conns of a listener.
 type listenerMemory struct{ listener *Listener }
 
 // OpenAccount implements transport.Memory.
@@ -30,7 +30,7 @@ func (s listenerMemory) OpenAccount(peer transport.Peer) transport.MemoryAccount
 	return &account{listener: s.listener, owner: isOwner(peer), peer: peer, of: s.listener.m.peerFor(peer)}
 }
 
-// peerFor returns what the manager knows of a peer, and keeps it until releasePeer.
+// peerFor returns the peer, and makes it if it is new. The manager keeps it at least until releasePeer.
 func (m *CommandMgr) peerFor(of transport.Peer) *peer {
 	name := of.String()
 	m.mu.Lock()
@@ -50,7 +50,7 @@ func (m *CommandMgr) releasePeer(p *peer) {
 	m.forgetUnused(p)
 }
 
-// An account is what a conn of a peer has booked for frames that are not whole.
+// An account is the memory account of one conn, or of one connection: it counts the bytes of incomplete frames.
 type account struct {
 	listener *Listener
 	peer     transport.Peer
@@ -59,7 +59,7 @@ type account struct {
 
 	mu     sync.Mutex
 	booked int64
-	window int64 // of booked: by ReserveWindow
+	window int64 // the part of booked that ReserveWindow added
 	closed bool
 }
 
@@ -122,13 +122,13 @@ func (a *account) Close() {
 	a.listener.m.releasePeer(a.of)
 }
 
-// addBuffered counts n more bytes that a peer makes the daemon hold; n may be negative.
+// addBuffered adds n bytes to both counters; n may be negative.
 func (m *CommandMgr) addBuffered(p *peer, n int64) {
 	p.buffered.Add(n)
 	m.buffered.Add(n)
 }
 
-// A fullLimit is a limit on held bytes that is exceeded.
+// A fullLimit is a limit on held bytes that is reached.
 type fullLimit struct {
 	kind  fullKind
 	bytes int64
@@ -142,7 +142,7 @@ const (
 	nobodyFull                 // smallShare
 )
 
-// name says which limit it is.
+// name returns a text that names the limit and the setting for it.
 func (f *fullLimit) name(peer transport.Peer) string {
 	switch f.kind {
 	case totalFull:
@@ -153,10 +153,10 @@ func (f *fullLimit) name(peer transport.Peer) string {
 	return fmt.Sprintf("%s may run no command, and has as many bytes in the daemon as such a peer may", peer)
 }
 
-// full returns the limit that would be exceeded by what is held now and n bytes more; nil: none. It books nothing, so that
-// bytes which are then refused keep no other peer out; requests that ask at the same time may exceed a limit together,
-// by what they ask for. nothing is asked only for a peer that holds
-// more than a peer may that may do nothing; nil: this one may do something.
+// full returns the limit that n more bytes of a peer would exceed, or nil. It adds nothing to the counters, so bytes that are
+// refused then keep no other peer out. Requests that are checked at the same time may together exceed a limit by their sizes.
+// full calls nothing only if the peer would have more than smallShare. nothing reports whether the peer may run no command;
+// nil means that it may run some.
 func (m *CommandMgr) full(p *peer, n int64, nothing func() bool) *fullLimit {
 	limits := m.limits.Load()
 	held := p.buffered.Load() + n
@@ -171,7 +171,7 @@ func (m *CommandMgr) full(p *peer, n int64, nothing func() bool) *fullLimit {
 	return nil
 }
 
-// noRoom returns the limit that keeps the conn from holding n bytes more; nil: none. c.mu is held.
+// noRoom returns the limit for which the conn cannot hold n more bytes, or nil. c.mu is held.
 func (c *conversation) noRoom(n int) *fullLimit {
 	full := c.m.full(c.peer, 0, nil)
 	if full != nil && c.owner && c.buffered+int64(n) <= ownersOwn {
@@ -180,9 +180,9 @@ func (c *conversation) noRoom(n int) *fullLimit {
 	return full
 }
 
-// room implements answerer. The loop asks between two commands, so that what is held exceeds a limit by one reply.
+// room implements answerer. The loop calls it before each command, so that a limit is exceeded by one reply at most.
 func (c *conversation) room(call *Call) *wire.Error {
-	if c.m.full(c.peer, 0, nil) == nil { // nearly always, and without a lock
+	if c.m.full(c.peer, 0, nil) == nil { // the usual case, without a lock
 		return nil
 	}
 	c.mu.Lock()
@@ -193,14 +193,14 @@ func (c *conversation) room(call *Call) *wire.Error {
 	return nil
 }
 
-// callBytes is about what a call needs beside its arguments.
+// callBytes is the approximate size of a call without its arguments, in bytes.
 const callBytes = 512
 
-// held is how many bytes the call holds until its handler has returned and its reply has been sent. Arguments that were
-// decoded count twice: as text, and as what the handler gets.
+// held returns the number of bytes that the call holds until its handler has returned and its reply has been written. Decoded
+// arguments count twice: as text, and as the value for the handler.
 func (c *Call) held() int {
 	own := callBytes
-	if c.Command == nil { // the name is a copy of what the peer sent
+	if c.Command == nil { // the name is a copy of bytes of the request
 		own += len(c.Name)
 	}
 	if c.bad != nil { // so is the name of an unknown member
@@ -218,7 +218,7 @@ func (c *Call) held() int {
 	return own + arguments
 }
 
-// letGo is called once by each holder of the call's memory. It returns how many bytes the last one gives back.
+// letGo is called once by each holder of the call's memory. It returns the bytes that the last holder returns, and otherwise 0.
 func (c *Call) letGo() int {
 	if c.holders.Add(-1) != 0 {
 		return 0
@@ -226,13 +226,13 @@ func (c *Call) letGo() int {
 	return c.held()
 }
 
-// errFull is the answer to a request for which there is no room.
+// errFull returns the reply to a request that exceeds a limit on held bytes.
 func errFull(f *fullLimit, peer transport.Peer) *wire.Error {
 	return wire.Errorf(wire.CodeTooMany, "too-many-bytes", "%s: %d; read replies, send less at a time, or try again later", f.name(peer), f.bytes)
 }
 
-// allowsNothing reports whether there is no command that a peer may run here, with whatever arguments. It asks the
-// Authorizer as list-commands does, each time anew, since the policy may change.
+// allowsNothing reports whether the peer may run no command at all through this listener. It calls the Authorizer for each
+// command, as list-commands does, and each time again, since the policy may change.
 func (l *Listener) allowsNothing(peer transport.Peer) bool {
 	call := &Call{Peer: peer, Via: l.config.Load(), Received: time.Now(), Listing: true, manager: l.m}
 	for name, cmd := range *l.m.table.Load() {

@@ -2,14 +2,14 @@ package mgr
 
 import "github.com/rudderpost/rudderpost/transport"
 
-// An Observer is told what happens, for counters and histograms. It is called off the loop, by many
-// goroutines, and must not wait.
+// An Observer is told of conns and of results, for metrics. Its methods are called off the loop, by several goroutines at the
+// same time, and must not block: the replies of the conn wait for them.
 type Observer interface {
-	// ConnOpened and ConnClosed tell the life of a conn; one that was refused for being one too many
-	// has none.
+	// ConnOpened and ConnClosed are called once each for every conn that is served. They are not called for a conn that is
+	// refused.
 	ConnOpened(peer transport.Peer)
 	ConnClosed(peer transport.Peer)
 
-	// CallDone is called once for each call when its reply was written or discarded, also for refused calls.
+	// CallDone is called once for each call, when its reply was written or discarded; also for refused calls.
 	CallDone(result CallResult)
 }

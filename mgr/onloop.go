@@ -8,12 +8,15 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// OnLoop runs f on the loop and waits for it: how the handler of an Async command touches what
-// belongs to the loop. ctx is the handler's. The error is f's, or says why f did not run: ctx ended
-// first, or the loop is closed. Once f has begun OnLoop waits for its end whatever happens.
+// OnLoop runs f on the loop, and waits until f has returned. The handler of an Async command uses it to access what belongs
+// to the loop. ctx must be the context of that handler, or one derived from it.
 //
-// Where the command is critical f runs inside the critical section; when that cannot be entered, the
-// error is a *wire.Error that says why.
+// OnLoop returns the error of f. If f did not run, it returns the cause of ctx, which ended before f began, or
+// loop.ErrClosed. Once f has begun, OnLoop waits for its end, also when ctx ends. A panic in f becomes an error with result
+// 500.
+//
+// If the command is critical, f runs inside the critical section. If the section cannot be entered, OnLoop returns a
+// *wire.Error with the reason.
 func OnLoop(ctx context.Context, f func() error) error {
 	call, ok := CallOf(ctx)
 	if !ok {
@@ -26,7 +29,7 @@ func OnLoop(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	begin := func(bad *wire.Error) {
 		switch {
-		case bad != nil && ctx.Err() != nil: // OnLoop itself knows better what to return
+		case bad != nil && ctx.Err() != nil: // OnLoop returns the cause of ctx
 		case !taken.CompareAndSwap(false, true):
 		case bad != nil:
 			done <- bad
@@ -52,7 +55,7 @@ func OnLoop(ctx context.Context, f func() error) error {
 	}
 }
 
-// protect makes an error of a panic, which must not end the loop.
+// protect turns a panic of f into an error, since a panic would end the loop.
 func (c *Call) protect(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -7,79 +7,77 @@ import (
 	"github.com/rudderpost/rudderpost/loop"
 )
 
-// Options say how a CommandMgr works. A nil *Options and every zero field mean the defaults, which
-// are meant for production.
+// Options are the settings of a CommandMgr. A nil *Options and each zero field mean the defaults, which are meant for
+// production.
 type Options struct {
-	// Loop is where handlers run. nil: a loop of the manager's own, which Run runs.
+	// Loop runs the handlers. Default: a loop of the manager's own, which Run runs.
 	Loop loop.Poster
 
-	// Authorizer decides on every call. nil: Owner().
+	// Authorizer decides for each call whether it may run. Default: Owner().
 	Authorizer Authorizer
 
-	// Critical is the section that commands marked Critical run inside; its participants are the daemon's
-	// to add. nil: they run like all others.
+	// Critical is the section in which commands with Critical run. The daemon adds the participants. nil: critical commands
+	// run like all others.
 	Critical *loop.CriticalSection
 
-	// Logger gets a line for each command, with who, what, result and duration, never arguments;
-	// for each refused conn; and what went wrong. nil: slog.Default().
+	// Logger gets a line for each command, each refused conn and each error. The line of a command has the peer, the session,
+	// the command, the result and the duration, and never the arguments. Default: slog.Default().
 	Logger *slog.Logger
 
-	// Recorder keeps the record of who did what. nil: nobody does.
+	// Recorder writes the record, for example package audit. nil: there is no record.
 	Recorder Recorder
 
-	// Observer is told of conns and calls, for counters. nil: nobody is.
+	// Observer is told of conns and results, for metrics. nil: none.
 	Observer Observer
 
 	Limits
 }
 
-// Limits bound what all peers together, and one peer alone, can ask of the daemon. Each has a
-// default that is used where it is zero; a negative number takes a limit away.
+// Limits bound the resources that one peer, and all peers together, can use. Each zero field means its default. A negative
+// number removes the limit.
 type Limits struct {
-	// MaxConns is how many conns one listener has at a time; one more is told 503 and closed. The last
-	// place is kept for the owner: the user that the daemon runs as, and root. Where the owner's own conns fill
-	// a limit, its oldest idle conn is closed for a new one. 4096.
+	// MaxConns is the number of conns that one listener may have open. One more gets a reply with result 503, and is closed.
+	// The last place is kept for the owner: the user that the daemon runs as, and root. When the owner's own conns reach a
+	// limit, the manager closes the owner's oldest idle conn for a new one. Default 4096.
 	MaxConns int
 
-	// MaxConnsPerPeer is the same for conns of one peer, over all listeners. 3072.
+	// MaxConnsPerPeer is the same for all conns of one peer, on all listeners together. Default 3072.
 	MaxConnsPerPeer int
 
-	// MaxInFlight is how many calls one conn has at a time; then it is not read from. 16.
+	// MaxInFlight is the window: the number of calls in flight at which the manager stops reading a conn. Default 16.
 	MaxInFlight int
 
-	// MaxInFlightPerPeer is the same for all conns of one peer; more are answered 429. 1024.
+	// MaxInFlightPerPeer is the number of calls in flight on all conns of one peer. More get result 429. Default 1024.
 	MaxInFlightPerPeer int
 
-	// MaxQueued is how many calls wait for the loop; one more is answered 429. 4096.
+	// MaxQueued is the number of calls that may wait for the loop. More get result 429. Default 4096.
 	MaxQueued int
 
-	// MaxBuffered is how many bytes peers may make the daemon hold, all together: of requests that are not
-	// read to their end, of requests in flight, and of replies that are not sent. While more are held
-	// requests are answered 429; one that would grow beyond the limit is answered 429, and its conn closes. Each conn of
-	// the owner may hold 64 KiB in any case. 256 MiB.
+	// MaxBuffered is the number of bytes that the daemon holds for all peers together: incomplete requests, requests in flight
+	// and replies that are not written. When it is reached, a request gets result 429; if that request is incomplete, its
+	// conn closes. Each conn of the owner may hold 64 KiB in any case. Default 256 MiB.
 	MaxBuffered int64
 
-	// MaxBufferedPerPeer is the share of one peer in that, over all its conns. A peer that may run no command
-	// has 64 KiB. A quarter of MaxBuffered.
+	// MaxBufferedPerPeer is the same for all conns of one peer. It is 64 KiB for a peer that may run no command. Default: a
+	// quarter of MaxBuffered.
 	MaxBufferedPerPeer int64
 
-	// MaxRate is how many calls per second one peer may make, with as many at once; more are
-	// answered 429. None unless set.
+	// MaxRate is the number of calls that one peer may make in a second, and at once. More get result 429. Default: no limit.
 	MaxRate int
 
-	// WriteTimeout is how long a peer may take to read 32 KiB of what it is owed (Kea's rule); then
-	// its conn is closed. 10 s.
+	// WriteTimeout is the time in which a peer must read 32 KiB of its replies; then its conn is closed (Kea's rule).
+	// Default 10 s.
 	WriteTimeout time.Duration
 
-	// CriticalTimeout is how long a critical command waits for the participants of the critical section
-	// to pause; then it is answered 503, with their names. 5 s.
+	// CriticalTimeout is the time in which the participants must pause for a critical command. Then the command gets result
+	// 503, and the reply names the participants that did not pause. Default 5 s.
 	CriticalTimeout time.Duration
 
-	// SlowCommand is how long a command may hold the loop before the log says so: while it still does, with
-	// who asked and the stack of the loop, and once more when it is over. 0: nobody looks.
+	// SlowCommand is the time after which a command that holds the loop is logged. The log has a line with the peer and the
+	// stack of the loop while the command runs, and another one when it has ended. Default: no line.
 	SlowCommand time.Duration
 
-	// DrainTimeout is how long Run waits, at the end, for accepted calls. 10 s.
+	// DrainTimeout is the time that Run waits for accepted calls at the end. Default 10 s.
 	DrainTimeout time.Duration
 }
 
@@ -98,15 +96,15 @@ func (o *Options) withDefaults() Options {
 	return filled
 }
 
-// SetLimits replaces the limits, from now on, also for conns that are open; those that have more than they
-// may now keep it. Zero fields mean the defaults.
+// SetLimits replaces the limits, also for open conns. A conn or a peer that has more than the new limits allow keeps it. Zero
+// fields mean the defaults.
 func (m *CommandMgr) SetLimits(l Limits) {
 	l.fill()
 	m.limits.Store(&l)
 	m.queue.mu.Lock()
 	m.queue.most = l.MaxQueued
 	m.queue.mu.Unlock()
-	for _, c := range m.conversations() { // there may be room now
+	for _, c := range m.conversations() { // the window may be larger now
 		c.mu.Lock()
 		c.changed.Broadcast()
 		c.mu.Unlock()

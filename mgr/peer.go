@@ -12,21 +12,21 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A peer is what the manager knows of all conns of one peer together.
+// A peer has the counters of all conns of one peer together.
 type peer struct {
 	m     *CommandMgr
 	name  string
 	calls atomic.Int64
 
-	conns    int          // m.mu guards it
-	accounts int          // that are open; m.mu guards it
-	windows  atomic.Int64 // of buffered: what ReserveWindow has booked
-	buffered atomic.Int64 // bytes that it makes the daemon hold
+	conns    int          // open conns; guarded by m.mu
+	accounts int          // open memory accounts; guarded by m.mu
+	windows  atomic.Int64 // the part of buffered that ReserveWindow added
+	buffered atomic.Int64 // bytes that the daemon holds for the peer
 
-	rate ratelimit.Bucket // of the calls; m.mu guards it
+	rate ratelimit.Bucket // limits the rate of calls; guarded by m.mu
 }
 
-// mayCall takes one of the calls that the peer has this second.
+// mayCall takes one call from the rate limit of the peer, and reports whether there was one left.
 func (p *peer) mayCall(now time.Time) bool {
 	rate := float64(p.m.limits.Load().MaxRate)
 	if rate <= 0 {
@@ -37,7 +37,7 @@ func (p *peer) mayCall(now time.Time) bool {
 	return p.rate.Take(now, rate, rate) == 0
 }
 
-// enter takes one of the places that the peer has for calls in flight, over all its conns.
+// enter adds a call to those in flight of the peer, unless the limit is reached. It reports whether it did.
 func (p *peer) enter() bool {
 	if p.calls.Add(1) <= int64(p.m.limits.Load().MaxInFlightPerPeer) {
 		return true
@@ -46,16 +46,17 @@ func (p *peer) enter() bool {
 	return false
 }
 
-// leave gives it back.
+// leave removes a call that enter added.
 func (p *peer) leave() { p.calls.Add(-1) }
 
-// join lets a conn in, unless there are too many, or it is one of those that get no more.
+// join adds a conn to the open ones. It returns an error if a limit is reached, if a drain has begun, or if the session was
+// closed.
 func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wire.Error) {
 	name, owner, reserved := conn.Peer().String(), isOwner(conn.Peer()), inReserve(conn)
 	var evicted *conversation
 	defer func() {
 		if evicted != nil {
-			evicted.kill(errEvicted, waitingCalls) // before the log handler, which may take long: the conn was idle a moment ago
+			evicted.kill(errEvicted, waitingCalls) // before the log handler, which may block: now the conn is still idle
 			m.log.Warn("a conn of the owner is closed, since the owner has opened another and has no place left", "session", evicted.conn.Peer().Session)
 		}
 	}()
@@ -95,7 +96,7 @@ func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wir
 	return c, nil
 }
 
-// newPeer returns a peer that the manager knows from now on. m.mu is held.
+// newPeer adds a peer. m.mu is held.
 func (m *CommandMgr) newPeer(name string) *peer {
 	if len(m.peers) >= m.sweepAt {
 		m.forgetIdle()
@@ -105,7 +106,7 @@ func (m *CommandMgr) newPeer(name string) *peer {
 	return p
 }
 
-// forgetUnused forgets a peer that has neither a conn nor an account, unless its rate must be known. m.mu is held.
+// forgetUnused removes a peer without conns and accounts, unless its rate limit must be remembered. m.mu is held.
 func (m *CommandMgr) forgetUnused(p *peer) {
 	if p.conns == 0 && p.accounts == 0 && m.limits.Load().MaxRate <= 0 {
 		delete(m.peers, p.name)
@@ -116,8 +117,8 @@ func tooManyConns(text string) *wire.Error {
 	return &wire.Error{Code: wire.CodeShuttingDown, Word: "too-many-conns", Text: text}
 }
 
-// roomFor returns how many conns a listener with a limit may have when a conn of the owner, or of another peer, joins: the
-// last place is kept for the owner.
+// roomFor returns how many conns a listener may have before a conn of the owner, or of another peer, joins. The last place is
+// kept for the owner, unless limit is 1.
 func roomFor(limit int, owner bool) int {
 	if limit == 1 || owner {
 		return limit
@@ -134,11 +135,11 @@ func isOwner(peer transport.Peer) bool {
 
 var ownUID = "uid:" + strconv.Itoa(os.Geteuid())
 
-// firstSweep is how many peers are known before somebody looks for those who can be forgotten.
+// firstSweep is the number of peers at which newPeer first removes idle ones.
 const firstSweep = 1024
 
-// forgetIdle forgets the peers without a conn whose bucket has filled since: where there is a rate they
-// are not forgotten at once, or connecting anew would fill it. m.mu is held.
+// forgetIdle removes the peers without conns and accounts whose rate limit is full again. A peer is not removed earlier, since
+// a new conn would then have a full rate limit. m.mu is held.
 func (m *CommandMgr) forgetIdle() {
 	for name, p := range m.peers {
 		if p.conns == 0 && p.accounts == 0 && p.rate.SinceTake(time.Now()) >= time.Second {
@@ -148,7 +149,7 @@ func (m *CommandMgr) forgetIdle() {
 	m.sweepAt = max(firstSweep, 2*len(m.peers))
 }
 
-// leave ends what join began.
+// leave removes a conn that join added, when it is closed and all its calls have ended.
 func (m *CommandMgr) leave(c *conversation) {
 	if m.opts.Observer != nil {
 		m.opts.Observer.ConnClosed(c.conn.Peer())

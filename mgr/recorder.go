@@ -9,32 +9,32 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A Recorder keeps the record of who did what; package audit has one. It is called off the loop, by
-// many goroutines, and may wait: only the peers that it is about wait for it.
+// A Recorder writes the record of calls; package audit has one. Its methods are called off the loop, by several goroutines at
+// the same time. They may block: only the conns of the recorded calls wait.
 type Recorder interface {
-	// Begin is told of calls that may change something (Write and Admin), when they have been
-	// authorized and checked, before they are queued. It may set each call's Record, for End. After
-	// an error none of them runs; all are answered with 503 and its text.
+	// Begin is called with calls that may change something (levels Write and Admin), after they were authorized and checked
+	// and before they are queued. It may set Record of each call, for End. If it returns an error, none of the calls runs;
+	// each gets result 503 with the text of the error.
 	Begin(calls []*Call) error
 
-	// End is called with the results of calls, all of them: also of calls that only read, and of refused ones. Their
-	// replies are sent when End has returned.
+	// End is called with the results of all calls: also of level Read, and also of refused calls. The replies are written
+	// after End has returned.
 	End(results []CallResult)
 }
 
-// A CallResult is the result of a call, for a Recorder and for an Observer. Its Call is read-only.
+// A CallResult is the result of a call, for a Recorder and an Observer. Its Call must not be changed.
 type CallResult struct {
 	*Call
-	Code     wire.Code     // the result; for a reply that cannot be encoded wire.CodeInternal
-	Duration time.Duration // from the arrival of the request until the reply was encoded
-	BytesIn  int           // length of the request; 0 for a command of Process
-	BytesOut int           // length of the reply; 0 for a command of Process
+	Code     wire.Code     // the result; wire.CodeInternal for a reply that cannot be encoded
+	Duration time.Duration // from the arrival of the request to the encoding of the reply
+	BytesIn  int           // length of the request in bytes; 0 for a call of Process
+	BytesOut int           // length of the reply in bytes; 0 for a call of Process
 }
 
-// changes reports whether a call may change something, and so is recorded before it runs.
+// changes reports whether the call may change something. Such calls are recorded before they run.
 func (c *Call) changes() bool { return c.Command != nil && c.Command.Level > Read }
 
-// begin records calls before they run. It returns why those of them that may change something must not.
+// begin records calls before they run. It returns the error for the calls of levels Write and Admin, which must not run then.
 func (m *CommandMgr) begin(calls []*Call) (bad *wire.Error) {
 	if m.opts.Recorder == nil || !slices.ContainsFunc(calls, (*Call).changes) {
 		return nil
@@ -66,7 +66,7 @@ func unrecorded(err error) *wire.Error {
 	return &wire.Error{Code: errUnrecorded.Code, Word: errUnrecorded.Word, Text: err.Error()}
 }
 
-// end records how calls ended, before anybody is told.
+// end records the results of calls. The replies are written later.
 func (m *CommandMgr) end(results ...CallResult) {
 	if m.opts.Recorder == nil {
 		return
@@ -79,7 +79,7 @@ func (m *CommandMgr) end(results ...CallResult) {
 	m.opts.Recorder.End(results)
 }
 
-// recordEnds is end for a batch of answers.
+// recordEnds calls end for a batch of replies.
 func (w *sender) recordEnds(c *conversation, batch []*answer) {
 	if c.m.opts.Recorder == nil {
 		return

@@ -6,8 +6,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// revoked reports whether something that a peer has proven is true no longer. What else it has proven
-// does not count then: its conn was opened on all of it.
+// revoked reports whether one of the credentials of a peer is revoked. One is enough: the conn was opened with all of them.
 func revoked(peer transport.Peer) bool {
 	for _, cred := range peer.Creds {
 		if r, ok := cred.(transport.Revocable); ok && r.Revoked() {
@@ -26,10 +25,10 @@ func revocable(peer transport.Peer) bool {
 	return false
 }
 
-// askEvery is how often the peers of idle conns are asked about.
+// askEvery is the time between two checks of the credentials of idle conns.
 const askEvery = time.Second
 
-// watchRevocable makes sure that somebody asks, while there is somebody to ask about. m.mu is held.
+// watchRevocable starts the timer of the next check, if the peer has revocable credentials and no timer runs. m.mu is held.
 func (m *CommandMgr) watchRevocable(peer transport.Peer) {
 	if !m.asking && revocable(peer) {
 		m.asking = true
@@ -37,7 +36,7 @@ func (m *CommandMgr) watchRevocable(peer transport.Peer) {
 	}
 }
 
-// closeRevoked closes the conns of those whose credentials are good no longer.
+// closeRevoked closes the conns whose peers have a revoked credential.
 func (m *CommandMgr) closeRevoked() {
 	for _, c := range m.conversations() {
 		if peer := c.conn.Peer(); revoked(peer) && c.kill(errRevoked, allCalls) {

@@ -9,18 +9,17 @@ import (
 	"github.com/rudderpost/rudderpost/mgr/schema"
 )
 
-// Hidden is what is shown instead of a secret.
+// Hidden is the text that is shown for a secret.
 const Hidden = "***"
 
-// A Secret is a text that nobody is to see: a password among a command's arguments, a key in a
-// configuration. It is read as a string, and everything that prints, logs or encodes it writes Hidden.
-// That holds inside of other values too, in fields that are not exported, and in a panic's text. The zero
-// Secret is empty. Only Reveal returns the text.
+// A Secret is a text that is never shown: a password in the arguments of a command, or a key in a configuration. JSON decodes
+// it from a string. Everything that prints, logs or encodes it writes Hidden, also inside other values, in unexported fields,
+// and in the text of a panic. The zero Secret is empty. Only Reveal returns the text.
 type Secret struct {
-	text *string // a pointer: fmt does not ask what is in fields that are not exported how they print
+	text *string // a pointer, since fmt prints unexported fields without calling their methods
 }
 
-// NewSecret returns a Secret.
+// NewSecret returns a Secret with a text.
 func NewSecret(text string) Secret { return Secret{&text} }
 
 // Reveal returns the text.
@@ -31,10 +30,10 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// IsZero reports whether there is no text in it.
+// IsZero reports whether the text is empty.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
-// Equal reports whether s is text. How long it takes tells no more of s than its length.
+// Equal reports whether text is the text of s. Its duration depends on the lengths only.
 func (s Secret) Equal(text string) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(text)) == 1
 }
@@ -45,20 +44,20 @@ func (s Secret) String() string { return Hidden }
 // GoString returns Hidden.
 func (s Secret) GoString() string { return Hidden }
 
-// Format writes Hidden, whatever the verb.
+// Format writes Hidden for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Hidden) }
 
 // LogValue returns Hidden.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(Hidden) }
 
-// MarshalText returns Hidden, for JSON too.
+// MarshalText returns Hidden. JSON uses it, too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(Hidden), nil }
 
-// UnmarshalText takes the text.
+// UnmarshalText sets the text.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = NewSecret(string(text))
 	return nil
 }
 
-// JSONSchema implements schema.Schemer.
+// JSONSchema implements schema.Schemer: a string that is marked as secret.
 func (s Secret) JSONSchema() *schema.Schema { return &schema.Schema{Type: "string", Secret: true} }

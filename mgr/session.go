@@ -10,26 +10,26 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A Session is a connection underneath one or more conns, as long as one of them is open: over QUIC
-// each stream is a conn, over HTTP each request.
+// A Session is one connection, while at least one of its conns is open. Over QUIC each stream is a conn, over HTTP each
+// request; other transports have one conn in each session.
 type Session struct {
 	ID       string         // Peer.Session of its conns
-	Peer     transport.Peer // who is at the other end
-	Listener string         // the Name of the ListenerConfig that it came through
+	Peer     transport.Peer // the peer, with its credentials and address
+	Listener string         // the Name of the ListenerConfig of its listener
 	Since    time.Time      // when the oldest of its conns was opened
-	Conns    int            // how many are open
-	Commands int64          // how many requests have been answered on those
-	Running  []Running      // what has not been answered yet, the oldest first
+	Conns    int            // the number of open conns
+	Commands int64          // the number of requests that were answered on these conns
+	Running  []Running      // the calls that are not answered, the oldest first
 }
 
 // Running is a command in flight.
 type Running struct {
 	Command string
-	Since   time.Time // when it arrived
-	Waiting bool      // its turn has not come
+	Since   time.Time // when the request arrived
+	Waiting bool      // the call waits for the loop
 }
 
-// Sessions returns who is there, in the order of their coming.
+// Sessions returns the open sessions, the oldest first.
 func (m *CommandMgr) Sessions() []Session {
 	byID := map[string]*Session{}
 	for _, c := range m.conversations() {
@@ -64,7 +64,7 @@ func (m *CommandMgr) conversations() []*conversation {
 
 func (c *conversation) since() time.Time { return time.Unix(0, c.opened) }
 
-// describe adds a conversation to what is known of its session.
+// describe adds the conn to the description of its session.
 func (c *conversation) describe(s *Session) {
 	if since := c.since(); since.Before(s.Since) {
 		s.Since = since
@@ -80,10 +80,10 @@ func (c *conversation) describe(s *Session) {
 	}
 }
 
-// CloseSession closes the conns of a session, and returns how many they were. Their commands are answered with result 403
-// (session-killed): those that wait for their turn never run, those that run beside the loop are cancelled, and one that
-// runs on the loop runs to its end. A conn is closed when its replies have been sent, at the latest after a second. The
-// connection underneath, if it can have more conns, gets none any more: each is refused with the same error, and closed.
+// CloseSession closes the conns of a session, and returns their number. It answers their commands with result 403
+// (session-killed): queued commands never run, the contexts of async commands end, and a command on the loop runs to its end.
+// A conn is closed when its replies have been written, at the latest after one second. Later conns of the same connection
+// (QUIC, HTTP) are refused with the same error. CloseSession does not wait for the closing. It returns 0 for an unknown id.
 func (m *CommandMgr) CloseSession(id string) (conns int) {
 	m.mu.Lock()
 	m.banned.add(id)
@@ -107,20 +107,20 @@ var (
 	errRevoked = &wire.Error{Code: wire.CodeUnauthenticated, Word: "revoked", Text: "your credentials are no longer good: revoked, changed or expired; the conn closes"}
 )
 
-// A killScope says which calls kill answers.
+// A killScope says which calls of a conn kill answers.
 type killScope uint8
 
 const (
-	waitingCalls killScope = iota // those that wait for their turn
-	allCalls                      // those that run, too; the replies of their handlers are discarded
+	waitingCalls killScope = iota // the calls that wait for the loop
+	allCalls                      // also the calls that run; the replies of their handlers are discarded
 )
 
-// lastRepliesTimeout is how long the peer of a conn that was killed may take to read the last replies.
+// lastRepliesTimeout is the time in which the peer of a killed conn must read the last replies.
 const lastRepliesTimeout = time.Second
 
-// kill answers the conn's calls with why, cancels the contexts of those that run and are answered, and closes the conn
-// when the replies have been sent, at the latest after lastRepliesTimeout. It returns at once, and reports whether it is
-// the first to kill the conn. Calls that are published later are dropped by the reader (submit).
+// kill answers the calls of the conn with why, ends the contexts of running calls if scope is allCalls, and closes the conn
+// when the replies have been written, at the latest after lastRepliesTimeout. It does not block, and reports whether this was
+// the first kill of the conn. The reader drops calls that are published later (submit).
 func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
 	if !c.killed.CompareAndSwap(nil, why) {
 		return false
@@ -131,7 +131,7 @@ func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
 	for _, call := range calls {
 		call.drop(why, scope == allCalls)
 		if scope == allCalls && call.ending != nil {
-			call.ending.cancel(why) // after the reply: the handler has no better one
+			call.ending.cancel(why) // after the reply: a reply of the handler is discarded
 		}
 	}
 	c.m.beside(func() {
@@ -141,8 +141,8 @@ func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
 	return true
 }
 
-// waitForLastReplies waits until the replies of a conn that was killed have been sent, or cannot be, or
-// lastRepliesTimeout has passed. A call that runs has no reply unless scope is allCalls.
+// waitForLastReplies waits until the replies of a killed conn have been written, until they cannot be written, or until
+// lastRepliesTimeout has passed. With waitingCalls it does not wait for calls that run.
 func (c *conversation) waitForLastReplies(scope killScope) {
 	ctx, cancel := context.WithTimeout(c.conn.Context(), lastRepliesTimeout)
 	defer cancel()
@@ -159,10 +159,10 @@ func (c *conversation) waitForLastReplies(scope killScope) {
 	}
 }
 
-// mostBanned is how many closed sessions are remembered: the oldest connections have ended by then.
+// mostBanned is the number of closed sessions that are remembered. The oldest connections have ended by then.
 const mostBanned = 1024
 
-// A ban is a list of sessions that get no more conns, the oldest first.
+// A ban is the list of the sessions whose further conns are refused, the oldest first.
 type ban struct{ ids []string }
 
 func (b *ban) add(id string) {

@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// A slowLog tells of calls that hold the loop too long, while they still do. The loop notes what it
-// runs and since when; one timer, for all calls, looks whether that is too long. It is set, unless it is
-// already, for the moment when what begins now would be slow: so it is never late for what begins later.
-// When it finds nobody on the loop it is not set again.
+// A slowLog logs calls that hold the loop longer than Limits.SlowCommand, while they run and again when they end. The loop
+// notes the call that it runs, and when it began. One timer for all calls checks that. A call that begins while no timer is
+// set sets it to the moment at which that call would be slow; so the timer is never late for a later call. When the timer
+// finds no call on the loop, it is not set again.
 type slowLog struct {
 	log    *slog.Logger
 	limits *atomic.Pointer[Limits]
-	epoch  time.Time // what a hold's since is counted from: a time.Time costs more to note
+	epoch  time.Time // the since of a hold counts from it: a time.Time costs more
 
-	holding atomic.Pointer[hold] // nil: the loop runs no call
-	slow    atomic.Pointer[hold] // what was told of, and whose end has not been
-	set     atomic.Bool          // the timer is
-	telling sync.Mutex           // so that an end is told after its beginning
+	holding atomic.Pointer[hold] // the call on the loop; nil: none
+	slow    atomic.Pointer[hold] // a call that was reported while it ran, and whose end is not reported
+	set     atomic.Bool          // the timer is set
+	telling sync.Mutex           // orders the two lines of one call
 }
 
-// A hold is a call that has the loop. None is used twice, so that its address says which it is.
+// A hold is a call on the loop. None is used twice, so its address identifies it.
 type hold struct {
 	call  *Call
 	since time.Duration
 }
 
-// during runs what a call does on the loop. By its name the loop's stack is found, so that it must not be
-// inlined.
+// during runs f, which is the part of a call on the loop. caught finds the stack of the loop by the name of this method, so it
+// must not be inlined.
 //
 //go:noinline
 func (s *slowLog) during(h *hold, call *Call, f func()) {
@@ -51,14 +51,14 @@ func (s *slowLog) during(h *hold, call *Call, f func()) {
 	}
 }
 
-// look sets the timer, if it is not.
+// look sets the timer, unless it is set.
 func (s *slowLog) look(after time.Duration) {
 	if s.set.CompareAndSwap(false, true) {
 		time.AfterFunc(after, s.ring)
 	}
 }
 
-// ring looks who has the loop.
+// ring runs when the timer fires: it reports the call on the loop, or sets the timer again.
 func (s *slowLog) ring() {
 	h := s.holding.Load()
 	if h != nil {
@@ -70,12 +70,12 @@ func (s *slowLog) ring() {
 		s.caught(h, held)
 	}
 	s.set.Store(false)
-	if next := s.holding.Load(); next != nil && next != h { // it may have seen the timer set
+	if next := s.holding.Load(); next != nil && next != h { // next may have begun while the timer counted as set
 		s.look(0)
 	}
 }
 
-// caught tells of a call that holds the loop, with the stack of the loop.
+// caught logs a call that holds the loop, with the stack of the loop.
 func (s *slowLog) caught(h *hold, held time.Duration) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
@@ -83,16 +83,16 @@ func (s *slowLog) caught(h *hold, held time.Duration) {
 	attrs := h.call.attrs(slog.Duration("held", held))
 	stack := stacksBelow(entryOf((*slowLog).during))
 	over := s.holding.Load() != h
-	if stack != "" && !over { // or it is somebody else's
+	if stack != "" && !over { // if the call is over, the stack is that of another call
 		attrs = append(attrs, slog.String("stack", stack))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command holds the loop", attrs...)
-	if over { // and during may have looked before it was slow
+	if over { // during may have ended before slow was set
 		go s.ended(h, time.Since(s.epoch)-h.since)
 	}
 }
 
-// ended tells, once, how long it was.
+// ended logs once how long a reported call held the loop.
 func (s *slowLog) ended(h *hold, held time.Duration) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
@@ -101,7 +101,7 @@ func (s *slowLog) ended(h *hold, held time.Duration) {
 	}
 }
 
-// attrs says who asked for what, never the arguments, and something more.
+// attrs returns the peer, the session, the command and one more attribute. The arguments are never logged.
 func (c *Call) attrs(more slog.Attr) []slog.Attr {
 	return []slog.Attr{
 		slog.String("peer", c.Peer.String()), slog.String("session", c.Peer.Session),

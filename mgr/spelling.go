@@ -2,13 +2,12 @@ package mgr
 
 import "github.com/rudderpost/rudderpost/wire"
 
-// maxRespelled is how long arguments that are encoded already may be for their reply to be spelled as Kea spells it,
-// arguments included, in bytes. Longer ones keep their spelling, and are sent from where they lie.
+// maxRespelled is the length, in bytes, of encoded arguments up to which a reply is spelled as Kea spells it, including the
+// arguments. Longer arguments keep their spelling, and are written from the handler's memory.
 const maxRespelled = 64 << 10
 
-// spellForKea spells the last reply of a batch as Kea would, if it is the reply to a request without an id. Such a reply
-// is always the last of its conn. spellForKea runs on the goroutine that writes the batch and never on the loop, since it
-// takes time in proportion to the reply's length. c.mu is not held.
+// spellForKea gives the last reply of a batch Kea's spelling, if its request had no id. Such a reply is always the last of its
+// conn. The writer calls it, never the loop, since it takes time in proportion to the reply's length. c.mu is not held.
 func (c *conversation) spellForKea(batch []*answer) {
 	if len(batch) == 0 {
 		return
@@ -24,10 +23,10 @@ func (c *conversation) spellForKea(batch []*answer) {
 	c.hold(a.size() - before)
 }
 
-// spellForKea spells the reply.
+// spellForKea gives the reply Kea's spelling.
 func (a *answer) spellForKea() {
 	a.isSpelled = true
-	spare := answers.Get().(*answer) // whose buffer becomes the frame
+	spare := answers.Get().(*answer) // its buffer becomes the frame
 	switch {
 	case a.body == nil:
 		spare.frame = wire.AppendKea(spare.frame[:0], a.frame)

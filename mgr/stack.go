@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// stacksBelow returns the stacks of the goroutines that are in a function, the innermost call first, one
-// line for each; "" if there are none, or only such that are 32 calls further on. The arguments of the calls
-// are not in it, which are somebody's data. The process does not stand still meanwhile, as it does for
-// runtime.Stack, which takes a quarter of a second for 10,000 goroutines.
+// stacksBelow returns the stacks of the goroutines that are inside a function: one line for each call, the innermost first. It
+// returns "" if there is none, and does not see a function that is more than 32 calls away. The stacks have no arguments of
+// calls, which may be data of a peer. The process does not stop meanwhile: runtime.Stack stops it for a quarter of a second
+// with 10,000 goroutines.
 func stacksBelow(function uintptr) string {
 	records := make([]runtime.StackRecord, runtime.NumGoroutine()+64)
 	n, ok := runtime.GoroutineProfile(records)
 	if !ok {
-		return "" // more have come meanwhile than there is room for
+		return "" // more goroutines were started meanwhile than records has room for
 	}
 	var stacks []string
 	for _, r := range records[:n] {
@@ -27,7 +27,7 @@ func stacksBelow(function uintptr) string {
 	return strings.Join(stacks, "\n\n")
 }
 
-// lines writes a stack down.
+// lines returns a stack as text.
 func lines(stack []uintptr) string {
 	var b strings.Builder
 	for frames := runtime.CallersFrames(stack); ; {
@@ -40,7 +40,7 @@ func lines(stack []uintptr) string {
 	}
 }
 
-// entry returns where the code of the function begins that pc is in.
+// entry returns the address at which the code of the function that has pc begins.
 func entry(pc uintptr) uintptr {
 	if f := runtime.FuncForPC(pc); f != nil {
 		return f.Entry()
@@ -48,5 +48,5 @@ func entry(pc uintptr) uintptr {
 	return 0
 }
 
-// entryOf does it for a function that is not inlined and not a closure.
+// entryOf is entry for a function value. The function must not be inlined, and must not be a closure.
 func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }

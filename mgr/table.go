@@ -10,23 +10,22 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A registered command is one in the table, until it is deregistered.
+// A registered is a command in the table, until it is deregistered.
 type registered struct {
 	Command
 	builtin  bool
-	critical bool     // it runs inside Options.Critical
-	origin   *Command // what it was made of, if it is one of a layer
+	critical bool     // the command runs inside Options.Critical
+	origin   *Command // the command of the layer that this was made of, or nil
 	gone     atomic.Bool
-	long     atomic.Bool             // its last reply was long
-	handler  atomic.Pointer[Handler] // Command.Handler with all hooks around it
+	long     atomic.Bool             // the last reply was long
+	handler  atomic.Pointer[Handler] // Command.Handler inside all middleware
 }
 
-// A table is what the daemon can be asked to do. It is replaced, never changed.
+// A table has the commands by name. It is immutable; a change replaces it.
 type table map[string]*registered
 
-// Register adds commands: all of them, or, when one cannot be registered, none. The error names each
-// that is at fault. Names are taken once (Kea's rule). Every result but 0 and 3 is a failure, and the reply of a failure
-// has no arguments: what the command's handler returns as arguments then becomes the data of the reply's error (Handler).
+// Register adds commands: all of them, or none if it returns an error. The error names each command that cannot be registered.
+// A name can be registered once (Kea's rule). Register may be called at any time; it does not wait for calls.
 func (m *CommandMgr) Register(commands ...Command) error {
 	return m.change(func(set commandSet) (commandSet, []*registered, error) {
 		set.table = maps.Clone(set.table)
@@ -52,8 +51,8 @@ func (m *CommandMgr) Register(commands ...Command) error {
 	})
 }
 
-// Deregister removes a command. A call that still waits for its turn is answered with result 2; one
-// that runs is not disturbed. Built-in commands stay (Kea's rule).
+// Deregister removes a command. A queued call of it is answered with result 2; a call that runs is not disturbed. Built-in
+// commands cannot be removed (Kea's rule).
 func (m *CommandMgr) Deregister(name string) error {
 	return m.change(func(set commandSet) (commandSet, []*registered, error) {
 		cmd, ok := set.table[name]
@@ -76,7 +75,7 @@ func (m *CommandMgr) Deregister(name string) error {
 	})
 }
 
-// Commands returns what is registered, sorted by name.
+// Commands returns copies of the registered commands, sorted by name.
 func (m *CommandMgr) Commands() []Command {
 	t := *m.table.Load()
 	commands := make([]Command, 0, len(t))
@@ -86,7 +85,7 @@ func (m *CommandMgr) Commands() []Command {
 	return commands
 }
 
-// lookup returns the command of that name; where there is none, one that says so.
+// lookup returns the command with a name. If there is none, it returns m.unknown, whose handler returns result 2.
 func (m *CommandMgr) lookup(name string) *registered {
 	if cmd, ok := (*m.table.Load())[name]; ok {
 		return cmd
@@ -94,7 +93,7 @@ func (m *CommandMgr) lookup(name string) *registered {
 	return m.unknown
 }
 
-// unsupported answers calls of commands that do not exist.
+// unsupported returns the reply to a command that does not exist. The text is Kea's.
 func unsupported(name string) error {
 	return wire.Errorf(wire.CodeUnsupported, "", "'%s' command not supported.", wire.Shorten(name))
 }

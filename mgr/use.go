@@ -2,14 +2,14 @@ package mgr
 
 import "slices"
 
-// Use adds middleware: a function that wraps the handler of every command, also of commands that do not exist. The
-// wrapped handler is called for authorized calls only. It may act before it calls next, after it or instead of it, and
-// may change the reply. It runs where the command runs: on the loop, or beside it for Async commands. The middleware
-// that was added first is the outermost. It applies to calls that start from now on; remove takes it out again.
+// Use adds middleware: a function that wraps the handler of every command, also of commands that do not exist. The wrapped
+// handler is called for authorized calls only. It may act before it calls next, after it or instead of it, and may change the
+// reply. It runs on the same goroutine as the command: on the loop, or off the loop for Async commands. The middleware that
+// was added first is the outermost. It applies to calls that start from now on. remove removes it; it may be called twice.
 //
-// around is called once for each command, by Use and by each later change of the commands, and once more for each where two
-// changes come at the same time. It may call the manager, but must not change the manager's commands each time it is
-// called: Use then panics.
+// Use calls around once for each command. Each later change of the commands calls it again, and once more if two changes
+// come at the same time. around may call the manager. Use panics if around changes the manager's commands each time it is
+// called.
 func (m *CommandMgr) Use(around func(next Handler) Handler) (remove func()) {
 	added := &middleware{around}
 	m.setMiddleware(func(all []*middleware) []*middleware { return append(slices.Clone(all), added) })
