@@ -41,15 +41,15 @@ func decoder[In any](name string, s *schema.Schema) func(*Call) (any, error) {
 		if err == nil && !exacting && !bytes.Contains(arguments, null) && (len(s.Required) == 0 || arguments.Has(s.Required...)) {
 			return in, nil
 		}
-		if misfit := misfit(name, s, arguments, isMap, err); misfit != nil {
-			return nil, misfit
+		if bad := argumentsError(name, s, arguments, isMap, err); bad != nil {
+			return nil, bad
 		}
 		return in, nil
 	}
 }
 
-// misfit returns an error that lists all problems of arguments, or nil. err is the error of the decoding, or nil.
-func misfit(name string, s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
+// argumentsError returns an error that lists all problems of arguments, or nil. err is the error of the decoding, or nil.
+func argumentsError(name string, s *schema.Schema, arguments wire.Value, isMap bool, err error) error {
 	bad := &wire.Error{Code: wire.CodeError, Word: "bad-arguments"}
 	switch {
 	case arguments == nil:
@@ -77,15 +77,15 @@ func misfit(name string, s *schema.Schema, arguments wire.Value, isMap bool, err
 			bad.Text = fmt.Sprintf("invalid command '%s': its arguments have the wrong type", name)
 		}
 		if e, ok := errors.AsType[*json.SemanticError](err); ok {
-			bad.Text = semantic(e, s.HasSecret())
+			bad.Text = decodeErrorText(e, s.HasSecret())
 			bad.Fields = []wire.Field{{Pointer: string(e.JSONPointer), Text: bad.Text}}
 		}
 	}
 	return bad
 }
 
-// semantic returns a text for an error of the JSON package. The text has no part of the value if the schema has a secret.
-func semantic(e *json.SemanticError, secret bool) string {
+// decodeErrorText returns a text for an error of the JSON package. The text has no part of the value if the schema has a secret.
+func decodeErrorText(e *json.SemanticError, secret bool) string {
 	name := "'" + strings.TrimPrefix(string(e.JSONPointer), "/") + "' parameter"
 	switch {
 	case secret:

@@ -17,7 +17,7 @@ func (c Command) Checked() Command {
 		case arguments == nil && s.Type == "":
 			return nil, nil
 		}
-		return nil, misfit(name, s, arguments, isMap, nil)
+		return nil, argumentsError(name, s, arguments, isMap, nil)
 	}
 	return c
 }

@@ -22,7 +22,7 @@ func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Listener) error {
 	next.fill()
 	m.mu.Lock()
 	conns, onListener := conn.peer.conns, s.conns
-	if conn.owner && m.oldestIdle(func(c *conversation) bool {
+	if conn.owner && m.oldestIdleLocked(func(c *conversation) bool {
 		return c.peer == conn.peer && (onListener < next.MaxConns || c.listener == s)
 	}) != nil {
 		conns, onListener = 0, 0 // the manager would close an idle conn for the new one

@@ -35,7 +35,7 @@ type entrance struct {
 // returns the calls behind this one to the front of the queue, and reports true.
 func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
 	e := &entrance{call: call}
-	e.giveUp = m.inside(m.background, call, func(bad *wire.Error) {
+	e.giveUp = m.runInSection(m.background, call, func(bad *wire.Error) {
 		if bad == nil {
 			call.dropIfLeft()
 			call.run()
@@ -43,20 +43,20 @@ func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
 			call.refuse(bad)
 		}
 		if m.queue.release(e) {
-			m.goOn(bad == nil)
+			m.resumeQueue(bad == nil)
 		}
 	})
 	return m.queue.hold(e, behind)
 }
 
-// inside runs f inside the critical section with nil, or outside of it with the error for the caller. It runs on the loop and
+// runInSection runs f inside the critical section with nil, or outside of it with the error for the caller. It runs on the loop and
 // does not block. giveUp ends the wait for the participants.
-func (m *CommandMgr) inside(ctx context.Context, call *Call, f func(*wire.Error)) (giveUp context.CancelFunc) {
+func (m *CommandMgr) runInSection(ctx context.Context, call *Call, f func(*wire.Error)) (giveUp context.CancelFunc) {
 	ctx, giveUp = context.WithTimeout(ctx, m.limits.Load().CriticalTimeout)
 	m.opts.Critical.Do(ctx, m.loop, func(err error) {
 		giveUp()
 		if err != nil {
-			f(m.notEntered(call, err))
+			f(m.sectionError(call, err))
 			return
 		}
 		f(nil)
@@ -64,9 +64,9 @@ func (m *CommandMgr) inside(ctx context.Context, call *Call, f func(*wire.Error)
 	return giveUp
 }
 
-// goOn runs the calls of a queue that was blocked, outside of the section. If the loop is closed and goOn runs on it, this is
+// resumeQueue runs the calls of a queue that was blocked, outside of the section. If the loop is closed and resumeQueue runs on it, this is
 // the last run of the queue; off a closed loop the calls are refused.
-func (m *CommandMgr) goOn(onLoop bool) {
+func (m *CommandMgr) resumeQueue(onLoop bool) {
 	switch {
 	case m.loop.Post(m.queue.turn) == nil:
 	case onLoop:
@@ -87,7 +87,7 @@ func (q *queue) hold(e *entrance, behind []*Call) bool {
 	}
 	q.entering = e
 	q.calls = append(slices.Clone(behind), q.calls...)
-	q.posted = true // goOn will post the queue
+	q.posted = true // resumeQueue will post the queue
 	return true
 }
 
@@ -122,8 +122,8 @@ func (q *queue) empty() []*Call {
 	return calls
 }
 
-// notEntered returns the reply to a critical command that did not enter the section.
-func (m *CommandMgr) notEntered(call *Call, err error) *wire.Error {
+// sectionError returns the reply to a critical command that did not enter the section.
+func (m *CommandMgr) sectionError(call *Call, err error) *wire.Error {
 	name := wire.Shorten(call.Name)
 	if e, ok := errors.AsType[*wire.Error](err); ok { // the participant's own error
 		return e

@@ -63,7 +63,7 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	if call, ok := CallOf(ctx); ok {
 		return fmt.Errorf("the command '%s' cannot wait for a drain that waits for it; end the context that Run was given instead", call.Name)
 	}
-	m.deafen(errShuttingDown)
+	m.stopReading(errShuttingDown)
 	for _, s := range m.openListeners() {
 		_ = s.Close()
 	}
@@ -83,13 +83,13 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	}
 	left := slices.Collect(maps.Keys(m.speaking))
 	m.mu.Unlock()
-	hangUp(left)
+	closeAll(left)
 	m.drained.Do(func() {
 		if err == nil {
 			m.senders.close()
 			m.talkers.all.Wait()
 		} else {
-			go m.sweep()
+			go m.finishDrain()
 		}
 		m.refusals.Flush()
 		close(m.done)
@@ -100,8 +100,8 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// hangUp closes conns in parallel: Close of some transports waits for the peer.
-func hangUp(conversations []*conversation) {
+// closeAll closes conns in parallel: Close of some transports waits for the peer.
+func closeAll(conversations []*conversation) {
 	var closing sync.WaitGroup
 	for _, c := range conversations {
 		closing.Go(func() { closeFor(c.conn, errShuttingDown) })
@@ -109,8 +109,8 @@ func hangUp(conversations []*conversation) {
 	closing.Wait()
 }
 
-// sweep waits for the commands that a drain with a timeout has left, and then ends the goroutine pools.
-func (m *CommandMgr) sweep() {
+// finishDrain waits for the commands that a drain with a timeout has left, and then ends the goroutine pools.
+func (m *CommandMgr) finishDrain() {
 	m.mu.Lock()
 	for len(m.speaking) > 0 {
 		m.quiet.Wait()

@@ -12,9 +12,9 @@ import (
 
 var errEvicted = tooManyConns("this conn was idle, and it was closed for a newer conn of the same owner")
 
-// fullFor returns the error for a conn that exceeds a limit, and a filter for the conns of which one must be closed so that
+// connLimitLocked returns the error for a conn that exceeds a limit, and a filter for the conns of which one must be closed so that
 // the new one fits. full is nil if the conn fits. m.mu is held.
-func (m *CommandMgr) fullFor(s *Listener, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
+func (m *CommandMgr) connLimitLocked(s *Listener, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
 	limits := m.limits.Load()
 	switch {
 	case reserved && !owner:
@@ -29,19 +29,19 @@ func (m *CommandMgr) fullFor(s *Listener, p *peer, owner, reserved bool) (full *
 	return nil, nil
 }
 
-// evictIdle returns the oldest idle conn that among accepts, and marks it, so that no later call returns it. It returns nil
+// evictIdleLocked returns the oldest idle conn that among accepts, and marks it, so that no later call returns it. It returns nil
 // if there is none. m.mu is held.
-func (m *CommandMgr) evictIdle(among func(*conversation) bool) *conversation {
-	c := m.oldestIdle(among)
+func (m *CommandMgr) evictIdleLocked(among func(*conversation) bool) *conversation {
+	c := m.oldestIdleLocked(among)
 	if c != nil {
 		c.evicted = true
 	}
 	return c
 }
 
-// oldestIdle returns the oldest conn that among accepts, that has no call in flight and no reply to write; or nil. m.mu is
+// oldestIdleLocked returns the oldest conn that among accepts, that has no call in flight and no reply to write; or nil. m.mu is
 // held.
-func (m *CommandMgr) oldestIdle(among func(*conversation) bool) (oldest *conversation) {
+func (m *CommandMgr) oldestIdleLocked(among func(*conversation) bool) (oldest *conversation) {
 	for c := range m.speaking {
 		if !c.evicted && among(c) && (oldest == nil || c.opened < oldest.opened) && c.idle() {
 			oldest = c

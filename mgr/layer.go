@@ -36,7 +36,7 @@ func (m *CommandMgr) SetLayer(layer Layer) (err error) {
 		}
 	}()
 	return m.change(func(set commandSet) (commandSet, []*registered, error) {
-		next, err := m.overlaid(set, layer)
+		next, err := m.withLayer(set, layer)
 		return next, append(next.all(), m.unknown), err
 	})
 }
@@ -46,12 +46,12 @@ func (m *CommandMgr) CheckLayer(layer Layer) error {
 	m.mu.Lock()
 	set := m.commands
 	m.mu.Unlock()
-	_, err := m.overlaid(set, layer)
+	_, err := m.withLayer(set, layer)
 	return err
 }
 
-// overlaid returns the command set with another layer.
-func (m *CommandMgr) overlaid(set commandSet, layer Layer) (commandSet, error) {
+// withLayer returns the command set with another layer.
+func (m *CommandMgr) withLayer(set commandSet, layer Layer) (commandSet, error) {
 	next := commandSet{table: set.native(), covered: table{}, layer: layer, middleware: set.middleware}
 	var errs []error
 	for _, cmd := range layer.Commands {
@@ -60,7 +60,7 @@ func (m *CommandMgr) overlaid(set commandSet, layer Layer) (commandSet, error) {
 			bad = errors.New("it has no owner; the commands of the daemon itself are given to Register")
 		}
 		if below := next.table[cmd.Name]; bad == nil && below != nil {
-			if bad = layer.mayCover(cmd, below); bad == nil {
+			if bad = layer.checkOverride(cmd, below); bad == nil {
 				next.covered[cmd.Name] = below
 			}
 		}
@@ -90,8 +90,8 @@ func (s *commandSet) native() table {
 	return native
 }
 
-// mayCover returns the error for which cmd cannot override below, or nil.
-func (l *Layer) mayCover(cmd *Command, below *registered) error {
+// checkOverride returns the error for which cmd cannot override below, or nil.
+func (l *Layer) checkOverride(cmd *Command, below *registered) error {
 	switch {
 	case below.origin != nil:
 		return fmt.Errorf("Handler for command '%s' is already installed, by '%s'.", cmd.Name, below.Owner)

@@ -34,7 +34,7 @@ func TestOverlay(t *testing.T) {
 		for text, layer := range map[string]mgr.Layer{
 			"command 'native' of 'i': Handler for command 'native' is already installed. Only an override by name covers it.": {Commands: []*mgr.Command{says("native", "i", "")}},
 			"command 'more' of 'i': Handler for command 'more' is already installed, by 'h'.":                                 {Commands: []*mgr.Command{says("more", "h", ""), says("more", "i", "")}},
-			"command 'cancel' of 'i': Handler for command 'cancel' is already installed, and nobody can override it.":         {Commands: []*mgr.Command{says("cancel", "i", "")}, Overrides: map[string]string{"cancel": "i"}},
+			"command 'cancel' of 'i': Handler for command 'cancel' is already installed, and no hook library can override it.":         {Commands: []*mgr.Command{says("cancel", "i", "")}, Overrides: map[string]string{"cancel": "i"}},
 			"command 'x' of '': it has no owner; the commands of the daemon itself are given to Register":                     {Commands: []*mgr.Command{says("x", "", "")}},
 			"command 'X' of 'i': a command's name matches":                                                                    {Commands: []*mgr.Command{says("X", "i", "")}},
 			"'i' overrides 'gone', and has no such command, or there is none to override":                                     {Overrides: map[string]string{"gone": "i"}},

@@ -201,7 +201,7 @@ func (l *Listener) Drain(timeout time.Duration) (conns int) {
 		l.m.talkers.unpark(c)
 	}
 	if len(left) > 0 {
-		time.AfterFunc(timeout, l.hangUp)
+		time.AfterFunc(timeout, l.closeLeft)
 	}
 	return len(left)
 }
@@ -211,8 +211,8 @@ var (
 	errDrainTimeout    = &wire.Error{Code: wire.CodeShuttingDown, Text: "its listener was removed, and the time to drain its conns has passed"}
 )
 
-// hangUp closes the conns that are left after the timeout of a drain.
-func (l *Listener) hangUp() {
+// closeLeft closes the conns that are left after the timeout of a drain.
+func (l *Listener) closeLeft() {
 	select {
 	case <-l.m.done: // the manager's drain was complete before this timer fired
 		return

@@ -12,8 +12,8 @@ type longBuffers struct {
 	bytes int64
 }
 
-// longest is the longest buffer that is kept, in bytes.
-const longest = 2 << 20
+// maxLongBuffer is the longest buffer that is kept, in bytes.
+const maxLongBuffer = 2 << 20
 
 // lend gives a reply a long buffer if the previous reply of the same command was long.
 func (b *longBuffers) lend(a *answer, of *registered) {
@@ -42,7 +42,7 @@ func (b *longBuffers) learn(a *answer, of *registered) {
 // keep takes the buffer of a long reply that has been written, if the total allows it.
 func (b *longBuffers) keep(a *answer) {
 	n := int64(cap(a.frame))
-	if n <= maxKept/2 || n > longest {
+	if n <= maxKept/2 || n > maxLongBuffer {
 		return
 	}
 	most := b.m.limits.Load().MaxBuffered / 16

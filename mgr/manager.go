@@ -30,26 +30,26 @@ type CommandMgr struct {
 	refused  atomic.Int64     // number of refused conns
 	refusals loglimit.Limiter // of the log lines that a peer without any right can cause
 
-	background context.Context         // never ends
-	receiving  context.Context         // ends when the drain begins: the manager reads no more requests
-	deafen     context.CancelCauseFunc // ends receiving
-	done       chan struct{}           // closed when the drain is complete
+	background  context.Context         // never ends
+	receiving   context.Context         // ends when the drain begins: the manager reads no more requests
+	stopReading context.CancelCauseFunc // ends receiving
+	done        chan struct{}           // closed when the drain is complete
 
 	table   atomic.Pointer[table]
 	unknown *registered // the handler for names that no command has
 
-	mu        sync.Mutex
-	commands  commandSet
-	listeners map[*Listener]struct{}
-	speaking  map[*conversation]struct{}
-	peers     map[string]*peer
-	sweepAt   int // the number of peers at which newPeer calls forgetIdle
-	reserved  int // conns that have a descriptor of the reserve
-	calls     int // calls of Process in flight, and goroutines that the drain waits for
-	banned    ban
-	asking    bool // a timer will check which credentials are revoked
-	quiet     sync.Cond
-	drained   sync.Once
+	mu                 sync.Mutex
+	commands           commandSet
+	listeners          map[*Listener]struct{}
+	speaking           map[*conversation]struct{}
+	peers              map[string]*peer
+	sweepAt            int // the number of peers at which newPeerLocked calls forgetIdleLocked
+	reserved           int // conns that have a descriptor of the reserve
+	calls              int // calls of Process in flight, and goroutines that the drain waits for
+	closedSessions     sessionList
+	revocationTimerSet bool // a timer will check which credentials are revoked
+	quiet              sync.Cond
+	drained            sync.Once
 
 	commandsVersion int // the number of times that commands was replaced
 }
@@ -76,7 +76,7 @@ func New(o *Options) *CommandMgr {
 		m.own = loop.New()
 		m.loop = m.own
 	}
-	m.receiving, m.deafen = context.WithCancelCause(context.Background())
+	m.receiving, m.stopReading = context.WithCancelCause(context.Background())
 	m.quiet.L = &m.mu
 	m.senders.wake.L = &m.senders.mu
 	m.talkers.next = make(chan *conversation)

@@ -14,12 +14,12 @@ import (
 // add the bytes of requests in flight and of replies that are not written.
 
 const (
-	// smallShare is the share, in bytes, of a peer that may run no command.
-	smallShare = 64 << 10
+	// shareWithoutRights is the share, in bytes, of a peer that may run no command.
+	shareWithoutRights = 64 << 10
 
-	// ownersOwn is the number of bytes that each conn of the owner may hold although the limits are reached, so that the
+	// ownerReserve is the number of bytes that each conn of the owner may hold although the limits are reached, so that the
 	// owner can repair the daemon. PROTOCOL.md includes it in the memory for each conn.
-	ownersOwn = 64 << 10
+	ownerReserve = 64 << 10
 )
 
 // A listenerMemory is the transport.Memory for the conns of a listener.
@@ -37,7 +37,7 @@ func (m *CommandMgr) peerFor(of transport.Peer) *peer {
 	defer m.mu.Unlock()
 	p := m.peers[name]
 	if p == nil {
-		p = m.newPeer(name)
+		p = m.newPeerLocked(name)
 	}
 	p.accounts++
 	return p
@@ -47,7 +47,7 @@ func (m *CommandMgr) releasePeer(p *peer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p.accounts--
-	m.forgetUnused(p)
+	m.forgetUnusedLocked(p)
 }
 
 // An account is the memory account of one conn, or of one connection: it counts the bytes of incomplete frames.
@@ -89,8 +89,8 @@ func (a *account) reserveLocked(n int) error {
 		return nil
 	}
 	m := a.listener.m
-	full := m.full(a.of, int64(n), func() bool { return a.listener.allowsNothing(a.peer) })
-	if full != nil && (!a.owner || a.booked+int64(n) > ownersOwn) {
+	full := m.exceededLimit(a.of, int64(n), func() bool { return a.listener.allowsNothing(a.peer) })
+	if full != nil && (!a.owner || a.booked+int64(n) > ownerReserve) {
 		return &transport.FrameError{Reason: transport.OverBudget, Limit: int(full.bytes), LimitName: full.name(a.peer)}
 	}
 	m.addBuffered(a.of, int64(n))
@@ -137,9 +137,9 @@ type fullLimit struct {
 type fullKind uint8
 
 const (
-	totalFull  fullKind = iota // MaxBuffered
-	shareFull                  // MaxBufferedPerPeer
-	nobodyFull                 // smallShare
+	totalFull    fullKind = iota // MaxBuffered
+	shareFull                    // MaxBufferedPerPeer
+	noRightsFull                 // shareWithoutRights
 )
 
 // name returns a text that names the limit and the setting for it.
@@ -153,18 +153,18 @@ func (f *fullLimit) name(peer transport.Peer) string {
 	return fmt.Sprintf("%s may run no command, and has as many bytes in the daemon as such a peer may", peer)
 }
 
-// full returns the limit that n more bytes of a peer would exceed, or nil. It adds nothing to the counters, so bytes that are
+// exceededLimit returns the limit that n more bytes of a peer would exceed, or nil. It adds nothing to the counters, so bytes that are
 // refused then keep no other peer out. Requests that are checked at the same time may together exceed a limit by their sizes.
-// full calls nothing only if the peer would have more than smallShare. nothing reports whether the peer may run no command;
+// exceededLimit calls nothing only if the peer would have more than shareWithoutRights. nothing reports whether the peer may run no command;
 // nil means that it may run some.
-func (m *CommandMgr) full(p *peer, n int64, nothing func() bool) *fullLimit {
+func (m *CommandMgr) exceededLimit(p *peer, n int64, nothing func() bool) *fullLimit {
 	limits := m.limits.Load()
 	held := p.buffered.Load() + n
 	switch {
 	case held > limits.MaxBufferedPerPeer:
 		return &fullLimit{shareFull, limits.MaxBufferedPerPeer}
-	case held-p.windows.Load() > smallShare && nothing != nil && nothing():
-		return &fullLimit{nobodyFull, smallShare}
+	case held-p.windows.Load() > shareWithoutRights && nothing != nil && nothing():
+		return &fullLimit{noRightsFull, shareWithoutRights}
 	case m.buffered.Load()+n > limits.MaxBuffered:
 		return &fullLimit{totalFull, limits.MaxBuffered}
 	}
@@ -173,8 +173,8 @@ func (m *CommandMgr) full(p *peer, n int64, nothing func() bool) *fullLimit {
 
 // noRoom returns the limit for which the conn cannot hold n more bytes, or nil. c.mu is held.
 func (c *conversation) noRoom(n int) *fullLimit {
-	full := c.m.full(c.peer, 0, nil)
-	if full != nil && c.owner && c.buffered+int64(n) <= ownersOwn {
+	full := c.m.exceededLimit(c.peer, 0, nil)
+	if full != nil && c.owner && c.buffered+int64(n) <= ownerReserve {
 		return nil
 	}
 	return full
@@ -182,7 +182,7 @@ func (c *conversation) noRoom(n int) *fullLimit {
 
 // room implements answerer. The loop calls it before each command, so that a limit is exceeded by one reply at most.
 func (c *conversation) room(call *Call) *wire.Error {
-	if c.m.full(c.peer, 0, nil) == nil { // the usual case, without a lock
+	if c.m.exceededLimit(c.peer, 0, nil) == nil { // the usual case, without a lock
 		return nil
 	}
 	c.mu.Lock()

@@ -39,7 +39,7 @@ func OnLoop(ctx context.Context, f func() error) error {
 	}
 	enter := func() { begin(nil) }
 	if call.target.critical {
-		enter = func() { call.manager.inside(ctx, call, begin) }
+		enter = func() { call.manager.runInSection(ctx, call, begin) }
 	}
 	if err := call.manager.loop.Post(enter); err != nil {
 		return err

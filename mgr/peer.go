@@ -64,20 +64,20 @@ func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wir
 	defer m.mu.Unlock()
 	p := m.peers[name]
 	if p == nil {
-		p = m.newPeer(name)
+		p = m.newPeerLocked(name)
 	}
-	defer m.forgetUnused(p)
-	if m.banned.has(conn.Peer().Session) {
+	defer m.forgetUnusedLocked(p)
+	if m.closedSessions.has(conn.Peer().Session) {
 		return nil, errKilled
 	}
 	if draining := l.refusal(); draining != nil {
 		return nil, draining
 	}
-	if full, among := m.fullFor(l, p, owner, reserved); full != nil {
+	if full, among := m.connLimitLocked(l, p, owner, reserved); full != nil {
 		if !owner {
 			return nil, full
 		}
-		if evicted = m.evictIdle(among); evicted == nil {
+		if evicted = m.evictIdleLocked(among); evicted == nil {
 			return nil, full
 		}
 	}
@@ -92,22 +92,22 @@ func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wir
 	c.wake = func() { m.talkers.serve(c) }
 	c.calls, c.out, c.spare = c.one.call[:0], c.one.out[:0], c.one.spare[:0]
 	m.speaking[c] = struct{}{}
-	m.watchRevocable(conn.Peer())
+	m.scheduleRevocationCheckLocked(conn.Peer())
 	return c, nil
 }
 
-// newPeer adds a peer. m.mu is held.
-func (m *CommandMgr) newPeer(name string) *peer {
+// newPeerLocked adds a peer. m.mu is held.
+func (m *CommandMgr) newPeerLocked(name string) *peer {
 	if len(m.peers) >= m.sweepAt {
-		m.forgetIdle()
+		m.forgetIdleLocked()
 	}
 	p := &peer{m: m, name: name, rate: ratelimit.Full(time.Now(), float64(m.limits.Load().MaxRate))}
 	m.peers[name] = p
 	return p
 }
 
-// forgetUnused removes a peer without conns and accounts, unless its rate limit must be remembered. m.mu is held.
-func (m *CommandMgr) forgetUnused(p *peer) {
+// forgetUnusedLocked removes a peer without conns and accounts, unless its rate limit must be remembered. m.mu is held.
+func (m *CommandMgr) forgetUnusedLocked(p *peer) {
 	if p.conns == 0 && p.accounts == 0 && m.limits.Load().MaxRate <= 0 {
 		delete(m.peers, p.name)
 	}
@@ -135,12 +135,12 @@ func isOwner(peer transport.Peer) bool {
 
 var ownUID = "uid:" + strconv.Itoa(os.Geteuid())
 
-// firstSweep is the number of peers at which newPeer first removes idle ones.
+// firstSweep is the number of peers at which newPeerLocked first removes idle ones.
 const firstSweep = 1024
 
-// forgetIdle removes the peers without conns and accounts whose rate limit is full again. A peer is not removed earlier, since
+// forgetIdleLocked removes the peers without conns and accounts whose rate limit is full again. A peer is not removed earlier, since
 // a new conn would then have a full rate limit. m.mu is held.
-func (m *CommandMgr) forgetIdle() {
+func (m *CommandMgr) forgetIdleLocked() {
 	for name, p := range m.peers {
 		if p.conns == 0 && p.accounts == 0 && p.rate.SinceTake(time.Now()) >= time.Second {
 			delete(m.peers, name)
@@ -163,6 +163,6 @@ func (m *CommandMgr) leave(c *conversation) {
 	if c.reserved {
 		m.reserved--
 	}
-	m.forgetUnused(c.peer)
+	m.forgetUnusedLocked(c.peer)
 	m.quiet.Broadcast()
 }

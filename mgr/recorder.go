@@ -42,11 +42,11 @@ func (m *CommandMgr) begin(calls []*Call) (bad *wire.Error) {
 	defer func() {
 		if v := recover(); v != nil {
 			m.logError("panic in the recorder", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			bad = errUnrecorded
+			bad = errNotRecorded
 		}
 	}()
 	if !slices.ContainsFunc(calls, func(call *Call) bool { return !call.changes() }) {
-		return unrecorded(m.opts.Recorder.Begin(calls))
+		return notRecorded(m.opts.Recorder.Begin(calls))
 	}
 	var changing []*Call
 	for _, call := range calls {
@@ -54,16 +54,16 @@ func (m *CommandMgr) begin(calls []*Call) (bad *wire.Error) {
 			changing = append(changing, call)
 		}
 	}
-	return unrecorded(m.opts.Recorder.Begin(changing))
+	return notRecorded(m.opts.Recorder.Begin(changing))
 }
 
-var errUnrecorded = &wire.Error{Code: wire.CodeShuttingDown, Word: "not-recorded", Text: "what is done cannot be recorded, so nothing may be changed; the daemon's log says more"}
+var errNotRecorded = &wire.Error{Code: wire.CodeShuttingDown, Word: "not-recorded", Text: "what is done cannot be recorded, so nothing may be changed; the daemon's log says more"}
 
-func unrecorded(err error) *wire.Error {
+func notRecorded(err error) *wire.Error {
 	if err == nil {
 		return nil
 	}
-	return &wire.Error{Code: errUnrecorded.Code, Word: errUnrecorded.Word, Text: err.Error()}
+	return &wire.Error{Code: errNotRecorded.Code, Word: errNotRecorded.Word, Text: err.Error()}
 }
 
 // end records the results of calls. The replies are written later.

@@ -25,14 +25,14 @@ func revocable(peer transport.Peer) bool {
 	return false
 }
 
-// askEvery is the time between two checks of the credentials of idle conns.
-const askEvery = time.Second
+// revocationInterval is the time between two checks of the credentials of idle conns.
+const revocationInterval = time.Second
 
-// watchRevocable starts the timer of the next check, if the peer has revocable credentials and no timer runs. m.mu is held.
-func (m *CommandMgr) watchRevocable(peer transport.Peer) {
-	if !m.asking && revocable(peer) {
-		m.asking = true
-		time.AfterFunc(askEvery, m.closeRevoked)
+// scheduleRevocationCheckLocked starts the timer of the next check, if the peer has revocable credentials and no timer runs. m.mu is held.
+func (m *CommandMgr) scheduleRevocationCheckLocked(peer transport.Peer) {
+	if !m.revocationTimerSet && revocable(peer) {
+		m.revocationTimerSet = true
+		time.AfterFunc(revocationInterval, m.closeRevoked)
 	}
 }
 
@@ -45,8 +45,8 @@ func (m *CommandMgr) closeRevoked() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asking = false
+	m.revocationTimerSet = false
 	for c := range m.speaking {
-		m.watchRevocable(c.conn.Peer())
+		m.scheduleRevocationCheckLocked(c.conn.Peer())
 	}
 }

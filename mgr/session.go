@@ -86,7 +86,7 @@ func (c *conversation) describe(s *Session) {
 // (QUIC, HTTP) are refused with the same error. CloseSession does not wait for the closing. It returns 0 for an unknown id.
 func (m *CommandMgr) CloseSession(id string) (conns int) {
 	m.mu.Lock()
-	m.banned.add(id)
+	m.closedSessions.add(id)
 	m.mu.Unlock()
 	for _, c := range m.conversations() {
 		if c.conn.Peer().Session == id {
@@ -96,7 +96,7 @@ func (m *CommandMgr) CloseSession(id string) (conns int) {
 	}
 	if conns == 0 {
 		m.mu.Lock()
-		m.banned.remove(id)
+		m.closedSessions.remove(id)
 		m.mu.Unlock()
 	}
 	return conns
@@ -159,22 +159,22 @@ func (c *conversation) waitForLastReplies(scope killScope) {
 	}
 }
 
-// mostBanned is the number of closed sessions that are remembered. The oldest connections have ended by then.
-const mostBanned = 1024
+// maxClosedSessions is the number of closed sessions that are remembered. The oldest connections have ended by then.
+const maxClosedSessions = 1024
 
-// A ban is the list of the sessions whose further conns are refused, the oldest first.
-type ban struct{ ids []string }
+// A sessionList is the list of the sessions whose further conns are refused, the oldest first.
+type sessionList struct{ ids []string }
 
-func (b *ban) add(id string) {
+func (b *sessionList) add(id string) {
 	b.remove(id)
-	if len(b.ids) == mostBanned {
+	if len(b.ids) == maxClosedSessions {
 		b.ids = slices.Delete(b.ids, 0, 1)
 	}
 	b.ids = append(b.ids, id)
 }
 
-func (b *ban) remove(id string) {
+func (b *sessionList) remove(id string) {
 	b.ids = slices.DeleteFunc(b.ids, func(other string) bool { return other == id })
 }
 
-func (b *ban) has(id string) bool { return slices.Contains(b.ids, id) }
+func (b *sessionList) has(id string) bool { return slices.Contains(b.ids, id) }

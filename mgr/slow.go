@@ -17,10 +17,10 @@ type slowLog struct {
 	limits *atomic.Pointer[Limits]
 	epoch  time.Time // the since of a hold counts from it: a time.Time costs more
 
-	holding atomic.Pointer[hold] // the call on the loop; nil: none
-	slow    atomic.Pointer[hold] // a call that was reported while it ran, and whose end is not reported
-	set     atomic.Bool          // the timer is set
-	telling sync.Mutex           // orders the two lines of one call
+	current  atomic.Pointer[hold] // the call on the loop; nil: none
+	reported atomic.Pointer[hold] // a call that was reported while it ran, and whose end is not reported
+	timerSet atomic.Bool          // the timer is set
+	reportMu sync.Mutex           // orders the two lines of one call
 }
 
 // A hold is a call on the loop. None is used twice, so its address identifies it.
@@ -29,7 +29,7 @@ type hold struct {
 	since time.Duration
 }
 
-// during runs f, which is the part of a call on the loop. caught finds the stack of the loop by the name of this method, so it
+// during runs f, which is the part of a call on the loop. reportSlow finds the stack of the loop by the name of this method, so it
 // must not be inlined.
 //
 //go:noinline
@@ -40,63 +40,63 @@ func (s *slowLog) during(h *hold, call *Call, f func()) {
 		return
 	}
 	h.call, h.since = call, time.Since(s.epoch)
-	s.holding.Store(h)
-	if !s.set.Load() {
-		s.look(limit)
+	s.current.Store(h)
+	if !s.timerSet.Load() {
+		s.schedule(limit)
 	}
 	f()
-	s.holding.Store(nil)
-	if s.slow.Load() == h {
-		go s.ended(h, time.Since(s.epoch)-h.since) // the loop does no I/O
+	s.current.Store(nil)
+	if s.reported.Load() == h {
+		go s.reportEnd(h, time.Since(s.epoch)-h.since) // the loop does no I/O
 	}
 }
 
-// look sets the timer, unless it is set.
-func (s *slowLog) look(after time.Duration) {
-	if s.set.CompareAndSwap(false, true) {
-		time.AfterFunc(after, s.ring)
+// schedule sets the timer, unless it is set.
+func (s *slowLog) schedule(after time.Duration) {
+	if s.timerSet.CompareAndSwap(false, true) {
+		time.AfterFunc(after, s.onTimer)
 	}
 }
 
-// ring runs when the timer fires: it reports the call on the loop, or sets the timer again.
-func (s *slowLog) ring() {
-	h := s.holding.Load()
+// onTimer runs when the timer fires: it reports the call on the loop, or sets the timer again.
+func (s *slowLog) onTimer() {
+	h := s.current.Load()
 	if h != nil {
 		held, limit := time.Since(s.epoch)-h.since, s.limits.Load().SlowCommand
 		if held < limit {
-			time.AfterFunc(limit-held, s.ring)
+			time.AfterFunc(limit-held, s.onTimer)
 			return
 		}
-		s.caught(h, held)
+		s.reportSlow(h, held)
 	}
-	s.set.Store(false)
-	if next := s.holding.Load(); next != nil && next != h { // next may have begun while the timer counted as set
-		s.look(0)
+	s.timerSet.Store(false)
+	if next := s.current.Load(); next != nil && next != h { // next may have begun while the timer counted as set
+		s.schedule(0)
 	}
 }
 
-// caught logs a call that holds the loop, with the stack of the loop.
-func (s *slowLog) caught(h *hold, held time.Duration) {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	s.slow.Store(h)
+// reportSlow logs a call that holds the loop, with the stack of the loop.
+func (s *slowLog) reportSlow(h *hold, held time.Duration) {
+	s.reportMu.Lock()
+	defer s.reportMu.Unlock()
+	s.reported.Store(h)
 	attrs := h.call.attrs(slog.Duration("held", held))
 	stack := stacksBelow(entryOf((*slowLog).during))
-	over := s.holding.Load() != h
+	over := s.current.Load() != h
 	if stack != "" && !over { // if the call is over, the stack is that of another call
 		attrs = append(attrs, slog.String("stack", stack))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command holds the loop", attrs...)
-	if over { // during may have ended before slow was set
-		go s.ended(h, time.Since(s.epoch)-h.since)
+	if over { // during may have ended before reported was set
+		go s.reportEnd(h, time.Since(s.epoch)-h.since)
 	}
 }
 
-// ended logs once how long a reported call held the loop.
-func (s *slowLog) ended(h *hold, held time.Duration) {
-	s.telling.Lock()
-	defer s.telling.Unlock()
-	if s.slow.CompareAndSwap(h, nil) {
+// reportEnd logs once how long a reported call held the loop.
+func (s *slowLog) reportEnd(h *hold, held time.Duration) {
+	s.reportMu.Lock()
+	defer s.reportMu.Unlock()
+	if s.reported.CompareAndSwap(h, nil) {
 		s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command held the loop", h.call.attrs(slog.Duration("held", held))...)
 	}
 }

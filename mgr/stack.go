@@ -21,14 +21,14 @@ func stacksBelow(function uintptr) string {
 	var stacks []string
 	for _, r := range records[:n] {
 		if stack := r.Stack(); slices.ContainsFunc(stack, func(pc uintptr) bool { return entry(pc-1) == function }) {
-			stacks = append(stacks, lines(stack))
+			stacks = append(stacks, formatStack(stack))
 		}
 	}
 	return strings.Join(stacks, "\n\n")
 }
 
-// lines returns a stack as text.
-func lines(stack []uintptr) string {
+// formatStack returns a stack as text.
+func formatStack(stack []uintptr) string {
 	var b strings.Builder
 	for frames := runtime.CallersFrames(stack); ; {
 		frame, more := frames.Next()
