@@ -49,12 +49,12 @@ type inner struct {
 	Odd  int    `json:"a/b~c,omitzero"`
 }
 
-// Embedded has members of whatever it is in.
+// Embedded adds its members to the type that embeds it.
 type Embedded struct {
 	From int `json:"from,omitzero" schema:"min=1"`
 }
 
-// An argumentsCase is arguments, and all that is wrong with them.
+// An argumentsCase has arguments, and all problems that the reply must name.
 type argumentsCase struct {
 	arguments string
 	wrong     []string // pointer and text
@@ -112,7 +112,7 @@ var argumentsCases = []argumentsCase{
 		"/list: 'list' parameter expected to be a list.",
 	}},
 
-	// What only the decoding finds is told one at a time.
+	// Problems that only the decoding finds are reported one at a time.
 	{`{"bool":true,"int8":128}`, []string{"/int8: 'int8' parameter: 128 does not fit into 8 bits"}},
 	{`{"bool":true,"uint16":65536}`, []string{"/uint16: 'uint16' parameter: 65536 does not fit into 16 bits without a sign"}},
 	{`{"bool":true,"int":9223372036854775808}`, []string{"/int: 'int' parameter: 9223372036854775808 does not fit into 64 bits"}},
@@ -130,7 +130,7 @@ var argumentsCases = []argumentsCase{
 	{`{"bool":true,"deep":{"x":{"one":null}}}`, []string{"/deep/x/one: 'deep/x/one' parameter: \"one\" is no integer"}},
 }
 
-func TestArguments(t *testing.T) {
+func TestArgumentsAreCheckedAndAllProblemsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got everything
 		d := start(t, nil, mgr.Func("take", "", mgr.Read, func(_ context.Context, in everything) (mgr.None, error) {
@@ -138,7 +138,7 @@ func TestArguments(t *testing.T) {
 			return mgr.None{}, nil
 		}))
 		for _, test := range argumentsCases {
-			r := d.ask(`{"command":"take","arguments":` + test.arguments + `}`)
+			r := d.call(`{"command":"take","arguments":` + test.arguments + `}`)
 			if test.wrong == nil {
 				require.Equal(t, reply{}, r, test.arguments)
 				var want everything
@@ -157,7 +157,7 @@ func TestArguments(t *testing.T) {
 	})
 }
 
-// problems returns pointer and text of each problem that a reply tells.
+// problems returns the pointer and the text of each problem that a reply names.
 func problems(r reply) (list []string) {
 	details := r.Error.(map[string]any)
 	fields, _ := details["fields"].([]any)
@@ -168,8 +168,8 @@ func problems(r reply) (list []string) {
 	return list
 }
 
-// TestNullIsNoNumber is about types without constraints, for which decoding is the check.
-func TestNullIsNoNumber(t *testing.T) {
+// A type without constraints is checked by the decoding only; it must not accept null.
+func TestNullIsRefusedForNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, mgr.Func("take", "", mgr.Read, func(_ context.Context, in struct {
 			N int    `json:"n"`
@@ -178,12 +178,12 @@ func TestNullIsNoNumber(t *testing.T) {
 		}) (int, error) {
 			return in.N, nil
 		}))
-		require.Equal(t, 7.0, d.ask(`{"command":"take","arguments":{"n":7,"p":null,"s":"null"}}`).Arguments)
-		require.Equal(t, []string{"/n: 'n' parameter expected to be an integer."}, problems(d.ask(`{"command":"take","arguments":{"n":null}}`)))
+		require.Equal(t, 7.0, d.call(`{"command":"take","arguments":{"n":7,"p":null,"s":"null"}}`).Arguments)
+		require.Equal(t, []string{"/n: 'n' parameter expected to be an integer."}, problems(d.call(`{"command":"take","arguments":{"n":null}}`)))
 	})
 }
 
-func TestOtherArguments(t *testing.T) {
+func TestArgumentsThatAreNoStruct(t *testing.T) {
 	echo := func(name string, opts ...mgr.Option) mgr.Command {
 		return mgr.Func(name, "", mgr.Read, func(ctx context.Context, _ mgr.None) (string, error) {
 			call, _ := mgr.CallOf(ctx)
@@ -225,7 +225,7 @@ func TestOtherArguments(t *testing.T) {
 			if test.arguments != "" {
 				request += `,"arguments":` + test.arguments
 			}
-			r := d.ask(request + `}`)
+			r := d.call(request + `}`)
 			got := r.Text
 			if r.Result == 0 {
 				text, _ := json.Marshal(r.Arguments)
@@ -236,13 +236,13 @@ func TestOtherArguments(t *testing.T) {
 	})
 }
 
-// TestDescribe compares the schemas of a type with a field of every kind.
-func TestDescribe(t *testing.T) {
+// The description of a command has the schemas of a type with a field of every kind.
+func TestDescribeCommandReturnsSchemas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, mgr.Func("take", "Take everything.", mgr.Admin, func(_ context.Context, in everything) (mgr.Result[everything], error) {
 			return mgr.Result[everything]{Arguments: in}, nil
 		}, mgr.Example(`{"bool":true}`)))
-		r := d.ask(`{"command":"describe-command","arguments":{"command":"take"}}`)
+		r := d.call(`{"command":"describe-command","arguments":{"command":"take"}}`)
 		require.Zero(t, r.Result)
 		got, err := json.MarshalIndent(r.Arguments, "", "\t")
 		require.NoError(t, err)

@@ -12,64 +12,22 @@ import (
 
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/pipe"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
-// A disguise is a pipe whose peers are somebody else.
-type disguise struct {
-	*pipe.Transport
-	subjects []string
-}
-
-type subject string
-
-func (s subject) Subject() string { return string(s) }
-
-func (d disguise) Listen(ctx context.Context) (transport.Listener, error) {
-	l, err := d.Transport.Listen(ctx)
-	return disguisedListener{l, d.subjects}, err
-}
-
-type disguisedListener struct {
-	transport.Listener
-	subjects []string
-}
-
-func (l disguisedListener) Accept(ctx context.Context) (transport.Conn, error) {
-	conn, err := l.Listener.Accept(ctx)
-	if err != nil {
-		return nil, err
-	}
-	peer := conn.Peer()
-	peer.Creds = nil
-	for _, name := range l.subjects {
-		peer.Creds = append(peer.Creds, subject(name))
-	}
-	return disguisedConn{conn, peer}, nil
-}
-
-type disguisedConn struct {
-	transport.Conn
-	peer transport.Peer
-}
-
-func (c disguisedConn) Peer() transport.Peer { return c.peer }
-
-// dialAs returns a client with these credentials.
-func (d *daemon) dialAs(subjects ...string) *talker {
+// dialAs opens a conn whose peer has these credentials, on a listener of its own.
+func (d *daemon) dialAs(subjects ...string) *rawClient {
 	d.t.Helper()
-	place := disguise{pipe.New(), subjects}
-	_, err := d.Open(d.t.Context(), place)
-	require.NoError(d.t, err)
-	end, err := place.DialBytes(d.t.Context())
-	require.NoError(d.t, err)
-	return newTalker(d.t, end)
+	var creds []transport.Credential
+	for _, name := range subjects {
+		creds = append(creds, subject(name))
+	}
+	return d.openAs(mgr.ListenerConfig{}, creds...).dial()
 }
 
-func TestOwner(t *testing.T) {
+func TestOwnerAllowsDaemonUserAndRootOnly(t *testing.T) {
 	own := "uid:" + strconv.Itoa(os.Geteuid())
 	for _, test := range []struct {
 		subjects []string
@@ -89,12 +47,12 @@ func TestOwner(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(test.subjects), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShip()
+				s := newTestCommands()
 				d := start(t, nil, s.commands()...)
 				c := d.dialAs(test.subjects...)
-				c.say(`{"command":"count"}`)
-				r := c.hear()
-				c.eof()
+				c.send(`{"command":"count"}`)
+				r := c.receive()
+				c.requireEOF()
 				require.Equal(t, test.result, r.Result)
 				require.Equal(t, test.text, r.Text)
 				require.Equal(t, test.result == 0, s.count == 1)
@@ -103,7 +61,7 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// A member is a user of the system, and of the socket's group or not.
+// A member is a user of the system that belongs to the group of the socket, or does not.
 type member struct {
 	subject
 	in bool
@@ -112,7 +70,7 @@ type member struct {
 func (member) GroupIDs() []uint32    { return []uint32{27} }
 func (m member) InSocketGroup() bool { return m.in }
 
-func TestOwnerLetsTheSocketsGroupRead(t *testing.T) {
+func TestOwnerAllowsSocketGroupToRead(t *testing.T) {
 	for _, test := range []struct {
 		cred    transport.Credential
 		command *mgr.Command
@@ -132,15 +90,15 @@ func TestOwnerLetsTheSocketsGroupRead(t *testing.T) {
 	}
 }
 
-// A law is an Authorizer that remembers what it was asked.
-type law struct {
+// A recordingAuthorizer notes the calls that it decides.
+type recordingAuthorizer struct {
 	mu     sync.Mutex
 	asked  []string
 	where  map[uint64]bool
 	decide func(*mgr.Call) error
 }
 
-func (l *law) Authorize(call *mgr.Call) error {
+func (l *recordingAuthorizer) Authorize(call *mgr.Call) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	name := call.Name
@@ -162,34 +120,34 @@ func (l *law) Authorize(call *mgr.Call) error {
 
 func TestEveryCallIsAuthorizedOffTheLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l law
+		var l recordingAuthorizer
 		var loop uint64
-		d := start(t, &mgr.Options{Authorizer: &l}, append(newShip().commands(),
+		d := start(t, &mgr.Options{Authorizer: &l}, append(newTestCommands().commands(),
 			mgr.Func("where", "", mgr.Write, func(context.Context, mgr.None) (mgr.None, error) {
 				loop = goroutine()
 				return mgr.None{}, nil
 			}))...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"where","id":1}{"command":"no-such","id":2}{"command":"greet","id":3}{"command":"scuttle","id":4}{"id":5}{"command":"","id":6}`)
-		c.hearAll(6)
-		require.Equal(t, []string{"where write", "no-such?", "greet read", "scuttle admin", "?"}, l.asked)
+		defer c.close()
+		c.send(`{"command":"where","id":1}{"command":"no-such","id":2}{"command":"greet","id":3}{"command":"forbidden","id":4}{"id":5}{"command":"","id":6}`)
+		c.receiveAll(6)
+		require.Equal(t, []string{"where write", "no-such?", "greet read", "forbidden admin", "?"}, l.asked)
 		require.NotContains(t, l.where, loop)
 	})
 }
 
-func TestWhatAnAuthorizerSays(t *testing.T) {
+func TestErrorOfAuthorizerIsTheReply(t *testing.T) {
 	refusal := &wire.Error{Code: 1001, Word: "curfew", Text: "not at night", Fields: []wire.Field{{Pointer: "/name", Text: "is asleep"}}}
 	synctest.Test(t, func(t *testing.T) {
-		var l law
-		s := newShip()
+		var l recordingAuthorizer
+		s := newTestCommands()
 		d := start(t, &mgr.Options{Authorizer: &l}, s.commands()...)
 		c := d.dial()
-		defer c.leave()
+		defer c.close()
 		ask := func(err error) reply {
 			l.decide = func(*mgr.Call) error { return err }
-			c.say(`{"command":"count","id":1}`)
-			return c.hear()
+			c.send(`{"command":"count","id":1}`)
+			return c.receive()
 		}
 		require.Zero(t, ask(nil).Result)
 		for _, err := range []error{refusal, fmt.Errorf("wrapped: %w", refusal)} {
@@ -202,37 +160,37 @@ func TestWhatAnAuthorizerSays(t *testing.T) {
 		require.Equal(t, 2.0, ask(nil).Arguments, "the conn is still open, and asked again for every command")
 
 		l.decide = func(*mgr.Call) error { panic("canary") }
-		c.say(`{"command":"count","id":1}`)
-		r := c.hear()
+		c.send(`{"command":"count","id":1}`)
+		r := c.receive()
 		require.Equal(t, 500, r.Result)
 		require.NotContains(t, r.Text, "canary")
 		require.Equal(t, 3.0, ask(nil).Arguments)
 	})
 }
 
-func TestProcessHasItsCallersRights(t *testing.T) {
+func TestProcessInHandlerHasRightsOfCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d *daemon
-		l := law{decide: func(call *mgr.Call) error {
+		l := recordingAuthorizer{decide: func(call *mgr.Call) error {
 			if call.Command == nil || call.Command.Level == mgr.Read {
 				return nil
 			}
 			return mgr.Owner().Authorize(call)
 		}}
-		launder := func(ctx context.Context, _ mgr.None) (mgr.Result[mgr.None], error) {
+		runCount := func(ctx context.Context, _ mgr.None) (mgr.Result[mgr.None], error) {
 			reply, err := d.Process(ctx, wire.Request{Command: "count"})
 			return mgr.Result[mgr.None]{Code: reply.Code, Text: reply.Text}, err
 		}
-		s := newShip()
+		s := newTestCommands()
 		d = start(t, &mgr.Options{Authorizer: &l}, append(s.commands(),
-			mgr.Func("launder", "", mgr.Read, launder),
-			mgr.Async("launder-beside", "", mgr.Read, launder))...)
-		for _, command := range []string{"launder", "launder-beside"} {
+			mgr.Func("run-count", "", mgr.Read, runCount),
+			mgr.Async("run-count-async", "", mgr.Read, runCount))...)
+		for _, command := range []string{"run-count", "run-count-async"} {
 			c := d.dialAs("uid:4711")
-			c.say(`{"command":"` + command + `"}`)
-			require.Equal(t, "'count' is not allowed for uid:4711", c.hear().Text)
-			c.eof()
-			require.Zero(t, d.ask(`{"command":"`+command+`"}`).Result)
+			c.send(`{"command":"` + command + `"}`)
+			require.Equal(t, "'count' is not allowed for uid:4711", c.receive().Text)
+			c.requireEOF()
+			require.Zero(t, d.call(`{"command":"`+command+`"}`).Result)
 		}
 		require.Equal(t, 2, s.count)
 		ours, err := d.Process(t.Context(), wire.Request{Command: "count"})

@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Of a peer with three conns and two commands that wait, each limit that would leave no room is named.
+// The peer has three conns and two commands in flight. The error names each limit that would lock it out.
 func TestCheckLimitsNamesTheLimitThatLeavesNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := prepare(t, nil, newShip().commands()...)
-		place := pipe.New()
-		socket, err := d.Open(t.Context(), place)
+		d := prepare(t, nil, newTestCommands().commands()...)
+		tr := pipe.New()
+		l, err := d.Open(t.Context(), tr)
 		require.NoError(t, err)
 		other, err := d.Open(t.Context(), pipe.New())
 		require.NoError(t, err)
@@ -25,20 +25,20 @@ func TestCheckLimitsNamesTheLimitThatLeavesNoRoom(t *testing.T) {
 			at   *mgr.Listener
 			want string
 		}{
-			"enough":          {mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 3, MaxInFlightPerPeer: 3, MaxBuffered: 1 << 10}, socket, ""},
-			"defaults":        {mgr.Limits{}, socket, ""},
-			"conns":           {mgr.Limits{MaxConns: 2}, socket, "max-conns: the listener has 2 conns, and self could not open one more"},
+			"enough":          {mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 3, MaxInFlightPerPeer: 3, MaxBuffered: 1 << 10}, l, ""},
+			"defaults":        {mgr.Limits{}, l, ""},
+			"conns":           {mgr.Limits{MaxConns: 2}, l, "max-conns: the listener has 2 conns, and self could not open one more"},
 			"another's conns": {mgr.Limits{MaxConns: 2}, other, ""},
-			"conns of a peer": {mgr.Limits{MaxConnsPerPeer: 2}, socket, "max-conns-per-peer: self has 3 conns open, and the limit would be 2"},
-			"calls":           {mgr.Limits{MaxInFlightPerPeer: 2}, socket, "max-in-flight-per-peer: self has 3 commands in flight, and the limit would be 2"},
-			"bytes":           {mgr.Limits{MaxBuffered: 64}, socket, "max-buffered: the request that makes this change has 53 bytes, and one peer may hold 16 of 64"},
+			"conns of a peer": {mgr.Limits{MaxConnsPerPeer: 2}, l, "max-conns-per-peer: self has 3 conns open, and the limit would be 2"},
+			"calls":           {mgr.Limits{MaxInFlightPerPeer: 2}, l, "max-in-flight-per-peer: self has 3 commands in flight, and the limit would be 2"},
+			"bytes":           {mgr.Limits{MaxBuffered: 64}, l, "max-buffered: the request that makes this change has 53 bytes, and one peer may hold 16 of 64"},
 		}
 		require.NoError(t, d.Register(mgr.Async("check", "", mgr.Read, func(ctx context.Context, in struct {
 			Case string `json:"case"`
 		}) (string, error) {
 			call, ok := mgr.CallOf(ctx)
 			require.True(t, ok)
-			require.True(t, call.CameBy(socket))
+			require.True(t, call.CameBy(l))
 			require.False(t, call.CameBy(other))
 			require.False(t, call.CameBy(nil))
 			c := checks[in.Case]
@@ -49,20 +49,20 @@ func TestCheckLimitsNamesTheLimitThatLeavesNoRoom(t *testing.T) {
 		})))
 		run(t, d)
 		for range 2 {
-			end, err := place.DialBytes(t.Context())
+			end, err := tr.DialBytes(t.Context())
 			require.NoError(t, err)
-			c := newTalker(t, end)
-			defer c.leave()
-			c.say(`{"command":"park","id":1}`)
+			c := newRawClient(t, end)
+			defer c.close()
+			c.send(`{"command":"park","id":1}`)
 		}
-		end, err := place.DialBytes(t.Context())
+		end, err := tr.DialBytes(t.Context())
 		require.NoError(t, err)
-		c := newTalker(t, end)
-		defer c.leave()
+		c := newRawClient(t, end)
+		defer c.close()
 		synctest.Wait()
 		for name, check := range checks {
-			c.say(`{"command":"check","id":1,"arguments":{"case":"` + name + `"}}`)
-			r := c.hear()
+			c.send(`{"command":"check","id":1,"arguments":{"case":"` + name + `"}}`)
+			r := c.receive()
 			require.Zero(t, r.Result, r.Text)
 			if name == "bytes" {
 				require.Contains(t, r.Arguments, "max-buffered: the request that makes this change has ")

@@ -12,37 +12,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A call that waits for a native command which a new layer covers runs inside of the new layer's hooks, not of those
-// that the layer before had.
-func TestOverlayWrapsCommandsThatItCovers(t *testing.T) {
+// A call waits for a native command, and a new layer covers that command. The call runs inside the middleware of the new
+// layer, not of the previous one.
+func TestSetLayerWrapsCoveredCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var notes []string
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, append(s.commands(), mgr.Func("native", "", mgr.Read, nothing))...)
 		require.NoError(t, d.SetLayer(mgr.Layer{Middleware: []func(mgr.Handler) mgr.Handler{trace(&notes, "old")}}))
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":1}{"command":"native","id":2}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":1}{"command":"native","id":2}`)
 		synctest.Wait()
 		require.NoError(t, d.SetLayer(mgr.Layer{
-			Commands:   []*mgr.Command{says("native", "h", "covers")},
+			Commands:   []*mgr.Command{textCommand("native", "h", "covers")},
 			Overrides:  map[string]string{"native": "h"},
 			Middleware: []func(mgr.Handler) mgr.Handler{trace(&notes, "new")},
 		}))
 		notes = nil
 		s.release <- struct{}{}
-		c.hearAll(2)
+		c.receiveAll(2)
 		require.Equal(t, []string{"old out hold", "new in native", "new out native"}, notes)
 	})
 }
 
-// Middleware may call the manager: no lock of the manager is held meanwhile.
-func TestHookConstructorMayCallTheManager(t *testing.T) {
+// Middleware may call the manager: the manager holds no lock meanwhile.
+func TestMiddlewareMayCallManagerWhileItWraps(t *testing.T) {
 	var m *mgr.CommandMgr
 	around := func(next mgr.Handler) mgr.Handler {
 		_ = m.Sessions()
 		_ = m.Commands()
-		_ = m.Register(mgr.Func("added", "", mgr.Read, nothing)) // fails from the second time on
+		_ = m.Register(mgr.Func("added", "", mgr.Read, nothing)) // fails the second time
 		return next
 	}
 	for name, change := range map[string]func() error{
@@ -64,8 +64,8 @@ func TestHookConstructorMayCallTheManager(t *testing.T) {
 	}
 }
 
-// One that changes the commands each time it is called would start all of it anew for ever: that is an error.
-func TestHookConstructorThatAlwaysChangesCommandsIsRefused(t *testing.T) {
+// Middleware that changes the commands each time it is called would make the manager repeat the change for ever.
+func TestMiddlewareThatAlwaysChangesCommandsIsRefused(t *testing.T) {
 	m := mgr.New(nil)
 	inside, on := false, false
 	around := func(next mgr.Handler) mgr.Handler {
@@ -86,8 +86,8 @@ func TestHookConstructorThatAlwaysChangesCommandsIsRefused(t *testing.T) {
 	require.NoError(t, m.SetLayer(mgr.Layer{}), "the manager is as it was")
 }
 
-// Changes that come at the same time are all made, with all hooks.
-func TestChangesOfCommandsAtTheSameTimeAreAllMade(t *testing.T) {
+// Changes that come at the same time are all made, with all middleware.
+func TestConcurrentChangesOfCommandsAreAllMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil)
 		var calls atomic.Int64
@@ -107,7 +107,7 @@ func TestChangesOfCommandsAtTheSameTimeAreAllMade(t *testing.T) {
 		synctest.Wait()
 		for i := range 8 {
 			calls.Store(0)
-			require.Zero(t, d.ask(`{"command":"c`+string(rune('0'+i))+`"}`).Result)
+			require.Zero(t, d.call(`{"command":"c`+string(rune('0'+i))+`"}`).Result)
 			require.EqualValues(t, 8, calls.Load())
 		}
 	})

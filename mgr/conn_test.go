@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asyncBlob returns as many bytes as it is asked for, beside the loop and after a delay.
+// asyncBlob returns the requested number of bytes, off the loop and after a delay.
 var asyncBlob = mgr.Async("async-blob", "", mgr.Read, func(_ context.Context, in struct {
 	Bytes int `json:"bytes"`
 	After int `json:"after" doc:"Milliseconds."`
@@ -32,32 +32,32 @@ var asyncBlob = mgr.Async("async-blob", "", mgr.Read, func(_ context.Context, in
 // Both replies are queued for the writer pool before a writer takes one, which -cpu=1 makes certain.
 func TestBlockedPeerDelaysNoOtherConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, append(s.commands(), blob)...)
 		a, b, c := d.dial(), d.dial(), d.dial()
-		defer a.leave()
-		defer b.leave()
-		defer c.leave()
-		a.say(`{"command":"hold","id":1}`)
+		defer a.close()
+		defer b.close()
+		defer c.close()
+		a.send(`{"command":"hold","id":1}`)
 		synctest.Wait()
-		c.say(`{"command":"blob","arguments":{"bytes":1000000},"id":1}`)
+		c.send(`{"command":"blob","arguments":{"bytes":1000000},"id":1}`)
 		synctest.Wait()
-		b.say(`{"command":"count","id":1}`)
+		b.send(`{"command":"count","id":1}`)
 		time.Sleep(time.Second) // the readers no longer wait for the loop: the writer pool writes the replies
 		synctest.Wait()
 		began := time.Now()
-		a.say(`{"command":"release","id":2}`)
-		require.Zero(t, b.hear().Result)
+		a.send(`{"command":"release","id":2}`)
+		require.Zero(t, b.receive().Result)
 		require.Less(t, time.Since(began), time.Second)
-		c.leave()
+		c.close()
 		require.NoError(t, d.end())
 	})
 }
 
-// The reply to a request is written by the goroutine that read the request, where the loop answers in time.
+// The goroutine that reads a request also writes its reply, if the loop answers in time.
 func TestReaderWritesRepliesToItsBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
+		d := start(t, nil, newTestCommands().commands()...)
 		l := d.scripted()
 		c := l.dial()
 		for _, batch := range [][]string{{`{"command":"count","id":1}`}, {`{"command":"count","id":2}`, `{"command":"count","id":3}`}} {
@@ -73,27 +73,27 @@ func TestReaderWritesRepliesToItsBatch(t *testing.T) {
 	})
 }
 
-// A peer leaves replies unread until their number is the limit of the window, so that the daemon reads no more. When it
-// has read some, the daemon reads its next request though the write of the other replies blocks.
+// A peer leaves replies unread until their number is the limit of the window, and the reader stops. When the peer has read
+// some replies, the reader reads the next request, though the write of the other replies blocks.
 func TestWindowOpensWhenRepliesAreTakenToWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 2}}, append(s.commands(), blob)...)
 		c := d.dial()
-		defer c.leave()
+		defer c.close()
 		for _, id := range []string{"1", "2", "3"} { // one is being written, two wait
-			c.say(`{"command":"blob","arguments":{"bytes":1000000},"id":` + id + `}`)
+			c.send(`{"command":"blob","arguments":{"bytes":1000000},"id":` + id + `}`)
 			time.Sleep(mgr.ReadsOn)
 			synctest.Wait()
 		}
 		require.Equal(t, 2, d.Count().Unsent)
-		c.say(`{"command":"count","id":4}`)
+		c.send(`{"command":"count","id":4}`)
 		synctest.Wait()
 		require.Zero(t, s.count, "the window is full of replies")
-		require.EqualValues(t, 1, c.hear().ID)
+		require.EqualValues(t, 1, c.receive().ID)
 		synctest.Wait()
 		require.Equal(t, 1, s.count)
-		c.hearAll(3)
+		c.receiveAll(3)
 		require.NoError(t, d.end())
 	})
 }
@@ -106,16 +106,16 @@ func TestWindowOpensWhenAnAbandonedHandlerReturns(t *testing.T) {
 			<-release
 			return mgr.None{}, nil
 		})
-		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 1}}, append(newShip().commands(), stubborn)...)
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 1}}, append(newTestCommands().commands(), stubborn)...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"stubborn","id":1,"timeout":1}`)
-		require.Equal(t, 408, c.hear().Result)
-		c.say(`{"command":"count","id":2}`)
+		defer c.close()
+		c.send(`{"command":"stubborn","id":1,"timeout":1}`)
+		require.Equal(t, 408, c.receive().Result)
+		c.send(`{"command":"count","id":2}`)
 		time.Sleep(time.Second)
-		c.quiet()
+		c.requireSilence()
 		close(release)
-		require.Zero(t, c.hear().Result)
+		require.Zero(t, c.receive().Result)
 		require.NoError(t, d.end())
 	})
 }
@@ -123,20 +123,20 @@ func TestWindowOpensWhenAnAbandonedHandlerReturns(t *testing.T) {
 // The reader does not wait for the loop again while calls of an earlier batch wait for it: a cancel is read at once.
 func TestReaderDoesNotWaitForTheLoopTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":1}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":1}`)
 		time.Sleep(mgr.ReadsOn)
-		c.say(`{"command":"count","id":2}`)
+		c.send(`{"command":"count","id":2}`)
 		synctest.Wait()
 		began := time.Now()
-		c.say(`{"command":"cancel","arguments":{"id":2},"id":3}`)
-		require.EqualValues(t, 2, c.hear().ID)
+		c.send(`{"command":"cancel","arguments":{"id":2},"id":3}`)
+		require.EqualValues(t, 2, c.receive().ID)
 		require.Zero(t, time.Since(began))
 		s.release <- struct{}{}
-		c.hearAll(2)
+		c.receiveAll(2)
 		require.NoError(t, d.end())
 	})
 }
@@ -145,28 +145,28 @@ func TestReaderDoesNotWaitForTheLoopTwice(t *testing.T) {
 // first: its peer has read the first reply, and not the second.
 func TestReaderIsReplacedWhenItsSecondWriteBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, append(s.commands(), blob, asyncBlob)...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"async-blob","arguments":{"bytes":1000000,"after":5},"id":1}{"command":"blob","arguments":{"bytes":1000000},"id":2}`)
+		defer c.close()
+		c.send(`{"command":"async-blob","arguments":{"bytes":1000000,"after":5},"id":1}{"command":"blob","arguments":{"bytes":1000000},"id":2}`)
 		time.Sleep(10 * time.Millisecond)
-		require.EqualValues(t, 2, c.hear().ID)
-		c.say(`{"command":"count","id":3}`)
+		require.EqualValues(t, 2, c.receive().ID)
+		c.send(`{"command":"count","id":3}`)
 		time.Sleep(mgr.ReadsOn)
 		synctest.Wait()
 		require.Equal(t, 1, s.count)
-		c.hearAll(2)
+		c.receiveAll(2)
 		require.NoError(t, d.end())
 	})
 }
 
-// The conn is closed as soon as the reply to its last request is written. An Observer that is slow does not delay that.
+// The conn is closed as soon as the reply to its last request is written. A slow Observer does not delay that.
 func TestSlowObserverDelaysNoClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Observer: stallingObserver(time.Second)}, newShip().commands()...)
+		d := start(t, &mgr.Options{Observer: stallingObserver(time.Second)}, newTestCommands().commands()...)
 		began := time.Now()
-		require.Zero(t, d.ask(`{"command":"count"}`).Result)
+		require.Zero(t, d.call(`{"command":"count"}`).Result)
 		require.Zero(t, time.Since(began))
 	})
 }
@@ -175,26 +175,26 @@ func TestSlowObserverDelaysNoClose(t *testing.T) {
 // same time; when their peers read, all get their replies.
 func TestWriterPoolGrowsAndShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, append(newShip().commands(), asyncBlob)...)
+		d := start(t, nil, append(newTestCommands().commands(), asyncBlob)...)
 		many := 10 * runtime.GOMAXPROCS(0)
 		for range 2 {
-			var conns []*talker
+			var conns []*rawClient
 			for range many {
 				c := d.dial()
-				c.say(`{"command":"async-blob","arguments":{"bytes":200000,"after":100},"id":1}`)
+				c.send(`{"command":"async-blob","arguments":{"bytes":200000,"after":100},"id":1}`)
 				conns = append(conns, c)
 			}
 			time.Sleep(time.Second)
 			for _, c := range conns {
-				require.Zero(t, c.hear().Result)
-				c.leave()
+				require.Zero(t, c.receive().Result)
+				c.close()
 			}
 		}
 		require.NoError(t, d.end())
 	})
 }
 
-// A scriptedListener accepts conns whose frames a test gives, batch by batch.
+// A scriptedListener accepts conns whose frames come from the test, batch by batch.
 type scriptedListener struct {
 	accept chan *scriptedConn
 	closed chan struct{}
@@ -254,7 +254,7 @@ type scriptedWrite struct {
 
 func (c *scriptedConn) Context() context.Context { return c.ctx }
 func (c *scriptedConn) Peer() transport.Peer {
-	return transport.Peer{Transport: "scripted", Creds: []transport.Credential{someone("self")}}
+	return transport.Peer{Transport: "scripted", Creds: []transport.Credential{subject("self")}}
 }
 
 func (c *scriptedConn) Receive(ctx context.Context, dst []byte) ([]byte, error) {

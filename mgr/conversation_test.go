@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConversations runs the files in testdata/conversations, which are the specification of what is
-// said on a conn. Behind the prose and a line "-- conversation --" a line is one of
+// TestConversations runs the files in testdata/conversations. They specify the frames that a client and the daemon exchange
+// on one conn. After the prose and a line "-- conversation --", each line is one of
 //
 //	> {"command":"count"}   the client sends this and a newline
 //	> "{\"comm"             the same for any bytes, in Go's quotes, without the newline
@@ -29,16 +29,15 @@ import (
 //	                        and, as the name of a member, for any other members
 //	<= { "result": 0 }      the daemon sends this line, compared byte by byte
 //	<* {"result":0}         the same as <, but such lines that follow each other come in any order
-//	half-close              the client says its last word
+//	half-close              the client closes its writing side
 //	wait 10s                time passes
-//	open                    the daemon says nothing now, and has not closed
-//	eof                     the daemon closes
+//	open                    the daemon sends nothing now, and has not closed the conn
+//	eof                     the daemon closes the conn
 //
 // A reply without an id must have Kea's spelling, and a reply with one must be compact.
 //
-// Every file runs over the pipe in virtual time. Unless it says "Time: virtual" in its prose it runs
-// over every way in too that can do what is in it. With -update a "<" line takes what came in its
-// place.
+// Every file runs over the pipe in virtual time. Unless its prose has the line "Time: virtual", it also runs over every
+// transport that supports its lines. With -update a "<" line is replaced with the reply that came.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/conversations/*.txt")
 	require.NoError(t, err)
@@ -52,8 +51,8 @@ func TestConversations(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		t.Run(name+"/pipe", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
-				seen := converse(t, d.dial(), script, true)
+				d := start(t, &mgr.Options{Authorizer: allowAll{}}, newTestCommands().commands()...)
+				seen := runScript(t, d.dial(), script, true)
 				if *update {
 					require.NoError(t, os.WriteFile(file, []byte(prose+"-- conversation --\n"+seen), 0o644))
 				}
@@ -63,21 +62,21 @@ func TestConversations(t *testing.T) {
 			continue
 		}
 		for _, tc := range env.Cases() {
-			if !possible(tc, script) {
+			if !canRun(tc, script) {
 				continue
 			}
 			t.Run(name+"/"+tc.Name, func(t *testing.T) {
-				d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
-				socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
+				d := start(t, &mgr.Options{Authorizer: allowAll{}}, newTestCommands().commands()...)
+				l, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 				require.NoError(t, err)
-				converse(t, speak(t, tc, socket.Addr(), env.Client), script, false)
+				runScript(t, dialTransport(t, tc, l.Addr(), env.Client), script, false)
 			})
 		}
 	}
 }
 
-// possible reports whether what is in a script can be said on a way.
-func possible(tc alltransports.Case, script string) bool {
+// canRun reports whether a transport supports all lines of a script.
+func canRun(tc alltransports.Case, script string) bool {
 	unanswered := 0
 	for line := range strings.Lines(script) {
 		switch {
@@ -88,26 +87,26 @@ func possible(tc alltransports.Case, script string) bool {
 		case strings.HasPrefix(line, "<"):
 			unanswered--
 		}
-		if tc.OneShot && (unanswered > 1 || strings.Contains(line, `"cancel"`)) { // it takes a session
+		if tc.OneShot && (unanswered > 1 || strings.Contains(line, `"cancel"`)) { // several requests on one conn
 			return false
 		}
 	}
 	return true
 }
 
-// A speaker is the client's end of a conversation.
-type speaker interface {
-	say(text string)
-	line() string
-	halfClose()
-	eof()
-	quiet()
-	leave()
+// A conversationClient is the client's end of a conn.
+type conversationClient interface {
+	send(text string)
+	receiveLine() string
+	closeWrite()
+	requireEOF()
+	requireSilence()
+	close()
 }
 
-// converse plays the client's part, and returns the script as it was.
-func converse(t *testing.T, c speaker, script string, virtual bool) (seen string) {
-	defer c.leave()
+// runScript runs the client's part, and returns the script with the replies that came.
+func runScript(t *testing.T, c conversationClient, script string, virtual bool) (seen string) {
+	defer c.close()
 	var some []string // expected lines that may come in any order
 	lines := strings.SplitAfter(script, "\n")
 	for i, line := range lines {
@@ -117,14 +116,14 @@ func converse(t *testing.T, c speaker, script string, virtual bool) (seen string
 		case "", "#":
 		case ">":
 			if text, err := strconv.Unquote(rest); err == nil {
-				c.say(text)
+				c.send(text)
 			} else {
-				c.say(rest + "\n")
+				c.send(rest + "\n")
 			}
 		case "<":
-			out = verb + " " + compare(t, c.line(), []string{rest}, new(int)) + "\n"
+			out = verb + " " + matchLine(t, c.receiveLine(), []string{rest}, new(int)) + "\n"
 		case "<=":
-			came := c.line()
+			came := c.receiveLine()
 			requireSpelling(t, came)
 			if !*update {
 				require.Equal(t, rest, came)
@@ -138,21 +137,21 @@ func converse(t *testing.T, c speaker, script string, virtual bool) (seen string
 			out = ""
 			for len(some) > 0 {
 				var which int
-				out += verb + " " + compare(t, c.line(), some, &which) + "\n"
+				out += verb + " " + matchLine(t, c.receiveLine(), some, &which) + "\n"
 				some = slices.Delete(some, which, which+1)
 			}
 		case "half-close":
-			c.halfClose()
+			c.closeWrite()
 		case "wait":
 			pause, err := time.ParseDuration(rest)
 			require.NoError(t, err)
 			time.Sleep(pause)
 		case "open":
 			if virtual {
-				c.quiet()
+				c.requireSilence()
 			}
 		case "eof":
-			c.eof()
+			c.requireEOF()
 		default:
 			require.Fail(t, "no such line", line)
 		}
@@ -161,12 +160,12 @@ func converse(t *testing.T, c speaker, script string, virtual bool) (seen string
 	return seen
 }
 
-// compare looks for what came among the expected lines, and returns how it is to be written down.
-func compare(t *testing.T, came string, expected []string, which *int) string {
+// matchLine looks for the reply among the expected lines, and returns the line for the script.
+func matchLine(t *testing.T, came string, expected []string, which *int) string {
 	t.Helper()
 	requireSpelling(t, came)
 	for i, line := range expected {
-		if fits(decode(t, line), decode(t, came)) {
+		if matches(decode(t, line), decode(t, came)) {
 			*which = i
 			return line
 		}
@@ -177,7 +176,7 @@ func compare(t *testing.T, came string, expected []string, which *int) string {
 	return came
 }
 
-// requireSpelling checks that a reply is spelled as it must be.
+// requireSpelling checks the spelling of a reply.
 func requireSpelling(t *testing.T, line string) {
 	t.Helper()
 	var reply struct {
@@ -206,8 +205,8 @@ func decode(t *testing.T, line string) (v any) {
 	return v
 }
 
-// fits compares JSON values; "*" is any value.
-func fits(want, got any) bool {
+// matches compares JSON values; "*" is any value.
+func matches(want, got any) bool {
 	switch want := want.(type) {
 	case string:
 		return want == "*" || want == got
@@ -221,7 +220,7 @@ func fits(want, got any) bool {
 			if name == "*" {
 				continue
 			}
-			if v, ok := m[name]; !ok || !fits(want[name], v) {
+			if v, ok := m[name]; !ok || !matches(want[name], v) {
 				return false
 			}
 		}
@@ -232,7 +231,7 @@ func fits(want, got any) bool {
 			return false
 		}
 		for i := range want {
-			if !fits(want[i], l[i]) {
+			if !matches(want[i], l[i]) {
 				return false
 			}
 		}

@@ -14,9 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkCritical is a command by Process, which takes its turn in the queue: one that is not
-// critical, with a section beside it and without; and a critical one where nobody has to pause, with a
-// pool of four workers that is idle, and with one that is busy with short tasks.
+// BenchmarkCritical measures one command with Process: a command that is not critical, with a section in the options and
+// without; and a critical command with no participant, with an idle pool of four workers, and with one that runs short tasks.
 //
 //	go test -run - -bench Critical ./mgr
 func BenchmarkCritical(b *testing.B) {
@@ -28,7 +27,7 @@ func BenchmarkCritical(b *testing.B) {
 	}{
 		{"plain/no section", plain, false, false, false},
 		{"plain/pool of four", plain, true, true, false},
-		{"critical/nobody", critical, true, false, false},
+		{"critical/no participant", critical, true, false, false},
 		{"critical/idle pool of four", critical, true, true, false},
 		{"critical/busy pool of four", critical, true, true, true},
 	} {

@@ -15,18 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNoTornRead is an hour of a busy daemon that is changed once a second, without the waiting: four
-// workers read plain memory all the time, and 3600 critical commands change it, on the loop and beside
-// it, among others that only look. The race detector watches; besides, no worker may see a change that is
-// half done. Each way to have a loop has a third of the hour.
-func TestNoTornRead(t *testing.T) {
+// Four workers read memory without a lock, while 3600 critical commands change it, on the loop and off the loop, among
+// commands that only read. No worker may see an incomplete change. The race detector checks the accesses. Each kind of loop
+// runs a third of the commands.
+func TestWorkersSeeNoIncompleteChange(t *testing.T) {
 	for _, how := range drivers() {
 		t.Run(how.name, func(t *testing.T) {
 			const clients, each = 4, 3600 / 2 / 4 / 3
 			var section loop.CriticalSection
 			pool := loop.NewPool(4, 64)
 			require.NoError(t, section.Add("workers", pool))
-			var config struct{ a, b, c, d int } // what nothing guards
+			var config struct{ a, b, c, d int } // no lock guards it
 			change := func() {
 				config.a++
 				config.b++
@@ -57,7 +56,7 @@ func TestNoTornRead(t *testing.T) {
 			drive(t, d, how)
 			var load, all sync.WaitGroup
 			for range 2 {
-				load.Go(func() { // as much as fits
+				load.Go(func() { // as many tasks as the pool takes
 					for !errors.Is(pool.Submit(task), loop.ErrClosed) {
 					}
 				})
@@ -65,10 +64,10 @@ func TestNoTornRead(t *testing.T) {
 			for range clients {
 				all.Go(func() {
 					c := d.dial()
-					defer c.leave()
+					defer c.close()
 					for i := range each {
-						c.say(fmt.Sprintf(`{"command":"set","id":"a%d"}{"command":"get","id":"g%d"}{"command":"set-beside","id":"b%d"}`, i, i, i))
-						for _, r := range c.hearAll(3) {
+						c.send(fmt.Sprintf(`{"command":"set","id":"a%d"}{"command":"get","id":"g%d"}{"command":"set-beside","id":"b%d"}`, i, i, i))
+						for _, r := range c.receiveAll(3) {
 							require.Zero(t, r.Result, r.Text)
 						}
 					}
@@ -79,7 +78,7 @@ func TestNoTornRead(t *testing.T) {
 			pool.Close()
 			load.Wait()
 			require.Zero(t, torn.Load())
-			require.Positive(t, read.Load()) // how often is the scheduler's business
+			require.Positive(t, read.Load()) // the number depends on the scheduler
 			require.Equal(t, 2*clients*each, config.a)
 			require.Equal(t, config.a, config.d)
 		})

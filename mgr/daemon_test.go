@@ -1,13 +1,13 @@
 package mgr_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/pipe"
@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A daemon is a manager that runs, and one place at which it can be reached.
+// A daemon is a manager that runs, with one listener.
 type daemon struct {
 	*mgr.CommandMgr
-	place *pipe.Transport
-	log   logBuffer
-	seen  observer
+	tr   *pipe.Transport
+	log  testkit.Output
+	seen observer
 
 	t     *testing.T
 	stop  context.CancelFunc
@@ -29,7 +29,7 @@ type daemon struct {
 	err   error
 }
 
-// start runs a daemon until the test ends. What is nil in o is the test's own.
+// start starts a daemon that runs until the test ends. Unset fields of o get the values that the tests need.
 func start(t *testing.T, o *mgr.Options, commands ...mgr.Command) *daemon {
 	t.Helper()
 	d := prepare(t, o, commands...)
@@ -37,14 +37,14 @@ func start(t *testing.T, o *mgr.Options, commands ...mgr.Command) *daemon {
 	return d
 }
 
-// run runs a daemon that was prepared until the test ends.
+// run runs a daemon of prepare until the test ends.
 func run(t *testing.T, d *daemon) {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
 	go func() { d.ended <- d.Run(ctx) }()
 	t.Cleanup(func() {
 		require.NoError(t, d.end())
-		for range 2000 { // the window of a QUIC connection is booked until that has ended
+		for range 2000 { // the window of a QUIC connection is reserved until the connection has ended
 			if d.Count().Buffered == 0 {
 				break
 			}
@@ -54,10 +54,10 @@ func run(t *testing.T, d *daemon) {
 	})
 }
 
-// prepare returns a daemon that is open and not yet running.
+// prepare returns a daemon whose listener is open, and whose loop does not run yet.
 func prepare(t *testing.T, o *mgr.Options, commands ...mgr.Command) *daemon {
 	t.Helper()
-	d := &daemon{t: t, place: pipe.New(), ended: make(chan error, 1)}
+	d := &daemon{t: t, tr: pipe.New(), ended: make(chan error, 1)}
 	var opts mgr.Options
 	if o != nil {
 		opts = *o
@@ -70,12 +70,12 @@ func prepare(t *testing.T, o *mgr.Options, commands ...mgr.Command) *daemon {
 	}
 	d.CommandMgr = mgr.New(&opts)
 	require.NoError(t, d.Register(commands...))
-	_, err := d.Open(t.Context(), d.place)
+	_, err := d.Open(t.Context(), d.tr)
 	require.NoError(t, err)
 	return d
 }
 
-// end ends the context of Run, and returns what Run returned.
+// end ends the context of Run, and returns the result of Run.
 func (d *daemon) end() error {
 	d.once.Do(func() {
 		d.stop()
@@ -84,44 +84,26 @@ func (d *daemon) end() error {
 	return d.err
 }
 
-// dial returns a client of its own.
-func (d *daemon) dial() *talker {
+// dial opens a conn.
+func (d *daemon) dial() *rawClient {
 	d.t.Helper()
-	end, err := d.place.DialBytes(d.t.Context())
+	end, err := d.tr.DialBytes(d.t.Context())
 	require.NoError(d.t, err)
-	return newTalker(d.t, end)
+	return newRawClient(d.t, end)
 }
 
-// ask gives one command on a conn of its own.
-func (d *daemon) ask(request string) reply {
+// call sends one request without an id on a new conn, and returns its reply.
+func (d *daemon) call(request string) reply {
 	d.t.Helper()
 	c := d.dial()
-	defer c.leave()
-	c.say(request)
-	r := c.hear()
-	c.eof()
+	defer c.close()
+	c.send(request)
+	r := c.receive()
+	c.requireEOF()
 	return r
 }
 
-// A logBuffer collects what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// An observer remembers what it is told.
+// An observer collects what the manager reports.
 type observer struct {
 	mu             sync.Mutex
 	opened, closed int

@@ -12,24 +12,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestQueuedWhenThePeerLeaves: a request with an id is dropped, and recorded as cancelled; one without
-// runs all the same (Kea).
-func TestQueuedWhenThePeerLeaves(t *testing.T) {
+// When the peer leaves, a queued request with an id is dropped, and recorded as cancelled. A request without an id runs (Kea's
+// rule).
+func TestDepartureDropsQueuedCallsWithID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		holds, session, last := d.dial(), d.dial(), d.dial()
-		defer holds.leave()
-		holds.say(`{"command":"hold","id":1}`)
+		defer holds.close()
+		holds.send(`{"command":"hold","id":1}`)
 		synctest.Wait()
-		session.say(`{"command":"count","id":1}{"command":"count","timeout":60,"id":2}`)
-		last.say(`{"command":"count"}`)
+		session.send(`{"command":"count","id":1}{"command":"count","timeout":60,"id":2}`)
+		last.send(`{"command":"count"}`)
 		time.Sleep(mgr.ReadsOn)
-		session.leave()
-		last.leave()
+		session.close()
+		last.close()
 		synctest.Wait()
 		s.release <- struct{}{}
-		require.Zero(t, holds.hear().Result)
+		require.Zero(t, holds.receive().Result)
 		synctest.Wait()
 		require.Equal(t, 1, s.count)
 		codes := map[wire.Code]int{}
@@ -43,20 +43,20 @@ func TestQueuedWhenThePeerLeaves(t *testing.T) {
 	})
 }
 
-// TestHalfClosedIsNotGone: the last word of a session cancels nothing.
-func TestHalfClosedIsNotGone(t *testing.T) {
+// A peer that closes only its writing side gets all replies.
+func TestHalfClosedPeerGetsAllReplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
+		d := start(t, nil, newTestCommands().commands()...)
 		c := d.dial()
-		c.say(`{"command":"doze","arguments":{"seconds":5},"id":1}{"command":"count","id":2}{"command":"count","id":3}`)
-		c.halfClose()
-		require.Len(t, c.hearAll(3), 3)
-		c.eof()
+		c.send(`{"command":"doze","arguments":{"seconds":5},"id":1}{"command":"count","id":2}{"command":"count","id":3}`)
+		c.closeWrite()
+		require.Len(t, c.receiveAll(3), 3)
+		c.requireEOF()
 	})
 }
 
-// TestAsyncEndsWhenItsPeerLeaves: its context says so, with an id and without.
-func TestAsyncEndsWhenItsPeerLeaves(t *testing.T) {
+// The context of an Async command ends when its peer leaves, with an id and without.
+func TestDepartureEndsContextOfAsyncCommand(t *testing.T) {
 	for _, request := range []string{`{"command":"linger","id":1}`, `{"command":"linger"}`, "{\"command\":\"linger\"}\n# bye\n"} {
 		synctest.Test(t, func(t *testing.T) {
 			ended := make(chan time.Duration, 1)
@@ -67,9 +67,9 @@ func TestAsyncEndsWhenItsPeerLeaves(t *testing.T) {
 				return mgr.None{}, ctx.Err()
 			}))
 			c := d.dial()
-			c.say(request)
+			c.send(request)
 			time.Sleep(time.Minute)
-			c.leave()
+			c.close()
 			require.Equal(t, time.Minute, <-ended)
 			synctest.Wait()
 			require.Equal(t, wire.CodeCancelled, d.seen.results()[0].Code)
@@ -77,8 +77,8 @@ func TestAsyncEndsWhenItsPeerLeaves(t *testing.T) {
 	}
 }
 
-// TestHandlerOnTheLoopSeesDeparture: its context ends too, for one that looks.
-func TestHandlerOnTheLoopSeesDeparture(t *testing.T) {
+// The context of a handler on the loop ends when its peer leaves.
+func TestDepartureEndsContextOfHandlerOnLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		d := start(t, nil, mgr.Func("look", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
@@ -87,27 +87,27 @@ func TestHandlerOnTheLoopSeesDeparture(t *testing.T) {
 			return mgr.None{}, ctx.Err()
 		}))
 		c := d.dial()
-		c.say(`{"command":"look","id":1}`)
+		c.send(`{"command":"look","id":1}`)
 		synctest.Wait()
-		c.leave()
+		c.close()
 		require.ErrorIs(t, <-ended, context.Canceled)
 		synctest.Wait()
 		require.Equal(t, wire.CodeCancelled, d.seen.results()[0].Code)
 	})
 }
 
-// TestDepartureWhileDraining: it is noticed like at any other time.
-func TestDepartureWhileDraining(t *testing.T) {
+// A departure during a drain ends the calls of the peer.
+func TestDepartureDuringDrainEndsCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
+		d := start(t, nil, newTestCommands().commands()...)
 		c := d.dial()
-		c.say(`{"command":"park","id":1}{"command":"park","timeout":2,"id":2}{"command":"park","id":3}`)
+		c.send(`{"command":"park","id":1}{"command":"park","timeout":2,"id":2}{"command":"park","id":3}`)
 		synctest.Wait()
 		began := time.Now()
 		d.stop()
-		require.Equal(t, 408, c.hear().Result)
+		require.Equal(t, 408, c.receive().Result)
 		time.Sleep(time.Second)
-		c.leave()
+		c.close()
 		require.NoError(t, d.end())
 		require.Equal(t, 3*time.Second, time.Since(began))
 	})

@@ -21,9 +21,9 @@ import (
 func (m *CommandMgr) Run(ctx context.Context, transports ...transport.Transport) error {
 	result := make(chan error, 1)
 	drain := func() {
-		patience, cancel := context.WithTimeout(context.Background(), m.limits.Load().DrainTimeout)
+		drainCtx, cancel := context.WithTimeout(context.Background(), m.limits.Load().DrainTimeout)
 		defer cancel()
-		result <- m.Shutdown(patience)
+		result <- m.Shutdown(drainCtx)
 	}
 	for _, t := range transports {
 		if _, err := m.Open(ctx, t); err != nil {

@@ -14,34 +14,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDrainAnswersWhatWasAccepted: running and queued, on the loop and beside it, with ids and
-// without; then every conn is closed, and nobody can connect.
-func TestDrainAnswersWhatWasAccepted(t *testing.T) {
+// A drain answers running and queued calls, on the loop and off the loop, with ids and without. Then each conn is closed, and
+// no peer can connect.
+func TestDrainAnswersAcceptedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, append(newShip().commands(), mgr.Async("nap", "", mgr.Write, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
+		d := start(t, nil, append(newTestCommands().commands(), mgr.Async("nap", "", mgr.Write, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 			time.Sleep(2 * time.Second)
 			return mgr.None{}, mgr.OnLoop(ctx, func() error { return nil })
 		}))...)
 		busy, last, idle, partial := d.dial(), d.dial(), d.dial(), d.dial()
-		busy.say(`{"command":"doze","arguments":{"seconds":1},"id":1}{"command":"count","id":2}{"command":"nap","id":3}`)
+		busy.send(`{"command":"doze","arguments":{"seconds":1},"id":1}{"command":"count","id":2}{"command":"nap","id":3}`)
 		synctest.Wait()
-		last.say(`{"command":"count"}`)
-		partial.say(`{"command":"cou`)
+		last.send(`{"command":"count"}`)
+		partial.send(`{"command":"cou`)
 		synctest.Wait()
 		began := time.Now()
 		d.stop()
 		synctest.Wait()
-		idle.eof()
-		partial.eof()
+		idle.requireEOF()
+		partial.requireEOF()
 		require.Zero(t, time.Since(began))
-		_, err := d.place.DialBytes(t.Context())
+		_, err := d.tr.DialBytes(t.Context())
 		require.Error(t, err)
-		require.Equal(t, 1.0, busy.hear().ID)
-		require.Equal(t, reply{ID: 2.0, Arguments: 1.0}, busy.hear())
-		require.Equal(t, 2.0, last.hear().Arguments)
-		last.eof()
-		require.Equal(t, 3.0, busy.hear().ID)
-		busy.eof()
+		require.Equal(t, 1.0, busy.receive().ID)
+		require.Equal(t, reply{ID: 2.0, Arguments: 1.0}, busy.receive())
+		require.Equal(t, 2.0, last.receive().Arguments)
+		last.requireEOF()
+		require.Equal(t, 3.0, busy.receive().ID)
+		busy.requireEOF()
 		require.NoError(t, d.end())
 		require.Equal(t, 2*time.Second, time.Since(began))
 		select {
@@ -52,47 +52,47 @@ func TestDrainAnswersWhatWasAccepted(t *testing.T) {
 	})
 }
 
-// TestDrainTakesNoMore: what had arrived when the drain began, and was not accepted, is refused.
-func TestDrainTakesNoMore(t *testing.T) {
+// Requests that arrived before the drain and were not accepted are refused.
+func TestDrainRefusesLaterCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 2}}, s.commands()...)
 		c := d.dial()
-		c.say(`{"command":"hold","id":1}{"command":"count","id":2}{"command":"count","id":3}{"command":"count","id":4}`)
+		c.send(`{"command":"hold","id":1}{"command":"count","id":2}{"command":"count","id":3}{"command":"count","id":4}`)
 		synctest.Wait()
 		d.stop()
 		synctest.Wait()
 		s.release <- struct{}{}
-		replies := c.hearAll(4)
+		replies := c.receiveAll(4)
 		require.Equal(t, 1.0, replies[2.0].Arguments)
 		for _, id := range []any{3.0, 4.0} {
 			require.Equal(t, reply{ID: id, Result: 503, Text: "the daemon is shutting down and takes no more commands", Error: details("shutting-down")}, replies[id])
 		}
-		c.eof()
+		c.requireEOF()
 	})
 }
 
-// TestShutdownCommand is answered, like all that was accepted before it.
-func TestShutdownCommand(t *testing.T) {
+// The command that ends the daemon is answered, and so are the calls before it.
+func TestCommandThatEndsDaemonIsAnswered(t *testing.T) {
 	for _, how := range []func(name, summary string, level mgr.Level, h func(context.Context, mgr.None) (string, error), opts ...mgr.Option) mgr.Command{
 		mgr.Func[mgr.None, string], mgr.Async[mgr.None, string],
 	} {
 		for _, id := range []string{``, `,"id":2`} {
 			synctest.Test(t, func(t *testing.T) {
 				var d *daemon
-				d = start(t, nil, append(newShip().commands(), how("shutdown", "", mgr.Admin, func(context.Context, mgr.None) (string, error) {
+				d = start(t, nil, append(newTestCommands().commands(), how("shutdown", "", mgr.Admin, func(context.Context, mgr.None) (string, error) {
 					d.stop()
 					return "bye", nil
 				}))...)
 				c := d.dial()
-				c.say(`{"command":"count","id":1}{"command":"shutdown"` + id + `}`)
-				replies := c.hearAll(2)
+				c.send(`{"command":"count","id":1}{"command":"shutdown"` + id + `}`)
+				replies := c.receiveAll(2)
 				require.Equal(t, 1.0, replies[1.0].Arguments)
 				delete(replies, 1.0)
 				for _, r := range replies {
 					require.Equal(t, "bye", r.Arguments)
 				}
-				c.eof()
+				c.requireEOF()
 				require.NoError(t, <-d.ended)
 				d.ended <- nil
 			})
@@ -106,38 +106,38 @@ func TestShutdownInAHandlerIsRefused(t *testing.T) {
 		wait := func(ctx context.Context, _ mgr.None) (mgr.None, error) { return mgr.None{}, d.Shutdown(ctx) }
 		d = start(t, nil, mgr.Func("quit", "", mgr.Admin, wait), mgr.Async("leave", "", mgr.Admin, wait))
 		for _, name := range []string{"quit", "leave"} {
-			r := d.ask(`{"command":"` + name + `"}`)
+			r := d.call(`{"command":"` + name + `"}`)
 			require.Equal(t, "the command '"+name+"' cannot wait for a drain that waits for it; end the context that Run was given instead", r.Text)
 		}
-		require.Zero(t, d.ask(`{"command":"whoami"}`).Result)
+		require.Zero(t, d.call(`{"command":"whoami"}`).Result)
 	})
 }
 
-// TestDrainTimeout: what takes too long is cut off, counted, and leaves nothing behind.
-func TestDrainTimeout(t *testing.T) {
+// After its timeout the drain closes the conns that are left, reports their number, and leaves nothing behind.
+func TestDrainTimeoutClosesConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := prepare(t, &mgr.Options{Limits: mgr.Limits{DrainTimeout: 3 * time.Second, MaxInFlight: 1000}}, s.commands()...)
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { d.ended <- d.Run(ctx) }()
-		var cut []*talker
+		var cut []*rawClient
 		for range 3 {
 			c := d.dial()
-			c.say(`{"command":"park","id":"p"}`)
+			c.send(`{"command":"park","id":"p"}`)
 			cut = append(cut, c)
 		}
-		cut[0].say(`{"command":"hold","id":"h"}`)
+		cut[0].send(`{"command":"hold","id":"h"}`)
 		synctest.Wait()
-		for i := range 600 { // more than one turn
-			cut[1].say(fmt.Sprintf(`{"command":"count","id":%d}`, i))
+		for i := range 600 { // more than one run of the queue serves
+			cut[1].send(fmt.Sprintf(`{"command":"count","id":%d}`, i))
 		}
 		last := d.dial()
-		last.say(`{"command":"count"}`)
+		last.send(`{"command":"count"}`)
 		synctest.Wait()
 		began := time.Now()
 		stop()
 		for _, c := range append(cut, last) {
-			c.eof()
+			c.requireEOF()
 		}
 		require.Equal(t, 3*time.Second, time.Since(began))
 		s.release <- struct{}{}
@@ -150,22 +150,22 @@ func TestDrainTimeout(t *testing.T) {
 	})
 }
 
-// TestShutdownTwice: whoever calls it waits for the same end.
-func TestShutdownTwice(t *testing.T) {
+// Each call of Shutdown waits for the same drain.
+func TestSeveralShutdownsWaitForSameDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
+		d := start(t, nil, newTestCommands().commands()...)
 		c := d.dial()
-		c.say(`{"command":"doze","arguments":{"seconds":5},"id":1}`)
+		c.send(`{"command":"doze","arguments":{"seconds":5},"id":1}`)
 		synctest.Wait()
 		results := make(chan error)
 		for range 3 {
 			go func() { results <- d.Shutdown(context.Background()) }()
 		}
-		impatient, cancel := context.WithTimeoutCause(t.Context(), time.Hour, errors.New("too long"))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Hour, errors.New("too long"))
 		defer cancel()
-		require.NoError(t, d.Shutdown(impatient))
-		require.Zero(t, c.hear().Result)
-		c.eof()
+		require.NoError(t, d.Shutdown(ctx))
+		require.Zero(t, c.receive().Result)
+		c.requireEOF()
 		for range 3 {
 			require.NoError(t, <-results)
 		}
@@ -175,10 +175,10 @@ func TestShutdownTwice(t *testing.T) {
 	})
 }
 
-// TestDrainWaitsForProcess, which is a caller like any other.
+// A drain waits for calls of Process.
 func TestDrainWaitsForProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
+		d := start(t, nil, newTestCommands().commands()...)
 		replies := make(chan wire.Reply, 1)
 		go func() {
 			reply, err := d.Process(context.Background(), wire.Request{Command: "doze", Arguments: wire.Value(`{"seconds":5}`)})

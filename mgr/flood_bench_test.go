@@ -24,7 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkFlood measures how long a function waits that is posted to the loop each millisecond: without load, and while
+// BenchmarkFlood measures the latency of functions that are posted to the loop, one each millisecond: without load, and while
 // eight conns send commands that are refused, as fast as they can.
 //
 //	go test -run - -bench Flood -benchtime 1x ./mgr

@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/internal/alltransports"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 
 	"github.com/stretchr/testify/require"
 )
 
-// revocable wraps a transport: its conns have a credential that can be revoked. With fast they embed their
-// *transport.Stream, where they have one, and keep its fast path.
+// revocable wraps a transport so that its conns have a credential that can be revoked. With fast, the conns embed the
+// *transport.Stream of the transport, if it has one, and so keep its fast path.
 type revocable struct {
 	transport.Transport
-	cred pass
+	cred revocableCred
 	fast bool
 }
 
@@ -46,19 +47,19 @@ func (l revocableListener) Accept(ctx context.Context) (transport.Conn, error) {
 
 type revocableConn struct {
 	transport.Conn
-	cred pass
+	cred revocableCred
 }
 
 func (c revocableConn) Peer() transport.Peer { return withCredential(c.Conn.Peer(), c.cred) }
 
 type revocableStream struct {
 	*transport.Stream
-	cred pass
+	cred revocableCred
 }
 
 func (c revocableStream) Peer() transport.Peer { return withCredential(c.Stream.Peer(), c.cred) }
 
-func withCredential(peer transport.Peer, cred pass) transport.Peer {
+func withCredential(peer transport.Peer, cred revocableCred) transport.Peer {
 	peer.Creds = []transport.Credential{cred}
 	return peer
 }
@@ -91,21 +92,21 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 					t.Parallel() // a revoked credential is noticed within a second
 					var taken atomic.Bool
 					started, cancelled := make(chan struct{}, 1), make(chan error, 1)
-					s := newShip()
-					d := start(t, &mgr.Options{Authorizer: captain{}}, append(s.commands(),
+					s := newTestCommands()
+					d := start(t, &mgr.Options{Authorizer: allowAll{}}, append(s.commands(),
 						mgr.Async("wait", "Wait until cancelled.", mgr.Write, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 							started <- struct{}{}
 							<-ctx.Done()
 							cancelled <- context.Cause(ctx)
 							return mgr.None{}, nil
 						}))...)
-					t.Cleanup(func() { // where the test has failed
+					t.Cleanup(func() { // needed only if the test has failed
 						select {
 						case s.release <- struct{}{}:
 						default:
 						}
 					})
-					socket, err := d.Open(t.Context(), &revocable{tc.Listen(t, alltransports.Limits{}), pass{"user:ann", &taken}, fast})
+					l, err := d.Open(t.Context(), &revocable{tc.Listen(t, alltransports.Limits{}), revocableCred{"user:ann", &taken}, fast})
 					require.NoError(t, err)
 					running := func(n int) {
 						t.Helper()
@@ -115,24 +116,24 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 								calls += len(s.Running)
 							}
 							return calls == n
-						}, patience, time.Millisecond)
+						}, testkit.Timeout, time.Millisecond)
 					}
 					requests := []string{`{"command":"hold","id":1}`, `{"command":"count","id":2}`, `{"command":"wait","id":3}`}
-					var clients []speaker
+					var clients []conversationClient
 					for i, request := range requests {
 						if i == 0 || tc.OneShot {
-							clients = append(clients, speak(t, tc, socket.Addr(), env.Client))
+							clients = append(clients, dialTransport(t, tc, l.Addr(), env.Client))
 						}
-						clients[len(clients)-1].say(request + "\n")
+						clients[len(clients)-1].send(request + "\n")
 						running(i + 1)
 					}
-					require.Eventually(t, func() bool { return !d.Sessions()[0].Running[0].Waiting }, patience, time.Millisecond)
+					require.Eventually(t, func() bool { return !d.Sessions()[0].Running[0].Waiting }, testkit.Timeout, time.Millisecond)
 					<-started
 					end.end(d, &taken)
 					got := map[any]reply{}
 					for i := range requests {
 						var r reply
-						require.NoError(t, json.Unmarshal([]byte(clients[min(i, len(clients)-1)].line()), &r))
+						require.NoError(t, json.Unmarshal([]byte(clients[min(i, len(clients)-1)].receiveLine()), &r))
 						got[r.ID] = r
 					}
 					for _, id := range []any{1.0, 2.0, 3.0} {
@@ -140,12 +141,12 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 						require.Equal(t, details(end.code), got[id].Error)
 					}
 					for _, c := range clients {
-						c.eof()
-						c.leave()
+						c.requireEOF()
+						c.close()
 					}
 					require.ErrorContains(t, <-cancelled, got[1.0].Text)
 					s.release <- struct{}{}
-					require.Eventually(t, func() bool { return len(d.Sessions()) == 0 }, patience, time.Millisecond)
+					require.Eventually(t, func() bool { return len(d.Sessions()) == 0 }, testkit.Timeout, time.Millisecond)
 					require.Zero(t, s.count, "a command that waited has run")
 				})
 			}
@@ -156,10 +157,10 @@ func TestKilledOrRevokedSessionAnswersItsCommandsOnEveryTransport(t *testing.T) 
 // The conn of a killed session is closed within a second, though its peer does not read the last replies.
 func TestKilledSessionOfAPeerThatDoesNotReadIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, append(newShip().commands(), bigReply(32<<20))...)
+		d := start(t, nil, append(newTestCommands().commands(), bigReply(32<<20))...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"big","id":1}{"command":"park","id":2}`)
+		defer c.close()
+		c.send(`{"command":"big","id":1}{"command":"park","id":2}`)
 		synctest.Wait()
 		require.Equal(t, 1, d.CloseSession(d.Sessions()[0].ID))
 		time.Sleep(time.Second)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// blob returns as many bytes as it is asked for.
+// blob returns the requested number of bytes.
 var blob = mgr.Func("blob", "", mgr.Read, func(_ context.Context, in struct {
 	Bytes int    `json:"bytes,omitzero"`
 	Pad   string `json:"pad,omitzero"`
@@ -21,49 +21,49 @@ var blob = mgr.Func("blob", "", mgr.Read, func(_ context.Context, in struct {
 	return strings.Repeat("x", in.Bytes), nil
 })
 
-func TestWindowIsOfOneConn(t *testing.T) {
+func TestFullWindowStopsOnlyItsConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 4}}, newShip().commands()...)
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 4}}, newTestCommands().commands()...)
 		full, other := d.dial(), d.dial()
 		for i := range 4 {
-			full.say(fmt.Sprintf(`{"command":"park","id":%d}`, i))
+			full.send(fmt.Sprintf(`{"command":"park","id":%d}`, i))
 		}
 		for i := range 20 {
-			other.say(fmt.Sprintf(`{"command":"count","id":%d}`, i))
-			require.Zero(t, other.hear().Result)
+			other.send(fmt.Sprintf(`{"command":"count","id":%d}`, i))
+			require.Zero(t, other.receive().Result)
 		}
-		full.quiet()
-		full.leave() // which is noticed although no more is taken from it
-		other.leave()
+		full.requireSilence()
+		full.close() // the manager notices it, though it reads no more requests
+		other.close()
 		synctest.Wait()
 		require.Zero(t, d.Count().Speaking)
 	})
 }
 
-func TestMaxQueued(t *testing.T) {
+func TestCallsBeyondMaxQueuedGet429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxQueued: 3}}, s.commands()...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":0}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":0}`)
 		synctest.Wait()
-		c.say(`{"command":"count","id":1}{"command":"count","id":2}{"command":"count","id":3}{"command":"count","id":4}`)
+		c.send(`{"command":"count","id":1}{"command":"count","id":2}{"command":"count","id":3}{"command":"count","id":4}`)
 		want := reply{ID: 4.0, Result: 429, Text: "3 commands are waiting; try again later", Error: details("too-many")}
-		require.Equal(t, want, c.hear())
+		require.Equal(t, want, c.receive())
 		want.ID = nil
-		require.Equal(t, want, d.ask(`{"command":"count"}`))
-		require.Equal(t, 429, d.ask(`{"command":"sing"}`).Result, "it would take its turn too")
-		c.say(`{"command":"park","id":5}`) // beside the loop
-		c.quiet()
+		require.Equal(t, want, d.call(`{"command":"count"}`))
+		require.Equal(t, 429, d.call(`{"command":"sing"}`).Result, "an unknown command would be queued, too")
+		c.send(`{"command":"park","id":5}`) // off the loop
+		c.requireSilence()
 		s.release <- struct{}{}
-		replies := c.hearAll(4)
+		replies := c.receiveAll(4)
 		require.Equal(t, 3.0, replies[3.0].Arguments)
 	})
 }
 
-// While a peer holds more than its share, or all together more than the total, a request that has been read is
-// answered 429, and its conn stays open.
+// When a peer holds more than its share, or all peers together more than the total, a complete request gets result 429, and
+// its conn stays open.
 func TestRequestBeyondMaxBufferedIsAnswered429(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits mgr.Limits
@@ -76,48 +76,48 @@ func TestRequestBeyondMaxBufferedIsAnswered429(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShip()
-				_, p, _ := startMany(t, test.limits, append(s.commands(), blob)...)
+				s := newTestCommands()
+				_, p, _ := startWithSubjects(t, test.limits, append(s.commands(), blob)...)
 				pad := func(id int) string {
 					return fmt.Sprintf(`{"command":"blob","arguments":{"pad":"%s"},"id":%d}`, strings.Repeat("x", 3000), id)
 				}
 				first, second := p.dial(t, "ann"), p.dial(t, "ann")
-				defer first.leave()
-				defer second.leave()
-				first.say(`{"command":"hold","id":0}`)
+				defer first.close()
+				defer second.close()
+				first.send(`{"command":"hold","id":0}`)
 				synctest.Wait()
 				for id := range 15 { // of at most 16 in flight
-					first.say(pad(id + 1))
+					first.send(pad(id + 1))
 				}
 				synctest.Wait()
-				second.say(pad(1))
-				r := second.hear()
+				second.send(pad(1))
+				r := second.receive()
 				require.Equal(t, 429, r.Result)
 				require.Equal(t, test.want, r.Text)
 				require.Equal(t, map[string]any{"code": "too-many-bytes"}, r.Error)
 				s.release <- struct{}{}
-				first.hearAll(16)
-				synctest.Wait() // until the writer has returned what the replies held
-				second.say(pad(2))
-				require.Zero(t, second.hear().Result)
+				first.receiveAll(16)
+				synctest.Wait() // until the writer has returned the bytes of the replies
+				second.send(pad(2))
+				require.Zero(t, second.receive().Result)
 			})
 		})
 	}
 }
 
-// TestRepliesThatNobodyReads: a client that asks and does not read is not read from either, whatever
-// it asks for, and delays nobody.
-func TestRepliesThatNobodyReads(t *testing.T) {
+// The manager stops reading from a client that sends requests and does not read replies, for all kinds of requests. It delays
+// no other peer.
+func TestConnWhosePeerReadsNoRepliesIsNotRead(t *testing.T) {
 	for _, request := range []string{
 		`{"command":"blob","arguments":{"bytes":30000},"id":%d}`,
 		`{"command":"count","id":%d}`,
 		`{"command":"sing","id":%d}`,
 		`{"command":"count","arguments":{"bad":1},"id":%d}`,
-		`{"command":"scuttle","id":%d}`,
+		`{"command":"forbidden","id":%d}`,
 		`{"id":%d}`,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{WriteTimeout: time.Hour}}, append(newShip().commands(), blob)...)
+			d := start(t, &mgr.Options{Authorizer: allowAll{}, Limits: mgr.Limits{WriteTimeout: time.Hour}}, append(newTestCommands().commands(), blob)...)
 			c := d.dial()
 			go func() {
 				for i := 0; ; i++ {
@@ -130,29 +130,29 @@ func TestRepliesThatNobodyReads(t *testing.T) {
 			n := d.Count()
 			require.Less(t, n.Unsent, 100, request)
 			require.Less(t, n.Buffered, int64(2<<20), request)
-			require.Zero(t, d.ask(`{"command":"count"}`).Result)
-			c.leave()
+			require.Zero(t, d.call(`{"command":"count"}`).Result)
+			c.close()
 		})
 	}
 }
 
-func TestMaxRate(t *testing.T) {
+func TestCallsBeyondMaxRateGet429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxRate: 5}}, newShip().commands()...)
+		d := start(t, &mgr.Options{Authorizer: allowAll{}, Limits: mgr.Limits{MaxRate: 5}}, newTestCommands().commands()...)
 		one, same, other := d.dialAs("uid:1"), d.dialAs("uid:1"), d.dialAs("uid:2")
-		ask := func(c *talker) int {
-			c.say(`{"command":"count","id":1}`)
-			return c.hear().Result
+		ask := func(c *rawClient) int {
+			c.send(`{"command":"count","id":1}`)
+			return c.receive().Result
 		}
 		for i := range 5 {
-			require.Zero(t, ask([]*talker{one, same}[i%2]))
+			require.Zero(t, ask([]*rawClient{one, same}[i%2]))
 		}
-		one.say(`{"command":"count","id":1}`)
-		require.Equal(t, "more than 5 commands per second from uid:1; try again later", one.hear().Text)
+		one.send(`{"command":"count","id":1}`)
+		require.Equal(t, "more than 5 commands per second from uid:1; try again later", one.receive().Text)
 		require.Equal(t, 429, ask(same))
 		require.Zero(t, ask(other))
-		one.leave()
-		same.leave()
+		one.close()
+		same.close()
 		again := d.dialAs("uid:1")
 		require.Equal(t, 429, ask(again), "a new conn changes nothing")
 		time.Sleep(200 * time.Millisecond)
@@ -163,45 +163,45 @@ func TestMaxRate(t *testing.T) {
 			require.Zero(t, ask(again))
 		}
 		require.Equal(t, 429, ask(again))
-		again.leave()
-		other.leave()
+		again.close()
+		other.close()
 	})
 }
 
-func TestMaxConns(t *testing.T) {
+func TestConnsBeyondLimitsGet503(t *testing.T) {
 	refused := func(text string) reply {
 		return reply{Result: 503, Text: text, Error: details("too-many-conns")}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 5}}, newShip().commands()...)
-		var open []*talker
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxConns: 3, MaxConnsPerPeer: 5}}, newTestCommands().commands()...)
+		var open []*rawClient
 		for range 3 {
 			open = append(open, d.dial())
 		}
-		for _, c := range open { // an idle conn of the owner would give way: TestOldestIdleConnOfOwnerGivesWay
-			c.say(`{"command":"park","id":9}`)
+		for _, c := range open { // an idle conn of the owner would be closed: TestOldestIdleConnOfOwnerIsClosedForNewOne
+			c.send(`{"command":"park","id":9}`)
 		}
 		synctest.Wait()
 		extra := d.dial()
-		require.Equal(t, refused("this listener has as many conns as it may; close some, or try again later"), extra.hear())
-		extra.eof()
+		require.Equal(t, refused("this listener has as many conns as it may; close some, or try again later"), extra.receive())
+		extra.requireEOF()
 		for range 2 { // another listener, and the same peer
 			c := d.dialAs("self")
-			c.say(`{"command":"park","id":9}`)
+			c.send(`{"command":"park","id":9}`)
 			open = append(open, c)
 		}
 		synctest.Wait()
 		extra = d.dialAs("self")
-		require.Equal(t, refused("self has as many conns as one peer may; close some"), extra.hear())
-		extra.eof()
-		d.dialAs("uid:0").leave()
+		require.Equal(t, refused("self has as many conns as one peer may; close some"), extra.receive())
+		extra.requireEOF()
+		d.dialAs("uid:0").close()
 		for _, c := range open {
-			c.say(`{"command":"count","id":1}`)
-			require.Zero(t, c.hear().Result)
-			c.leave()
+			c.send(`{"command":"count","id":1}`)
+			require.Zero(t, c.receive().Result)
+			c.close()
 		}
 		synctest.Wait()
-		require.Zero(t, d.ask(`{"command":"count"}`).Result)
+		require.Zero(t, d.call(`{"command":"count"}`).Result)
 		synctest.Wait()
 		opened, closed := d.seen.conns()
 		require.Equal(t, 7, opened)
@@ -209,24 +209,24 @@ func TestMaxConns(t *testing.T) {
 	})
 }
 
-// TestNegativeLimits take limits away.
-func TestNegativeLimits(t *testing.T) {
+// Negative limits are no limits.
+func TestNegativeLimitsAreNoLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, &mgr.Options{Limits: mgr.Limits{
 			MaxConns: -1, MaxConnsPerPeer: -1, MaxInFlight: -1, MaxQueued: -1, MaxBuffered: -1, MaxRate: -1, WriteTimeout: -1, DrainTimeout: -1,
 		}}, s.commands()...)
 		c := d.dial()
-		c.say(`{"command":"hold","id":0}`)
+		c.send(`{"command":"hold","id":0}`)
 		for i := range 100 {
-			c.say(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
+			c.send(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
 		}
-		c.quiet()
+		c.requireSilence()
 		time.Sleep(2 * mgr.ReadsOn)
 		d.stop()
 		time.Sleep(time.Hour)
 		s.release <- struct{}{}
-		require.Len(t, c.hearAll(101), 101)
-		c.eof()
+		require.Len(t, c.receiveAll(101), 101)
+		c.requireEOF()
 	})
 }

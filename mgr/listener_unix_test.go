@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOpenFails(t *testing.T) {
+func TestRunReturnsErrorOfTransport(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good")
 	m := mgr.New(nil)
 	err := m.Run(t.Context(), &unix.Transport{Path: good}, &unix.Transport{Path: filepath.Join(good, "bad")})

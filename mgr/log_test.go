@@ -12,21 +12,22 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
-// quietLog is for tests in which the log is of no interest.
+// quietLog is for tests that do not check the log.
 var quietLog = slog.New(slog.DiscardHandler)
 
 const canary = "c4n4ry"
 
-// TestLogHasNoArguments gives a canary to commands of every fate.
+// No log line has the arguments, for commands with every kind of result.
 func TestLogHasNoArguments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Authorizer: captain{}}, append(newShip().commands(),
+		d := start(t, &mgr.Options{Authorizer: allowAll{}}, append(newTestCommands().commands(),
 			mgr.Func("fails", "", mgr.Read, func(_ context.Context, in greetIn) (mgr.None, error) { return mgr.None{}, errors.New(in.Name) }),
 			mgr.Func("cannot", "", mgr.Read, func(context.Context, greetIn) (any, error) { return make(chan int), nil }))...)
 		for _, request := range []string{
@@ -36,7 +37,7 @@ func TestLogHasNoArguments(t *testing.T) {
 			`{"command":"fails","arguments":{"name":"c4n4ry"}}`,
 			`{"command":"cannot","arguments":{"name":"c4n4ry"}}`,
 			`{"command":"crash","arguments":{"name":"c4n4ry"}}`,
-			`{"command":"scuttle","arguments":{"name":"c4n4ry"}}`,
+			`{"command":"forbidden","arguments":{"name":"c4n4ry"}}`,
 			`{"command":"sing","arguments":{"name":"c4n4ry"}}`,
 			`{"command":"greet","c4n4ry":1}`,
 			`{"command":"greet","arguments":{"name":"c4n4ry"`,
@@ -45,11 +46,11 @@ func TestLogHasNoArguments(t *testing.T) {
 			`{"command":"greet","service":["c4n4ry"],"arguments":{"name":"c4n4ry"},"timeout":"c4n4ry"}`,
 		} {
 			c := d.dial()
-			c.say(request)
-			c.halfClose()
+			c.send(request)
+			c.closeWrite()
 			_, err := io.ReadAll(c.conn)
 			require.NoError(t, err)
-			c.leave()
+			c.close()
 		}
 		synctest.Wait()
 		require.Contains(t, d.log.String(), `"command":"greet"`)
@@ -57,7 +58,7 @@ func TestLogHasNoArguments(t *testing.T) {
 	})
 }
 
-// records returns the log's lines.
+// records returns the lines of the log.
 func records(t *testing.T, text string) (lines []map[string]any) {
 	for line := range strings.Lines(text) {
 		var record map[string]any
@@ -67,14 +68,14 @@ func records(t *testing.T, text string) (lines []map[string]any) {
 	return lines
 }
 
-func TestOneLineForEachCommand(t *testing.T) {
+func TestLogHasOneLineForEachCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		d := start(t, &mgr.Options{Authorizer: captain{}, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, newShip().commands()...)
+		var log testkit.Output
+		d := start(t, &mgr.Options{Authorizer: allowAll{}, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, newTestCommands().commands()...)
 		for _, request := range []string{
-			`{"command":"doze","arguments":{"seconds":2}}`, `{"command":"scuttle"}`, `{"command":"sing"}`, `{"colour":1}`, `x`,
+			`{"command":"doze","arguments":{"seconds":2}}`, `{"command":"forbidden"}`, `{"command":"sing"}`, `{"colour":1}`, `x`,
 		} {
-			d.ask(request)
+			d.call(request)
 		}
 		synctest.Wait()
 		var got []map[string]any
@@ -89,7 +90,7 @@ func TestOneLineForEachCommand(t *testing.T) {
 		}
 		require.Equal(t, []map[string]any{
 			line("INFO", "doze", 0, 2*time.Second),
-			line("WARN", "scuttle", 403, 0),
+			line("WARN", "forbidden", 403, 0),
 			line("INFO", "sing", 2, 0),
 			line("INFO", "", 1, 0),
 			line("INFO", "", 1, 0),
@@ -98,13 +99,13 @@ func TestOneLineForEachCommand(t *testing.T) {
 	})
 }
 
-// TestNamesInTheLog cannot forge lines, colour a terminal, or fill a disk.
-func TestNamesInTheLog(t *testing.T) {
+// Names of unknown commands cannot forge lines, colour a terminal, or fill a disk.
+func TestUnknownNamesAreQuotedInLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log testkit.Output
 		d := start(t, &mgr.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		d.ask(`{"command":"x\nlevel=INFO msg=forged \u001b[31mred\u001b[0m \u009b31m \u202e \u0000"}`)
-		d.ask(`{"command":"` + strings.Repeat("long ", 1<<16) + `"}`)
+		d.call(`{"command":"x\nlevel=INFO msg=forged \u001b[31mred\u001b[0m \u009b31m \u202e \u0000"}`)
+		d.call(`{"command":"` + strings.Repeat("long ", 1<<16) + `"}`)
 		synctest.Wait()
 		lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
 		require.Len(t, lines, 2)
@@ -115,20 +116,20 @@ func TestNamesInTheLog(t *testing.T) {
 	})
 }
 
-func TestObserver(t *testing.T) {
+func TestObserverIsToldOfConnsAndCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
+		d := start(t, &mgr.Options{Authorizer: allowAll{}}, newTestCommands().commands()...)
 		requests := []string{
-			`{"command":"doze","arguments":{"seconds":2},"id":1}`, `{"command":"scuttle","id":1}`, `{"command":"sing","id":1}`, `{"colour":1,"id":1}`, `x`,
+			`{"command":"doze","arguments":{"seconds":2},"id":1}`, `{"command":"forbidden","id":1}`, `{"command":"sing","id":1}`, `{"colour":1,"id":1}`, `x`,
 		}
 		c := d.dial()
 		var replies []string
 		for _, request := range requests {
-			c.say(request)
-			replies = append(replies, c.line())
+			c.send(request)
+			replies = append(replies, c.receiveLine())
 		}
-		c.eof()
-		d.dial().leave()
+		c.requireEOF()
+		d.dial().close()
 		synctest.Wait()
 		type result struct {
 			name     string
@@ -144,7 +145,7 @@ func TestObserver(t *testing.T) {
 		}
 		want := []result{
 			{name: "doze", known: true, duration: 2 * time.Second},
-			{name: "scuttle", known: true, code: 403},
+			{name: "forbidden", known: true, code: 403},
 			{name: "sing", code: 2},
 			{code: 1},
 			{code: 1},
@@ -162,8 +163,8 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// TestCallAsLogValue: a handler may log its call, and shows who and what.
-func TestCallAsLogValue(t *testing.T) {
+// A call as a log value has the peer and the command.
+func TestCallAsLogValueHasPeerAndCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&text, nil))
@@ -171,7 +172,7 @@ func TestCallAsLogValue(t *testing.T) {
 			log.Info("asked", "call", call)
 			return wire.Reply{}, nil
 		}})
-		d.ask(`{"command":"tell","arguments":"c4n4ry"}`)
+		d.call(`{"command":"tell","arguments":"c4n4ry"}`)
 		require.Contains(t, text.String(), "msg=asked call.peer=self call.command=tell\n")
 	})
 }

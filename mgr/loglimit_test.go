@@ -7,23 +7,24 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 
 	"github.com/stretchr/testify/require"
 )
 
-// A peer without a right cannot fill the log: it has ten lines a second about refusals of a peer, and the number of
-// those that were left out. Lines about calls that were allowed are not limited.
+// A peer without any right cannot fill the log: ten lines a second are written about its refusals, and then the number of the
+// lines that were left out. Lines about allowed calls are not limited.
 func TestLinesAboutRefusalsAreLimitedForEachPeer(t *testing.T) {
-	for _, request := range []string{`{"command":"scuttle"}`, `{"command":"no-such-command"}`, `{"colour":1}`, `x`} {
+	for _, request := range []string{`{"command":"forbidden"}`, `{"command":"no-such-command"}`, `{"colour":1}`, `x`} {
 		synctest.Test(t, func(t *testing.T) {
-			var log logBuffer
-			d := start(t, &mgr.Options{Authorizer: captain{}, Logger: slog.New(slog.NewTextHandler(&log, nil))}, newShip().commands()...)
+			var log testkit.Output
+			d := start(t, &mgr.Options{Authorizer: allowAll{}, Logger: slog.New(slog.NewTextHandler(&log, nil))}, newTestCommands().commands()...)
 			for range 500 {
-				d.ask(request)
+				d.call(request)
 			}
 			for range 30 {
-				require.Zero(t, d.ask(`{"command":"list-commands"}`).Result)
+				require.Zero(t, d.call(`{"command":"list-commands"}`).Result)
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
@@ -33,7 +34,7 @@ func TestLinesAboutRefusalsAreLimitedForEachPeer(t *testing.T) {
 			require.Equal(t, 1, strings.Count(text, `msg="lines about refusals were left out" peer=self lines=490`), request)
 
 			for range 11 {
-				d.ask(request)
+				d.call(request)
 			}
 			require.NoError(t, d.end())
 			require.Equal(t, 1, strings.Count(log.String(), "lines=1\n"), "the drain reports what is left")

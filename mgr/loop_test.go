@@ -13,21 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A foreign loop is somebody else's: all that the manager knows of it is Post.
-type foreign struct {
+// A postOnlyLoop is a loop of another package: the manager knows only its method Post.
+type postOnlyLoop struct {
 	mu    sync.Mutex
 	wake  sync.Cond
 	queue []func()
 	over  bool
 }
 
-func newForeign() *foreign {
-	f := &foreign{}
+func newPostOnlyLoop() *postOnlyLoop {
+	f := &postOnlyLoop{}
 	f.wake.L = &f.mu
 	return f
 }
 
-func (f *foreign) Post(do func()) error {
+func (f *postOnlyLoop) Post(do func()) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
@@ -38,7 +38,7 @@ func (f *foreign) Post(do func()) error {
 	return nil
 }
 
-func (f *foreign) run() {
+func (f *postOnlyLoop) run() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for {
@@ -56,15 +56,14 @@ func (f *foreign) run() {
 	}
 }
 
-func (f *foreign) close() {
+func (f *postOnlyLoop) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
 	f.wake.Signal()
 }
 
-// A driver is one way to adopt a manager. Its run drives the loop until ctx has ended and all is
-// drained.
+// A driver is one way to run the loop of a manager. Its run returns when ctx has ended and the drain is complete.
 type driver struct {
 	name string
 	loop loop.Poster
@@ -72,7 +71,7 @@ type driver struct {
 }
 
 func drivers() []driver {
-	selected, other := loop.New(), newForeign()
+	selected, other := loop.New(), newPostOnlyLoop()
 	return []driver{
 		{"run", nil, func(ctx context.Context, m *mgr.CommandMgr) error { return m.Run(ctx) }},
 		{"select", selected, func(ctx context.Context, m *mgr.CommandMgr) error {
@@ -87,7 +86,7 @@ func drivers() []driver {
 				}
 			}
 		}},
-		{"foreign", other, func(ctx context.Context, m *mgr.CommandMgr) error {
+		{"post-only", other, func(ctx context.Context, m *mgr.CommandMgr) error {
 			result := make(chan error, 1)
 			go func() {
 				result <- m.Run(ctx)
@@ -99,7 +98,7 @@ func drivers() []driver {
 	}
 }
 
-// drive runs a daemon that was prepared by its driver until the test ends.
+// drive runs a daemon of prepare with a driver until the test ends.
 func drive(t *testing.T, d *daemon, how driver) {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
@@ -110,9 +109,8 @@ func drive(t *testing.T, d *daemon, how driver) {
 	})
 }
 
-// TestHandlersRunOnTheLoop touches variables that nothing guards, for the race detector: handlers run
-// one at a time, on one goroutine.
-func TestHandlersRunOnTheLoop(t *testing.T) {
+// Handlers run one at a time, on one goroutine. They access variables without a lock, and the race detector checks that.
+func TestHandlersRunOneAtATimeOnLoop(t *testing.T) {
 	for _, how := range drivers() {
 		t.Run(how.name, func(t *testing.T) {
 			const clients, each = 8, 50
@@ -142,10 +140,10 @@ func TestHandlersRunOnTheLoop(t *testing.T) {
 			for range clients {
 				all.Go(func() {
 					c := d.dial()
-					defer c.leave()
+					defer c.close()
 					for i := range each {
-						c.say(fmt.Sprintf(`{"command":"on","id":%d}{"command":"beside","id":"b%d"}`, i, i))
-						for _, r := range c.hearAll(2) {
+						c.send(fmt.Sprintf(`{"command":"on","id":%d}{"command":"beside","id":"b%d"}`, i, i))
+						for _, r := range c.receiveAll(2) {
 							require.Zero(t, r.Result, r.Text)
 						}
 					}
@@ -160,21 +158,21 @@ func TestHandlersRunOnTheLoop(t *testing.T) {
 	}
 }
 
-// TestManyCommandsInOneTurn queues more than the loop runs in a turn, and sees them answered in order.
-func TestManyCommandsInOneTurn(t *testing.T) {
+// More calls than one run of the queue serves are answered in order.
+func TestMoreCallsThanOneRunServesAreAnsweredInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 2000}}, newShip().commands()...)
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 2000}}, newTestCommands().commands()...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":0}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":0}`)
 		for i := range 1000 {
-			c.say(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
+			c.send(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
 		}
 		synctest.Wait()
-		c.say(`{"command":"release","id":"r"}`)
+		c.send(`{"command":"release","id":"r"}`)
 		next := 0.0
 		for range 1002 {
-			if r := c.hear(); r.ID != "r" {
+			if r := c.receive(); r.ID != "r" {
 				require.Equal(t, next, r.ID)
 				next++
 			}
@@ -182,10 +180,10 @@ func TestManyCommandsInOneTurn(t *testing.T) {
 	})
 }
 
-func TestPanicIsForTheLog(t *testing.T) {
+func TestPanicIsLoggedAndAnswered500(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		panics := func(context.Context, mgr.None) (mgr.None, error) { panic("canary") }
-		d := start(t, nil, append(newShip().commands(),
+		d := start(t, nil, append(newTestCommands().commands(),
 			mgr.Func("on", "", mgr.Read, panics), mgr.Async("beside", "", mgr.Read, panics),
 			mgr.Func("reply", "", mgr.Read, func(context.Context, mgr.None) (explosive, error) { return explosive{}, nil }),
 			mgr.Func("argument", "", mgr.Read, func(context.Context, *explosive) (mgr.None, error) { return mgr.None{}, nil }, mgr.AnyArguments()),
@@ -193,10 +191,10 @@ func TestPanicIsForTheLog(t *testing.T) {
 			mgr.Func("infinite", "", mgr.Read, func(context.Context, mgr.None) (any, error) { return make(chan int), nil }),
 		)...)
 		for _, request := range []string{`"on"`, `"beside"`, `"reply"`, `"arguments","arguments":{"E":1}`, `"infinite"`} {
-			r := d.ask(`{"command":` + request + `}`)
+			r := d.call(`{"command":` + request + `}`)
 			require.Equal(t, reply{Result: 500, Text: "internal error; the daemon's log says more", Error: details("internal")}, r, request)
 		}
-		require.Equal(t, 1.0, d.ask(`{"command":"count"}`).Arguments)
+		require.Equal(t, 1.0, d.call(`{"command":"count"}`).Arguments)
 		require.NoError(t, d.end())
 		synctest.Wait()
 		require.Contains(t, d.log.String(), "canary")

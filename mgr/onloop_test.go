@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOnLoop(t *testing.T) {
+func TestOnLoopReturnsErrorOfFunction(t *testing.T) {
 	on := func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 		return mgr.None{}, mgr.OnLoop(ctx, func() error { return errors.New("f's own error") })
 	}
@@ -41,23 +41,22 @@ func TestOnLoop(t *testing.T) {
 			"foreign": "OnLoop needs the context that a handler was given",
 			"derived": "f's own error",
 		} {
-			require.Equal(t, want, d.ask(`{"command":"`+command+`"}`).Text, command)
+			require.Equal(t, want, d.call(`{"command":"`+command+`"}`).Text, command)
 		}
-		require.Zero(t, d.ask(`{"command":"whoami"}`).Result)
+		require.Zero(t, d.call(`{"command":"whoami"}`).Result)
 		require.NoError(t, d.end())
 		synctest.Wait()
 		require.Contains(t, d.log.String(), "canary")
 	})
 }
 
-// TestOnLoopWhoseCallerIsImpatient: a function that has not begun when the context ends never runs,
-// one that has is waited for.
-func TestOnLoopWhoseCallerIsImpatient(t *testing.T) {
+// A function that has not begun when the context ends never runs. OnLoop waits for one that has begun.
+func TestOnLoopWhoseContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errs, ran := make(chan error, 2), 0
-		d := start(t, nil, append(newShip().commands(),
+		d := start(t, nil, append(newTestCommands().commands(),
 			mgr.Async("short", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
-				ctx, cancel := context.WithTimeoutCause(ctx, time.Second, errors.New("impatient"))
+				ctx, cancel := context.WithTimeoutCause(ctx, time.Second, errors.New("too long"))
 				defer cancel()
 				errs <- mgr.OnLoop(ctx, func() error {
 					ran++
@@ -67,22 +66,22 @@ func TestOnLoopWhoseCallerIsImpatient(t *testing.T) {
 				return mgr.None{}, nil
 			}))...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"doze","arguments":{"seconds":5},"id":1}`)
+		defer c.close()
+		c.send(`{"command":"doze","arguments":{"seconds":5},"id":1}`)
 		synctest.Wait()
-		c.say(`{"command":"short","id":2}`)
-		require.Equal(t, 2.0, c.hear().ID)
-		require.EqualError(t, <-errs, "impatient")
-		require.Equal(t, 1.0, c.hear().ID)
-		c.say(`{"command":"short","id":3}`)
-		require.Equal(t, 3.0, c.hear().ID)
+		c.send(`{"command":"short","id":2}`)
+		require.Equal(t, 2.0, c.receive().ID)
+		require.EqualError(t, <-errs, "too long")
+		require.Equal(t, 1.0, c.receive().ID)
+		c.send(`{"command":"short","id":3}`)
+		require.Equal(t, 3.0, c.receive().ID)
 		require.EqualError(t, <-errs, "done")
 		require.Equal(t, 1, ran)
 	})
 }
 
-// TestOnLoopAfterTheDrain: the loop is closed, which an Async that outlives the drain is told.
-func TestOnLoopAfterTheDrain(t *testing.T) {
+// OnLoop returns ErrClosed in a handler that outlives the drain.
+func TestOnLoopAfterDrainReturnsErrClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		said := make(chan error)
 		d := prepare(t, nil, mgr.Async("late", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
@@ -92,34 +91,34 @@ func TestOnLoopAfterTheDrain(t *testing.T) {
 		}))
 		run(t, d)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"late","timeout":1,"id":1}`)
-		require.Equal(t, 408, c.hear().Result)
+		defer c.close()
+		c.send(`{"command":"late","timeout":1,"id":1}`)
+		require.Equal(t, 408, c.receive().Result)
 		require.NoError(t, d.end(), "it has been answered")
 		require.ErrorIs(t, <-said, loop.ErrClosed)
 	})
 }
 
-// TestOnLoopAndDeparture: what an Async returns because its peer has left is recorded as cancelled.
-func TestOnLoopAndDeparture(t *testing.T) {
+// A call whose handler waits in OnLoop when its peer leaves is recorded as cancelled.
+func TestDepartureWhileOnLoopWaitsIsRecordedAsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, append(s.commands(), mgr.Async("enter", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 			return mgr.None{}, mgr.OnLoop(ctx, func() error { panic("never") })
 		}))...)
 		holds, leaves := d.dial(), d.dial()
-		defer holds.leave()
-		holds.say(`{"command":"hold","id":1}`)
+		defer holds.close()
+		holds.send(`{"command":"hold","id":1}`)
 		synctest.Wait()
-		leaves.say(`{"command":"enter","id":1}`)
+		leaves.send(`{"command":"enter","id":1}`)
 		synctest.Wait()
-		leaves.leave()
+		leaves.close()
 		synctest.Wait()
 		calls := d.seen.results()
 		require.Len(t, calls, 1)
 		require.Equal(t, "enter", calls[0].Name)
 		require.Equal(t, wire.CodeCancelled, calls[0].Code)
 		s.release <- struct{}{}
-		require.Zero(t, holds.hear().Result)
+		require.Zero(t, holds.receive().Result)
 	})
 }

@@ -11,23 +11,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A guest is a conn of which only its peer counts.
-type guest struct {
+// A namedConn is a conn that has only a peer.
+type namedConn struct {
 	transport.Conn
 	name string
 }
 
-func (g guest) Peer() transport.Peer { return transport.Peer{Creds: []transport.Credential{g}} }
-func (g guest) Subject() string      { return "guest:" + g.name }
+func (g namedConn) Peer() transport.Peer { return transport.Peer{Creds: []transport.Credential{g}} }
+func (g namedConn) Subject() string      { return "guest:" + g.name }
 
-// Peers that have left are forgotten, though there is a rate; but not before they could make as many
-// calls as if they had never been here.
-func TestPeersAreForgotten(t *testing.T) {
+// The manager forgets peers without conns, though there is a rate limit; but not before their rate limit is full again.
+func TestPeersWithoutConnsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(&Options{Limits: Limits{MaxRate: 2}})
 		s := m.newListener(&ListenerConfig{})
 		visit := func(name string) *peer {
-			c, why := m.join(s, guest{name: name})
+			c, why := m.join(s, namedConn{name: name})
 			require.Nil(t, why)
 			m.leave(c)
 			return c.peer

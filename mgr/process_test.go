@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestProcess(t *testing.T) {
+func TestProcessReturnsReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
+		d := start(t, nil, newTestCommands().commands()...)
 		for _, test := range []struct {
 			request wire.Request
 			want    wire.Reply
@@ -40,36 +40,35 @@ func TestProcess(t *testing.T) {
 	})
 }
 
-// TestProcessWaitsItsTurn: it gives up when its context or its own patience ends, and then the command
-// never runs.
-func TestProcessWaitsItsTurn(t *testing.T) {
+// Process returns when its context ends, or after the timeout of its request. The command then never runs.
+func TestProcessWaitsForLoopUntilContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":1}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":1}`)
 		synctest.Wait()
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("no patience"))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("too long"))
 		defer cancel()
 		_, err := d.Process(ctx, wire.Request{Command: "count"})
-		require.EqualError(t, err, "no patience")
+		require.EqualError(t, err, "too long")
 		reply, err := d.Process(t.Context(), wire.Request{Command: "count", Timeout: time.Second})
 		require.NoError(t, err)
 		require.Equal(t, wire.CodeTimeout, reply.Code)
 		_, err = d.Process(ctx, wire.Request{Command: "park"})
-		require.EqualError(t, err, "no patience")
+		require.EqualError(t, err, "too long")
 		s.release <- struct{}{}
-		require.Zero(t, c.hear().Result)
+		require.Zero(t, c.receive().Result)
 		reply, err = d.Process(t.Context(), wire.Request{Command: "count"})
 		require.NoError(t, err)
 		require.Equal(t, 1, reply.Arguments)
 	})
 }
 
-// TestProcessInAHandler: on the loop a command runs at once, before all that waits; one that runs
-// beside the loop cannot be waited for there. An Async handler may wait for anything.
-func TestProcessInAHandler(t *testing.T) {
+// In a handler on the loop Process runs a command at once, before the queued calls, and refuses an Async command. In an Async
+// handler Process may wait for any command.
+func TestProcessInHandlerRunsAtOnceOnLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d *daemon
 		both := func(ctx context.Context, in struct {
@@ -78,15 +77,15 @@ func TestProcessInAHandler(t *testing.T) {
 			reply, err := d.Process(ctx, wire.Request{Command: in.Command})
 			return mgr.Result[any]{Code: reply.Code, Text: reply.Text, Arguments: reply.Arguments}, err
 		}
-		s := newShip()
+		s := newTestCommands()
 		d = start(t, nil, append(s.commands(),
 			mgr.Func("on", "", mgr.Read, both), mgr.Async("beside", "", mgr.Read, both),
 			mgr.Async("quick", "", mgr.Read, func(context.Context, mgr.None) (string, error) { return "quick", nil }),
 		)...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":1}{"command":"on","arguments":{"command":"count"},"id":2}{"command":"count","id":3}{"command":"release","id":4}`)
-		replies := c.hearAll(4)
+		defer c.close()
+		c.send(`{"command":"hold","id":1}{"command":"on","arguments":{"command":"count"},"id":2}{"command":"count","id":3}{"command":"release","id":4}`)
+		replies := c.receiveAll(4)
 		require.Equal(t, 1.0, replies[2.0].Arguments, "before what was queued")
 		require.Equal(t, 2.0, replies[3.0].Arguments)
 
@@ -100,29 +99,29 @@ func TestProcessInAHandler(t *testing.T) {
 			{"beside", "quick", reply{Arguments: "quick"}},
 			{"beside", "count", reply{Arguments: 3.0}},
 		} {
-			require.Equal(t, test.want, d.ask(`{"command":"`+test.how+`","arguments":{"command":"`+test.command+`"}}`), test)
+			require.Equal(t, test.want, d.call(`{"command":"`+test.how+`","arguments":{"command":"`+test.command+`"}}`), test)
 		}
 	})
 }
 
-// TestProcessWhileDraining: the parts of a command that was accepted run, as it does itself.
-func TestProcessWhileDraining(t *testing.T) {
+// During a drain Process runs the commands of an accepted call.
+func TestProcessOfAcceptedCallRunsDuringDrain(t *testing.T) {
 	for _, how := range []func(name, summary string, level mgr.Level, h func(context.Context, mgr.None) (any, error), opts ...mgr.Option) mgr.Command{
 		mgr.Func[mgr.None, any], mgr.Async[mgr.None, any],
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var d *daemon
-			d = start(t, nil, append(newShip().commands(), how("parts", "", mgr.Read, func(ctx context.Context, _ mgr.None) (any, error) {
+			d = start(t, nil, append(newTestCommands().commands(), how("parts", "", mgr.Read, func(ctx context.Context, _ mgr.None) (any, error) {
 				time.Sleep(time.Second)
 				reply, err := d.Process(ctx, wire.Request{Command: "count"})
 				return reply.Arguments, errors.Join(err, reply.Err())
 			}))...)
 			c := d.dial()
-			c.say(`{"command":"parts","id":1}`)
+			c.send(`{"command":"parts","id":1}`)
 			synctest.Wait()
 			d.stop()
-			require.Equal(t, reply{ID: 1.0, Arguments: 1.0}, c.hear())
-			c.eof()
+			require.Equal(t, reply{ID: 1.0, Arguments: 1.0}, c.receive())
+			c.requireEOF()
 		})
 	}
 }

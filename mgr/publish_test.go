@@ -15,28 +15,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A slowBook is a book whose Begin takes 40 ms, as an fsync may.
-type slowBook struct{ book }
+// A slowRecorder is a testRecorder whose Begin takes 40 ms, like a slow fsync.
+type slowRecorder struct{ testRecorder }
 
-func (b *slowBook) Begin(calls []*mgr.Call) error {
+func (b *slowRecorder) Begin(calls []*mgr.Call) error {
 	time.Sleep(40 * time.Millisecond)
-	return b.book.Begin(calls)
+	return b.testRecorder.Begin(calls)
 }
 
-// holding has a conn on which a command holds the loop, so that replies to what follows are sent at once by a goroutine
-// of the pool; play says more on it.
-func holding(t *testing.T, play func(t *testing.T, d *daemon, c *talker, b *slowBook)) {
+// withLoopBlocked starts a daemon with a client whose command blocks the loop, so that a goroutine of the writer pool writes
+// the replies to later requests at once. It then calls play.
+func withLoopBlocked(t *testing.T, play func(t *testing.T, d *daemon, c *rawClient, b *slowRecorder)) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		free := sync.OnceFunc(func() { close(release) })
 		defer free()
-		b, ran := &slowBook{}, false
+		b, ran := &slowRecorder{}, false
 		d := start(t, &mgr.Options{Recorder: b},
 			mgr.Func("hold", "", mgr.Read, func(context.Context, mgr.None) (mgr.None, error) { <-release; return mgr.None{}, nil }),
 			mgr.Func("change", "", mgr.Write, func(context.Context, mgr.None) (mgr.None, error) { ran = true; return mgr.None{}, nil }))
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":1}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":1}`)
 		time.Sleep(50 * time.Millisecond)
 		play(t, d, c, b)
 		free()
@@ -45,22 +45,21 @@ func holding(t *testing.T, play func(t *testing.T, d *daemon, c *talker, b *slow
 	})
 }
 
-// A call whose time is over while it is being recorded is answered when it is on record: first its begin, then its end.
+// A call that times out during Begin is answered after Begin has returned, so the record has its begin before its end.
 func TestTimeoutDuringBeginIsRecordedAfterBegin(t *testing.T) {
-	holding(t, func(t *testing.T, _ *daemon, c *talker, b *slowBook) {
-		c.say(`{"command":"change","id":2,"timeout":0.005}`)
-		require.Equal(t, 408, c.hear().Result)
+	withLoopBlocked(t, func(t *testing.T, _ *daemon, c *rawClient, b *slowRecorder) {
+		c.send(`{"command":"change","id":2,"timeout":0.005}`)
+		require.Equal(t, 408, c.receive().Result)
 		require.Regexp(t, `^1 begins change for [^;]*; 1 ends change with 408$`, b.read())
 	})
 }
 
-// A call that is being recorded when its session is closed never runs, also one without an id, which runs when its
-// caller has only left. It is recorded in order.
+// A call whose session is closed during Begin never runs, also without an id. Its begin is recorded before its end.
 func TestSessionClosedDuringBeginDropsTheCall(t *testing.T) {
 	const recorded = `^0 ends hold with 403; 1 begins change for [^;]*; 1 ends change with 403$`
 	for _, request := range []string{`{"command":"change","id":2}`, `{"command":"change"}`} {
-		holding(t, func(t *testing.T, d *daemon, c *talker, b *slowBook) {
-			c.say(request)
+		withLoopBlocked(t, func(t *testing.T, d *daemon, c *rawClient, b *slowRecorder) {
+			c.send(request)
 			time.Sleep(20 * time.Millisecond)
 			sessions := d.Sessions()
 			require.Len(t, sessions, 1)
@@ -71,15 +70,15 @@ func TestSessionClosedDuringBeginDropsTheCall(t *testing.T) {
 	}
 }
 
-// A cancel may run while the next batch is admitted that has the call which it names. It finds that call, or does not;
-// the race detector sees that it never finds half of one.
+// A cancel runs while the reader admits the call that it names. It finds the call or does not; the race detector checks that
+// it never accesses an incomplete one.
 func TestCancelDuringAdmissionIsAnswered(t *testing.T) {
 	d := start(t, nil, mgr.Async("nap", "", mgr.Read, nothing))
 	until := time.Now().Add(2 * time.Second)
 	var clients sync.WaitGroup
 	for range 8 {
 		c := d.dial()
-		defer c.leave()
+		defer c.close()
 		clients.Go(func() {
 			for time.Now().Before(until) {
 				_, _ = c.conn.Write([]byte(`{"command":"cancel","arguments":{"id":"x"},"id":1}`))

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A book is a Recorder that writes words.
-type book struct {
+// A testRecorder is a Recorder that collects lines of text.
+type testRecorder struct {
 	mu    sync.Mutex
 	lines []string
 	next  uint64
@@ -24,11 +24,11 @@ type book struct {
 	crash bool
 }
 
-func (b *book) Begin(calls []*mgr.Call) error {
+func (b *testRecorder) Begin(calls []*mgr.Call) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.crash {
-		panic("the pen broke")
+		panic("panic in the recorder")
 	}
 	if b.full != nil {
 		return b.full
@@ -41,25 +41,25 @@ func (b *book) Begin(calls []*mgr.Call) error {
 	return nil
 }
 
-func (b *book) End(ends []mgr.CallResult) {
+func (b *testRecorder) End(ends []mgr.CallResult) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.crash {
-		panic("the pen broke")
+		panic("panic in the recorder")
 	}
 	for _, end := range ends {
 		b.lines = append(b.lines, fmt.Sprintf("%d ends %s with %d", end.Record, end.Name, end.Code))
 	}
 }
 
-func (b *book) write(line string) {
+func (b *testRecorder) write(line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lines = append(b.lines, line)
 }
 
-// read returns what was written since.
-func (b *book) read() string {
+// read returns the lines since the last read.
+func (b *testRecorder) read() string {
 	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -68,7 +68,7 @@ func (b *book) read() string {
 	return text
 }
 
-// relay has commands that run another, on the loop and beside it, and say which.
+// relay returns commands that run the named command, one on the loop and one off the loop.
 func relay(m func() *mgr.CommandMgr) []mgr.Command {
 	run := func(ctx context.Context, in struct {
 		Command string `json:"command"`
@@ -78,9 +78,9 @@ func relay(m func() *mgr.CommandMgr) []mgr.Command {
 	return []mgr.Command{mgr.Func("relay", "", mgr.Read, run), mgr.Async("relay-async", "", mgr.Read, run)}
 }
 
-func TestRecorder(t *testing.T) {
+func TestRecorderGetsBeginAndEndOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &book{}
+		b := &testRecorder{}
 		var d *daemon
 		mark := func(line string) func(context.Context, mgr.None) (mgr.None, error) {
 			return func(context.Context, mgr.None) (mgr.None, error) {
@@ -88,65 +88,65 @@ func TestRecorder(t *testing.T) {
 				return mgr.None{}, nil
 			}
 		}
-		d = start(t, &mgr.Options{Recorder: b, Authorizer: captain{}}, append(append(newShip().commands(),
-			mgr.Func("steer", "", mgr.Write, mark("steers")),
-			mgr.Async("refit", "", mgr.Admin, mark("refits")),
-			mgr.Func("look", "", mgr.Read, mark("looks"))),
+		d = start(t, &mgr.Options{Recorder: b, Authorizer: allowAll{}}, append(append(newTestCommands().commands(),
+			mgr.Func("change", "", mgr.Write, mark("change runs")),
+			mgr.Async("change-async", "", mgr.Admin, mark("change-async runs")),
+			mgr.Func("read", "", mgr.Read, mark("read runs"))),
 			relay(func() *mgr.CommandMgr { return d.CommandMgr })...)...)
-		for _, test := range []struct{ request, says string }{
-			{`{"command":"look"}`, "looks; 0 ends look with 0"},
-			{`{"command":"steer"}`, "1 begins steer for self; steers; 1 ends steer with 0"},
-			{`{"command":"refit"}`, "2 begins refit for self; refits; 2 ends refit with 0"},
+		for _, test := range []struct{ request, textCommand string }{
+			{`{"command":"read"}`, "read runs; 0 ends read with 0"},
+			{`{"command":"change"}`, "1 begins change for self; change runs; 1 ends change with 0"},
+			{`{"command":"change-async"}`, "2 begins change-async for self; change-async runs; 2 ends change-async with 0"},
 			{`{"command":"sing"}`, "0 ends sing with 2"},
-			{`{"command":"scuttle"}`, "0 ends scuttle with 403"},
+			{`{"command":"forbidden"}`, "0 ends forbidden with 403"},
 			{`{"command":"doze","arguments":{}}`, "0 ends doze with 1"},
 			{`{"command":"crash"}`, "0 ends crash with 500"},
-			{`{"comand":"steer"}`, "0 ends  with 1"},
-			{`{"command":"relay","arguments":{"command":"steer"}}`, "steers; 0 ends relay with 0"},
-			{`{"command":"relay-async","arguments":{"command":"steer"}}`, "3 begins steer for self; steers; 3 ends steer with 0; 0 ends relay-async with 0"},
-			{`{"command":"relay-async","arguments":{"command":"scuttle"}}`, "0 ends scuttle with 403; 0 ends relay-async with 403"},
+			{`{"comand":"change"}`, "0 ends  with 1"},
+			{`{"command":"relay","arguments":{"command":"change"}}`, "change runs; 0 ends relay with 0"},
+			{`{"command":"relay-async","arguments":{"command":"change"}}`, "3 begins change for self; change runs; 3 ends change with 0; 0 ends relay-async with 0"},
+			{`{"command":"relay-async","arguments":{"command":"forbidden"}}`, "0 ends forbidden with 403; 0 ends relay-async with 403"},
 		} {
-			d.ask(test.request)
-			require.Equal(t, test.says, b.read(), test.request)
+			d.call(test.request)
+			require.Equal(t, test.textCommand, b.read(), test.request)
 		}
-		d.ask(`{"command":"relay","arguments":{"command":"scuttle"}}`) // which is recorded off the loop
-		require.Contains(t, b.read(), "0 ends scuttle with 403")
+		d.call(`{"command":"relay","arguments":{"command":"forbidden"}}`) // the refusal is recorded off the loop
+		require.Contains(t, b.read(), "0 ends forbidden with 403")
 
-		_, err := d.Process(t.Context(), wire.Request{Command: "steer"})
+		_, err := d.Process(t.Context(), wire.Request{Command: "change"})
 		require.NoError(t, err)
-		require.Equal(t, "4 begins steer for self; steers; 4 ends steer with 0", b.read())
+		require.Equal(t, "4 begins change for self; change runs; 4 ends change with 0", b.read())
 
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"steer","id":1}{"command":"look","id":2}{"command":"refit","id":3}{"command":"scuttle","id":4}`)
-		c.hearAll(4)
+		defer c.close()
+		c.send(`{"command":"change","id":1}{"command":"read","id":2}{"command":"change-async","id":3}{"command":"forbidden","id":4}`)
+		c.receiveAll(4)
 		text := b.read()
-		require.True(t, strings.HasPrefix(text, "5 begins steer for self; 6 begins refit for self; "), text)
-		for _, end := range []string{"5 ends steer with 0", "6 ends refit with 0", "0 ends look with 0", "0 ends scuttle with 403"} {
+		require.True(t, strings.HasPrefix(text, "5 begins change for self; 6 begins change-async for self; "), text)
+		for _, end := range []string{"5 ends change with 0", "6 ends change-async with 0", "0 ends read with 0", "0 ends forbidden with 403"} {
 			require.Contains(t, text, end)
 		}
 	})
 }
 
-// Where nothing can be recorded, nothing is changed; looking is allowed, and so is being told no.
-func TestRecorderFails(t *testing.T) {
+// When the record cannot be written, commands that change something are refused, and other commands run.
+func TestFailingRecorderRefusesChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &book{full: errors.New("audit.jsonl: no space left on device")}
-		s := newShip()
-		d := start(t, &mgr.Options{Recorder: b, Authorizer: captain{}}, s.commands()...)
+		b := &testRecorder{full: errors.New("audit.jsonl: no space left on device")}
+		s := newTestCommands()
+		d := start(t, &mgr.Options{Recorder: b, Authorizer: allowAll{}}, s.commands()...)
 		refused := reply{Result: 503, Text: "audit.jsonl: no space left on device", Error: details("not-recorded")}
-		require.Equal(t, refused, d.ask(`{"command":"count"}`))
-		require.Equal(t, refused, d.ask(`{"command":"park"}`))
-		require.Equal(t, 0, d.ask(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)
-		require.Equal(t, 403, d.ask(`{"command":"scuttle"}`).Result)
+		require.Equal(t, refused, d.call(`{"command":"count"}`))
+		require.Equal(t, refused, d.call(`{"command":"park"}`))
+		require.Equal(t, 0, d.call(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)
+		require.Equal(t, 403, d.call(`{"command":"forbidden"}`).Result)
 		got, err := d.Process(t.Context(), wire.Request{Command: "count"})
 		require.NoError(t, err)
 		require.EqualValues(t, 503, got.Code)
 
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"count","id":1}{"command":"greet","arguments":{"name":"Ann"},"id":2}{"command":"count","id":3}`)
-		replies := c.hearAll(3)
+		defer c.close()
+		c.send(`{"command":"count","id":1}{"command":"greet","arguments":{"name":"Ann"},"id":2}{"command":"count","id":3}`)
+		replies := c.receiveAll(3)
 		require.Equal(t, []int{503, 0, 503}, []int{replies[1.0].Result, replies[2.0].Result, replies[3.0].Result})
 		synctest.Wait()
 		require.Zero(t, s.count)
@@ -154,10 +154,10 @@ func TestRecorderFails(t *testing.T) {
 		b.mu.Lock()
 		b.full, b.crash = nil, true
 		b.mu.Unlock()
-		require.Equal(t, 503, d.ask(`{"command":"count"}`).Result)
-		require.Equal(t, 0, d.ask(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)
-		synctest.Wait() // the log is written by another goroutine
-		require.Contains(t, d.log.String(), "the pen broke")
+		require.Equal(t, 503, d.call(`{"command":"count"}`).Result)
+		require.Equal(t, 0, d.call(`{"command":"greet","arguments":{"name":"Ann"}}`).Result)
+		synctest.Wait() // another goroutine writes the log
+		require.Contains(t, d.log.String(), "panic in the recorder")
 		require.Zero(t, s.count)
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 func nothing(context.Context, mgr.None) (mgr.None, error) { return mgr.None{}, nil }
 
-func TestNames(t *testing.T) {
+func TestNamesOfCommands(t *testing.T) {
 	for _, name := range []string{"a", "a1", "ab", "lease4-get", "a-1", "a-b-c", "x2y-3z", strings.Repeat("a", 64)} {
 		require.NoError(t, mgr.New(nil).Register(mgr.Func(name, "", mgr.Read, nothing)), name)
 	}
@@ -30,7 +30,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestRegisterRefuses(t *testing.T) {
+func TestRegisterRefusesInvalidCommands(t *testing.T) {
 	type cyclic struct{ F func() }
 	for text, cmd := range map[string]mgr.Command{
 		"command 'x': Specified command handler is NULL":               {Name: "x", Level: mgr.Read},
@@ -81,13 +81,13 @@ func TestRegisterAllOrNone(t *testing.T) {
 	require.NoError(t, m.Register(a))
 }
 
-func TestBuiltInCommandsStay(t *testing.T) {
+func TestBuiltInCommandsCannotBeReplaced(t *testing.T) {
 	m := mgr.New(nil)
 	for _, name := range []string{"list-commands", "describe-command", "whoami", "cancel"} {
 		require.EqualError(t, m.Deregister(name), "Can't uninstall internal command '"+name+"'")
 		require.EqualError(t, m.Register(mgr.Func(name, "", mgr.Read, nothing)), "Handler for command '"+name+"' is already installed.")
 	}
-	for _, cmd := range m.Commands() { // a list that is changed changes nothing
+	for _, cmd := range m.Commands() { // a change of the list does not change the manager
 		cmd.Handler = nil
 	}
 	reply, err := process(t, m, "whoami")
@@ -95,7 +95,7 @@ func TestBuiltInCommandsStay(t *testing.T) {
 	require.Zero(t, reply.Code)
 }
 
-// process runs a command on a manager whose loop runs only for that.
+// process runs one command, and the loop only for it.
 func process(t *testing.T, m *mgr.CommandMgr, name string) (wire.Reply, error) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -106,21 +106,21 @@ func process(t *testing.T, m *mgr.CommandMgr, name string) (wire.Reply, error) {
 	return reply, err
 }
 
-func TestDeregisteredWhileItQueues(t *testing.T) {
+func TestDeregisteredCommandAnswersQueuedCallsWith2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":1}{"command":"count","id":2}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":1}{"command":"count","id":2}`)
 		synctest.Wait()
 		require.NoError(t, d.Deregister("count"))
-		c.say(`{"command":"count","id":3}`)
+		c.send(`{"command":"count","id":3}`)
 		time.Sleep(mgr.ReadsOn)
 		synctest.Wait()
 		require.NoError(t, d.Register(mgr.Func("count", "Another one.", mgr.Read, nothing)))
-		c.say(`{"command":"count","id":4}{"command":"release","id":5}`)
-		replies := c.hearAll(5)
+		c.send(`{"command":"count","id":4}{"command":"release","id":5}`)
+		replies := c.receiveAll(5)
 		require.Equal(t, "'count' command not supported.", replies[2.0].Text)
 		require.Equal(t, 2, replies[2.0].Result)
 		require.Equal(t, 2, replies[3.0].Result)
@@ -130,7 +130,7 @@ func TestDeregisteredWhileItQueues(t *testing.T) {
 	})
 }
 
-// TestRegisterWhileCallsRun is for the race detector.
+// Commands are registered and deregistered while calls run. The race detector checks it.
 func TestRegisterWhileCallsRun(t *testing.T) {
 	d := start(t, nil)
 	var callers, changers sync.WaitGroup
@@ -157,10 +157,10 @@ func TestRegisterWhileCallsRun(t *testing.T) {
 	for range 4 {
 		callers.Go(func() {
 			c := d.dial()
-			defer c.leave()
+			defer c.close()
 			for i := range 100 {
-				c.say(fmt.Sprintf(`{"command":"cmd-%d","id":%d}`, i%4, i))
-				require.Contains(t, []int{0, 2}, c.hear().Result)
+				c.send(fmt.Sprintf(`{"command":"cmd-%d","id":%d}`, i%4, i))
+				require.Contains(t, []int{0, 2}, c.receive().Result)
 			}
 		})
 	}

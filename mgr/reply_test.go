@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// returns makes a command that returns out and err.
+// returns returns a command whose handler returns out and err.
 func returns[Out any](name string, out Out, err error) mgr.Command {
 	return mgr.Func(name, "", mgr.Read, func(context.Context, mgr.None) (Out, error) { return out, err })
 }
 
-func TestWhatHandlersReturn(t *testing.T) {
+func TestReplyHasResultOfHandler(t *testing.T) {
 	raw, err := wire.Encode([]int{1, 2})
 	require.NoError(t, err)
 	conflict := wire.Errorf(wire.CodeConflict, "", "there is one")
@@ -49,9 +49,9 @@ func TestWhatHandlersReturn(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := start(t, nil, test.command)
 			c := d.dial()
-			defer c.leave()
-			c.say(`{"command":"a","id":7}`)
-			require.Equal(t, test.want, c.line())
+			defer c.close()
+			c.send(`{"command":"a","id":7}`)
+			require.Equal(t, test.want, c.receiveLine())
 		})
 	}
 }

@@ -27,7 +27,7 @@ type account struct {
 	hidden mgr.Secret
 }
 
-func TestSecret(t *testing.T) {
+func TestSecretIsNeverPrinted(t *testing.T) {
 	s := mgr.NewSecret(canaryBird)
 	require.Equal(t, canaryBird, s.Reveal())
 	require.True(t, s.Equal(canaryBird))
@@ -61,9 +61,8 @@ func TestSecret(t *testing.T) {
 	require.Equal(t, canaryBird, out.Password.Reveal())
 }
 
-// What a caller gives as a secret comes back nowhere: not in what is wrong with it, not in the log, not
-// in a panic's text.
-func TestSecretsAmongArguments(t *testing.T) {
+// A secret in the arguments is not repeated: not in an error, not in the log, and not in the text of a panic.
+func TestSecretArgumentsAreNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got account
 		d := start(t, nil,
@@ -77,7 +76,7 @@ func TestSecretsAmongArguments(t *testing.T) {
 			mgr.Func("account-fail", "", mgr.Write, func(_ context.Context, in account) (mgr.None, error) {
 				return mgr.None{}, fmt.Errorf("cannot add %+v", in)
 			}))
-		r := d.ask(`{"command":"account-add","arguments":{"name":"ann","password":"` + canaryBird + `"}}`)
+		r := d.call(`{"command":"account-add","arguments":{"name":"ann","password":"` + canaryBird + `"}}`)
 		require.Equal(t, 0, r.Result, r.Text)
 		require.Equal(t, canaryBird, got.Password.Reveal())
 		said := fmt.Sprint(r)
@@ -92,7 +91,7 @@ func TestSecretsAmongArguments(t *testing.T) {
 			`{"command":"account-add","arguments":{"name":"ann","password":"","keys":[{"key":"can"}]}}`,
 			`{"command":"account-add","arguments":"` + canaryBird + `"}`,
 		} {
-			r := d.ask(request)
+			r := d.call(request)
 			require.NotZero(t, r.Result, request)
 			said += fmt.Sprint(r)
 		}
@@ -102,7 +101,7 @@ func TestSecretsAmongArguments(t *testing.T) {
 				require.NotContains(t, where, secret)
 			}
 		}
-		about := fmt.Sprint(d.ask(`{"command":"describe-command","arguments":{"command":"account-add"}}`).Arguments)
+		about := fmt.Sprint(d.call(`{"command":"describe-command","arguments":{"command":"account-add"}}`).Arguments)
 		require.Contains(t, about, "password:map[type:string writeOnly:true]")
 		require.Contains(t, about, "pin:map[type:integer writeOnly:true]")
 	})

@@ -11,21 +11,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSessions(t *testing.T) {
+func TestSessionsListsConnsAndRunningCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		require.Empty(t, d.Sessions())
 		ann := d.dial()
-		ann.say(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
-		ann.hear()
+		ann.send(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
+		ann.receive()
 		time.Sleep(time.Minute)
 		bob := d.dial()
-		bob.say(`{"command":"park","id":1}`)
+		bob.send(`{"command":"park","id":1}`)
 		synctest.Wait()
 		time.Sleep(time.Second)
-		bob.say(`{"command":"hold","id":2}{"command":"count","id":3}`)
+		bob.send(`{"command":"hold","id":2}{"command":"count","id":3}`)
 		synctest.Wait()
 		time.Sleep(time.Second)
 
@@ -45,48 +45,48 @@ func TestSessions(t *testing.T) {
 			require.Equal(t, r.Waiting, all[1].Running[i].Waiting)
 		}
 		s.release <- struct{}{}
-		ann.leave()
-		bob.leave()
+		ann.close()
+		bob.close()
 		synctest.Wait()
 		require.Empty(t, d.Sessions())
 	})
 }
 
-// A closed session's commands that wait never run, and it gets no more conns.
-func TestCloseSession(t *testing.T) {
+// Queued commands of a closed session never run, and the session gets no more conns.
+func TestCloseSessionDropsQueuedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		other := d.dial()
-		other.say(`{"command":"hold","id":1}`)
+		other.send(`{"command":"hold","id":1}`)
 		synctest.Wait()
 		c := d.dial()
-		c.say(`{"command":"count","id":1}{"command":"park","id":2}{"command":"count"}`) // the last one would run though its caller left
+		c.send(`{"command":"count","id":1}{"command":"park","id":2}{"command":"count"}`) // the last one would run after a mere departure
 		synctest.Wait()
-		victim := d.Sessions()[1].ID
-		require.Equal(t, 1, d.CloseSession(victim))
+		killed := d.Sessions()[1].ID
+		require.Equal(t, 1, d.CloseSession(killed))
 		require.Zero(t, d.CloseSession("pipe-4711"))
 		synctest.Wait()
 		s.release <- struct{}{}
-		require.Zero(t, other.hear().Result)
+		require.Zero(t, other.receive().Result)
 		synctest.Wait()
 		require.Len(t, d.Sessions(), 1)
 		require.Zero(t, s.count)
-		require.Zero(t, d.CloseSession(victim), "it is gone")
-		c.leave()
-		other.leave()
+		require.Zero(t, d.CloseSession(killed), "it is gone")
+		c.close()
+		other.close()
 	})
 }
 
-// Over QUIC and HTTP a connection could have another conn.
-func TestAClosedSessionGetsNoMoreConns(t *testing.T) {
+// Over QUIC and HTTP the connection of a closed session could open another conn; it is refused.
+func TestClosedSessionGetsNoMoreConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
-		shared := d.masked(mgr.ListenerConfig{}, &mask{creds: []transport.Credential{someone("self")}, session: "quic-1"})
+		d := start(t, nil, newTestCommands().commands()...)
+		shared := d.openWith(mgr.ListenerConfig{}, &credTransport{creds: []transport.Credential{subject("self")}, session: "quic-1"})
 		for range 2 {
 			c := shared.dial()
-			c.say(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
-			require.Zero(t, c.hear().Result)
+			c.send(`{"command":"greet","arguments":{"name":"Ann"},"id":1}`)
+			require.Zero(t, c.receive().Result)
 		}
 		sessions := d.Sessions()
 		require.Len(t, sessions, 1)
@@ -96,7 +96,7 @@ func TestAClosedSessionGetsNoMoreConns(t *testing.T) {
 		synctest.Wait()
 		require.Empty(t, d.Sessions())
 		again := shared.dial()
-		require.Equal(t, reply{Result: 403, Text: "the session was closed by an administrator; open a new connection", Error: details("session-killed")}, again.hear())
-		again.eof()
+		require.Equal(t, reply{Result: 403, Text: "the session was closed by an administrator; open a new connection", Error: details("session-killed")}, again.receive())
+		again.requireEOF()
 	})
 }

@@ -12,47 +12,47 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Limits count from when they are set, for open conns too, also for one that waits for room.
-func TestSetLimits(t *testing.T) {
+// New limits apply at once, also to open conns, and to a conn that waits for its window.
+func TestSetLimitsAppliesToOpenConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 2}}, newShip().commands()...)
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 2}}, newTestCommands().commands()...)
 		c := d.dial()
 		for i := range 8 {
-			c.say(fmt.Sprintf(`{"command":"park","id":%d}`, i))
+			c.send(fmt.Sprintf(`{"command":"park","id":%d}`, i))
 		}
 		synctest.Wait()
 		require.Len(t, d.Sessions()[0].Running, 2)
 		d.SetLimits(mgr.Limits{MaxInFlight: 6})
 		synctest.Wait()
 		require.Len(t, d.Sessions()[0].Running, 6)
-		c.leave()
+		c.close()
 		synctest.Wait()
 		d.SetLimits(mgr.Limits{MaxRate: 1})
 		other := d.dial()
-		defer other.leave()
-		other.say(`{"command":"whoami","id":1}{"command":"whoami","id":2}`)
-		require.Equal(t, 429, other.hearAll(2)[2.0].Result)
+		defer other.close()
+		other.send(`{"command":"whoami","id":1}{"command":"whoami","id":2}`)
+		require.Equal(t, 429, other.receiveAll(2)[2.0].Result)
 	})
 }
 
-// Who connects before a way in accepts waits, and is served then.
-func TestListenThenAccept(t *testing.T) {
+// A client that connects before Serve waits, and is then served.
+func TestListenerAcceptsConnsAfterServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil)
-		place := pipe.New()
-		socket, err := d.Listen(t.Context(), place)
+		tr := pipe.New()
+		l, err := d.Listen(t.Context(), tr)
 		require.NoError(t, err)
-		other := &daemon{t: t, place: place}
+		other := &daemon{t: t, tr: tr}
 		c := other.dial()
-		c.say(`{"command":"whoami","id":1}`)
-		c.quiet()
-		socket.Serve()
-		require.Zero(t, c.hear().Result)
-		socket.SetMaxAccess(mgr.Read)
-		c.say(`{"command":"whoami","id":2}`)
-		require.Zero(t, c.hear().Result)
-		c.leave()
-		require.NoError(t, socket.Close())
+		c.send(`{"command":"whoami","id":1}`)
+		c.requireSilence()
+		l.Serve()
+		require.Zero(t, c.receive().Result)
+		l.SetMaxAccess(mgr.Read)
+		c.send(`{"command":"whoami","id":2}`)
+		require.Zero(t, c.receive().Result)
+		c.close()
+		require.NoError(t, l.Close())
 
 		closed, err := d.Listen(t.Context(), pipe.New())
 		require.NoError(t, err)
@@ -60,22 +60,22 @@ func TestListenThenAccept(t *testing.T) {
 	})
 }
 
-// A ceiling that is lowered counts for conns that are open.
-func TestSetMaxAccess(t *testing.T) {
+// A new MaxAccess applies to open conns.
+func TestSetMaxAccessAppliesToOpenConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := start(t, nil, newShip().commands()...)
-		place := &mask{Transport: pipe.New(), creds: []transport.Credential{someone("self")}}
-		socket, err := d.Open(t.Context(), place)
+		d := start(t, nil, newTestCommands().commands()...)
+		tr := &credTransport{Transport: pipe.New(), creds: []transport.Credential{subject("self")}}
+		l, err := d.Open(t.Context(), tr)
 		require.NoError(t, err)
-		c := (&daemon{t: t, place: place.Transport}).dial()
-		defer c.leave()
+		c := (&daemon{t: t, tr: tr.Transport}).dial()
+		defer c.close()
 		for i, test := range []struct {
 			most   mgr.Level
 			result int
 		}{{0, 0}, {mgr.Read, 403}, {mgr.Write, 0}, {mgr.Read, 403}, {0, 0}} {
-			socket.SetMaxAccess(test.most)
-			c.say(fmt.Sprintf(`{"command":"count","id":%d}`, i))
-			require.Equal(t, test.result, c.hear().Result)
+			l.SetMaxAccess(test.most)
+			c.send(fmt.Sprintf(`{"command":"count","id":%d}`, i))
+			require.Equal(t, test.result, c.receive().Result)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/loop"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/wire"
@@ -15,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// naps returns commands that hold the loop for a while: by themselves, and from beside it.
+// naps returns commands that hold the loop for a while, as handlers on the loop and with OnLoop.
 func naps() []mgr.Command {
 	type in struct {
 		Milliseconds int    `json:"milliseconds"`
@@ -35,7 +36,7 @@ func naps() []mgr.Command {
 				if err != nil {
 					return mgr.None{}, err
 				}
-				time.Sleep(time.Second) // beside the loop nobody minds
+				time.Sleep(time.Second) // off the loop this is allowed
 			}
 			return mgr.None{}, nil
 		}),
@@ -49,7 +50,7 @@ func naps() []mgr.Command {
 //go:noinline
 func nap(milliseconds int, _ string) { time.Sleep(time.Duration(milliseconds) * time.Millisecond) }
 
-// slowLines are the lines about slow commands, each with when it came.
+// slowLines returns the lines about slow commands, with their times.
 func slowLines(t *testing.T, text string, began time.Time) (lines []slowLine) {
 	for _, record := range records(t, text) {
 		if record["msg"] != "a command holds the loop" && record["msg"] != "a command held the loop" {
@@ -65,7 +66,7 @@ func slowLines(t *testing.T, text string, began time.Time) (lines []slowLine) {
 		if stack != "" {
 			require.Contains(t, stack, "mgr_test.nap ")
 			require.Contains(t, stack, "slowlog_test.go:")
-			require.NotContains(t, stack, "\n\n", "nobody else's loop is in it")
+			require.NotContains(t, stack, "\n\n", "it has the stack of another loop")
 		}
 	}
 	return lines
@@ -81,38 +82,38 @@ type slowLine struct {
 
 const ms = time.Millisecond
 
-// TestSlowCommand is told of when it has held the loop for too long, and when it is over.
-func TestSlowCommand(t *testing.T) {
+// A command that holds the loop for too long is logged while it runs, and again when it has ended.
+func TestSlowCommandIsLogged(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		requests []string // each given when the one before has been answered
+		requests []string // each is sent when the one before has been answered
 		want     []slowLine
 	}{
-		{"caught in the act", []string{`{"command":"nap","arguments":{"milliseconds":12345,"secret":"c4n4ry"}}`}, []slowLine{
+		{"a slow command", []string{`{"command":"nap","arguments":{"milliseconds":12345,"secret":"c4n4ry"}}`}, []slowLine{
 			{250 * ms, false, "nap", 250 * ms, true}, {12345 * ms, true, "nap", 12345 * ms, false},
 		}},
-		{"fast enough", []string{`{"command":"nap","arguments":{"milliseconds":249}}`, `{"command":"nap","arguments":{"milliseconds":249}}`}, nil},
-		{"many fast ones are not a slow one", []string{
+		{"fast commands", []string{`{"command":"nap","arguments":{"milliseconds":249}}`, `{"command":"nap","arguments":{"milliseconds":249}}`}, nil},
+		{"many fast commands in one batch", []string{
 			`{"command":"nap","arguments":{"milliseconds":200},"id":1}{"command":"nap","arguments":{"milliseconds":200},"id":2}{"command":"nap","arguments":{"milliseconds":200}}`,
 		}, nil},
-		{"a slow one behind fast ones", []string{
+		{"a slow command behind fast ones", []string{
 			`{"command":"nap","arguments":{"milliseconds":200},"id":1}{"command":"nap","arguments":{"milliseconds":200},"id":2}{"command":"nap","arguments":{"milliseconds":300}}`,
 		}, []slowLine{{650 * ms, false, "nap", 250 * ms, true}, {700 * ms, true, "nap", 300 * ms, false}}},
-		{"after a silence", []string{`{"command":"nap","arguments":{"milliseconds":1}}`, `{"command":"nap","arguments":{"milliseconds":249}}`, `{"command":"nap","arguments":{"milliseconds":400}}`}, []slowLine{
+		{"a slow command after fast ones", []string{`{"command":"nap","arguments":{"milliseconds":1}}`, `{"command":"nap","arguments":{"milliseconds":249}}`, `{"command":"nap","arguments":{"milliseconds":400}}`}, []slowLine{
 			{500 * ms, false, "nap", 250 * ms, true}, {650 * ms, true, "nap", 400 * ms, false},
 		}},
-		{"one after the other", []string{`{"command":"nap","arguments":{"milliseconds":300}}`, `{"command":"nap","arguments":{"milliseconds":300}}`}, []slowLine{
+		{"two slow commands", []string{`{"command":"nap","arguments":{"milliseconds":300}}`, `{"command":"nap","arguments":{"milliseconds":300}}`}, []slowLine{
 			{250 * ms, false, "nap", 250 * ms, true}, {300 * ms, true, "nap", 300 * ms, false},
 			{550 * ms, false, "nap", 250 * ms, true}, {600 * ms, true, "nap", 300 * ms, false},
 		}},
-		{"from beside the loop", []string{`{"command":"nap-twice","arguments":{"milliseconds":500}}`}, []slowLine{
+		{"OnLoop", []string{`{"command":"nap-twice","arguments":{"milliseconds":500}}`}, []slowLine{
 			{250 * ms, false, "nap-twice", 250 * ms, true}, {500 * ms, true, "nap-twice", 500 * ms, false},
 			{1750 * ms, false, "nap-twice", 250 * ms, true}, {2000 * ms, true, "nap-twice", 500 * ms, false},
 		}},
-		{"one that panics", []string{`{"command":"nap-and-crash","arguments":{"milliseconds":251}}`}, []slowLine{
+		{"a command that panics", []string{`{"command":"nap-and-crash","arguments":{"milliseconds":251}}`}, []slowLine{
 			{250 * ms, false, "nap-and-crash", 250 * ms, true}, {251 * ms, true, "nap-and-crash", 251 * ms, false},
 		}},
-		{"whose caller has no patience", []string{`{"command":"nap","arguments":{"milliseconds":2000},"timeout":1}`}, []slowLine{
+		{"with a timeout", []string{`{"command":"nap","arguments":{"milliseconds":2000},"timeout":1}`}, []slowLine{
 			{250 * ms, false, "nap", 250 * ms, true}, {2000 * ms, true, "nap", 2000 * ms, false},
 		}},
 	} {
@@ -122,62 +123,62 @@ func TestSlowCommand(t *testing.T) {
 				d := start(t, &mgr.Options{Limits: mgr.Limits{SlowCommand: 250 * ms}}, naps()...)
 				for _, request := range test.requests {
 					c := d.dial()
-					c.say(request)
-					for r := c.hear(); r.ID != nil; {
-						r = c.hear()
+					c.send(request)
+					for r := c.receive(); r.ID != nil; {
+						r = c.receive()
 					}
-					c.leave()
+					c.close()
 				}
 				require.NoError(t, d.end())
 				synctest.Wait()
 				require.Equal(t, test.want, slowLines(t, d.log.String(), began))
-				told, _, _ := strings.Cut(d.log.String(), "panic in a handler")
-				require.NotContains(t, told, canary)
+				slow, _, _ := strings.Cut(d.log.String(), "panic in a handler")
+				require.NotContains(t, slow, canary)
 			})
 		})
 	}
 }
 
-// TestNobodyLooksUnlessAsked: a library does not log what its user has not asked for.
-func TestNobodyLooksUnlessAsked(t *testing.T) {
+// Without SlowCommand the log has no line about slow commands.
+func TestSlowCommandIsNotLoggedByDefault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, nil, naps()...)
-		require.Zero(t, d.ask(`{"command":"nap","arguments":{"milliseconds":20000}}`).Result)
+		require.Zero(t, d.call(`{"command":"nap","arguments":{"milliseconds":20000}}`).Result)
 		require.NoError(t, d.end())
 		synctest.Wait()
 		require.Empty(t, slowLines(t, d.log.String(), time.Now()))
 	})
 }
 
-// TestSlowCommandOfTheDaemon, which Process gives, on a loop that is somebody else's.
-func TestSlowCommandOfTheDaemon(t *testing.T) {
+// A slow command of Process is logged, too, also on a loop that the manager does not own.
+func TestSlowCommandOfProcessIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		foreign := loop.New()
-		m := mgr.New(&mgr.Options{Loop: foreign, Limits: mgr.Limits{SlowCommand: time.Second}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var log testkit.Output
+		own := loop.New()
+		m := mgr.New(&mgr.Options{Loop: own, Limits: mgr.Limits{SlowCommand: time.Second}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		require.NoError(t, m.Register(naps()...))
-		go func() { _ = foreign.Run(context.Background()) }()
+		go func() { _ = own.Run(context.Background()) }()
 		_, err := m.Process(t.Context(), wire.Request{Command: "nap", Arguments: wire.Value(`{"milliseconds":1500}`)})
 		require.NoError(t, err)
 		require.NoError(t, m.Shutdown(t.Context()))
-		foreign.Close()
+		own.Close()
 		synctest.Wait()
 		require.Contains(t, log.String(), `msg="a command holds the loop" peer=self session="" command=nap held=1s stack="`)
 		require.Contains(t, log.String(), `msg="a command held the loop" peer=self session="" command=nap held=1.5s`)
 	})
 }
 
-// TestLoad counts what waits.
-func TestLoad(t *testing.T) {
+// Stats counts queued calls and conns; Post runs a function on the loop.
+func TestStatsCountsQueuedCallsAndConns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShip()
+		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
 		require.Zero(t, d.Stats())
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"hold","id":0}`)
+		defer c.close()
+		c.send(`{"command":"hold","id":0}`)
 		synctest.Wait()
-		c.say(`{"command":"count","id":1}{"command":"count","id":2}`)
+		c.send(`{"command":"count","id":1}{"command":"count","id":2}`)
 		time.Sleep(mgr.ReadsOn)
 		synctest.Wait()
 		stats := d.Stats()
@@ -186,7 +187,7 @@ func TestLoad(t *testing.T) {
 		var ran bool
 		require.NoError(t, d.Post(func() { ran = true }))
 		s.release <- struct{}{}
-		c.hearAll(3)
+		c.receiveAll(3)
 		synctest.Wait()
 		require.True(t, ran)
 		require.Zero(t, d.Stats().Queued)

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLongRepliesAreSpelledAsKea, on every transport, whether the arguments are encoded already or not. Those that are
-// encoded already and longer than 64 KiB keep their spelling. A reply with an id is compact.
-func TestLongRepliesAreSpelledAsKea(t *testing.T) {
+// Long replies without an id have Kea's spelling on every transport, also with arguments that are encoded already. Encoded
+// arguments of more than 64 KiB keep their spelling. A reply with an id is compact.
+func TestLongRepliesHaveKeaSpelling(t *testing.T) {
 	type long struct {
 		B string `json:"b"`
 		A []int  `json:"a"`
@@ -40,14 +40,14 @@ func TestLongRepliesAreSpelledAsKea(t *testing.T) {
 	env := alltransports.New(t)
 	for _, tc := range env.Cases() {
 		t.Run(tc.Name, func(t *testing.T) {
-			d := start(t, &mgr.Options{Authorizer: captain{}}, commands...)
-			socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
+			d := start(t, &mgr.Options{Authorizer: allowAll{}}, commands...)
+			l, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 			require.NoError(t, err)
 			ask := func(request string) string {
-				c := speak(t, tc, socket.Addr(), env.Client)
-				defer c.leave()
-				c.say(request)
-				return c.line()
+				c := dialTransport(t, tc, l.Addr(), env.Client)
+				defer c.close()
+				c.send(request)
+				return c.receiveLine()
 			}
 			for name := range sizes {
 				b := strings.Repeat("x", sizes[name])
@@ -64,7 +64,7 @@ func TestLongRepliesAreSpelledAsKea(t *testing.T) {
 	}
 }
 
-// TestReplyWaitsCompactUntilItIsWritten: the loop, which makes replies, does not spell them.
+// A reply is compact until it is written: the loop, which makes it, does not spell it.
 func TestReplyWaitsCompactUntilItIsWritten(t *testing.T) {
 	const compact, spelled = `{"result":0,"arguments":{"b":1,"a":2}}`, `{ "arguments": { "a": 2, "b": 1 }, "result": 0 }`
 	d := start(t, nil)
@@ -86,17 +86,17 @@ func TestReplyWaitsCompactUntilItIsWritten(t *testing.T) {
 	}
 }
 
-// TestRefusedConnIsAnsweredAsKea: it counts as a request without an id.
-func TestRefusedConnIsAnsweredAsKea(t *testing.T) {
-	d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConns: 1}})
-	place := d.as(mgr.ListenerConfig{}, someone("user:ann")).place // an idle conn of the owner would give way
-	first, err := place.Dial(t.Context())
+// The reply to a refused conn has Kea's spelling, like the reply to a request without an id.
+func TestRefusedConnGetsReplyInKeaSpelling(t *testing.T) {
+	d := start(t, &mgr.Options{Authorizer: allowAll{}, Limits: mgr.Limits{MaxConns: 1}})
+	tr := d.openAs(mgr.ListenerConfig{}, subject("user:ann")).tr // an idle conn of the owner would be closed
+	first, err := tr.Dial(t.Context())
 	require.NoError(t, err)
 	defer first.Close()
 	require.NoError(t, first.Send(t.Context(), []byte(`{"command":"whoami","id":1}`)))
 	_, err = first.Receive(t.Context(), nil)
 	require.NoError(t, err)
-	second, err := place.Dial(t.Context())
+	second, err := tr.Dial(t.Context())
 	require.NoError(t, err)
 	defer second.Close()
 	reply, err := second.Receive(t.Context(), nil)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
@@ -16,20 +17,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A stallingRecorder takes its time in Begin and in End.
+// A stallingRecorder sleeps in Begin and in End.
 type stallingRecorder struct{ begin, end time.Duration }
 
 func (r stallingRecorder) Begin([]*mgr.Call) error { time.Sleep(r.begin); return nil }
 func (r stallingRecorder) End([]mgr.CallResult)    { time.Sleep(r.end) }
 
-// A stallingObserver takes its time for each call.
+// A stallingObserver sleeps for each call.
 type stallingObserver time.Duration
 
 func (stallingObserver) ConnOpened(transport.Peer) {}
 func (stallingObserver) ConnClosed(transport.Peer) {}
 func (o stallingObserver) CallDone(mgr.CallResult) { time.Sleep(time.Duration(o)) }
 
-// A stallingHandler takes its time for the line of each command, and passes all lines on.
+// A stallingHandler sleeps for the line of each command, and passes on all lines.
 type stallingHandler struct {
 	slog.Handler
 	take time.Duration
@@ -46,8 +47,8 @@ func bigReply(size int) mgr.Command {
 	return mgr.Func("big", "", mgr.Write, func(context.Context, mgr.None) (string, error) { return strings.Repeat("x", size), nil })
 }
 
-// The time in which a peer must take its replies begins when the daemon writes to it: what stalls before or after that
-// is the daemon's own, costs no peer its conn, and is reported as what it is.
+// The time limit of a write begins with the write. A slow Recorder, Observer or log handler costs no peer its conn, and is
+// logged.
 func TestStallOfTheDaemonDoesNotCloseConnOfReadingPeer(t *testing.T) {
 	for name, test := range map[string]struct {
 		opts  func(log slog.Handler) *mgr.Options
@@ -67,7 +68,7 @@ func TestStallOfTheDaemonDoesNotCloseConnOfReadingPeer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log logBuffer
+				var log testkit.Output
 				handler := slog.NewJSONHandler(&log, nil)
 				o := test.opts(handler)
 				o.WriteTimeout = 300 * time.Millisecond
@@ -76,12 +77,12 @@ func TestStallOfTheDaemonDoesNotCloseConnOfReadingPeer(t *testing.T) {
 				}
 				d := start(t, o, bigReply(300<<10))
 				c := d.dial()
-				defer c.leave()
+				defer c.close()
 				for id := range 3 {
-					c.say(`{"command":"big","id":` + string(rune('1'+id)) + `}`)
-					require.Zero(t, c.hear().Result)
+					c.send(`{"command":"big","id":` + string(rune('1'+id)) + `}`)
+					require.Zero(t, c.receive().Result)
 					time.Sleep(10 * time.Second)
-					c.quiet()
+					c.requireSilence()
 				}
 				require.NotContains(t, log.String(), "does not read")
 				if test.stall == "" {
@@ -94,7 +95,7 @@ func TestStallOfTheDaemonDoesNotCloseConnOfReadingPeer(t *testing.T) {
 	}
 }
 
-// A command that Process runs has no conn whose replies wait; its Recorder is reported all the same.
+// A slow Recorder is also logged for a command of Process, which has no conn.
 func TestRecorderThatStallsInProcessIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, &mgr.Options{Recorder: stallingRecorder{begin: 2 * time.Second}}, mgr.Func("change", "", mgr.Write, nothing))
@@ -106,15 +107,15 @@ func TestRecorderThatStallsInProcessIsReported(t *testing.T) {
 	})
 }
 
-// A peer that reads 64 KiB each 60 ms, where 32 KiB each 300 ms are enough, is not disconnected: the time for a long
-// reply depends on its length, also where a Recorder delays its beginning.
+// A peer that reads 64 KiB each 60 ms keeps its conn, since 32 KiB each 300 ms are enough. The time limit depends on the length
+// of the reply, also after a slow Recorder.
 func TestSteadyReaderBehindSlowRecorderKeepsItsConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 1 << 20
 		d := start(t, &mgr.Options{Recorder: stallingRecorder{end: 30 * time.Millisecond}, Limits: mgr.Limits{WriteTimeout: 300 * time.Millisecond}}, bigReply(size))
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"big","id":1}`)
+		defer c.close()
+		c.send(`{"command":"big","id":1}`)
 		for total := 0; total < size; {
 			n, err := io.ReadFull(c.in, make([]byte, 64<<10))
 			require.NoError(t, err)
@@ -124,14 +125,14 @@ func TestSteadyReaderBehindSlowRecorderKeepsItsConn(t *testing.T) {
 	})
 }
 
-// The other side: a peer that does not read is disconnected though a Recorder is slow too, after the time for one write.
+// The conn of a peer that does not read is closed after the time limit of one write, also after a slow Recorder.
 func TestPeerThatDoesNotReadBehindSlowRecorderIsDisconnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := start(t, &mgr.Options{Recorder: stallingRecorder{end: 500 * time.Millisecond}, Limits: mgr.Limits{WriteTimeout: 300 * time.Millisecond}}, bigReply(1<<20))
 		c := d.dial()
-		defer c.leave()
-		c.say(`{"command":"big","id":1}`)
-		time.Sleep(500*time.Millisecond + 33*300*time.Millisecond - 10*time.Millisecond) // 33 times 32 KiB, begun
+		defer c.close()
+		c.send(`{"command":"big","id":1}`)
+		time.Sleep(500*time.Millisecond + 33*300*time.Millisecond - 10*time.Millisecond) // 33 times 32 KiB, rounded up
 		synctest.Wait()
 		require.Len(t, d.Sessions(), 1)
 		time.Sleep(20 * time.Millisecond)

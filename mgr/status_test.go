@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A statusTransport notes what its conns are given to send, and with which status. Its conns are not Hearers.
+// A statusTransport notes the frames and the status of each Send. Its conns are not Hearers.
 type statusTransport struct {
 	*pipe.Transport
 	mu    sync.Mutex
@@ -63,23 +63,23 @@ func (c *statusConn) Send(ctx context.Context, frames ...[]byte) error {
 }
 
 func TestRefusedReplyIsSentAloneWithItsStatus(t *testing.T) {
-	place := &statusTransport{Transport: pipe.New()}
-	d := prepare(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
-	_, err := d.Open(t.Context(), place)
+	tr := &statusTransport{Transport: pipe.New()}
+	d := prepare(t, &mgr.Options{Authorizer: allowAll{}}, newTestCommands().commands()...)
+	_, err := d.Open(t.Context(), tr)
 	require.NoError(t, err)
-	end, err := place.DialBytes(t.Context())
+	end, err := tr.DialBytes(t.Context())
 	require.NoError(t, err)
-	c := newTalker(t, end)
-	// All arrive together, and before the loop runs, so that their replies wait together.
-	c.say(`{"command":"scuttle","id":1}{"command":"greet","arguments":{"name":"a"},"id":2}{"command":"scuttle","id":3}` +
-		`{"command":"scuttle","id":4}{"command":"greet","arguments":{"name":"b"},"id":5}{"command":"no-such","id":6}`)
+	c := newRawClient(t, end)
+	// All requests arrive together, before the loop runs, so their replies wait together.
+	c.send(`{"command":"forbidden","id":1}{"command":"greet","arguments":{"name":"a"},"id":2}{"command":"forbidden","id":3}` +
+		`{"command":"forbidden","id":4}{"command":"greet","arguments":{"name":"b"},"id":5}{"command":"no-such","id":6}`)
 	run(t, d)
-	replies := c.hearAll(6)
+	replies := c.receiveAll(6)
 	for id, result := range map[float64]int{1: 403, 2: 0, 3: 403, 4: 403, 5: 0, 6: 2} {
 		require.Equal(t, result, replies[id].Result)
 	}
 	var refused, others int
-	for _, s := range place.sent() {
+	for _, s := range tr.sent() {
 		if s.status != 0 {
 			require.Equal(t, statusSend{403, 1}, s)
 			refused++
@@ -89,25 +89,25 @@ func TestRefusedReplyIsSentAloneWithItsStatus(t *testing.T) {
 	}
 	require.Equal(t, 3, refused)
 	require.Equal(t, 3, others)
-	c.leave()
+	c.close()
 }
 
-// A conn that is refused as a whole is told so with the status, too.
+// The reply to a refused conn has a status, too.
 func TestRefusedConnHasAStatus(t *testing.T) {
-	place := &statusTransport{Transport: pipe.New()}
-	d := start(t, &mgr.Options{Authorizer: captain{}, Limits: mgr.Limits{MaxConnsPerPeer: 1}}, newShip().commands()...)
-	_, err := d.Open(t.Context(), place)
+	tr := &statusTransport{Transport: pipe.New()}
+	d := start(t, &mgr.Options{Authorizer: allowAll{}, Limits: mgr.Limits{MaxConnsPerPeer: 1}}, newTestCommands().commands()...)
+	_, err := d.Open(t.Context(), tr)
 	require.NoError(t, err)
-	first, err := place.DialBytes(t.Context())
+	first, err := tr.DialBytes(t.Context())
 	require.NoError(t, err)
-	one := newTalker(t, first)
-	one.say(`{"command":"park","id":2}{"command":"count","id":1}`) // an idle conn of the owner would give way
-	require.Equal(t, 0, one.hear().Result)
-	second, err := place.DialBytes(t.Context())
+	one := newRawClient(t, first)
+	one.send(`{"command":"park","id":2}{"command":"count","id":1}`) // an idle conn of the owner would be closed
+	require.Equal(t, 0, one.receive().Result)
+	second, err := tr.DialBytes(t.Context())
 	require.NoError(t, err)
-	two := newTalker(t, second)
-	require.Equal(t, 503, two.hear().Result)
-	require.Contains(t, place.sent(), statusSend{503, 1})
-	one.leave()
-	two.leave()
+	two := newRawClient(t, second)
+	require.Equal(t, 503, two.receive().Result)
+	require.Contains(t, tr.sent(), statusSend{503, 1})
+	one.close()
+	two.close()
 }

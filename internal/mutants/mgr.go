@@ -86,11 +86,11 @@ var mgrMutants = []mutant{
 	{
 		"mgr/inflight.go", "	c.watch()\n	gone", "	gone",
 		"the departure of a peer whose last command runs beside the loop is not noticed",
-		kill{"./mgr", "TestAsyncEndsWhenItsPeerLeaves", nil},
+		kill{"./mgr", "TestDepartureEndsContextOfAsyncCommand", nil},
 	},
 	{
 		"mgr/conversation.go", "call.target.Async && !call.target.critical", "call.target.Async",
 		"the reader waits for the participants of the critical section",
-		kill{"./mgr", "TestCriticalHoldsTheQueue|TestCriticalTimeout|TestCriticalRefused|TestCriticalIsNoLongerWanted|TestManyCriticalCommands", nil},
+		kill{"./mgr", "TestCriticalCommandBlocksQueueAndNotLoop|TestCriticalTimeoutCanBeChangedAndRemoved|TestRefusedCriticalCommandNamesParticipant|TestWaitingCriticalCallEndsWithItsCaller|TestManyCriticalCommandsAreAnsweredInOrder", nil},
 	},
 }

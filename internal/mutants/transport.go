@@ -49,7 +49,7 @@ var transportMutants = []mutant{
 		kill{"./transport", "TestConnThatReceivedFramesIsIdleOnlyAfterAnotherTime", nil},
 	},
 	{
-		"transport/hear.go", "h.used = true // also by what is no frame: who is woken by that is quiet again", "",
+		"transport/hear.go", "h.used = true // also by what is no frame", "// also by what is no frame",
 		"a conn that receives only white space is never idle again",
 		kill{"./transport", "TestHearReturnsForASilentPeer", nil},
 	},

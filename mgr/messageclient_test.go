@@ -11,48 +11,49 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/internal/alltransports"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 
 	"github.com/stretchr/testify/require"
 )
 
-// speak connects to a way in: with bytes where it takes bytes, with whole messages where it takes
-// those, and with a request for each of them where a conn is one request.
-func speak(t *testing.T, tc alltransports.Case, addr net.Addr, id alltransports.Identity) speaker {
+// dialTransport connects to a listener: with a byte stream if the transport has one, otherwise with messages, and with one
+// conn for each request if the transport needs that.
+func dialTransport(t *testing.T, tc alltransports.Case, addr net.Addr, id alltransports.Identity) conversationClient {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 	t.Cleanup(cancel)
 	if tc.Raw != nil {
 		conn, err := tc.Raw(ctx, addr, id)
 		require.NoError(t, err)
-		return newTalker(t, conn)
+		return newRawClient(t, conn)
 	}
-	m := &messenger{t: t, ctx: ctx, dialer: tc.Dial(addr, id), oneShot: tc.OneShot}
+	m := &messageClient{t: t, ctx: ctx, dialer: tc.Dial(addr, id), oneShot: tc.OneShot}
 	if !m.oneShot {
 		m.connect()
 	}
 	return m
 }
 
-// A messenger sends and receives messages.
-type messenger struct {
+// A messageClient sends and receives messages.
+type messageClient struct {
 	t       *testing.T
 	ctx     context.Context
 	dialer  transport.Dialer
 	oneShot bool
-	conn    transport.Conn // the last one
-	begun   string         // what has been said of a value that is not whole
+	conn    transport.Conn // the newest one
+	begun   string         // the sent part of an incomplete JSON value
 }
 
-func (m *messenger) connect() {
+func (m *messageClient) connect() {
 	m.t.Helper()
 	conn, err := m.dialer.Dial(m.ctx)
 	require.NoError(m.t, err)
 	m.conn = conn
 }
 
-// say sends each JSON value in text as a message, when it is whole; and what is none at once.
-func (m *messenger) say(text string) {
+// send sends each complete JSON value in text as a message, and text that is no JSON at once.
+func (m *messageClient) send(text string) {
 	m.t.Helper()
 	m.begun += text
 	for {
@@ -68,30 +69,30 @@ func (m *messenger) say(text string) {
 			m.begun = m.begun[values.InputOffset():]
 		}
 		if m.oneShot {
-			m.leave()
+			m.close()
 			m.connect()
 		}
 		require.NoError(m.t, m.conn.Send(m.ctx, value))
 	}
 }
 
-func (m *messenger) line() string {
+func (m *messageClient) receiveLine() string {
 	m.t.Helper()
 	frame, err := m.conn.Receive(m.ctx, nil)
 	require.NoError(m.t, err)
 	return string(frame)
 }
 
-func (m *messenger) eof() {
+func (m *messageClient) requireEOF() {
 	m.t.Helper()
 	_, err := m.conn.Receive(m.ctx, nil)
 	require.ErrorIs(m.t, err, io.EOF)
 }
 
-func (m *messenger) quiet() {
+func (m *messageClient) requireSilence() {
 	m.t.Helper()
 	if m.oneShot {
-		m.eof()
+		m.requireEOF()
 		return
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, time.Millisecond)
@@ -100,9 +101,9 @@ func (m *messenger) quiet() {
 	require.ErrorIs(m.t, err, context.DeadlineExceeded)
 }
 
-func (m *messenger) halfClose() { m.t.Fatal("a message cannot be half closed") }
+func (m *messageClient) closeWrite() { m.t.Fatal("a message cannot be half closed") }
 
-func (m *messenger) leave() {
+func (m *messageClient) close() {
 	if m.conn != nil {
 		_ = m.conn.Close()
 	}

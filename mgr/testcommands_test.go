@@ -3,7 +3,6 @@ package mgr_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -11,20 +10,20 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A ship is what the conversations are with. Its fields belong to the loop.
-type ship struct {
+// testCommands has the commands of the conversations. Its fields belong to the loop.
+type testCommands struct {
 	count   int
 	release chan struct{}
 }
 
-func newShip() *ship { return &ship{release: make(chan struct{})} }
+func newTestCommands() *testCommands { return &testCommands{release: make(chan struct{})} }
 
 type greetIn struct {
-	Name  string `json:"name" doc:"Whom to greet."`
+	Name  string `json:"name" doc:"The name in the greeting."`
 	Times int    `json:"times,omitzero" schema:"min=1,max=3"`
 }
 
-func (s *ship) commands() []mgr.Command {
+func (s *testCommands) commands() []mgr.Command {
 	return []mgr.Command{
 		mgr.Func("greet", "Say hello.", mgr.Read, func(_ context.Context, in greetIn) (string, error) {
 			return strings.Repeat("Hello, "+in.Name+".", max(1, in.Times)), nil
@@ -60,27 +59,27 @@ func (s *ship) commands() []mgr.Command {
 		}) (mgr.Result[mgr.None], error) {
 			switch in.How {
 			case "typed":
-				return mgr.Result[mgr.None]{}, wire.Errorf(1234, "sunk", "the ship has sunk")
+				return mgr.Result[mgr.None]{}, wire.Errorf(1234, "own-code", "an error with its own code")
 			case "empty":
 				return mgr.Result[mgr.None]{Code: wire.CodeEmpty, Text: "nothing was found"}, nil
 			}
 			return mgr.Result[mgr.None]{}, errors.New("disk full")
 		}),
 		mgr.Func("crash", "Panic.", mgr.Read, func(context.Context, mgr.None) (mgr.None, error) {
-			panic("iceberg")
+			panic("panic of a handler")
 		}),
-		mgr.Func("scuttle", "Is never allowed.", mgr.Admin, func(context.Context, mgr.None) (mgr.None, error) {
+		mgr.Func("forbidden", "Is never allowed.", mgr.Admin, func(context.Context, mgr.None) (mgr.None, error) {
 			panic("never")
 		}),
 	}
 }
 
-// A captain lets everybody do everything but scuttle.
-type captain struct{}
+// allowAll is an Authorizer that allows all commands except "forbidden".
+type allowAll struct{}
 
-func (captain) Authorize(call *mgr.Call) error {
-	if call.Name == "scuttle" {
-		return fmt.Errorf("nobody may scuttle")
+func (allowAll) Authorize(call *mgr.Call) error {
+	if call.Name == "forbidden" {
+		return errors.New("this command is never allowed")
 	}
 	return nil
 }

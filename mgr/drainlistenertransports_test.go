@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/internal/alltransports"
+	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/mgr"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,7 @@ func TestListenerDrainOnEveryTransport(t *testing.T) {
 	for _, tc := range env.Cases() {
 		t.Run(tc.Name, func(t *testing.T) {
 			release, running := make(chan struct{}), make(chan struct{}, 2)
-			d := start(t, &mgr.Options{Authorizer: captain{}}, append(newShip().commands(),
+			d := start(t, &mgr.Options{Authorizer: allowAll{}}, append(newTestCommands().commands(),
 				mgr.Async("slow", "Wait for release.", mgr.Write, func(context.Context, mgr.None) (string, error) {
 					running <- struct{}{}
 					<-release
@@ -32,52 +33,52 @@ func TestListenerDrainOnEveryTransport(t *testing.T) {
 					<-ctx.Done()
 					return mgr.None{}, context.Cause(ctx)
 				}))...)
-			socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
+			l, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 			require.NoError(t, err)
-			idle := speak(t, tc, socket.Addr(), env.Client)
-			defer idle.leave()
-			idle.say(`{"command":"count","id":1}`)
-			require.NotEmpty(t, idle.line())
-			time.Sleep(50 * time.Millisecond) // UNIX and TCP conns are parked now; the result is the same where they are not
-			busy := speak(t, tc, socket.Addr(), env.Client)
-			defer busy.leave()
-			busy.say(`{"command":"slow","id":1}`)
-			endless := speak(t, tc, socket.Addr(), env.Client)
-			defer endless.leave()
-			endless.say(`{"command":"endless","id":1}`)
+			idle := dialTransport(t, tc, l.Addr(), env.Client)
+			defer idle.close()
+			idle.send(`{"command":"count","id":1}`)
+			require.NotEmpty(t, idle.receiveLine())
+			time.Sleep(50 * time.Millisecond) // UNIX and TCP conns are parked now; the result does not depend on it
+			busy := dialTransport(t, tc, l.Addr(), env.Client)
+			defer busy.close()
+			busy.send(`{"command":"slow","id":1}`)
+			endless := dialTransport(t, tc, l.Addr(), env.Client)
+			defer endless.close()
+			endless.send(`{"command":"endless","id":1}`)
 			<-running
 			<-running
 			want := 3
 			if tc.OneShot { // the conn of the first request is closed
 				want = 2
 			}
-			require.Equal(t, want, socket.Drain(time.Hour))
-			idle.eof()
+			require.Equal(t, want, l.Drain(time.Hour))
+			idle.requireEOF()
 			close(release)
-			require.Contains(t, busy.line(), "done")
-			busy.eof()
-			require.Eventually(t, func() bool { return len(d.Sessions()) == 1 }, patience, time.Millisecond)
-			require.Equal(t, 1, socket.Drain(time.Millisecond), "a shorter timeout counts, too")
+			require.Contains(t, busy.receiveLine(), "done")
+			busy.requireEOF()
+			require.Eventually(t, func() bool { return len(d.Sessions()) == 1 }, testkit.Timeout, time.Millisecond)
+			require.Equal(t, 1, l.Drain(time.Millisecond), "a shorter timeout counts, too")
 			requireCloses(t, endless)
-			require.Eventually(t, func() bool { return len(d.Sessions()) == 0 }, patience, time.Millisecond)
-			require.Zero(t, d.ask(`{"command":"whoami"}`).Result, "the other listener serves")
+			require.Eventually(t, func() bool { return len(d.Sessions()) == 0 }, testkit.Timeout, time.Millisecond)
+			require.Zero(t, d.call(`{"command":"whoami"}`).Result, "the other listener serves")
 		})
 	}
 }
 
-// The close frame of a WebSocket says that the daemon goes away: at the drain of a listener, and at that of the daemon.
+// The close frame of a WebSocket has code 1001 after the drain of its listener, and of the daemon.
 func TestWebSocketOfADrainIsClosedWith1001(t *testing.T) {
 	env := alltransports.New(t)
-	d := start(t, &mgr.Options{Authorizer: captain{}}, newShip().commands()...)
+	d := start(t, &mgr.Options{Authorizer: allowAll{}}, newTestCommands().commands()...)
 	for _, tc := range env.Cases() {
 		if tc.Name != "ws" && tc.Name != "wss" {
 			continue
 		}
-		socket, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
+		l, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 		require.NoError(t, err)
 		other, err := d.Open(t.Context(), tc.Listen(t, alltransports.Limits{}))
 		require.NoError(t, err)
-		conn, err := tc.Dial(socket.Addr(), env.Client).Dial(t.Context())
+		conn, err := tc.Dial(l.Addr(), env.Client).Dial(t.Context())
 		require.NoError(t, err)
 		last, err := tc.Dial(other.Addr(), env.Client).Dial(t.Context())
 		require.NoError(t, err)
@@ -87,23 +88,23 @@ func TestWebSocketOfADrainIsClosedWith1001(t *testing.T) {
 		_, err = last.Receive(t.Context(), nil)
 		require.ErrorIs(t, err, io.EOF)
 		require.ErrorContains(t, context.Cause(last.Context()), "(1000)", "without a drain")
-		require.Eventually(t, func() bool { return len(d.Sessions()) == 1 }, patience, time.Millisecond)
-		require.Equal(t, 1, socket.Drain(time.Hour))
+		require.Eventually(t, func() bool { return len(d.Sessions()) == 1 }, testkit.Timeout, time.Millisecond)
+		require.Equal(t, 1, l.Drain(time.Hour))
 		_, err = conn.Receive(t.Context(), nil)
 		require.ErrorIs(t, err, io.EOF)
 		require.ErrorContains(t, context.Cause(conn.Context()), "the peer has closed (1001): this listener was removed and takes no more commands; connect to another one")
 	}
 }
 
-// requireCloses waits until the daemon has closed the conn, whatever it sends before that.
-func requireCloses(t *testing.T, c speaker) {
+// requireCloses waits until the daemon has closed the conn, and ignores frames before that.
+func requireCloses(t *testing.T, c conversationClient) {
 	t.Helper()
 	var err error
 	switch c := c.(type) {
-	case *talker:
-		require.NoError(t, c.conn.SetReadDeadline(time.Now().Add(patience)))
+	case *rawClient:
+		require.NoError(t, c.conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
 		_, err = io.Copy(io.Discard, c.in)
-	case *messenger:
+	case *messageClient:
 		for err == nil {
 			_, err = c.conn.Receive(c.ctx, nil)
 		}
