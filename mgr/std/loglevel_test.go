@@ -31,7 +31,7 @@ func TestTemporaryLogLevelIsReset(t *testing.T) {
 			require.JSONEq(t, want, got)
 		}
 
-		// The level goes back by itself.
+		// The level is reset when its time has passed.
 		debug := fmt.Sprintf(`{"level":"debug","until":%q,"then":"info"}`, at(5*time.Minute))
 		set(`{"level":"debug","for":"5m"}`, "Log level is now debug, and in 5m0s it is info again.", debug)
 		time.Sleep(5*time.Minute - 1)
@@ -41,7 +41,7 @@ func TestTemporaryLogLevelIsReset(t *testing.T) {
 		synctest.Wait()
 		is(`{"level":"info"}`)
 
-		// The last one wins, and what it goes back to is the level that was to stay.
+		// A second temporary level replaces the first. The reset restores the permanent level.
 		set(`{"level":"debug","for":"1m"}`, "Log level is now debug, and in 1m0s it is info again.",
 			fmt.Sprintf(`{"level":"debug","until":%q,"then":"info"}`, at(6*time.Minute)))
 		set(`{"level":"error","for":"1h"}`, "Log level is now error, and in 1h0m0s it is info again.",
@@ -52,13 +52,13 @@ func TestTemporaryLogLevelIsReset(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, slog.LevelInfo, level.Level())
 
-		// One that is to stay ends what was for a while.
+		// A permanent level ends a temporary one.
 		d.give(`{"command":"log-level-set","arguments":{"level":"debug","for":"1m"}}`)
 		set(`{"level":"warn"}`, "Log level is now warn.", `{"level":"warn"}`)
 		time.Sleep(time.Hour)
 		is(`{"level":"warn"}`)
 
-		// A level that was set meanwhile, by a new configuration for example, stays.
+		// A level that is set meanwhile, for example by a new configuration, is not reset.
 		d.give(`{"command":"log-level-set","arguments":{"level":"debug","for":"1m"}}`)
 		level.Set(slog.LevelError)
 		is(`{"level":"error"}`)

@@ -54,7 +54,7 @@ func start(t *testing.T, observer mgr.Observer, commands ...mgr.Command) *daemon
 	return d
 }
 
-// ask gives a command, and returns the reply and its arguments, which are compact.
+// ask runs a command, and returns the reply and its compact arguments.
 func (d *daemon) ask(request string) (reply wire.Reply, arguments string) {
 	d.t.Helper()
 	conn, err := d.place.DialBytes(d.t.Context())
@@ -74,7 +74,7 @@ func (d *daemon) ask(request string) (reply wire.Reply, arguments string) {
 	return reply, arguments
 }
 
-// give gives a command that must succeed.
+// give runs a command that must succeed.
 func (d *daemon) give(request string) (text, arguments string) {
 	d.t.Helper()
 	reply, arguments := d.ask(request)
@@ -211,7 +211,7 @@ func TestConfigHashIsThatOfKeasText(t *testing.T) {
 		require.NoError(t, err)
 		require.JSONEq(t, string(config), string(got.Dhcp4))
 	}
-	// What is told is not rounded: an integer of 64 bits stays one.
+	// The reply has integers of 64 bits unrounded.
 	d := start(t, nil, std.Config("Dhcp4", func() any { return map[string]int64{"n": 9007199254740993} })...)
 	_, arguments := d.give(`{"command":"config-get"}`)
 	require.Contains(t, arguments, `"n":9007199254740993}`)
@@ -356,7 +356,7 @@ func TestObserverCountsTheEventsOfTheChannel(t *testing.T) {
 	}
 	names := []string{"conns-opened", "conns-closed", "commands-received", "commands-failed", "commands-refused", "bytes-received", "bytes-sent"}
 	for _, name := range names {
-		require.Zero(t, count(name)) // they are there from the start
+		require.Zero(t, count(name)) // the observer creates all statistics at the start
 	}
 	o.ConnOpened(transport.Peer{})
 	o.ConnOpened(transport.Peer{})
