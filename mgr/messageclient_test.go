@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/internal/alltransports"
-	"github.com/rudderpost/rudderpost/internal/testkit"
 	"github.com/rudderpost/rudderpost/transport"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +20,7 @@ import (
 // conn for each request if the transport needs that.
 func dialTransport(t *testing.T, tc alltransports.Case, addr net.Addr, id alltransports.Identity) conversationClient {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), receiveTimeout)
 	t.Cleanup(cancel)
 	if tc.Raw != nil {
 		conn, err := tc.Raw(ctx, addr, id)

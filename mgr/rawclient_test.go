@@ -26,6 +26,9 @@ func newRawClient(t *testing.T, conn net.Conn) *rawClient {
 	return &rawClient{t: t, conn: conn, in: bufio.NewReader(conn)}
 }
 
+// receiveTimeout is the time that a client waits for a reply. It is longer than every wait of a test in virtual time.
+const receiveTimeout = 2 * testkit.Timeout
+
 // A reply is a reply as a client decodes it.
 type reply struct {
 	ID        any    `json:"id"`
@@ -46,7 +49,7 @@ func (c *rawClient) send(text string) {
 // receiveLine waits for one line.
 func (c *rawClient) receiveLine() string {
 	c.t.Helper()
-	require.NoError(c.t, c.conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
+	require.NoError(c.t, c.conn.SetReadDeadline(time.Now().Add(receiveTimeout)))
 	line, err := c.in.ReadString('\n')
 	require.NoError(c.t, err, "after %q", line)
 	return strings.TrimSuffix(line, "\n")
@@ -76,7 +79,7 @@ func (c *rawClient) receiveAll(n int) map[any]reply {
 // requireEOF waits until the daemon has closed the conn, and checks that it sent no more bytes.
 func (c *rawClient) requireEOF() {
 	c.t.Helper()
-	require.NoError(c.t, c.conn.SetReadDeadline(time.Now().Add(testkit.Timeout)))
+	require.NoError(c.t, c.conn.SetReadDeadline(time.Now().Add(receiveTimeout)))
 	rest, err := io.ReadAll(c.in)
 	require.NoError(c.t, err)
 	require.Empty(c.t, string(rest))
