@@ -109,7 +109,7 @@ func ExampleCommandMgr_Process() {
 	_ = m.Run(ctx)
 	// Output:
 	// success  Hello, Ann. <nil>
-	// error Missing mandatory 'name' parameter. (and 1 more) <nil> <nil>
+	// failed Missing mandatory 'name' parameter. (and 1 more) <nil> <nil>
 }
 
 // weekdays is an Authorizer that allows commands above level Read on weekdays only.
