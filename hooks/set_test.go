@@ -162,7 +162,7 @@ func TestOverridesReplaceOnlyNamedNativeCommands(t *testing.T) {
 		"hook 'again': 'over' overrides 'status-get' already":                                                                        {over, {Name: "again", Overrides: []string{"status-get"}}},
 		"command 'status-get' of 'again': Handler for command 'status-get' is already installed, by 'over'.":                         {over, {Name: "again"}},
 		"command 'more' of 'more': Handler for command 'more' is already installed, by 'over'.":                                      {over, {Name: "more"}},
-		"command 'whoami' of 'whoami': Handler for command 'whoami' is already installed, and no hook library can override it.":               {{Name: "whoami", Overrides: []string{"whoami"}}},
+		"command 'whoami' of 'whoami': Handler for command 'whoami' is already installed, and no hook library can override it.":      {{Name: "whoami", Overrides: []string{"whoami"}}},
 		"command 'secret-get' of 'lower': it asks for read access only, and what it overrides for admin":                             {{Name: "lower", Overrides: []string{"secret-get"}}},
 		"'nothing' overrides 'status-get', and has no such command, or there is none to override":                                    {{Name: "nothing", Overrides: []string{"status-get"}}},
 		"'more' overrides 'more', and has no such command, or there is none to override":                                             {{Name: "more", Overrides: []string{"more"}}},
