@@ -76,8 +76,8 @@ func TestLogHasOneLineForEachCommand(t *testing.T) {
 			`{"command":"doze","arguments":{"seconds":2}}`, `{"command":"forbidden"}`, `{"command":"sing"}`, `{"colour":1}`, `x`,
 		} {
 			d.call(request)
+			synctest.Wait() // the daemon logs a command after its reply: without it the next command may be logged first
 		}
-		synctest.Wait()
 		var got []map[string]any
 		for _, record := range records(t, log.String()) {
 			delete(record, "time")
