@@ -3,6 +3,7 @@ package alltransports
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"path/filepath"
 	"testing"
@@ -199,7 +200,17 @@ type rawStream struct {
 	conn *quicgo.Conn
 }
 
-func (s rawStream) CloseWrite() error    { return s.Stream.Close() }
+// CloseWrite closes the writing half. It returns nil when the daemon has stopped reading: the daemon may reply to a
+// request, and close the stream, before the client closes its half.
+func (s rawStream) CloseWrite() error {
+	err := s.Stream.Close()
+	stopped, ok := errors.AsType[*quicgo.StreamError](context.Cause(s.Context()))
+	if ok && stopped.Remote {
+		return nil
+	}
+	return err
+}
+
 func (s rawStream) LocalAddr() net.Addr  { return s.conn.LocalAddr() }
 func (s rawStream) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 func (s rawStream) Close() error         { return s.conn.CloseWithError(0, "") }
