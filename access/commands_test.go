@@ -45,7 +45,7 @@ func TestAccessExplain(t *testing.T) {
 			{`{"principal":["uid:7","gid:27"],"command":"zone-add"}`, explanation{true, `principal "gid:27" has the role "operator", which allows "write"`, "operator", "write", true}},
 			{`{"principal":["uid:8","socket-group"],"command":"whoami"}`, explanation{true, `by default "socket-group" has the role "monitor", which allows "read"`, "monitor", "read", true}},
 			{`{"principal":"uid:8","command":"whoami"}`, explanation{false, `nothing gives uid:8 a role`, "", "read", true}},
-			{`{"principal":[],"command":"whoami"}`, explanation{false, `nothing gives nobody a role`, "", "read", true}},
+			{`{"principal":[],"command":"whoami"}`, explanation{false, `nothing gives unknown a role`, "", "read", true}},
 			{`{"principal":"self","command":"zone-no-such"}`, explanation{true, `by default "self" has the role "admin", which allows "read"`, "admin", "read", false}},
 			{`{"principal":"uid:7","command":"Zone-add"}`, explanation{false, dns + `which does not allow it`, "", "read", false}},
 			{`{"principal":"self","command":"zone-add","listener":"low"}`, explanation{false, `'zone-add' is not allowed through low: it needs write access, and this listener allows at most read`, "", "write", true}},

@@ -42,7 +42,7 @@ func TestExplain(t *testing.T) {
 		{[]string{"uid:0"}, "zone-flush", ``, access.Decision{Allowed: true, Role: "admin", Rule: `by default "uid:0" has the role "admin", which allows "write"`}},
 		{[]string{"socket-group"}, "no-such", ``, access.Decision{Allowed: true, Role: "monitor", Rule: `by default "socket-group" has the role "monitor", which allows "read"`}},
 		{[]string{"uid:8"}, "zone-add", ``, access.Decision{Rule: `nothing gives uid:8 a role`}},
-		{nil, "zone-add", ``, access.Decision{Rule: `nothing gives nobody a role`}},
+		{nil, "zone-add", ``, access.Decision{Rule: `nothing gives unknown a role`}},
 	} {
 		call := &mgr.Call{Name: test.command, Peer: transport.Peer{Creds: subjects(test.subjects...)}}
 		if test.command != "no-such" {

@@ -5,14 +5,14 @@ import (
 	"io"
 )
 
-// DefaultMaxFrame is the longest frame in bytes that a listener's conns receive unless told otherwise.
+// DefaultMaxFrame is the default length of the longest frame that a conn of a listener receives, in bytes: 16 MiB.
 const DefaultMaxFrame = 16 << 20
 
-// ClientMaxFrame is the same for conns that were dialed: replies may be longer than requests, and
-// Kea's clients read several megabytes.
+// ClientMaxFrame is the same for a dialed conn, 64 MiB: replies may be longer than requests, and the clients of Kea read
+// several megabytes.
 const ClientMaxFrame = 64 << 20
 
-// A Reason says why bytes cannot become a frame.
+// A Reason tells why bytes cannot become a frame.
 type Reason uint8
 
 // The reasons.
@@ -20,16 +20,16 @@ const (
 	TooLarge     Reason = iota + 1 // longer than MaxFrame
 	BadFirstByte                   // no JSON object or array starts with this byte
 	BadComment                     // a slash outside a string that starts no comment
-	TimedOut                       // silence, or a frame that took too long to become whole
-	BadEncoding                    // the wire's own encoding is broken
-	CutOff                         // the peer said its last word inside a frame
+	TimedOut                       // the peer was silent, or a frame took too long to become complete
+	BadEncoding                    // the encoding of the underlying protocol is broken
+	CutOff                         // the peer closed its writing half inside a frame
 	OverBudget                     // the daemon would hold more bytes than a limit of its manager allows
 	NoFrame                        // more white space and comments between two frames than MaxFrame and 64 KiB
-	Binary                         // a binary message, on a wire whose messages can be text or binary
+	Binary                         // a binary message, in a protocol with text and binary messages
 )
 
-// A FrameError reports bytes that cannot become a frame. Receiving ends with it, sending does not,
-// so that whoever has the conn can answer in words.
+// A FrameError reports bytes that cannot become a frame. It ends receiving and not sending, so that the daemon can send
+// an error reply.
 type FrameError struct {
 	Reason    Reason
 	Byte      byte // BadFirstByte: the byte; BadComment: the one after the slash
@@ -37,11 +37,11 @@ type FrameError struct {
 	Discarded int  // bytes of an unfinished frame that are lost, comments not counted
 	Limit     int  // TooLarge, OverBudget, NoFrame: how many bytes are allowed
 
-	// LimitName is for OverBudget: the limit in the daemon's words, and its key where it has one.
+	// LimitName is for OverBudget: the name of the limit and its configuration key, if it has one.
 	LimitName string
 }
 
-// Error describes the defect for a log.
+// Error implements error.
 func (e *FrameError) Error() string {
 	switch e.Reason {
 	case TooLarge:
@@ -66,7 +66,7 @@ func (e *FrameError) Error() string {
 	return "bad frame"
 }
 
-// Unwrap makes a frame that was cut off an io.EOF: the peer will say no more.
+// Unwrap returns io.EOF for CutOff: the peer sends no more.
 func (e *FrameError) Unwrap() error {
 	if e.Reason == CutOff {
 		return io.EOF

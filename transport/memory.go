@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 )
 
-// Memory counts the bytes that peers make a daemon hold before a frame is whole. The command manager
-// implements it and passes it to Listen with WithMemory. A transport opens an account for each conn, or for
-// each connection under several conns, and books what it is about to allocate for received bytes. What a
-// transport holds for a connection whatever the peer sends need not be booked: it is part of the amount per
-// conn that PROTOCOL.md states. All methods may be called from any goroutine.
+// Memory counts the bytes of incomplete frames that a daemon holds for its peers. The command manager implements it and
+// passes it to Listen with WithMemory. A transport opens an account for each conn, or for each connection under several
+// conns, and reserves the bytes that it is going to allocate for received data. The memory that each connection needs
+// whatever its peer sends is not reserved: it is part of the amount per conn in PROTOCOL.md. All methods may be called
+// from any goroutine.
 type Memory interface {
 	// OpenAccount opens an account of a peer. Nothing is booked in it.
 	OpenAccount(peer Peer) MemoryAccount
 }
 
-// A MemoryAccount is what one conn or connection of a peer has booked. Its methods do not block.
+// A MemoryAccount is the number of bytes that one conn or connection of a peer has reserved. Its methods do not block.
 type MemoryAccount interface {
 	// Reserve books n bytes more, before they are allocated. When they do not fit into a limit it books
 	// nothing, and the error is a *FrameError with the reason OverBudget, which names the limit.
@@ -24,7 +24,7 @@ type MemoryAccount interface {
 
 	// ReserveWindow is Reserve for what a connection may need before its peer sends anything, such as a receive window. It
 	// counts against the limit of all peers and against the share of the peer, but not against the small share of a peer
-	// that may run no command: such a peer, too, is to be told why it is refused.
+	// that may run no command: the daemon tells such a peer too why it is refused.
 	ReserveWindow(n int) error
 
 	// Release returns n of the bytes that were booked.

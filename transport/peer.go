@@ -7,48 +7,48 @@ import (
 	"sync/atomic"
 )
 
-// A Peer is who is at the other end of a conn: facts that the transport has established, and never
-// a password.
+// A Peer is the identity of the other end of a conn: facts that the transport has established. It never contains a
+// password.
 type Peer struct {
 	Transport string       // the kind of transport: "unix", "tls", "pipe", …
-	Session   string       // the connection underneath, unique in this process
-	Addr      net.Addr     // where the peer is; nil where that means nothing
-	Creds     []Credential // proven, never merely claimed; the strongest first
-	Target    *Target      // how the peer addressed the daemon; nil: the transport has no names
+	Session   string       // the name of the connection, unique in this process: NewSession
+	Addr      net.Addr     // the address of the peer; nil: the transport has none
+	Creds     []Credential // the proven credentials, the strongest first
+	Target    *Target      // the name by which the peer addressed the daemon; nil: the transport has no names
 }
 
-// A Target is how a peer addressed the daemon. The peer chose these names, so they prove nothing about the peer. They
-// tell which names of the daemon its clients depend on.
+// A Target is the name by which a peer addressed the daemon. The peer chose it, so it proves nothing about the peer. It
+// tells which names of the daemon its clients depend on.
 type Target struct {
 	Host   string // HTTP's Host header, with its port if the client sent one; the server name (SNI) of TLS and QUIC
 	Origin string // HTTP's Origin header, which browsers send for pages; empty: none
 }
 
-// A Credential is one proven fact about a peer. Its concrete type belongs to the transport that
-// proved it, and has the details.
+// A Credential is one proven fact about a peer. Its concrete type is that of the transport that proved it, and has the
+// details; CredAs finds it.
 type Credential interface {
 	// Subject names the credential for rules and logs: "uid:0", "cert:ops.example", "user:ann",
 	// "token:ci", "self". It is compared exactly, never parsed.
 	Subject() string
 }
 
-// A GroupCredential is one of a user of the system, which proves groups too: the subject "gid:27" for
-// each of them, and "socket-group" for who is in the group of the socket that the peer came through.
+// A GroupCredential is the credential of a user of the system. It proves groups too: the subject "gid:27" for each group
+// ID, and "socket-group" if the user is in the group of the socket file.
 type GroupCredential interface {
 	Credential
 	GroupIDs() []uint32
 	InSocketGroup() bool
 }
 
-// A Revocable is a credential that may cease to be true while its conn is open: a certificate is
-// revoked, a password changed, a token expires. The manager asks at each request, and once a second,
-// and closes the conns of those that have one. It must be quick; many ask at once.
+// A Revocable is a credential that may become invalid while its conn is open: a certificate is revoked, a password
+// changed, a token expires. The manager calls Revoked at each request and once a second, and closes the conn when it
+// returns true. Revoked must not block, and several goroutines may call it at the same time.
 type Revocable interface {
 	Credential
 	Revoked() bool
 }
 
-// CredAs returns the first credential of p that has the type C.
+// CredAs returns the first credential of p that has the type C, and whether there is one.
 func CredAs[C Credential](p Peer) (C, bool) {
 	for _, cred := range p.Creds {
 		if c, ok := cred.(C); ok {
@@ -59,11 +59,12 @@ func CredAs[C Credential](p Peer) (C, bool) {
 	return none, false
 }
 
-// String names the peer in one word for logs: its subjects, or "nobody".
+// String returns the subjects of the peer, separated by commas, for logs. It returns "unknown" for a peer without
+// credentials.
 func (p Peer) String() string {
 	switch len(p.Creds) {
 	case 0:
-		return "nobody"
+		return "unknown"
 	case 1:
 		return p.Creds[0].Subject()
 	}
@@ -76,7 +77,8 @@ func (p Peer) String() string {
 
 var sessions atomic.Uint64
 
-// NewSession returns a name for a connection, unique in this process: the kind and a number.
+// NewSession returns a name for a connection, unique in this process: kind, a hyphen and a number. kind is the name of the
+// transport.
 func NewSession(kind string) string {
 	return kind + "-" + strconv.FormatUint(sessions.Add(1), 10)
 }

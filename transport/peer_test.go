@@ -18,7 +18,7 @@ func (u user) Subject() string { return "user:" + string(u) }
 
 func TestPeer(t *testing.T) {
 	var p transport.Peer
-	require.Equal(t, "nobody", p.String())
+	require.Equal(t, "unknown", p.String())
 	p.Creds = append(p.Creds, uid(0))
 	require.Equal(t, "uid:0", p.String())
 	p.Creds = append(p.Creds, user("ann"), user("bob"))

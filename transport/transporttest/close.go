@@ -42,14 +42,14 @@ func closeTwice(p *place) {
 	_ = p.ends("Send", sent)
 }
 
-// afterClose: after Close every method returns net.ErrClosed, whatever was before.
+// afterClose: after Close every method returns net.ErrClosed.
 func afterClose(p *place) {
 	dialed, accepted, sent := p.request(hello)
 	p.wantFrame(accepted, hello)
 	if dialed.Context().Err() != nil || accepted.Context().Err() != nil {
 		p.Fatal("the Context of a living conn has ended")
 	}
-	for _, c := range []transport.Conn{accepted, dialed} { // the second one is left by its peer first
+	for _, c := range []transport.Conn{accepted, dialed} { // the peer of the second one closes first
 		_ = c.Close()
 		for range 2 {
 			_, err := c.Receive(p.ctx, nil)
@@ -79,7 +79,7 @@ func afterClose(p *place) {
 	p.wantClosed("Send after the peer's end and Close", accepted.Send(p.ctx, hello))
 }
 
-// seesTheEnd receives until there is nothing more.
+// seesTheEnd receives until that fails.
 func (p *place) seesTheEnd(c transport.Conn) {
 	p.Helper()
 	done := start(func() error {
@@ -121,7 +121,7 @@ func closeUnblocksReceive(p *place) {
 	}
 }
 
-// closeDelivers: what Send has taken arrives, though Close comes right behind it.
+// closeDelivers: the frames of Send arrive though Close comes right behind it.
 func closeDelivers(p *place) {
 	for i := range 10 {
 		dialed, accepted := p.connect()
@@ -143,7 +143,7 @@ func closeDelivers(p *place) {
 	}
 }
 
-// peerGone: the Context of a conn ends when its peer cannot hear it, and Send fails.
+// peerGone: the Context of a conn ends when its peer cannot read, and Send fails.
 func peerGone(p *place) {
 	for _, server := range []bool{true, false} {
 		gone, c := p.connect()
@@ -163,12 +163,12 @@ func peerGone(p *place) {
 		}
 		p.contextEnds(c)
 		if errors.Is(context.Cause(c.Context()), net.ErrClosed) {
-			p.Fatalf("the cause is %v, but it was the peer who closed", context.Cause(c.Context()))
+			p.Fatalf("the cause is %v, but the peer has closed", context.Cause(c.Context()))
 		}
 	}
 }
 
-// halfClose: a peer that has said its last word is still there, and hears the replies.
+// halfClose: a peer that has closed its writing half still receives the replies.
 func halfClose(p *place) {
 	dialed, accepted := p.connect()
 	p.send(dialed, hello)
@@ -199,7 +199,7 @@ func halfClose(p *place) {
 	}
 }
 
-// halfCloseAtOnce: frames and the last word, all before anyone receives; and a Receive that waits.
+// halfCloseAtOnce: frames and the half-close come before the first Receive, and then while a Receive waits.
 func halfCloseAtOnce(p *place) {
 	dialed, accepted := p.connect()
 	all := frames(20)

@@ -8,59 +8,53 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// A Pair is a fresh place, which nobody listens on yet, and the way to reach it. Each subtest asks
-// for one, listens on it, and closes what it has opened; what else the place holds is removed with
-// the Cleanup of the testing.TB that it was made with.
+// A Pair is a Transport without a listener, and the Dialer for it. Each subtest makes one, listens on it, and closes its
+// listener and conns. newPair removes all else, such as files, in a Cleanup of its testing.TB.
 type Pair struct {
-	// Transport is the place.
+	// Transport is the transport under test.
 	Transport transport.Transport
 
-	// Dialer reaches it. It must not limit the frames that it receives to less than Config.MaxFrame.
+	// Dialer opens conns to it. Its conns must receive frames of Config.MaxFrame bytes.
 	Dialer transport.Dialer
 
-	// At makes the Dialer from the address of the listener, where only that knows it (a port that
-	// the system has chosen). nil: Dialer.
+	// At returns the Dialer for the address of the listener, if the system chooses its port. nil: Dialer is used.
 	At func(net.Addr) transport.Dialer
 }
 
-// Config says what a transport can do and how the suite gets at it. The zero value is for a
-// transport that moves frames and promises no more than every transport does.
+// Config lists the optional features of a transport. The zero value is for a transport without any.
 type Config struct {
-	// MaxFrame is the limit in bytes that the transports of the pairs have.
-	// 0: transport.DefaultMaxFrame. With 1 MiB the suite is faster and as thorough.
+	// MaxFrame is the length of the longest frame that the transports of the pairs receive, in bytes. 0:
+	// transport.DefaultMaxFrame. With 1 MiB the suite is faster and as thorough.
 	MaxFrame int
 
-	// Kind is what Peer.Transport says on both sides. Empty: anything.
+	// Kind is Peer.Transport on both sides. Empty: it is not checked.
 	Kind string
 
-	// Subjects are those of the credentials that a peer has proven to the listener, and
-	// ListenerSubjects those that the listener has proven to the dialer, each in order.
+	// Subjects are those of the credentials of an accepted conn, and ListenerSubjects those of a dialed conn, in order.
 	Subjects         []string
 	ListenerSubjects []string
 
-	// HalfClose says the last word on a conn that was dialed, and leaves it able to receive. nil:
-	// the transport has no such thing.
+	// HalfClose closes the writing half of a dialed conn, which can still receive. nil: the transport has no half-close.
 	HalfClose func(transport.Conn) error
 
-	// Departs: when the peer has closed its conn, the conn's Context ends as soon as Receive has
-	// come to the end. Otherwise it takes a failed Send.
+	// Departs: after the peer has closed its conn, the Context ends when Receive returns its error. If false, it ends when
+	// a Send fails.
 	Departs bool
 
-	// Raw opens a connection to l on which the suite writes the bytes of frames itself, in pieces
-	// and with comments between, and reads replies, one a line. Should it have a method CloseWrite()
-	// error, then a last word in the middle of a frame is tested too. nil: frames are messages on
-	// this wire, and cannot be glued or split.
+	// Raw opens a connection to l on which the suite writes the bytes of frames itself, in pieces and with comments
+	// between them, and reads replies, one a line. If the result has a method CloseWrite() error, the suite also closes
+	// the writing half in the middle of a frame. nil: the transport sends frames as messages.
 	Raw func(ctx context.Context, p Pair, l transport.Listener) (io.ReadWriteCloser, error)
 
-	// Silent connects to l as far as it goes without saying anything: a TCP connection on which no
-	// TLS handshake begins. nil: Dial is as silent as it gets.
+	// Silent connects to l and sends nothing: for example a TCP connection without a TLS handshake. nil: the suite uses
+	// Dial.
 	Silent func(ctx context.Context, p Pair, l transport.Listener) (io.Closer, error)
 
-	// Mute: after a *transport.FrameError nothing can be sent either, since the wire has its own
-	// word for it (WebSocket's close code 1009).
+	// Mute: after a *transport.FrameError the conn cannot send either, because the protocol has its own error
+	// (WebSocket's close code 1009).
 	Mute bool
 
-	// OneShot: a conn carries one frame there and the replies back, as an HTTP request does; it
-	// is seen by the listener once the frame has been sent. Receive returns io.EOF after it.
+	// OneShot: a conn carries one frame and the replies to it, as an HTTP request does. The listener accepts it when the
+	// frame was sent. Receive of the listener returns io.EOF after it.
 	OneShot bool
 }

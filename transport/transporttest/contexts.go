@@ -19,8 +19,7 @@ func (p *place) ended() context.Context {
 	return ctx
 }
 
-// yield lets other goroutines run n times. It makes the moments differ at which things happen, and
-// nothing depends on it.
+// yield lets other goroutines run n times, so that the order of events differs. No test depends on it.
 func yield(n int) {
 	for range n {
 		runtime.Gosched()
@@ -117,15 +116,15 @@ func sendEnded(p *place) {
 	p.exchangeOn(dialed, accepted)
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	p.wantNoError(dialed.Send(ctx, hello))
-	cancel(errEnded) // after the Send: that concerns nobody
+	cancel(errEnded) // after the Send: it has no effect
 	p.wantFrame(accepted, hello)
 	p.exchangeOn(dialed, accepted)
 }
 
-// unread is more than any wire should keep for a peer that does not read.
+// unread is more bytes than a transport should buffer for a peer that does not read.
 const unread = 1 << 30
 
-// sendUnread sends to a peer that does not read until Send fails, and tells each time that it did not.
+// sendUnread sends to a peer that does not read until Send fails, and calls sent after each frame.
 func sendUnread(ctx context.Context, c transport.Conn, size int, sent func()) error {
 	f := frame(size, 1)
 	for total := 0; total < unread; total += size {
@@ -134,7 +133,7 @@ func sendUnread(ctx context.Context, c transport.Conn, size int, sent func()) er
 		}
 		sent()
 	}
-	return errors.New("a peer that does not read makes nobody wait")
+	return errors.New("a Send to a peer that does not read never blocks")
 }
 
 // slowReaderCancelled: a Send that waits for the peer ends with its context.

@@ -1,6 +1,6 @@
-// Package transporttest proves that a transport keeps the contract of package transport.
+// Package transporttest tests that a transport keeps the contract of package transport.
 //
-// A transport is tested by one line in a test of its own package:
+// Add this test to the package of the transport:
 //
 //	func TestConformance(t *testing.T) {
 //		transporttest.Test(t, func(t testing.TB) transporttest.Pair {
@@ -9,10 +9,10 @@
 //		}, transporttest.Config{MaxFrame: 1 << 20})
 //	}
 //
-// The [Config] says what the transport can do beyond moving frames: half-close, take bytes in
-// pieces, notice that a peer has left. What it does not claim is not tested, and nothing is skipped
-// in silence: the subtests that run are the claim.
+// The [Config] lists the optional features of the transport: it closes the writing half, takes bytes in pieces, notices
+// that a peer has closed. The suite tests the features that are listed, and calls no t.Skip: the subtests that run are the
+// features that hold. It tests the fast path of conns that have one (transport.Stream.Fast), and Receive and Send of all.
 //
-// The suite needs nothing but the standard library. It counts goroutines and descriptors, so nothing
-// else may run beside it: do not call t.Parallel.
+// The suite uses the standard library only. It counts goroutines and descriptors, so no other test may run at the same
+// time: do not call t.Parallel.
 package transporttest

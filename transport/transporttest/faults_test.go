@@ -52,7 +52,7 @@ var faults = map[string]fault{
 		send: func(c transport.Conn, _ context.Context, frames [][]byte) error {
 			return c.Send(context.Background(), frames...)
 		}},
-	"nobody waits for a slow reader": {subtest: "SlowReaderCancelled",
+	"Send does not wait for a slow reader": {subtest: "SlowReaderCancelled",
 		send: func(c transport.Conn, ctx context.Context, frames [][]byte) error {
 			if len(frames[0]) > 1000 {
 				return nil

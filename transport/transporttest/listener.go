@@ -20,7 +20,7 @@ func address(p *place) {
 	}
 }
 
-// identity: both sides know who their peer is, and each conn's session has its own name.
+// identity: both sides know the credentials of their peer, and each conn has its own session name.
 func identity(p *place) {
 	sessions := map[string]bool{}
 	for range 3 {
@@ -87,7 +87,7 @@ func dialEnded(p *place) {
 	p.exchange(hello)
 }
 
-// listenerClose: Accept ends, now and later, and nobody can connect.
+// listenerClose: Accept returns, now and later, and no client can connect.
 func listenerClose(p *place) {
 	waiting := start(func() error {
 		_, err := p.l.Accept(p.ctx)
@@ -104,7 +104,7 @@ func listenerClose(p *place) {
 	p.noAnswer()
 }
 
-// noAnswer sees that nobody can be reached.
+// noAnswer checks that the listener does not answer.
 func (p *place) noAnswer() {
 	p.Helper()
 	c, err := p.dialer.Dial(p.ctx)
@@ -120,7 +120,7 @@ func (p *place) noAnswer() {
 	}
 }
 
-// listenerKeepsConns: conns that were handed out outlive their listener.
+// listenerKeepsConns: accepted conns stay open when their listener is closed.
 func listenerKeepsConns(p *place) {
 	dialed, accepted, sent := p.request(hello)
 	p.wantFrame(accepted, hello)
@@ -135,7 +135,7 @@ func listenerKeepsConns(p *place) {
 	p.reply(dialed, accepted, frame(100, 1))
 }
 
-// listenerDropsWaiting: a conn that nobody accepted is closed with the listener.
+// listenerDropsWaiting: a conn that was not accepted is closed with the listener.
 func listenerDropsWaiting(p *place) {
 	c := p.dial()
 	p.send(c, hello)
@@ -143,7 +143,7 @@ func listenerDropsWaiting(p *place) {
 	p.seesTheEnd(c)
 }
 
-// listenAgain: the place is free once its listener is closed.
+// listenAgain: Listen works again after the listener was closed.
 func listenAgain(p *place) {
 	for range 3 {
 		p.exchange(hello)
@@ -153,10 +153,10 @@ func listenAgain(p *place) {
 	p.exchange(hello)
 }
 
-// soon is less than the time that a handshake is given, and more than an exchange needs.
+// soon is less than the time limit of a handshake, and more than an exchange needs.
 const soon = 4 * time.Second
 
-// silentPeers: those that connect and say nothing delay nobody else.
+// silentPeers: peers that connect and send nothing do not delay other peers.
 func silentPeers(p *place) {
 	for range 10 {
 		var c io.Closer

@@ -28,7 +28,7 @@ func pipelining(p *place) {
 	_ = p.ends("Receive after the peer has closed", echoed)
 }
 
-// echoAll sends back what it receives until it cannot.
+// echoAll sends back each frame that it receives, until that fails.
 func echoAll(p *place, c transport.Conn) error {
 	var buf []byte
 	for {
@@ -43,7 +43,7 @@ func echoAll(p *place, c transport.Conn) error {
 	}
 }
 
-// manyFrames gives Send many frames at once, in all more and less than buffers hold.
+// manyFrames passes many frames to one Send, in all more and less than buffers hold.
 func manyFrames(p *place) {
 	dialed, accepted := p.connect()
 	for _, count := range []int{1, 2, 100, 1500} {
@@ -90,7 +90,7 @@ func sendSome(p *place, c transport.Conn, all [][]byte) error {
 	return nil
 }
 
-// manyConns has 200 conversations at once.
+// manyConns has 200 conns at once.
 func manyConns(p *place) {
 	const count = 200
 	var serving sync.WaitGroup
@@ -115,7 +115,7 @@ func manyConns(p *place) {
 		return nil
 	})
 
-	var all sync.WaitGroup // nobody closes before everyone was answered
+	var all sync.WaitGroup // no conn closes before all have their reply
 	all.Add(count)
 	done := make(chan error, count)
 	dialing := make(chan struct{}, 25) // more handshakes at a time may take longer than a listener allows, on a slow machine

@@ -10,10 +10,10 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// patience is how long anything that must happen may take. Nothing waits for it to pass.
+// patience is the maximum time of each step. No test waits until it has passed.
 var patience = 30 * time.Second
 
-// A place is what a subtest works with: a listener, and the way to it.
+// A place is the listener of a subtest, with the Dialer for it.
 type place struct {
 	*testing.T
 	cfg    Config
@@ -47,8 +47,7 @@ func (p *place) listen() {
 
 var hello = []byte(`{"hello":1}`)
 
-// connect returns both ends of a new conn, on which a first frame has been exchanged: some wires
-// show a conn only then.
+// connect returns both ends of a new conn, on which a first frame was exchanged: some transports accept a conn only then.
 func (p *place) connect() (dialed, accepted transport.Conn) {
 	p.Helper()
 	dialed = p.dial()
@@ -61,8 +60,8 @@ func (p *place) connect() (dialed, accepted transport.Conn) {
 	return dialed, accepted
 }
 
-// request returns both ends of a new conn on which request has been sent and not yet received. The
-// channel tells when the sending is over.
+// request returns both ends of a new conn on which request was sent and not received. The channel gets the result of
+// Send.
 func (p *place) request(request []byte) (dialed, accepted transport.Conn, sent <-chan error) {
 	p.Helper()
 	dialed = p.dial()
@@ -81,7 +80,7 @@ func (p *place) exchange(frame []byte) {
 	_ = accepted.Close()
 }
 
-// reply sends frame to the dialer. Where a conn carries no more than that, it is over then.
+// reply sends frame to the dialer. It closes a conn for one frame then.
 func (p *place) reply(dialed, accepted transport.Conn, frame []byte) {
 	p.Helper()
 	sent := start(func() error {
@@ -162,14 +161,14 @@ func (p *place) wantNoError(err error) {
 	}
 }
 
-// start runs f beside the test and returns what tells its end.
+// start runs f on a goroutine and returns the channel that gets its result.
 func start(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	return done
 }
 
-// ends waits for what start began.
+// ends waits for the result of a function that start runs.
 func (p *place) ends(what string, done <-chan error) error {
 	p.Helper()
 	select {

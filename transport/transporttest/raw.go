@@ -11,7 +11,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// three are frames that hold what could be mistaken for an end.
+// three are frames that contain text that looks like an end.
 var three = []string{
 	`{"a":["}",{"b":"\"]\\"}]}`,
 	`[]`,
@@ -25,7 +25,7 @@ func (p *place) wantThree(c transport.Conn) {
 	}
 }
 
-// glued: frames may follow each other with anything or nothing between them.
+// glued: frames may follow each other with white space, comments or nothing between them.
 func glued(p *place) {
 	for _, between := range []string{"", " ", "\n", "\r\n\t ", "#\n", "/**/", " // x\n /* { \n [ */ "} {
 		raw, c := p.raw(three[0] + between + three[1] + between + three[2] + between)
@@ -78,7 +78,7 @@ func byteByByte(p *place) {
 	p.wantNoError(p.ends("Write", written))
 }
 
-// comments: comments outside strings are gone, in a way that leaves positions true.
+// comments: comments outside strings are blanked, so that positions stay true.
 func comments(p *place) {
 	const text = " \t\r\n# one { \"\n // two\n/* three\n **/ " +
 		`{"a" /* x */: # y }` + "\n" + `"#//" /**/, // z` + "\n" + `"b": [ /* ] */ 1 ] /***/}`
@@ -116,7 +116,7 @@ func alreadyHere(p *place) {
 	p.wantFrame(c, []byte("[3]"))
 }
 
-// cancelledInsideFrame: what has arrived of a frame survives the Receive that gave up.
+// cancelledInsideFrame: the part of a frame that has arrived is not lost when Receive ends with its context.
 func cancelledInsideFrame(p *place) {
 	raw, c := p.raw("[]")
 	p.wantFrame(c, []byte("[]"))
@@ -140,7 +140,7 @@ func cancelledInsideFrame(p *place) {
 	}
 }
 
-// badFirstByte: a byte that no frame starts with is reported at once, and can be answered.
+// badFirstByte: a byte that cannot start a frame is reported at once, and the conn can send.
 func badFirstByte(p *place) {
 	for text, offset := range map[string]int{
 		"POST / HTTP/1.1\r\n": 0, "\x16\x03\x01": 0, "\x00{}": 0, "\xef\xbb\xbf{}": 0, "}": 0, `"{}"`: 0, "\f{}": 0,
@@ -171,7 +171,7 @@ func badComment(p *place) {
 	}
 }
 
-// answered sees that a conn that cannot receive can send, and closes both ends.
+// answered checks that a conn that cannot receive can send, and closes both ends.
 func (p *place) answered(raw io.ReadWriteCloser, c transport.Conn) {
 	p.Helper()
 	if !p.cfg.Mute {
@@ -189,14 +189,14 @@ func (p *place) answered(raw io.ReadWriteCloser, c transport.Conn) {
 	_ = raw.Close()
 }
 
-// cutOff: a last word inside a frame is reported as such, and still is io.EOF.
+// cutOff: a half-close inside a frame is reported as CutOff, and is io.EOF too.
 func cutOff(p *place) {
 	for text, lost := range map[string]int{`[1, /* c */ "`: 6, " {": 1, "": 0, " \n": 0, "# open": 0, "/": 0} {
 		raw, c := p.raw("{}" + text)
 		p.wantFrame(c, []byte("{}"))
 		half, ok := raw.(interface{ CloseWrite() error })
 		if !ok {
-			return // the Config says that it cannot
+			return // Raw of the Config has no half-close
 		}
 		p.wantNoError(half.CloseWrite())
 		if lost == 0 {
