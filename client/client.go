@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/rudderpost/rudderpost/internal/netfd"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
@@ -172,19 +173,20 @@ func (c *Client) cancel(id wire.ID) {
 func (c *Client) receive() {
 	defer close(c.done)
 	var last error
-	heard := func(frame []byte, err error) (goOn bool) {
+	onFrame := func(frame []byte, err error) (more bool) {
 		if last = err; err == nil {
 			last = c.answer(frame)
 		}
 		return last == nil
 	}
-	if conn, ok := c.conn.(transport.Hearer); ok {
+	if conn, ok := c.conn.(interface{ Fast() netfd.FrameConn }); ok {
+		fast := conn.Fast()
 		for last == nil {
-			conn.Hear(context.Background(), func(frame []byte, err error) bool { return heard(slices.Clone(frame), err) })
+			fast.ReadLoop(context.Background(), func(frame []byte, err error) bool { return onFrame(slices.Clone(frame), err) })
 		}
 	}
 	for last == nil {
-		heard(c.conn.Receive(context.Background(), nil))
+		onFrame(c.conn.Receive(context.Background(), nil))
 	}
 	c.end(last)
 }

@@ -1,16 +1,15 @@
-// Package transport says what a way into a daemon is.
+// Package transport defines how a daemon and its clients exchange frames. A frame is one JSON object or array.
 //
-// A [Transport] is one place at which a daemon can be reached, a value whose exported fields say
-// which: &unix.Transport{Path: "/run/x.sock"}. It opens a [Listener], which hands out one [Conn]
-// for each conversation; a [Dialer] reaches the same place from the other side. A Conn moves
-// frames, each one JSON object or array, and knows who its [Peer] is. It never looks inside a frame.
+// To serve a daemon, take the Transport of a package below this one, and pass it to mgr.CommandMgr.Listen:
+// &unix.Transport{Path: "/run/x.sock"}. To write a transport, start with [NewStream]: it makes a [Conn] of a net.Conn or
+// of any other byte stream. It finds where each frame ends, blanks comments, and keeps the limits of length and time. Then
+// run [github.com/rudderpost/rudderpost/transport/transporttest], which tests a transport in one line.
 //
-// That is all that anybody needs: ten methods, no registry. A transport of your own is a value in a
-// package of your own, proven by [github.com/rudderpost/rudderpost/transport/transporttest]. A Conn may do three things
-// more for those who ask it, as an [io.Writer] may be an [io.ReaderFrom]: call who answers where it reads, a [Hearer],
-// and send a long frame from where its parts lie, a [PartSender]. Each saves something, and changes nothing else. A
-// [ReasonCloser] tells its peer why it is closed.
+// A [Transport] opens a [Listener], which accepts a [Conn] for each connection. A [Dialer] opens a Conn from the other
+// side. A Conn sends and receives frames and knows its [Peer]; it does not look inside a frame. These four interfaces have
+// ten methods, and there is no registry: a transport is a value in a package of its own.
 //
-// Whatever moves bytes (a socket, a QUIC stream, a serial line) becomes a Conn through [NewStream],
-// which finds where each frame ends, blanks comments, and keeps the limits.
+// Some interfaces are optional. A conn that is or embeds a [Stream] has a fast path ([Stream.Fast]). A [ReasonCloser]
+// tells its peer why it is closed. A listener counts received bytes in a [Memory], and reports a failed handshake as a
+// [Refusal].
 package transport

@@ -8,7 +8,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Whatever moves bytes becomes a Conn.
+// Each net.Conn becomes a Conn.
 func ExampleNewStream() {
 	here, there := net.Pipe()
 	conn := transport.NewStream(there, transport.StreamConfig{

@@ -23,7 +23,7 @@ func (p twoPipes) SetWriteDeadline(t time.Time) error    { return p.out.SetWrite
 func (p twoPipes) SyscallConn() (syscall.RawConn, error) { return p.in.SyscallConn() }
 func (p twoPipes) Close() error                          { _ = p.in.Close(); return p.out.Close() }
 
-// TestTwoDescriptors: what is read is not what is written to.
+// A stream that is no net.Conn may have a second descriptor, for writing.
 func TestTwoDescriptors(t *testing.T) {
 	hears, says, err := os.Pipe()
 	require.NoError(t, err)

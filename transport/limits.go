@@ -2,18 +2,9 @@ package transport
 
 import "time"
 
-// FrameLimits are what the conns of a listener may take: see the fields of the same names of
-// StreamConfig, and of each transport.
+// FrameLimits are the limits of the conns of a listener. Each field means the field of StreamConfig of the same name, with
+// the same defaults.
 type FrameLimits struct {
-	MaxFrame           int
+	MaxFrame           int // bytes
 	Idle, FrameTimeout time.Duration
-}
-
-// FrameLimitsOf returns what changing says, if anybody does, or else what is fixed: each transport of ours
-// has both. It is asked for each conn, so that the limits of a listener may change while it is open.
-func FrameLimitsOf(changing func() FrameLimits, fixed FrameLimits) FrameLimits {
-	if changing != nil {
-		return changing()
-	}
-	return fixed
 }

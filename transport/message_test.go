@@ -1,7 +1,6 @@
 package transport_test
 
 import (
-	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,39 +39,5 @@ func TestFrame(t *testing.T) {
 	} {
 		_, err := transport.Frame([]byte(message))
 		require.Equal(t, &want, err, message)
-	}
-}
-
-func TestOneFrame(t *testing.T) {
-	for message, want := range map[string]string{
-		`{}`:                        `{}`,
-		` [ 1, {"a": "]}"} ] `:      `[ 1, {"a": "]}"} ]`,
-		"# one\n{} // two\n/* x */": `{}`,
-		"{/* x */}":                 "{       }",
-		"{} # open":                 `{}`,
-		"{} /":                      `{}`, // as at the end of a stream
-	} {
-		got, err := transport.OneFrame([]byte(message))
-		require.NoError(t, err, message)
-		require.Equal(t, want, string(got), message)
-	}
-	for _, message := range []string{``, "\r\n\t ", `// nothing`, `/* open`, `/`} {
-		_, err := transport.OneFrame([]byte(message))
-		require.Equal(t, io.EOF, err, message)
-	}
-	for message, want := range map[string]transport.FrameError{
-		`hello`:  {Reason: transport.BadFirstByte, Byte: 'h'},
-		`{} x`:   {Reason: transport.BadFirstByte, Byte: 'x', Offset: 3},
-		`/x {}`:  {Reason: transport.BadComment, Byte: 'x'},
-		`{} /x`:  {Reason: transport.BadComment, Byte: 'x', Offset: 3},
-		` {"a":`: {Reason: transport.CutOff, Discarded: 5},
-		`["`:     {Reason: transport.CutOff, Discarded: 2},
-	} {
-		_, err := transport.OneFrame([]byte(message))
-		require.Equal(t, &want, err, message)
-	}
-	for _, message := range []string{`{}{}`, `{} []`, `{} {`} {
-		_, err := transport.OneFrame([]byte(message))
-		require.Error(t, err, message)
 	}
 }

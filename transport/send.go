@@ -2,77 +2,114 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"sync"
 )
 
-// maxCopied is the total length up to which frames are copied together into one write; beyond it
-// they are handed to the kernel where they lie.
+// maxCopied is the total length up to which Send copies frames together for one write. Longer frames go to the kernel
+// from where they lie.
 const maxCopied = 64 << 10
 
 var sendBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 var newline = []byte{'\n'}
 
-// A PartSender is a Conn that can send a long frame from where its parts lie. A Stream is one.
-type PartSender interface {
-	Conn
-
-	// SendParts is Send for one frame in three parts.
-	SendParts(ctx context.Context, head, body []byte, tail string) error
-}
-
-// SendParts sends one frame in three parts on any conn: from where they lie if it is a PartSender.
-func SendParts(ctx context.Context, conn Conn, head, body []byte, tail string) error {
-	if conn, ok := conn.(PartSender); ok {
-		return conn.SendParts(ctx, head, body, tail)
-	}
-	return conn.Send(ctx, slices.Concat(head, body, []byte(tail)))
-}
-
-// SendParts implements PartSender.
-func (s *Stream) SendParts(ctx context.Context, head, body []byte, tail string) error {
-	return s.sendPieces(ctx, net.Buffers{head, body, append([]byte(tail), '\n')})
-}
-
 // Send implements Conn.
 func (s *Stream) Send(ctx context.Context, frames ...[]byte) error {
-	if len(s.left) > 0 || total(frames) > maxCopied {
-		return s.sendPieces(ctx, pieces(frames))
+	if len(s.rest) > 0 || lineLength(frames) > maxCopied {
+		return s.writeBuffers(ctx, lineBuffers(frames))
 	}
 	if err := s.beginSend(ctx); err != nil {
 		return err
 	}
 	buf := sendBuffers.Get().(*[]byte)
 	lines := appendLines((*buf)[:0], frames)
-	n, err := s.out.Write(lines)
+	n, err := s.write(lines)
 	missing := len(lines) - n
 	*buf = lines
 	sendBuffers.Put(buf)
 	return s.endSend(ctx, missing, err)
 }
 
-// sendPieces sends what TrySend has left, and pieces behind it.
-func (s *Stream) sendPieces(ctx context.Context, pieces net.Buffers) error {
+// write writes p, through the descriptor if there is one for writing.
+func (s *Stream) write(p []byte) (int, error) {
+	if s.writesFD {
+		return s.fd.Write(p)
+	}
+	return s.bytes.Write(p)
+}
+
+// writeBuffers writes the rest that tryWriteFrames has left, and buffers behind it.
+func (s *Stream) writeBuffers(ctx context.Context, buffers net.Buffers) error {
 	if err := s.beginSend(ctx); err != nil {
 		return err
 	}
-	if len(s.left) > 0 {
-		pieces = append(s.left, pieces...)
-		s.left = nil
+	if len(s.rest) > 0 {
+		buffers = append(s.rest, buffers...)
+		s.rest = nil
 	}
-	_, err := pieces.WriteTo(s.bytes)
+	_, err := buffers.WriteTo(s.bytes)
 	missing := 0
-	for _, piece := range pieces {
-		missing += len(piece)
+	for _, buffer := range buffers {
+		missing += len(buffer)
 	}
 	return s.endSend(ctx, missing, err)
 }
 
-// cannotSend says why nothing can be sent any more.
-func (s *Stream) cannotSend() error {
-	if s.closed.Load() {
+// tryWriteFrames implements netfd.FrameConn.TryWriteFrames.
+func (s *Stream) tryWriteFrames(frames [][]byte) (written bool, err error) {
+	if err := s.tryError(); err != nil {
+		return false, err
+	}
+	if lineLength(frames) > maxCopied {
+		return s.tryWriteBuffers(lineBuffers(frames))
+	}
+	buf := sendBuffers.Get().(*[]byte)
+	lines := appendLines((*buf)[:0], frames)
+	n, err := s.fd.TryWrite(lines)
+	if written = n == len(lines); !written && err == nil {
+		s.rest = net.Buffers{slices.Clone(lines[n:])}
+	}
+	*buf = lines
+	sendBuffers.Put(buf)
+	if err != nil {
+		s.cancel(err)
+	}
+	return written, err
+}
+
+// tryWriteParts implements netfd.FrameConn.TryWriteParts.
+func (s *Stream) tryWriteParts(head, body []byte, tail string) (written bool, err error) {
+	if err := s.tryError(); err != nil {
+		return false, err
+	}
+	return s.tryWriteBuffers(partBuffers(head, body, tail))
+}
+
+// tryError returns the reason for which nothing can be written without blocking now, or nil.
+func (s *Stream) tryError() error {
+	if err := s.sendError(); err != nil {
+		return err
+	}
+	if !s.fd.InLoop() || !s.writesFD || len(s.rest) > 0 {
+		return errors.ErrUnsupported
+	}
+	return nil
+}
+
+// tryWriteBuffers writes as much as the socket buffer takes, and keeps the rest for Send.
+func (s *Stream) tryWriteBuffers(buffers net.Buffers) (written bool, err error) {
+	if s.rest, err = s.fd.TryWriteBuffers(buffers); err != nil {
+		s.cancel(err)
+	}
+	return len(s.rest) == 0, err
+}
+
+// sendError returns the reason for which nothing can be sent any more, or nil.
+func (s *Stream) sendError() error {
+	if s.fd.Closed() {
 		return net.ErrClosed
 	}
 	if s.ctx.Err() != nil {
@@ -82,36 +119,36 @@ func (s *Stream) cannotSend() error {
 }
 
 func (s *Stream) beginSend(ctx context.Context) error {
-	if err := s.cannotSend(); err != nil {
+	if err := s.sendError(); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.writeEnd.follow(ctx)
+	s.writeEnd.Watch(ctx)
 	return nil
 }
 
-// endSend makes an error of Send of what a write said that left so many bytes.
+// endSend returns the error of Send for the error of a write that has not written the last missing bytes.
 func (s *Stream) endSend(ctx context.Context, missing int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if s.closed.Load() {
+	if s.fd.Closed() {
 		return net.ErrClosed
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	s.gone(err) // part of a frame may have gone out
+	s.cancel(err) // part of a frame may have been written
 	if missing == 1 {
-		return nil // all but the last line feed: the peer has the frame, and may have left with it
+		return nil // all but the last line feed: the peer has the frame, and may have hung up after it
 	}
 	return err
 }
 
-// total is how long frames are as lines.
-func total(frames [][]byte) int {
+// lineLength returns the total length of frames as lines.
+func lineLength(frames [][]byte) int {
 	n := len(frames)
 	for _, frame := range frames {
 		n += len(frame)
@@ -128,11 +165,16 @@ func appendLines(dst []byte, frames [][]byte) []byte {
 	return dst
 }
 
-// pieces are frames as lines, where they lie.
-func pieces(frames [][]byte) net.Buffers {
-	pieces := make(net.Buffers, 0, 2*len(frames))
+// lineBuffers returns frames as lines, without a copy.
+func lineBuffers(frames [][]byte) net.Buffers {
+	buffers := make(net.Buffers, 0, 2*len(frames))
 	for _, frame := range frames {
-		pieces = append(pieces, frame, newline)
+		buffers = append(buffers, frame, newline)
 	}
-	return pieces
+	return buffers
+}
+
+// partBuffers returns a frame in three parts as a line, without a copy of the first two.
+func partBuffers(head, body []byte, tail string) net.Buffers {
+	return net.Buffers{head, body, append([]byte(tail), '\n')}
 }

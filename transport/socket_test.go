@@ -49,7 +49,7 @@ func waitOnce(t testing.TB, s *Stream, n int) {
 		_, err := s.Receive(ctx, nil)
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		if s.in.array < len(sip{}) && len(s.in.data) == n {
+		if s.in.arraySize < len(smallBuf{}) && len(s.in.data) == n {
 			return
 		}
 		require.True(t, time.Now().Before(deadline), "a conn that waits keeps %d bytes", cap(s.in.data))
@@ -64,7 +64,7 @@ func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	s := NewStream(b, StreamConfig{})
 	defer func() { _ = s.Close() }()
 	waitOnce(t, s, 0)
-	require.Nil(t, s.in.sip)
+	require.Nil(t, s.in.small)
 	_, err := a.Write([]byte("{}" + half))
 	require.NoError(t, err)
 	_, err = s.Receive(t.Context(), nil)
@@ -77,9 +77,9 @@ func TestIdleConnHoldsNoBuffer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, half+`ion"}`, string(frame))
 	require.Zero(t, cap(s.in.data))
-	require.Nil(t, s.in.chunk)
+	require.Nil(t, s.in.large)
 	waitOnce(t, s, 0) // it is idle again
-	require.Nil(t, s.in.sip)
+	require.Nil(t, s.in.small)
 }
 
 // A long frame needs a large array. What comes behind it must not keep that alive.
@@ -102,7 +102,7 @@ func TestLongFrameIsNotKeptWithoutDescriptor(t *testing.T) {
 	_, err := s.Receive(t.Context(), nil)
 	require.NoError(t, err)
 	require.NoError(t, s.in.read())
-	require.LessOrEqual(t, cap(s.in.data), len(chunk{}))
+	require.LessOrEqual(t, cap(s.in.data), len(largeBuf{}))
 }
 
 // heldPerConn is how many bytes of the heap each of count conns holds that has received half a frame.

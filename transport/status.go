@@ -8,7 +8,7 @@ type statusKey struct{}
 // saw it. status is the HTTP status of the refusal: 401, 403, 429 or 503. A transport whose replies have a status
 // takes it from there (Status); all others ignore it. A Conn that wraps another passes the context on.
 //
-// A conn with a fast path (Hearer) may be given the frame together with others, without a context.
+// The manager writes to a conn with a fast path (Stream.Fast) without such a context.
 func WithStatus(ctx context.Context, status int) context.Context {
 	return context.WithValue(ctx, statusKey{}, status)
 }

@@ -6,58 +6,60 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/rudderpost/rudderpost/internal/rawio"
+	"github.com/rudderpost/rudderpost/internal/ctxio"
+	"github.com/rudderpost/rudderpost/internal/framescan"
+	"github.com/rudderpost/rudderpost/internal/netfd"
 )
 
-// A ByteStream is what NewStream makes a Conn of: every net.Conn is one, a QUIC stream nearly.
-// Read and Write may overlap; Close unblocks both, and afterwards any error will do. One that has
-// SyscallConn is read through it where that is possible, so that waiting needs no buffer; and written through it,
-// if it is a net.Conn, since that costs less. A type that embeds such a stream and has a Read or, as a net.Conn, a
-// Write of its own must hide it. One that has Wait() is read after that
-// has returned, to the same end: it returns when Read would not wait.
+// A ByteStream is the connection under a Stream. Each net.Conn is a ByteStream.
+//
+// One Read and one Write may run at the same time. Close unblocks both; their error may be any error then. The deadlines
+// are those of a net.Conn.
+//
+// Two more methods save memory and time. A ByteStream with SyscallConn, as *net.TCPConn has it, is read through its
+// descriptor, so that a read that waits needs no buffer. If it is a net.Conn, it is written through its descriptor too. A
+// type that embeds such a connection and has its own Read, or its own Write as a net.Conn, must hide SyscallConn. A
+// ByteStream with a method Wait() is read after Wait has returned: Wait blocks until Read would not block.
 type ByteStream interface {
 	io.ReadWriteCloser
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
 
-// StreamConfig says how a Stream behaves. The zero value is right for the conns of a listener,
-// apart from Peer.
+// StreamConfig configures a Stream. The defaults are those for a conn of a listener. A dialed conn usually has
+// MaxFrame ClientMaxFrame, and negative Idle and FrameTimeout.
 type StreamConfig struct {
-	// Peer is who is at the other end.
+	// Peer is the result of Stream.Peer.
 	Peer Peer
 
-	// MaxFrame is the longest frame in bytes that is received. 0: DefaultMaxFrame.
+	// MaxFrame is the length of the longest frame that is received, in bytes. 0: DefaultMaxFrame, 16 MiB.
 	MaxFrame int
 
-	// Idle is how long the peer may be silent before its first frame is whole; each read restarts
-	// it (Kea's rule). 0: 10 s. Negative: for ever.
+	// Idle is how long the peer may be silent until its first frame is complete. Each read restarts it, as Kea does. 0:
+	// 10 s. Negative: no limit.
 	Idle time.Duration
 
-	// FrameTimeout is how long a frame may take from its first byte to its last. 0: 5 min.
-	// Negative: for ever.
+	// FrameTimeout is the maximum time between the first byte of a frame and its last. 0: 5 min. Negative: no limit.
 	FrameTimeout time.Duration
 
-	// Memory is where the conn books what it holds of frames that are not whole: MemoryOf the context of
-	// Listen. nil: it books nothing.
+	// Memory counts the bytes of incomplete frames that the conn holds. A listener sets it to MemoryOf the context of
+	// Listen. nil: they are not counted.
 	Memory Memory
 
-	// Reserve says that the conn has one of the descriptors that the process keeps for its owner: the manager
+	// Reserve marks a conn that uses one of the descriptors that the process keeps for the daemon's owner. The manager
 	// refuses the conn unless its peer is the owner.
 	Reserve bool
 
-	// Gone tells, when the peer has said its last word, whether it cannot hear us either. A stream
-	// whose peers are to be found gone must, in Close, stop hearing before it says its last word.
-	// nil: it can, until a write fails.
-	Gone func() bool
+	// PeerClosed reports, after the end of the stream was read, whether the peer cannot read any more: it has closed its
+	// connection, and not only its writing half. The Stream then ends its Context. It is called on the reader goroutine
+	// and must not block. To be detected by it, Close of a ByteStream stops reading before it stops writing. nil: the
+	// Context ends when a write fails.
+	PeerClosed func() bool
 }
 
-// minSkipped is how many bytes of white space and comments a peer may send between two frames, even if MaxFrame
-// is less.
+// minSkipped is how many bytes of white space and comments may stand between two frames if MaxFrame is less.
 const minSkipped = 64 << 10
 
 const (
@@ -65,41 +67,38 @@ const (
 	defaultFrameTimeout = 5 * time.Minute
 )
 
-// Stream is a Conn over a stream of bytes. A frame is a JSON object or array; it ends where its
-// first bracket is closed. White space, comments and nothing at all may stand between frames: MaxFrame
-// bytes of them at most, or 64 KiB if that is more.
-// Frames are sent as one line each.
+// Stream is a Conn over a ByteStream. A frame is a JSON object or array, which ends where its first bracket is closed.
+// White space and comments may stand between frames, or nothing: at most MaxFrame bytes of them, or 64 KiB if that is
+// more. Send writes one line for each frame.
+//
+// A type that embeds a *Stream is a Conn with a fast path, see Fast.
 type Stream struct {
-	bytes ByteStream
-	cfg   StreamConfig
-
+	bytes  ByteStream
+	cfg    StreamConfig
 	ctx    context.Context
-	gone   context.CancelCauseFunc
-	closed atomic.Bool
+	cancel context.CancelCauseFunc
+	fd     netfd.Conn // the descriptor of bytes, if there is one, and the closed state
 
-	// What only Receive and Hear touch. The booleans stand together, here and in hearing: an idle conn is as small
-	// as its fields, and a Stream of at most 768 bytes takes 128 less (TestIdleStreamIsSmall).
-	received bool // a first whole frame has been received
-	in       reader
-	taken    int // how long the frame is that was returned last and has not been consumed, with what stood before it
-	hearing  hearing
-	scan     scanner
-	skipped  int       // bytes of white space and comments before the current frame that were dropped
-	began    time.Time // when the current frame's first byte came; zero: it has not
-	deadline time.Time // what the read deadline is set to; zero: none
+	// The writer goroutine uses rest and writeEnd. The booleans stand together, here and in readLoop: an idle conn is as
+	// small as its fields, and a Stream of at most 768 bytes takes 128 less (TestIdleStreamIsSmall).
+	writesFD bool        // fd is written to, and not bytes; does not change
+	received bool        // a first complete frame was received
+	rest     net.Buffers // what tryWriteFrames has left for the next write
+	writeEnd ctxio.Deadline
+
+	// The reader goroutine uses these fields, and received.
+	in       readBuffer
+	pending  int // the bytes of in up to the end of the frame that was returned last and is not discarded
+	loop     readLoop
+	scan     framescan.Scanner
+	skipped  int       // bytes of white space and comments before the current frame that were discarded
+	began    time.Time // when the first byte of the current frame came; zero: it has not come
+	deadline time.Time // the read deadline that is set; zero: none
 	ended    error     // why nothing more can be received
-	readEnd  ender
-
-	watch atomic.Pointer[Watch] // which has watched it; nil: none
-	post  int                   // where; its lock guards it
-
-	// What only Send and TrySend touch.
-	out      writer
-	left     net.Buffers // what TrySend has not sent
-	writeEnd ender
+	readEnd  ctxio.Deadline
 }
 
-// NewStream makes a Conn of b, which belongs to it from now on.
+// NewStream returns a Stream over b. The Stream owns b from now on, and closes it.
 func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 	if cfg.MaxFrame == 0 {
 		cfg.MaxFrame = DefaultMaxFrame
@@ -111,40 +110,26 @@ func NewStream(b ByteStream, cfg StreamConfig) *Stream {
 		cfg.FrameTimeout = defaultFrameTimeout
 	}
 	s := &Stream{bytes: b, cfg: cfg}
-	s.ctx, s.gone = context.WithCancelCause(context.Background())
-	raw := rawConn(b)
-	s.in.init(b, raw, cfg.MaxFrame)
-	s.in.held.Init(cfg.Memory, &s.cfg.Peer)
-	if _, ok := b.(net.Conn); !ok { // what is read may be another descriptor than what is written
-		raw = nil
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	if s.fd.Init(b) {
+		_, s.writesFD = b.(net.Conn) // another stream may have a second descriptor for writing
 	}
-	s.out.init(b, raw)
-	s.readEnd.set = b.SetReadDeadline
-	s.writeEnd.set = b.SetWriteDeadline
+	s.in.init(b, &s.fd, cfg.MaxFrame)
+	s.in.booked.Init(cfg.Memory, &s.cfg.Peer)
+	s.readEnd.Set = b.SetReadDeadline
+	s.writeEnd.Set = b.SetWriteDeadline
 	return s
-}
-
-// rawConn returns the descriptor of a stream, or nil where there is none that can be used as it is.
-func rawConn(b ByteStream) syscall.RawConn {
-	sc, ok := b.(syscall.Conn)
-	if !ok || !rawio.Can {
-		return nil
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return raw
 }
 
 // Context implements Conn.
 func (s *Stream) Context() context.Context { return s.ctx }
 
-// Depart ends the Context: the wire tells why the peer cannot hear us, though nobody reads or writes.
-func (s *Stream) Depart(cause error) { s.gone(cause) }
+// CloseWithError ends the Context with a cause. A transport calls it when it learns that the peer cannot read any more,
+// though no goroutine reads or writes. It does not close the ByteStream: the owner of the conn does that with Close. Only
+// the first cause counts. It may be called from any goroutine and does not block.
+func (s *Stream) CloseWithError(cause error) { s.cancel(cause) }
 
-// InReserve reports whether the conn has one of the descriptors that the process keeps for its owner; see
-// StreamConfig.Reserve.
+// InReserve returns StreamConfig.Reserve.
 func (s *Stream) InReserve() bool { return s.cfg.Reserve }
 
 // Peer implements Conn.
@@ -153,9 +138,9 @@ func (s *Stream) Peer() Peer { return s.cfg.Peer }
 // Receive implements Conn.
 func (s *Stream) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
-		frame, err := s.cut()
+		frame, err := s.nextFrame()
 		if frame != nil {
-			return s.give(dst, frame)
+			return s.takeFrame(dst, frame)
 		}
 		if err == nil {
 			err = s.read(ctx)
@@ -166,86 +151,85 @@ func (s *Stream) Receive(ctx context.Context, dst []byte) ([]byte, error) {
 	}
 }
 
-// give appends the frame that cut returned to dst. A long one is not copied: the caller gets the array that it
-// lies in.
-func (s *Stream) give(dst, frame []byte) ([]byte, error) {
+// takeFrame appends the frame that nextFrame returned to dst. A long frame is not copied: the caller gets its array.
+func (s *Stream) takeFrame(dst, frame []byte) ([]byte, error) {
 	if len(dst) == 0 && cap(dst) < len(frame) {
-		if own := s.in.handOver(s.scan.start, s.taken); own != nil {
-			s.begin()
+		if own := s.in.handOver(s.scan.Start, s.pending); own != nil {
+			s.startFrame()
 			return own, nil
 		}
 	}
 	dst = append(dst, frame...)
-	s.consume()
+	s.discardFrame()
 	return dst, nil
 }
 
-// cut returns a frame that has been read whole, as it lies in the buffer until the next call, or nil. The error
-// says why there will be none.
-func (s *Stream) cut() (frame []byte, err error) {
-	s.consume()
-	if s.closed.Load() {
+// nextFrame returns the next complete frame in the buffer, or nil if there is none. The frame is valid until the next
+// call. The error is the reason for which no frame can follow.
+func (s *Stream) nextFrame() (frame []byte, err error) {
+	s.discardFrame()
+	if s.fd.Closed() {
 		return nil, net.ErrClosed
 	}
 	if s.ended != nil {
 		return nil, s.ended
 	}
-	end, bad := s.scan.scan(s.in.data)
+	end, bad := s.scan.Scan(s.in.data)
 	switch {
 	case bad != nil:
 		bad.Offset += s.skipped
-		return nil, s.end(bad)
-	case s.scan.depth > 0 && len(s.in.data)-s.scan.start > s.cfg.MaxFrame,
-		end-s.scan.start > s.cfg.MaxFrame:
-		return nil, s.end(&FrameError{Reason: TooLarge, Limit: s.cfg.MaxFrame})
+		return nil, s.endReceiving(frameError(bad))
+	case s.scan.Depth > 0 && len(s.in.data)-s.scan.Start > s.cfg.MaxFrame,
+		end-s.scan.Start > s.cfg.MaxFrame:
+		return nil, s.endReceiving(&FrameError{Reason: TooLarge, Limit: s.cfg.MaxFrame})
 	case end > 0:
-		s.taken = end
-		return s.in.data[s.scan.start:end], nil
+		s.pending = end
+		return s.in.data[s.scan.Start:end], nil
 	}
-	s.forget()
+	s.discardBlanks()
 	if limit := max(s.cfg.MaxFrame, minSkipped); s.skipped > limit { // they cost no memory, but the processor's time
-		return nil, s.end(&FrameError{Reason: NoFrame, Limit: limit})
+		return nil, s.endReceiving(&FrameError{Reason: NoFrame, Limit: limit})
 	}
 	return nil, nil
 }
 
 // read waits for more bytes, within the limits of time.
 func (s *Stream) read(ctx context.Context) error {
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepareRead(ctx); err != nil {
 		return err
 	}
 	err := s.in.read()
 	if err == nil {
 		return nil
 	}
-	return s.unreadable(ctx, err)
+	return s.readError(ctx, err)
 }
 
-// prepare sets the read deadline.
-func (s *Stream) prepare(ctx context.Context) error {
+// prepareRead sets the read deadline for a read with ctx.
+func (s *Stream) prepareRead(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if s.readEnd.follow(ctx) {
+	if s.readEnd.Watch(ctx) {
 		s.deadline = time.Time{}
 	}
-	s.hearing.timed = -1
+	s.loop.idleMark = -1
 	// A net.Pipe that the peer has closed takes no deadline; reading from it says so.
-	if err := s.limit(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
-		if s.closed.Load() {
+	if err := s.setLimit(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		if s.fd.Closed() {
 			return net.ErrClosed
 		}
 		return s.fail(err)
 	}
-	if ctx.Err() != nil { // its deadline may have been overwritten
+	if ctx.Err() != nil { // setLimit may have replaced the deadline of the context
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
-// unreadable makes an error of Receive of what a read said.
-func (s *Stream) unreadable(ctx context.Context, err error) error {
-	if s.closed.Load() {
+// readError returns the error of Receive for the error of a read.
+func (s *Stream) readError(ctx context.Context, err error) error {
+	if s.fd.Closed() {
 		return net.ErrClosed
 	}
 	if ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
@@ -254,41 +238,41 @@ func (s *Stream) unreadable(ctx context.Context, err error) error {
 	return s.fail(err)
 }
 
-// fail ends receiving for the reason that a read gave.
+// fail ends receiving after the error of a read.
 func (s *Stream) fail(err error) error {
-	unfinished := s.scan.unfinished(len(s.in.data))
-	if bad, ok := errors.AsType[*FrameError](err); ok { // of the account
+	unfinished := s.scan.Unfinished(len(s.in.data))
+	if bad, ok := errors.AsType[*FrameError](err); ok { // of the memory account
 		bad.Discarded = unfinished
-		return s.end(bad)
+		return s.endReceiving(bad)
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return s.end(&FrameError{Reason: TimedOut, Discarded: unfinished})
+		return s.endReceiving(&FrameError{Reason: TimedOut, Discarded: unfinished})
 	case errors.Is(err, net.ErrClosed):
-		return s.end(net.ErrClosed)
+		return s.endReceiving(net.ErrClosed)
 	case !errors.Is(err, io.EOF):
-		s.gone(err)
-		return s.end(err)
+		s.cancel(err)
+		return s.endReceiving(err)
 	}
-	if s.cfg.Gone != nil && s.cfg.Gone() {
-		s.gone(errGone)
+	if s.cfg.PeerClosed != nil && s.cfg.PeerClosed() {
+		s.cancel(errPeerClosed)
 	}
 	if unfinished > 0 {
-		return s.end(&FrameError{Reason: CutOff, Discarded: unfinished})
+		return s.endReceiving(&FrameError{Reason: CutOff, Discarded: unfinished})
 	}
-	return s.end(io.EOF)
+	return s.endReceiving(io.EOF)
 }
 
-var errGone = errors.New("the peer has left")
+var errPeerClosed = errors.New("the peer has left")
 
-// limit sets the read deadline that the moment asks for, and touches it only when that changes: not
-// at all while whole frames keep coming.
-func (s *Stream) limit() error {
+// setLimit sets the read deadline to that of Idle and FrameTimeout. It sets none when that has not changed: so a read of
+// complete frames costs no call.
+func (s *Stream) setLimit() error {
 	var want time.Time
 	if !s.received && s.cfg.Idle > 0 {
 		want = time.Now().Add(s.cfg.Idle)
 	}
-	if s.scan.depth > 0 && s.cfg.FrameTimeout > 0 {
+	if s.scan.Depth > 0 && s.cfg.FrameTimeout > 0 {
 		if s.began.IsZero() {
 			s.began = time.Now()
 		}
@@ -303,65 +287,73 @@ func (s *Stream) limit() error {
 	return s.bytes.SetReadDeadline(want)
 }
 
-// limited reports whether what the peer says next is limited in time.
-func (s *Stream) limited() bool {
-	return !s.received && s.cfg.Idle > 0 || s.scan.depth > 0 && s.cfg.FrameTimeout > 0
+// hasLimit reports whether Idle or FrameTimeout applies to the next read.
+func (s *Stream) hasLimit() bool {
+	return !s.received && s.cfg.Idle > 0 || s.scan.Depth > 0 && s.cfg.FrameTimeout > 0
 }
 
-// end remembers why nothing more can be received.
-func (s *Stream) end(err error) error {
+// endReceiving records err, for which nothing more can be received, and returns it.
+func (s *Stream) endReceiving(err error) error {
 	s.ended = err
 	s.in.release()
-	_ = s.in.held.Set(0)
+	_ = s.in.booked.Set(0)
 	return err
 }
 
-// consume drops the frame that cut returned, if that has not been done.
-func (s *Stream) consume() {
-	if s.taken == 0 {
+// discardFrame discards the frame that nextFrame returned last, if that was not done.
+func (s *Stream) discardFrame() {
+	if s.pending == 0 {
 		return
 	}
-	end := s.taken
-	s.begin()
-	s.in.consume(end)
+	end := s.pending
+	s.startFrame()
+	s.in.discard(end)
 }
 
-// begin is for the frame behind the one that was taken.
-func (s *Stream) begin() {
-	s.taken = 0
+// startFrame resets the state of the frame that is read. The next bytes are those of a new frame.
+func (s *Stream) startFrame() {
+	s.pending = 0
 	s.received = true
 	s.began = time.Time{}
 	s.skipped = 0
-	s.scan = scanner{}
+	s.scan = framescan.Scanner{}
 }
 
-// forget drops white space and comments that stand before a frame, so that they cannot pile up. Of
-// those only a slash may be needed again.
-func (s *Stream) forget() {
-	if s.scan.depth > 0 {
+// discardBlanks discards white space and comments before a frame, so that they take no memory. A slash at the end stays:
+// it may begin a comment.
+func (s *Stream) discardBlanks() {
+	if s.scan.Depth > 0 {
 		return
 	}
 	n := len(s.in.data)
-	if s.scan.state == slash {
+	if s.scan.BehindSlash() {
 		n--
 	}
 	s.skipped += n
-	s.scan.pos -= n
-	s.in.consume(n)
+	s.scan.Pos -= n
+	s.in.discard(n)
 }
 
-// Close implements Conn.
+// Close implements Conn. While the callback of the read loop runs (Fast), Close returns before the ByteStream is closed: a
+// goroutine closes it when the callback has returned.
 func (s *Stream) Close() error {
-	if s.closed.Swap(true) {
+	if !s.fd.SetClosed() {
 		return nil
 	}
-	s.gone(net.ErrClosed)
-	defer s.in.held.Close()
-	defer s.writeEnd.forget()
-	defer s.readEnd.forget()
-	if s.hearing.inside.Load() { // a descriptor's Close waits for who uses it
+	s.cancel(net.ErrClosed)
+	defer s.in.booked.Close()
+	defer s.writeEnd.Close()
+	defer s.readEnd.Close()
+	if s.fd.InLoop() { // Close of the descriptor waits for the callback, which may be the caller
 		go func() { _ = s.closeBytes() }()
 		return nil
 	}
 	return s.closeBytes()
+}
+
+// closeBytes closes the ByteStream and wakes the conn if it is parked.
+func (s *Stream) closeBytes() error {
+	err := s.bytes.Close()
+	s.fd.WakeParked()
+	return err
 }

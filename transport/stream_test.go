@@ -77,13 +77,13 @@ func TestCloseWhileTheDeadlineIsSet(t *testing.T) {
 }
 
 func TestCloseAfterThePeerHasLeftIsErrClosed(t *testing.T) {
-	s := NewStream(&script{}, StreamConfig{Gone: func() bool { return true }})
+	s := NewStream(&script{}, StreamConfig{PeerClosed: func() bool { return true }})
 	_, err := s.Receive(t.Context(), nil)
 	require.ErrorIs(t, err, io.EOF)
-	require.ErrorIs(t, s.Send(t.Context(), []byte("{}")), errGone)
+	require.ErrorIs(t, s.Send(t.Context(), []byte("{}")), errPeerClosed)
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, s.Send(t.Context(), []byte("{}")), net.ErrClosed)
-	require.ErrorIs(t, context.Cause(s.Context()), errGone)
+	require.ErrorIs(t, context.Cause(s.Context()), errPeerClosed)
 }
 
 func TestCommentsBetweenFramesDoNotPileUp(t *testing.T) {
@@ -94,13 +94,13 @@ func TestCommentsBetweenFramesDoNotPileUp(t *testing.T) {
 	held := 0
 	for range 1000 {
 		b.pieces = append(b.pieces, bytes.Clone(piece))
-		_, bad := s.scan.scan(s.in.data)
+		_, bad := s.scan.Scan(s.in.data)
 		require.Nil(t, bad)
-		s.forget()
+		s.discardBlanks()
 		require.NoError(t, s.in.read())
 		held = max(held, cap(s.in.data))
 	}
-	require.LessOrEqual(t, held, len(chunk{}))
+	require.LessOrEqual(t, held, len(largeBuf{}))
 }
 
 func TestSlashBeforeAFrameKeepsItsOffset(t *testing.T) {
@@ -131,15 +131,6 @@ func TestMaxFrame(t *testing.T) {
 	require.Equal(t, tooLarge, receive(bytewise(frame(limit+1))...))
 	require.Equal(t, tooLarge, receive(frame(limit + 2)[:limit+1]))
 	require.Equal(t, tooLarge, receive(append([]byte("["), comment...), []byte("]"))) // it costs memory
-}
-
-func TestEnderAfterForgetFollowsNobody(t *testing.T) {
-	e := ender{set: func(time.Time) error { return nil }}
-	e.forget()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	e.follow(ctx) // a Receive that meets a Close
-	require.Nil(t, e.stop)
 }
 
 func TestSendCopiesOrHandsOver(t *testing.T) {
@@ -219,7 +210,7 @@ func TestWaitingTakesASip(t *testing.T) {
 	done := make(chan error)
 	go func() { _, err := s.Receive(t.Context(), nil); done <- err }()
 	<-v.waiting
-	require.Equal(t, len(sip{}), s.in.array)
+	require.Equal(t, len(smallBuf{}), s.in.arraySize)
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, <-done, net.ErrClosed)
 }

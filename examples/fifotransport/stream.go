@@ -33,7 +33,7 @@ func (s *stream) conn(at net.Addr, cfg transport.StreamConfig) *transport.Stream
 		Addr:      at,
 		Creds:     []transport.Credential{s.peer},
 	}
-	cfg.Gone = s.peerGone
+	cfg.PeerClosed = s.peerGone
 	return transport.NewStream(s, cfg)
 }
 

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 
@@ -46,7 +46,7 @@ func readSmallBody(body io.Reader, buf []byte) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
-	frame, err := transport.OneFrame(buf)
+	frame, err := oneFrame(buf)
 	if err != nil {
 		return buf, emptyBodyError(err)
 	}

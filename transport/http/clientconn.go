@@ -267,7 +267,7 @@ const maxRefusal = 64 << 10
 // other body comes from the daemon's transport, or from a proxy, and becomes a *StatusError.
 func (x *clientConn) readRefusal(answer *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, int64(min(maxRefusal, x.limit))))
-	frame, err := transport.OneFrame(body)
+	frame, err := oneFrame(body)
 	if err != nil || !isReply(frame) {
 		return x.t.failed(statusError(answer, body))
 	}

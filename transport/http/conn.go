@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 

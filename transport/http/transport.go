@@ -14,6 +14,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/accept"
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
+	"github.com/rudderpost/rudderpost/transport/internal/limits"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -169,5 +170,5 @@ func (t *Transport) keepAlive() time.Duration {
 }
 
 func (t *Transport) limits() transport.FrameLimits {
-	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+	return limits.Frame(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }

@@ -1,11 +1,9 @@
-// Package pipe is a transport in memory: for tests, which it lets run in virtual time, and for a
-// daemon that commands itself.
+// Package pipe is a transport in memory, for tests and for a daemon that sends commands to itself.
 //
-// The place is the [Transport] value: whoever has it can listen on it and dial it. A conn behaves
-// like a socket, with a buffer of 64 KiB in each direction and a Send that waits for a slow reader.
-// Both ends are this process, which is what the credential [Self] says.
+// Call [New], Listen on the result, and Dial it: the [Transport] value is the address. A conn behaves like a socket. It
+// has a buffer of 64 KiB in each direction, and Send blocks while the buffer is full. The peer of both ends is this
+// process: its credential is [Self], with the subject "self".
 //
-// A test that wants to write bytes rather than frames, one at a time if need be, asks for them with
-// [Transport.DialBytes]. Nothing here blocks but on channels and condition variables, so that all of
-// it works in a bubble of testing/synctest.
+// A test that writes bytes and not frames uses [Transport.DialBytes]. All functions block on channels and condition
+// variables only, so they work in a bubble of testing/synctest, in virtual time.
 package pipe

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// capacity is how many bytes are under way in one direction before a write waits.
+// capacity is the size of the buffer in each direction, in bytes.
 const capacity = 64 << 10
 
-// An End is one end of a stream of bytes in memory, a net.Conn that can be half-closed. Reads and
-// writes may overlap, and everything else may happen at any time.
+// An End is one end of a byte stream in memory. It is a net.Conn with CloseWrite, as a TCP connection. One Read and one
+// Write may run at the same time. The other methods may be called from any goroutine at any time.
 type End struct {
 	mu   *sync.Mutex // shared by both ends
 	peer *End
 
-	arrived   bytes.Buffer // written by the peer, not yet read
-	changed   sync.Cond    // something that a read of this end or a write of the peer waits for
-	said      bool         // CloseWrite or Close was called
+	arrived   bytes.Buffer // bytes that the peer has written and this end has not read
+	changed   sync.Cond    // wakes a Read of this end and a Write of the peer
+	written   bool         // CloseWrite or Close was called
 	closed    bool         // Close was called
 	readTime  limit
 	writeTime limit
@@ -36,8 +36,8 @@ func newPair() (a, b *End) {
 	return a, b
 }
 
-// Read implements net.Conn. Bytes that have arrived count more than the peer's close, a limit that
-// has passed more than both.
+// Read implements net.Conn. It returns the bytes that have arrived before the io.EOF of a close of the peer. A deadline
+// that has passed comes before both.
 func (e *End) Read(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -51,16 +51,16 @@ func (e *End) Read(p []byte) (int, error) {
 			return 0, nil
 		case e.arrived.Len() > 0:
 			n, err := e.arrived.Read(p)
-			e.changed.Broadcast() // a write of the peer may go on
+			e.changed.Broadcast() // a Write of the peer may continue
 			return n, err
-		case e.peer.said:
+		case e.peer.written:
 			return 0, io.EOF
 		}
 		e.changed.Wait()
 	}
 }
 
-// Write implements net.Conn. It waits until the last byte of p has its place in the buffer.
+// Write implements net.Conn. It blocks until the last byte of p is in the buffer.
 func (e *End) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,7 +69,7 @@ func (e *End) Write(p []byte) (int, error) {
 		switch {
 		case e.closed:
 			return written, failed("write", net.ErrClosed)
-		case e.said || e.peer.closed:
+		case e.written || e.peer.closed:
 			return written, failed("write", syscall.EPIPE)
 		case e.writeTime.over:
 			return written, failed("write", os.ErrDeadlineExceeded)
@@ -86,27 +86,28 @@ func (e *End) Write(p []byte) (int, error) {
 	}
 }
 
-// CloseWrite says that no byte will follow: the peer reads io.EOF after those that were written.
+// CloseWrite closes the writing half: the peer reads io.EOF after the bytes that were written. The error is net.ErrClosed
+// after Close.
 func (e *End) CloseWrite() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return failed("close", net.ErrClosed)
 	}
-	e.said = true
+	e.written = true
 	e.wake()
 	return nil
 }
 
-// Close implements net.Conn. What was written can still be read by the peer; what the peer wrote
-// and nobody has read is lost.
+// Close implements net.Conn. The peer can still read the bytes that were written. The bytes that the peer wrote and this
+// end has not read are lost.
 func (e *End) Close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return failed("close", net.ErrClosed)
 	}
-	e.said, e.closed = true, true
+	e.written, e.closed = true, true
 	e.arrived = bytes.Buffer{}
 	e.readTime.clear()
 	e.writeTime.clear()
@@ -114,9 +115,8 @@ func (e *End) Close() error {
 	return nil
 }
 
-// Gone reports whether the peer has closed its end, so that it cannot hear us; it may have said its
-// last word without that.
-func (e *End) Gone() bool {
+// PeerClosed reports whether the peer has closed its end and so cannot read. It is false after CloseWrite of the peer.
+func (e *End) PeerClosed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.peer.closed
@@ -152,7 +152,7 @@ func (e *End) LocalAddr() net.Addr { return addr{} }
 // RemoteAddr implements net.Conn.
 func (e *End) RemoteAddr() net.Addr { return addr{} }
 
-// wake lets everyone look again: this end's reads and writes and the peer's.
+// wake wakes the blocked reads and writes of both ends.
 func (e *End) wake() {
 	e.changed.Broadcast()
 	e.peer.changed.Broadcast()

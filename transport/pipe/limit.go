@@ -8,7 +8,7 @@ type limit struct {
 	timer *time.Timer
 }
 
-// set moves the deadline to t, and wakes up whoever waits at e when that has come. Zero is never.
+// set moves the deadline to t, and wakes the reads and writes of e when t has come. A zero t means no deadline.
 func (l *limit) set(t time.Time, e *End) {
 	l.clear()
 	if t.IsZero() {
@@ -24,7 +24,7 @@ func (l *limit) set(t time.Time, e *End) {
 	timer = time.AfterFunc(left, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if l.timer == timer { // not set anew in the meantime
+		if l.timer == timer { // the deadline was not moved in the meantime
 			l.over = true
 			e.wake()
 		}

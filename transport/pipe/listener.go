@@ -9,20 +9,20 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// backlog is how many conns may wait to be accepted before Dial waits too.
+// backlog is how many conns wait for Accept before Dial blocks.
 const backlog = 128
 
 type listener struct {
-	place  *Transport
+	owner  *Transport
 	memory transport.Memory
 	queue  chan *Conn
 	done   chan struct{} // closed by Close
 	once   sync.Once
 }
 
-func newListener(ctx context.Context, place *Transport) *listener {
+func newListener(ctx context.Context, owner *Transport) *listener {
 	return &listener{
-		place:  place,
+		owner:  owner,
 		memory: transport.MemoryOf(ctx),
 		queue:  make(chan *Conn, backlog),
 		done:   make(chan struct{}),
@@ -39,8 +39,8 @@ func (l *listener) offer(ctx context.Context, c *Conn) error {
 		return syscall.ECONNREFUSED
 	}
 	select {
-	case <-l.done: // perhaps after Close has emptied the queue
-		l.empty()
+	case <-l.done: // Close may have emptied the queue before
+		l.closeQueued()
 		return syscall.ECONNREFUSED
 	default:
 		return nil
@@ -70,15 +70,15 @@ func (l *listener) Accept(ctx context.Context) (transport.Conn, error) {
 // Close implements transport.Listener.
 func (l *listener) Close() error {
 	l.once.Do(func() {
-		l.place.left(l)
+		l.owner.removeListener(l)
 		close(l.done)
-		l.empty()
+		l.closeQueued()
 	})
 	return nil
 }
 
-// empty closes the conns that nobody accepted.
-func (l *listener) empty() {
+// closeQueued closes the conns that were not accepted.
+func (l *listener) closeQueued() {
 	for {
 		select {
 		case c := <-l.queue:

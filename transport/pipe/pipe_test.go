@@ -52,7 +52,7 @@ func TestListenTwice(t *testing.T) {
 	require.NoError(t, l2.Close())
 }
 
-func TestDialNobody(t *testing.T) {
+func TestDialWithoutListenerIsRefused(t *testing.T) {
 	p := pipe.New()
 	_, err := p.Dial(t.Context())
 	var op *net.OpError
@@ -113,7 +113,7 @@ func TestFullBacklog(t *testing.T) {
 		require.NoError(t, l.Close())
 		require.ErrorIs(t, <-refused, syscall.ECONNREFUSED)
 
-		for _, c := range append(conns[1:], late) { // nobody will accept them
+		for _, c := range append(conns[1:], late) { // they will not be accepted
 			_, err := c.Receive(t.Context(), nil)
 			require.ErrorIs(t, err, io.EOF)
 			require.Error(t, c.Context().Err())
@@ -160,7 +160,7 @@ func TestWriteWaitsForTheReader(t *testing.T) {
 		synctest.Wait()
 		select {
 		case err := <-written:
-			t.Fatal("nobody has read, and a write returns", err)
+			t.Fatal("a write returns before a read", err)
 		default:
 		}
 		_, err = c.Receive(t.Context(), nil) // a NUL, and all that came with it
@@ -206,7 +206,7 @@ func TestHalfCloseIsNotGone(t *testing.T) {
 		raw, c := ends(t)
 		_, err := io.WriteString(raw, "{}")
 		require.NoError(t, err)
-		require.False(t, raw.Gone())
+		require.False(t, raw.PeerClosed())
 		require.NoError(t, raw.CloseWrite())
 		_, err = raw.Write([]byte("{}"))
 		require.ErrorIs(t, err, syscall.EPIPE)
@@ -218,7 +218,7 @@ func TestHalfCloseIsNotGone(t *testing.T) {
 
 		require.NoError(t, c.Send(t.Context(), []byte("[1]"), []byte("[2]")))
 		require.NoError(t, c.Close())
-		require.True(t, raw.Gone())
+		require.True(t, raw.PeerClosed())
 		rest, err := io.ReadAll(raw)
 		require.NoError(t, err)
 		require.Equal(t, "[1]\n[2]\n", string(rest))

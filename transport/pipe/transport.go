@@ -10,22 +10,23 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 )
 
-// Transport is a place in memory. The zero value is ready; it must not be copied once used.
+// Transport is an address in memory. The zero value is ready. It must not be copied after its first use. Its methods may be
+// called from any goroutine.
 type Transport struct {
-	// MaxFrame is the longest frame in bytes that is received. 0: transport.DefaultMaxFrame on the
-	// listener's side, transport.ClientMaxFrame on the dialer's.
+	// MaxFrame is the length of the longest frame that is received, in bytes. 0: transport.DefaultMaxFrame for accepted
+	// conns, and transport.ClientMaxFrame for dialed ones.
 	MaxFrame int
 
-	// Idle and FrameTimeout bound how long a peer of the listener may take; see
-	// transport.StreamConfig. A dialer waits as long as its contexts allow.
+	// Idle and FrameTimeout are the time limits of accepted conns, as in transport.StreamConfig: 0 is 10 s and 5 min, and
+	// a negative value no limit. Dialed conns have none.
 	Idle         time.Duration
 	FrameTimeout time.Duration
 
 	mu       sync.Mutex
-	listener *listener // the live one
+	listener *listener // the open one; nil: none
 }
 
-// New returns a place that nobody listens on yet.
+// New returns an address without a listener.
 func New() *Transport { return new(Transport) }
 
 // Self is the credential of both ends: the peer is this process.
@@ -34,7 +35,7 @@ type Self struct{}
 // Subject implements transport.Credential.
 func (Self) Subject() string { return "self" }
 
-// Listen implements transport.Transport. A place has one live listener at a time.
+// Listen implements transport.Transport. The error is EADDRINUSE while another listener is open.
 func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	if ctx.Err() != nil {
 		return nil, failed("listen", context.Cause(ctx))
@@ -48,8 +49,8 @@ func (t *Transport) Listen(ctx context.Context) (transport.Listener, error) {
 	return t.listener, nil
 }
 
-// Dial implements transport.Dialer. The conn is a *Conn. It waits while 128 others wait to be
-// accepted.
+// Dial implements transport.Dialer. The conn is a *Conn. It blocks while 128 conns wait for Accept. The error is
+// ECONNREFUSED without a listener.
 func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 	end, session, err := t.dial(ctx)
 	if err != nil {
@@ -65,19 +66,19 @@ func (t *Transport) Dial(ctx context.Context) (transport.Conn, error) {
 			MaxFrame:     limit,
 			Idle:         -1,
 			FrameTimeout: -1,
-			Gone:         end.Gone,
+			PeerClosed:   end.PeerClosed,
 		}),
 		end: end,
 	}, nil
 }
 
-// DialBytes is Dial for a test that wants to write and read the bytes itself.
+// DialBytes is Dial for a test that writes and reads bytes itself. The caller must close the End.
 func (t *Transport) DialBytes(ctx context.Context) (*End, error) {
 	end, _, err := t.dial(ctx)
 	return end, err
 }
 
-// dial makes two ends, hands one to the listener, and returns the other.
+// dial makes two ends, queues one for Accept, and returns the other.
 func (t *Transport) dial(ctx context.Context) (*End, string, error) {
 	if ctx.Err() != nil {
 		return nil, "", failed("dial", context.Cause(ctx))
@@ -97,7 +98,7 @@ func (t *Transport) dial(ctx context.Context) (*End, string, error) {
 			Idle:         t.Idle,
 			FrameTimeout: t.FrameTimeout,
 			Memory:       l.memory,
-			Gone:         there.Gone,
+			PeerClosed:   there.PeerClosed,
 		}),
 		end: there,
 	})
@@ -108,8 +109,8 @@ func (t *Transport) dial(ctx context.Context) (*End, string, error) {
 	return here, session, nil
 }
 
-// left forgets a listener that was closed.
-func (t *Transport) left(l *listener) {
+// removeListener removes a listener that was closed.
+func (t *Transport) removeListener(l *listener) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.listener == l {
@@ -125,7 +126,7 @@ func peer(session string) transport.Peer {
 	}
 }
 
-// addr is the address of every pipe: there is nothing to say about it.
+// addr is the address of every pipe.
 type addr struct{}
 
 func (addr) Network() string { return "pipe" }

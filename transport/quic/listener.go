@@ -11,8 +11,8 @@ import (
 
 	quicgo "github.com/quic-go/quic-go"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 

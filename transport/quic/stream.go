@@ -9,8 +9,8 @@ import (
 
 	quicgo "github.com/quic-go/quic-go"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
 // A byteStream is a QUIC stream as a transport.ByteStream, without Close.
@@ -31,7 +31,7 @@ func (b *byteStream) conn(whole transport.ByteStream, cfg transport.StreamConfig
 	s := transport.NewStream(whole, cfg)
 	b.stopWatch = context.AfterFunc(b.Context(), func() {
 		if cause := context.Cause(b.Context()); !errors.Is(cause, quicgo.ErrStreamClosed) { // we have closed it
-			s.Depart(explain(cause))
+			s.CloseWithError(explain(cause))
 		}
 	})
 	return s

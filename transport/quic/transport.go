@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/limits"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -86,5 +87,5 @@ var (
 )
 
 func (t *Transport) limits() transport.FrameLimits {
-	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+	return limits.Frame(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }

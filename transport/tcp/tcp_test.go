@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/netfd"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/tcp"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
@@ -199,16 +200,16 @@ func TestDialErrorSaysWhatToDo(t *testing.T) {
 	require.Equal(t, id.daemon.Fingerprint, verifyErr.Fingerprint)
 }
 
-// A closed conn lingers, so its descriptor is still open. It cannot be watched: no event would ever release it.
-func TestClosedConnThatLingersIsNotWatched(t *testing.T) {
-	w, err := transport.NewWatch()
+// A closed conn lingers, so its descriptor is still open. It cannot be parked: no event would ever wake it.
+func TestClosedConnThatLingersIsNotParked(t *testing.T) {
+	p, err := netfd.NewPoller()
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { w.Run(ctx) })
+	running.Go(func() { p.Run(ctx) })
 	defer running.Wait()
 	defer stop()
 	l := listen(t, &tcp.Transport{Address: "127.0.0.1:0", Insecure: true, Anonymous: "monitor"})
@@ -218,5 +219,5 @@ func TestClosedConnThatLingersIsNotWatched(t *testing.T) {
 	conn, err := l.Accept(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
-	require.False(t, w.Add(conn, func() { t.Error("woken") }))
+	require.False(t, conn.(interface{ Fast() netfd.FrameConn }).Fast().Park(p, func() { t.Error("woken") }))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/accept"
+	"github.com/rudderpost/rudderpost/transport/internal/limits"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -192,5 +193,5 @@ func (t *Transport) connect(ctx context.Context) (*accept.Conn, error) {
 }
 
 func (t *Transport) limits() transport.FrameLimits {
-	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+	return limits.Frame(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }

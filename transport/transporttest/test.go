@@ -12,7 +12,7 @@ func Test(t *testing.T, newPair func(t testing.TB) Pair, cfg Config) {
 	if cfg.MaxFrame == 0 {
 		cfg.MaxFrame = transport.DefaultMaxFrame
 	}
-	t.Run("WarmUp", func(t *testing.T) { // what the process opens once and keeps is no leak
+	t.Run("WarmUp", func(t *testing.T) { // a descriptor that the process opens once and keeps is no leak
 		newPlace(t, newPair, cfg).exchange([]byte("{}"))
 	})
 	for _, group := range groups {
@@ -28,7 +28,7 @@ func Test(t *testing.T, newPair func(t testing.TB) Pair, cfg Config) {
 	}
 }
 
-// A group is the tests that what a transport can do brings with it.
+// A group has the tests for a feature of a transport.
 type group struct {
 	when  func(Config) bool
 	tests []test
@@ -61,7 +61,8 @@ var groups = []group{
 	}},
 	{func(c Config) bool { return !c.OneShot }, []test{
 		{"Pipelining", pipelining},
-		{"Hear", hear},
+		{"FastPath", fastPath},
+		{"PlainPath", plainPath},
 		{"ManyFramesInOneSend", manyFrames},
 		{"SendOfNothing", sendNothing},
 		{"Load", load},

@@ -31,7 +31,7 @@ func newConn(sock *net.UnixConn, addr net.Addr, cfg transport.StreamConfig, grou
 		Addr:      addr,
 		Creds:     creds,
 	}
-	cfg.Gone = func() bool { return peerClosed(raw) }
+	cfg.PeerClosed = func() bool { return peerClosed(raw) }
 	return transport.NewStream(socket{sock}, cfg), nil
 }
 

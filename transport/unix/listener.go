@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/internal/descriptors"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"golang.org/x/sys/unix"
 )
 

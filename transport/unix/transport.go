@@ -18,6 +18,7 @@ import (
 
 	"github.com/rudderpost/rudderpost/internal/trustedpath"
 	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/transport/internal/limits"
 )
 
 // Transport listens on, and dials, a UNIX socket (unix(7), SOCK_STREAM). Its methods may be called from any
@@ -159,7 +160,7 @@ func withAdvice(err error) error {
 }
 
 func (t *Transport) limits() transport.FrameLimits {
-	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+	return limits.Frame(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }
 
 // maxPath is the longest path in bytes that fits into a socket address: 107 on Linux.

@@ -10,8 +10,8 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
 // A closeReason is the code and text of a close frame.

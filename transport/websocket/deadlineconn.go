@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 )
 
 var noDeadline time.Time

@@ -16,9 +16,9 @@ import (
 	"github.com/go-json-experiment/json"
 	gorilla "github.com/gorilla/websocket"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/accept"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
 // A StatusError is the HTTP response of a daemon, or of a proxy in front of it, that does not upgrade. 401 and 429

@@ -5,8 +5,8 @@ import (
 	"net"
 	"sync"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
 )
 

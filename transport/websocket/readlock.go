@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 )
 
 // A readLock says which goroutine may read from the connection. Its holder changes as follows:

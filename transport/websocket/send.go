@@ -9,7 +9,7 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 )
 
 // Send implements transport.Conn. Each frame is one message; all of them are written together.

@@ -17,6 +17,7 @@ import (
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/transport/internal/accept"
 	"github.com/rudderpost/rudderpost/transport/internal/httpauth"
+	"github.com/rudderpost/rudderpost/transport/internal/limits"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -168,7 +169,7 @@ func (t *Transport) clientAuth() tls.ClientAuthType {
 func (t *Transport) Handler() *Handler { return &Handler{t: t} }
 
 func (t *Transport) limits() transport.FrameLimits {
-	return transport.FrameLimitsOf(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
+	return limits.Frame(t.Limits, transport.FrameLimits{MaxFrame: t.MaxFrame, Idle: t.Idle, FrameTimeout: t.FrameTimeout})
 }
 
 // A Handler is an http.Handler for the mux of a daemon, and a transport.Transport. Its requests become the conns of

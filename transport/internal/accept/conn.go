@@ -11,8 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
+	"github.com/rudderpost/rudderpost/internal/netfd"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
 
@@ -72,7 +73,7 @@ func NewConn(c net.Conn, kind string) *Conn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	if s, ok := c.(*socket); ok {
+	if s, ok := c.(*netfd.Socket); ok {
 		c = s.Conn
 	}
 	conn.tcp, _ = c.(*net.TCPConn)

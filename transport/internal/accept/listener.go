@@ -13,9 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 	"github.com/rudderpost/rudderpost/internal/descriptors"
+	"github.com/rudderpost/rudderpost/internal/netfd"
 	"github.com/rudderpost/rudderpost/transport"
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
 	"github.com/rudderpost/rudderpost/transport/internal/proxyaddr"
 	"github.com/rudderpost/rudderpost/transport/tlsconf"
 )
@@ -137,7 +138,7 @@ func (l *Listener) acceptLoop() {
 		}
 		proxied := l.cfg.ProxyProtocol && proxyaddr.Trusted(l.cfg.TrustedProxies, c.RemoteAddr())
 		if l.tls == nil && !proxied {
-			l.deliver(NewConn(newSocket(c), l.cfg.Transport))
+			l.deliver(NewConn(netfd.NewSocket(c), l.cfg.Transport))
 			continue
 		}
 		l.running.Go(func() { l.handshake(c, proxied) })
@@ -205,9 +206,9 @@ var (
 // tlsHandshake returns a Conn for a TCP connection. If there is TLS it does the handshake first.
 func (l *Listener) tlsHandshake(tcp net.Conn) (*Conn, error) {
 	if l.tls == nil {
-		return NewConn(newSocket(tcp), l.cfg.Transport), nil
+		return NewConn(netfd.NewSocket(tcp), l.cfg.Transport), nil
 	}
-	secure := tls.Server(newSocket(tcp), l.tls)
+	secure := tls.Server(netfd.NewSocket(tcp), l.tls)
 	if err := secure.HandshakeContext(context.Background()); err != nil {
 		if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && proxyaddr.IsHeaderStart(record.RecordHeader) {
 			err = errUntrustedHeader

@@ -14,22 +14,24 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/internal/netfd"
 )
 
-// A hearer hears a stream on a goroutine of its own.
-type hearer struct {
+// A loopRun is a read loop on a goroutine of its own.
+type loopRun struct {
 	t      *testing.T
 	s      *Stream
 	frames chan string
 	err    chan error
-	quiet  chan bool
+	result chan netfd.Result
 }
 
-// hear has a stream heard, until f returns false.
-func hear(t *testing.T, s *Stream, ctx context.Context, f func(frame string) bool) *hearer {
-	h := &hearer{t, s, make(chan string, 100), make(chan error, 1), make(chan bool, 1)}
+// startLoop runs the read loop of s until f returns false.
+func startLoop(t *testing.T, s *Stream, ctx context.Context, f func(frame string) bool) *loopRun {
+	h := &loopRun{t, s, make(chan string, 100), make(chan error, 1), make(chan netfd.Result, 1)}
 	go func() {
-		h.quiet <- s.Hear(ctx, func(frame []byte, err error) bool {
+		h.result <- s.Fast().ReadLoop(ctx, func(frame []byte, err error) bool {
 			if err != nil {
 				h.err <- err
 				return false
@@ -41,44 +43,44 @@ func hear(t *testing.T, s *Stream, ctx context.Context, f func(frame string) boo
 	return h
 }
 
-// hearOn has a stream heard as hear does, and again after each silence of its peer.
-func hearOn(t *testing.T, s *Stream, ctx context.Context) *hearer {
-	h := &hearer{t, s, make(chan string, 100), make(chan error, 1), make(chan bool, 1)}
+// startLoops runs the read loop of s, and again each time when it returns Idle.
+func startLoops(t *testing.T, s *Stream, ctx context.Context) *loopRun {
+	h := &loopRun{t, s, make(chan string, 100), make(chan error, 1), make(chan netfd.Result, 1)}
 	go func() {
-		for s.Hear(ctx, func(frame []byte, err error) bool {
+		for s.Fast().ReadLoop(ctx, func(frame []byte, err error) bool {
 			if err != nil {
 				h.err <- err
 				return false
 			}
 			h.frames <- string(frame)
 			return true
-		}) {
+		}) == netfd.Idle {
 		}
-		h.quiet <- false
+		h.result <- netfd.Stopped
 	}()
 	return h
 }
 
-func (h *hearer) want(frames ...string) {
+func (h *loopRun) want(frames ...string) {
 	h.t.Helper()
 	for _, frame := range frames {
 		select {
 		case got := <-h.frames:
 			require.Equal(h.t, frame, got)
 		case <-time.After(10 * time.Second):
-			h.t.Fatalf("%s is not heard", frame)
+			h.t.Fatalf("the loop does not pass %s", frame)
 		}
 	}
 }
 
-func (h *hearer) wantEnd(err error) {
+func (h *loopRun) wantEnd(err error) {
 	h.t.Helper()
 	select {
 	case got := <-h.err:
 		require.ErrorIs(h.t, got, err)
-		require.False(h.t, <-h.quiet)
+		require.Equal(h.t, netfd.Stopped, <-h.result)
 	case <-time.After(10 * time.Second):
-		h.t.Fatal("nothing ends")
+		h.t.Fatal("the loop does not end")
 	}
 }
 
@@ -97,25 +99,25 @@ func streams(t *testing.T) map[string]func() (peer net.Conn, s *Stream) {
 	}
 	return map[string]func() (net.Conn, *Stream){
 		"descriptor": func() (net.Conn, *Stream) {
-			peer, b, _ := patient(t) // so that Hear does not return for a silence on a machine that is busy
+			peer, b, _ := patient(t) // so that the loop does not return Idle on a busy machine
 			return made(peer, b)
 		},
 		"pipe": func() (net.Conn, *Stream) { return made(net.Pipe()) },
 	}
 }
 
-func TestHear(t *testing.T) {
+func TestLoopPassesEachFrameUntilStopped(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
-			h := hear(t, s, t.Context(), func(frame string) bool { return frame != "[3]" })
+			h := startLoop(t, s, t.Context(), func(frame string) bool { return frame != "[3]" })
 			say(t, peer, `[0]`)
 			h.want("[0]")
 			say(t, peer, "[1]\n[2]\n[3]\n[4]\n")
 			h.want("[1]", "[2]", "[3]")
-			require.False(t, <-h.quiet, "it was told to return")
+			require.Equal(t, netfd.Stopped, <-h.result, "the callback returned false")
 			require.Empty(t, h.frames)
-			h = hear(t, s, t.Context(), nil)
+			h = startLoop(t, s, t.Context(), nil)
 			h.want("[4]")
 			require.NoError(t, peer.Close())
 			h.wantEnd(io.EOF)
@@ -123,8 +125,8 @@ func TestHear(t *testing.T) {
 	}
 }
 
-// Frames that have come are heard though the context has ended, as they are received.
-func TestHearWhatHasComeBeforeTheContextEnded(t *testing.T) {
+// Frames that were read are passed on after the context has ended, as Receive returns them.
+func TestLoopPassesBufferedFramesAfterItsContextEnded(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
@@ -134,22 +136,22 @@ func TestHearWhatHasComeBeforeTheContextEnded(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			over := errors.New("over")
 			cancel(over)
-			h := hear(t, s, ctx, nil)
+			h := startLoop(t, s, ctx, nil)
 			h.want("[1]", "[2]")
 			h.wantEnd(over)
 			go func() { _, _ = io.WriteString(peer, "[3]") }()
-			hear(t, s, t.Context(), nil).want("[3]")
+			startLoop(t, s, t.Context(), nil).want("[3]")
 		})
 	}
 }
 
-func TestHearEndsWithItsContext(t *testing.T) {
+func TestLoopEndsWithItsContext(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
 			ctx, cancel := context.WithCancelCause(t.Context())
-			h := hear(t, s, ctx, nil)
-			for i := range 4 { // the moment of quiet is set meanwhile
+			h := startLoop(t, s, ctx, nil)
+			for i := range 4 { // the deadline idleAfter is set meanwhile
 				say(t, peer, fmt.Sprintf("[%d]", i))
 				h.want(fmt.Sprintf("[%d]", i))
 			}
@@ -160,8 +162,8 @@ func TestHearEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Who never stops talking is heard no longer than the others.
-func TestHearEndsWhileItsPeerTalks(t *testing.T) {
+// The loop checks its context between two reads.
+func TestLoopEndsWithItsContextWhileThePeerNeverPauses(t *testing.T) {
 	peer, s := streams(t)["descriptor"]()
 	go func() {
 		for {
@@ -173,29 +175,29 @@ func TestHearEndsWhileItsPeerTalks(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	over := errors.New("over")
 	n := 0
-	s.Hear(ctx, func(frame []byte, err error) bool {
+	s.Fast().ReadLoop(ctx, func(frame []byte, err error) bool {
 		switch n++; {
 		case n == 100_000:
 			cancel(over)
 		case err != nil:
 			require.ErrorIs(t, err, over)
 		case n > 200_000:
-			t.Error("it is still heard")
+			t.Error("the loop goes on")
 			return false
 		}
 		return true
 	})
 }
 
-// The rest of what came with the first frame heard receives itself.
-func TestHearAndReceive(t *testing.T) {
+// The callback itself receives the frames that came with the first one.
+func TestReceiveInTheCallbackReturnsBufferedFrames(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
 			ended, cancel := context.WithCancel(t.Context())
 			cancel()
 			var rest []string
-			h := hear(t, s, t.Context(), func(string) bool {
+			h := startLoop(t, s, t.Context(), func(string) bool {
 				for {
 					frame, err := s.Receive(ended, nil)
 					if err != nil {
@@ -205,18 +207,18 @@ func TestHearAndReceive(t *testing.T) {
 				}
 			})
 			say(t, peer, "[0][1][2]")
-			require.False(t, <-h.quiet)
+			require.Equal(t, netfd.Stopped, <-h.result)
 			h.want("[0]")
 			require.Equal(t, []string{"[1]", "[2]"}, rest)
 		})
 	}
 }
 
-// Where the last read took all that there was nobody looks again. Who hung up at the same time is noticed all the same.
-func TestHearWhoHangsUpBehindARequest(t *testing.T) {
+// After a read that emptied the descriptor the loop skips the next read. It notices a hang-up that came at the same time.
+func TestHangUpBehindARequestEndsTheLoop(t *testing.T) {
 	for range 20 {
 		peer, s := sockets(t)
-		h := hearOn(t, NewStream(s, StreamConfig{}), t.Context())
+		h := startLoops(t, NewStream(s, StreamConfig{}), t.Context())
 		for i := range 3 {
 			say(t, peer, fmt.Sprintf("[%d]", i))
 			h.want(fmt.Sprintf("[%d]", i))
@@ -228,38 +230,38 @@ func TestHearWhoHangsUpBehindARequest(t *testing.T) {
 	}
 }
 
-// A conn that has spoken and is silent asks for another goroutine, once.
-func TestHearFallsQuiet(t *testing.T) {
+// The loop returns Idle once when the peer has sent something and is silent.
+func TestLoopReturnsIdleOnceForASilentPeer(t *testing.T) {
 	peer, b := sockets(t)
 	s := NewStream(b, StreamConfig{Idle: -1})
 	defer func() { _ = s.Close() }()
 	for range 2 {
 		began := time.Now()
-		h := hear(t, s, t.Context(), nil)
-		time.Sleep(2 * quietAfter)
-		require.Empty(t, h.quiet, "nothing was said")
+		h := startLoop(t, s, t.Context(), nil)
+		time.Sleep(2 * idleAfter)
+		require.Empty(t, h.result, "the peer has sent nothing")
 		say(t, peer, "[0][1]")
 		h.want("[0]", "[1]")
-		require.True(t, <-h.quiet)
-		require.GreaterOrEqual(t, time.Since(began), 3*quietAfter)
+		require.Equal(t, netfd.Idle, <-h.result)
+		require.GreaterOrEqual(t, time.Since(began), 3*idleAfter)
 	}
-	h := hearOn(t, s, t.Context())
+	h := startLoops(t, s, t.Context())
 	say(t, peer, "[2]")
 	h.want("[2]")
 	require.NoError(t, peer.Close())
 	h.wantEnd(io.EOF)
 }
 
-// The limits of time hold for who is heard as for who is received.
-func TestHearIsLimitedInTime(t *testing.T) {
+// Idle and FrameTimeout hold in the read loop as in Receive.
+func TestLoopKeepsTheTimeLimits(t *testing.T) {
 	for _, said := range []string{"", "[0]", "[0][1", "["} {
 		peer, b := sockets(t)
-		s := NewStream(b, StreamConfig{Idle: 3 * quietAfter, FrameTimeout: 2 * quietAfter})
+		s := NewStream(b, StreamConfig{Idle: 3 * idleAfter, FrameTimeout: 2 * idleAfter})
 		t.Cleanup(func() { _ = s.Close() })
-		h := hear(t, s, t.Context(), nil)
+		h := startLoop(t, s, t.Context(), nil)
 		say(t, peer, said)
 		if said == "[0]" {
-			require.True(t, <-h.quiet)
+			require.Equal(t, netfd.Idle, <-h.result)
 			continue
 		}
 		var bad *FrameError
@@ -268,13 +270,13 @@ func TestHearIsLimitedInTime(t *testing.T) {
 	}
 }
 
-// Close waits for nobody who hears, whoever calls it.
-func TestCloseWhileSomebodyHears(t *testing.T) {
+// Close does not wait for the callback, which may call it.
+func TestCloseDuringTheCallbackDoesNotBlock(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
 			closed := make(chan struct{})
-			h := hear(t, s, t.Context(), func(string) bool {
+			h := startLoop(t, s, t.Context(), func(string) bool {
 				<-closed
 				return true
 			})
@@ -286,7 +288,7 @@ func TestCloseWhileSomebodyHears(t *testing.T) {
 			h.wantEnd(net.ErrClosed)
 
 			peer, s = stream()
-			h = hear(t, s, t.Context(), func(string) bool { return s.Close() == nil })
+			h = startLoop(t, s, t.Context(), func(string) bool { return s.Close() == nil })
 			say(t, peer, "[0]")
 			h.wantEnd(net.ErrClosed)
 			_, err := peer.Read(make([]byte, 1))
@@ -295,23 +297,23 @@ func TestCloseWhileSomebodyHears(t *testing.T) {
 	}
 }
 
-// What the peer does not take is sent with the next Send, and nothing of it twice or never.
-func TestTrySend(t *testing.T) {
+// The rest of a try is sent exactly once, with the next Send.
+func TestRestOfATryWriteIsSentWithTheNextSend(t *testing.T) {
 	peer, b := sockets(t)
 	s := NewStream(b, StreamConfig{})
 	var want bytes.Buffer
 	body := []byte(strings.Repeat("0123456789", 30_000))
-	h := hear(t, s, t.Context(), func(string) bool {
+	h := startLoop(t, s, t.Context(), func(string) bool {
 		for i := 0; ; i++ {
 			frame := fmt.Appendf(nil, `["a frame",%d]`, i)
 			fmt.Fprintf(&want, "%s\n%s\n", frame, frame)
-			sent, err := s.TrySend(frame, frame)
+			sent, err := s.Fast().TryWriteFrames(frame, frame)
 			require.NoError(t, err)
 			if !sent {
 				return false
 			}
 			fmt.Fprintf(&want, "[%s]\n", body)
-			sent, err = s.TrySendParts([]byte("["), body, "]")
+			sent, err = s.Fast().TryWriteParts([]byte("["), body, "]")
 			require.NoError(t, err)
 			if !sent {
 				return false
@@ -319,7 +321,7 @@ func TestTrySend(t *testing.T) {
 		}
 	})
 	say(t, peer, "[]")
-	require.False(t, <-h.quiet)
+	require.Equal(t, netfd.Stopped, <-h.result)
 	got := make(chan string)
 	go func() {
 		all, _ := io.ReadAll(peer)
@@ -327,30 +329,30 @@ func TestTrySend(t *testing.T) {
 	}()
 	require.NoError(t, s.Send(t.Context()))
 	require.NoError(t, s.Send(t.Context(), []byte("[1]")))
-	require.NoError(t, s.SendParts(t.Context(), []byte("["), body, "]"))
+	require.NoError(t, s.Fast().WriteParts(t.Context(), []byte("["), body, "]"))
 	require.NoError(t, s.Close())
 	require.Equal(t, want.String()+"[1]\n["+string(body)+"]\n", <-got)
 }
 
-// Who does not hear, or has no descriptor, can only Send.
-func TestTrySendWhereOneCannotTry(t *testing.T) {
+// Outside of the callback, and on a stream without a descriptor, only Send works.
+func TestTryWriteIsRefusedWithoutDescriptorOrCallback(t *testing.T) {
 	for name, stream := range streams(t) {
 		t.Run(name, func(t *testing.T) {
 			peer, s := stream()
-			_, err := s.TrySend([]byte("[1]"))
+			_, err := s.Fast().TryWriteFrames([]byte("[1]"))
 			require.Equal(t, errors.ErrUnsupported, err)
 			if name == "descriptor" {
 				return
 			}
-			h := hear(t, s, t.Context(), func(string) bool {
-				_, err := s.TrySend([]byte("[2]"))
+			h := startLoop(t, s, t.Context(), func(string) bool {
+				_, err := s.Fast().TryWriteFrames([]byte("[2]"))
 				require.Equal(t, errors.ErrUnsupported, err)
-				_, err = s.TrySendParts([]byte("["), []byte("3"), "]")
+				_, err = s.Fast().TryWriteParts([]byte("["), []byte("3"), "]")
 				require.Equal(t, errors.ErrUnsupported, err)
 				return false
 			})
 			say(t, peer, "[]")
-			require.False(t, <-h.quiet)
+			require.Equal(t, netfd.Stopped, <-h.result)
 			go func() { _ = s.Send(t.Context(), []byte("[4]")) }()
 			answer := make([]byte, 100)
 			n, err := peer.Read(answer)
@@ -360,14 +362,14 @@ func TestTrySendWhereOneCannotTry(t *testing.T) {
 	}
 }
 
-func TestTrySendToWhoHasLeft(t *testing.T) {
+func TestTryWriteToAClosedPeerEndsTheContext(t *testing.T) {
 	peer, b := sockets(t)
 	s := NewStream(b, StreamConfig{})
 	left := make(chan struct{})
 	failed := make(chan error, 1)
-	h := hear(t, s, t.Context(), func(string) bool {
+	h := startLoop(t, s, t.Context(), func(string) bool {
 		<-left
-		_, err := s.TrySend([]byte("[]"))
+		_, err := s.Fast().TryWriteFrames([]byte("[]"))
 		failed <- err
 		return true
 	})
@@ -376,25 +378,23 @@ func TestTrySendToWhoHasLeft(t *testing.T) {
 	require.NoError(t, peer.Close())
 	close(left)
 	require.Error(t, <-failed)
-	require.Error(t, s.Context().Err(), "the peer cannot hear us")
-	_, err := s.TrySend([]byte("[]"))
+	require.Error(t, s.Context().Err(), "the peer cannot read")
+	_, err := s.Fast().TryWriteFrames([]byte("[]"))
 	require.Error(t, err)
 	require.NoError(t, s.Close())
-	_, err = s.TrySend([]byte("[]"))
+	_, err = s.Fast().TryWriteFrames([]byte("[]"))
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A long body is sent from where it lies also by a conn that knows no parts.
-func TestSendPartsOnAnyConn(t *testing.T) {
+func TestWritePartsWritesOneLine(t *testing.T) {
 	b := &script{}
 	s := NewStream(b, StreamConfig{})
-	require.NoError(t, SendParts(t.Context(), s, []byte(`{"a":`), []byte("1"), "}"))
-	require.NoError(t, SendParts(t.Context(), struct{ Conn }{s}, []byte(`{"a":`), []byte("2"), "}"))
-	require.Equal(t, "{\"a\":1}\n{\"a\":2}\n", b.sent.String())
+	require.NoError(t, s.Fast().WriteParts(t.Context(), []byte(`{"a":`), []byte("1"), "}"))
+	require.Equal(t, "{\"a\":1}\n", b.sent.String())
 }
 
-// BenchmarkConverse is an echo over a socket that receives and sends, and one that hears: how much a system call less
-// is worth.
+// BenchmarkConverse measures an echo over a socket with Receive and Send, and with the read loop, which saves a system
+// call.
 func BenchmarkConverse(b *testing.B) {
 	frame := []byte(`{"command":"` + strings.Repeat("x", 46) + `"}`)
 	serve := map[string]func(s *Stream){
@@ -406,19 +406,19 @@ func BenchmarkConverse(b *testing.B) {
 				}
 			}
 		},
-		"hear": func(s *Stream) {
+		"loop": func(s *Stream) {
 			over := false
 			for !over {
-				s.Hear(context.Background(), func(got []byte, err error) bool {
+				s.Fast().ReadLoop(context.Background(), func(got []byte, err error) bool {
 					if over = err != nil; !over {
-						_, _ = s.TrySend(got)
+						_, _ = s.Fast().TryWriteFrames(got)
 					}
 					return !over
 				})
 			}
 		},
 	}
-	for _, name := range []string{"receive", "hear"} {
+	for _, name := range []string{"receive", "loop"} {
 		b.Run(name, func(b *testing.B) {
 			peer, c := sockets(b)
 			s := NewStream(c, StreamConfig{})

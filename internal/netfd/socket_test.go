@@ -1,4 +1,4 @@
-package accept
+package netfd
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sockets returns both ends of a TCP connection, the first as a socket.
-func sockets(t testing.TB) (ours, theirs net.Conn) {
+// tcpSockets returns both ends of a TCP connection, the first as a socket.
+func tcpSockets(t testing.TB) (ours, theirs net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -24,14 +24,14 @@ func sockets(t testing.TB) (ours, theirs net.Conn) {
 	require.NoError(t, err)
 	c, err := l.Accept()
 	require.NoError(t, err)
-	ours = newSocket(c)
+	ours = NewSocket(c)
 	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
 	return ours, theirs
 }
 
-// What is larger than the kernel takes goes both ways at once, and arrives.
+// Writes of more bytes than the socket buffer takes, in both directions at once, arrive.
 func TestSocketBothWays(t *testing.T) {
-	ours, theirs := sockets(t)
+	ours, theirs := tcpSockets(t)
 	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	var all sync.WaitGroup
 	for _, c := range []net.Conn{ours, theirs} {
@@ -54,9 +54,9 @@ func TestSocketBothWays(t *testing.T) {
 	require.Equal(t, io.EOF, err)
 }
 
-// Its errors are those of any net.Conn.
+// The errors of a socket are those of any net.Conn.
 func TestSocketErrors(t *testing.T) {
-	ours, theirs := sockets(t)
+	ours, theirs := tcpSockets(t)
 	read := func() error { _, err := ours.Read(make([]byte, 1)); return err }
 	write := func() (err error) {
 		for err == nil {
@@ -82,7 +82,7 @@ func TestSocketErrors(t *testing.T) {
 
 // Close ends blocked reads and writes.
 func TestSocketCloses(t *testing.T) {
-	ours, _ := sockets(t)
+	ours, _ := tcpSockets(t)
 	var all sync.WaitGroup
 	for _, op := range []func([]byte) (int, error){ours.Read, ours.Write} {
 		for range 2 {
@@ -107,8 +107,8 @@ func TestSocketCloses(t *testing.T) {
 func BenchmarkSocket(b *testing.B) {
 	for _, name := range []string{"plain", "socket"} {
 		b.Run(name, func(b *testing.B) {
-			ours, theirs := sockets(b)
-			if s, ok := ours.(*socket); ok && name == "plain" {
+			ours, theirs := tcpSockets(b)
+			if s, ok := ours.(*Socket); ok && name == "plain" {
 				ours = s.Conn
 			}
 			go func() { _, _ = io.Copy(struct{ io.Writer }{ours}, struct{ io.Reader }{ours}) }()
@@ -120,47 +120,4 @@ func BenchmarkSocket(b *testing.B) {
 			}
 		})
 	}
-}
-
-// A Conn without TLS is written through its descriptor. Such a write counts like any other: Close gives it up, and the
-// socket with it, and does not linger for a peer that does not read.
-func TestCloseDuringWriteThroughDescriptorDoesNotLinger(t *testing.T) {
-	ours, _ := sockets(t)
-	conn := NewConn(ours, "tcp")
-	raw, err := PlainConn{conn}.SyscallConn()
-	require.NoError(t, err)
-	full := make(chan struct{})
-	written := make(chan error, 1)
-	go func() {
-		once := sync.OnceFunc(func() { close(full) })
-		written <- raw.Write(func(fd uintptr) (done bool) {
-			for {
-				if _, err := syscall.Write(int(fd), make([]byte, 64<<10)); err != nil {
-					once()
-					return err != syscall.EAGAIN
-				}
-			}
-		})
-	}()
-	<-full
-	require.NoError(t, conn.Close())
-	require.Error(t, <-written)
-	require.ErrorIs(t, conn.tcp.SetDeadline(time.Time{}), net.ErrClosed, "the socket is closed, not read from")
-}
-
-// One that is over, or never began, keeps nothing from being lingered for.
-func TestCloseAfterWriteThroughDescriptorLingers(t *testing.T) {
-	ours, theirs := sockets(t)
-	conn := NewConn(ours, "tcp")
-	raw, err := PlainConn{conn}.SyscallConn()
-	require.NoError(t, err)
-	require.NoError(t, raw.Write(func(fd uintptr) bool {
-		_, err := syscall.Write(int(fd), []byte("reply"))
-		return err == nil
-	}))
-	require.NoError(t, conn.Close())
-	require.NoError(t, conn.tcp.SetWriteDeadline(time.Time{}), "it lingers")
-	text, err := io.ReadAll(theirs)
-	require.NoError(t, err)
-	require.Equal(t, "reply", string(text))
 }

@@ -96,3 +96,53 @@ func (w *Watcher) Close() {
 		w.cancel()
 	}
 }
+
+// A Deadline interrupts blocked reads, or blocked writes, of one connection when a context ends: it sets a deadline in
+// the past. Set is the method that sets the deadline. Like a Watcher, a Deadline keeps the context of the last call.
+type Deadline struct {
+	Set func(time.Time) error
+
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel func() bool
+	closed bool
+}
+
+// Watch replaces the watched context by ctx. It reports whether it removed the deadline of a context that has ended. Only
+// one goroutine at a time may call it.
+//
+// A deadline that the caller sets after Watch replaces that of a context that has just ended. So the caller checks the
+// context after it has set a deadline.
+func (d *Deadline) Watch(ctx context.Context) (reset bool) {
+	if ctx == d.ctx {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cancel != nil && !d.cancel() {
+		_ = d.Set(time.Time{})
+		reset = true
+	}
+	d.ctx, d.cancel = ctx, nil
+	if ctx.Done() == nil || d.closed {
+		return reset
+	}
+	d.cancel = context.AfterFunc(ctx, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.ctx == ctx {
+			_ = d.Set(LongAgo)
+		}
+	})
+	return reset
+}
+
+// Close stops watching, for good. It may be called from any goroutine.
+func (d *Deadline) Close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	if d.cancel != nil {
+		d.cancel()
+	}
+}

@@ -1,4 +1,4 @@
-package accept
+package netfd
 
 import (
 	"errors"
@@ -7,37 +7,36 @@ import (
 	"os"
 	"sync"
 	"syscall"
-
-	"github.com/rudderpost/rudderpost/internal/rawio"
 )
 
-// A socket is a TCP connection whose reads and writes use its descriptor, as those of transport.Stream do. The system
+// Socket is a TCP connection whose reads and writes use its descriptor, as Conn does. The system
 // calls do not block, so the runtime is not told that they may. Under TLS that is 1.5 times the rate with one conn,
 // and 8 to 18 % less of the server's CPU with 16 conns (bench: tls, 1 and 16; BenchmarkSocket). Nothing is gained
 // where the process is never idle.
-type socket struct {
+type Socket struct {
 	net.Conn // a *net.TCPConn
 	in, out  half
 }
 
-// newSocket returns a socket for c, or c itself if its descriptor cannot be used.
-func newSocket(c net.Conn) net.Conn {
+// NewSocket returns a net.Conn that reads and writes c, a *net.TCPConn, through its descriptor. It returns c itself if
+// the descriptor of c cannot be used. Its errors, deadlines and Close are those of c.
+func NewSocket(c net.Conn) net.Conn {
 	tcp, ok := c.(*net.TCPConn)
-	if !ok || !rawio.Can {
+	if !ok || !supported {
 		return c
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return c
 	}
-	s := &socket{Conn: tcp}
-	s.in.init(raw.Read, rawio.Read, false)
-	s.out.init(raw.Write, rawio.Write, true)
+	s := &Socket{Conn: tcp}
+	s.in.init(raw.Read, read, false)
+	s.out.init(raw.Write, write, true)
 	return s
 }
 
 // Read implements net.Conn.
-func (s *socket) Read(p []byte) (int, error) {
+func (s *Socket) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return s.Conn.Read(p)
 	}
@@ -46,7 +45,7 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 // Write implements net.Conn.
-func (s *socket) Write(p []byte) (int, error) {
+func (s *Socket) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return s.Conn.Write(p)
 	}
@@ -55,8 +54,8 @@ func (s *socket) Write(p []byte) (int, error) {
 }
 
 // explain returns the error that a *net.TCPConn would return.
-func (s *socket) explain(op string, err error) error {
-	if err == nil || err == io.EOF { //nolint:errorlint // rawio wraps nothing
+func (s *Socket) explain(op string, err error) error {
+	if err == nil || err == io.EOF { //nolint:errorlint // nothing wraps it
 		return err
 	}
 	if waiting, ok := errors.AsType[*net.OpError](err); ok {
@@ -67,7 +66,7 @@ func (s *socket) explain(op string, err error) error {
 	return &net.OpError{Op: op, Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: err}
 }
 
-// A half is one direction of a socket.
+// A half is one direction of a Socket.
 type half struct {
 	wait  func(func(fd uintptr) (done bool)) error
 	call  func(fd uintptr, p []byte) (int, error)
@@ -106,7 +105,7 @@ func (h *half) move1(fd uintptr) (done bool) {
 		n, err := h.call(fd, h.left[:min(len(h.left), atOnce)])
 		h.n, h.left = h.n+n, h.left[n:]
 		switch {
-		case err == syscall.EAGAIN: //nolint:errorlint // rawio wraps nothing
+		case err == syscall.EAGAIN: //nolint:errorlint // nothing wraps it
 			return false
 		case err != nil, !h.whole, len(h.left) == 0:
 			h.err = err

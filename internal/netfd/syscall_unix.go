@@ -1,6 +1,6 @@
 //go:build unix && (!linux || race)
 
-package rawio
+package netfd
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package transport
+package framescan
 
 import "testing"
 
@@ -7,8 +7,8 @@ func BenchmarkScan(b *testing.B) {
 	frame := []byte(`{"command":"bench-echo","arguments":{"value":"abcdefg"},"id":1}`)
 	b.SetBytes(int64(len(frame)))
 	for b.Loop() {
-		var s scanner
-		if end, bad := s.scan(frame); end != len(frame) || bad != nil {
+		var s Scanner
+		if end, bad := s.Scan(frame); end != len(frame) || bad != nil {
 			b.Fatal(end, bad)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rudderpost/rudderpost/transport/internal/ctxio"
+	"github.com/rudderpost/rudderpost/internal/ctxio"
 
 	"github.com/stretchr/testify/require"
 )

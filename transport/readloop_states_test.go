@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rudderpost/rudderpost/internal/netfd"
 )
 
 // A hooked is a socket whose read deadlines are set through a function of the test.
@@ -72,13 +73,13 @@ func TestContextThatEndsWhileADeadlineIsSetEndsReading(t *testing.T) {
 		}()
 		wantError(t, ended, over)
 	})
-	t.Run("Hear", func(t *testing.T) {
+	t.Run("ReadLoop", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		peer, b := overtaken(t, func() { cancel(over) })
 		s := NewStream(b, StreamConfig{Idle: -1, FrameTimeout: time.Hour})
 		defer s.Close()
-		h := hear(t, s, ctx, nil)
-		say(t, peer, "[0") // what is missing has a deadline
+		h := startLoop(t, s, ctx, nil)
+		say(t, peer, "[0") // the rest has a deadline
 		wantError(t, h.err, over)
 	})
 }
@@ -105,22 +106,22 @@ func TestHangUpBehindTheFirstFrameIsReadWithoutADeadline(t *testing.T) {
 	defer s.Close()
 	say(t, peer, "[0]")
 	require.NoError(t, peer.Close())
-	h := hear(t, s, context.Background(), nil)
+	h := startLoop(t, s, context.Background(), nil)
 	h.want("[0]")
 	h.wantEnd(io.EOF)
 	require.Zero(t, deadlines.Load())
 }
 
 // A Close that leaves the descriptor open, as that of a TCP conn does for a while, only interrupts the read.
-func TestCloseThatInterruptsAReadIsNoSilence(t *testing.T) {
+func TestCloseThatInterruptsAReadIsNotIdle(t *testing.T) {
 	peer, h, timed := patient(t)
 	s := NewStream(interruptedByClose{h}, StreamConfig{Idle: -1})
-	heard := hear(t, s, context.Background(), nil)
+	run := startLoop(t, s, context.Background(), nil)
 	say(t, peer, "[0]")
-	heard.want("[0]")
+	run.want("[0]")
 	<-timed
 	require.NoError(t, s.Close())
-	heard.wantEnd(net.ErrClosed)
+	run.wantEnd(net.ErrClosed)
 }
 
 // patient returns a socket, with its peer, whose read deadlines in the future are an hour late. timed receives one value
@@ -145,12 +146,12 @@ func patient(t *testing.T) (peer net.Conn, h *hooked, timed chan struct{}) {
 }
 
 // The end of the context interrupts the read as the deadline of an idle conn does.
-func TestContextThatInterruptsAReadIsNoSilence(t *testing.T) {
+func TestContextThatInterruptsAReadIsNotIdle(t *testing.T) {
 	peer, b, timed := patient(t)
 	s := NewStream(b, StreamConfig{Idle: -1})
 	defer s.Close()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	h := hear(t, s, ctx, nil)
+	h := startLoop(t, s, ctx, nil)
 	say(t, peer, "[0]")
 	h.want("[0]")
 	<-timed
@@ -163,19 +164,19 @@ type interruptedByClose struct{ *hooked }
 
 func (c interruptedByClose) Close() error { return c.Conn.SetReadDeadline(time.Unix(1, 0)) }
 
-// quietly fails the test unless Hear returns because its peer is silent.
-func (h *hearer) quietly() {
+// wantIdle fails the test unless the loop returns Idle.
+func (h *loopRun) wantIdle() {
 	h.t.Helper()
 	select {
-	case quiet := <-h.quiet:
-		require.True(h.t, quiet)
+	case result := <-h.result:
+		require.Equal(h.t, netfd.Idle, result)
 	case <-time.After(10 * time.Second):
-		h.t.Fatal("Hear does not return")
+		h.t.Fatal("the loop does not return")
 	}
 }
 
-// Hear returns for a silent peer also when the peer sent no frame, or a frame that was read before.
-func TestHearReturnsForASilentPeer(t *testing.T) {
+// The loop returns Idle also when the peer has sent only blanks, or a frame that was read before.
+func TestLoopReturnsIdleAfterBlanksAndBufferedFrames(t *testing.T) {
 	peer, b := sockets(t)
 	var late atomic.Bool
 	s := NewStream(&hooked{b, func(at time.Time) error {
@@ -185,52 +186,52 @@ func TestHearReturnsForASilentPeer(t *testing.T) {
 		return b.SetReadDeadline(at)
 	}}, StreamConfig{Idle: -1})
 	defer s.Close()
-	h := hear(t, s, t.Context(), nil)
+	h := startLoop(t, s, t.Context(), nil)
 	say(t, peer, "\n")
-	h.quietly()
+	h.wantIdle()
 
 	say(t, peer, "[0][1]")
 	require.Equal(t, "[0]", receive(t, s))
-	h = hear(t, s, t.Context(), nil)
+	h = startLoop(t, s, t.Context(), nil)
 	h.want("[1]")
-	h.quietly()
+	h.wantIdle()
 
 	late.Store(true)
-	h = hear(t, s, t.Context(), func(frame string) bool { return frame != "[3]" })
+	h = startLoop(t, s, t.Context(), func(frame string) bool { return frame != "[3]" })
 	say(t, peer, "[2]")
 	h.want("[2]")
 	say(t, peer, "[3]")
 	h.want("[3]")
 	late.Store(false)
-	require.False(t, <-h.quiet, "it was told to return")
+	require.Equal(t, netfd.Stopped, <-h.result, "it was told to return")
 	say(t, peer, "[4]")
-	frame, err := s.Receive(t.Context(), nil) // takes back the deadline of Hear
+	frame, err := s.Receive(t.Context(), nil) // removes the deadline of the loop
 	require.NoError(t, err)
 	require.Equal(t, "[4]", string(frame))
-	h = hear(t, s, t.Context(), nil)
+	h = startLoop(t, s, t.Context(), nil)
 	say(t, peer, "[5]")
 	h.want("[5]")
-	h.quietly()
+	h.wantIdle()
 }
 
-// The callback may end Hear behind a read that took all that had come. The next Hear reads all the same: what came in
-// between is not announced again.
-func TestHearReadsWhatCameBetweenTwoCalls(t *testing.T) {
+// The callback may stop the loop after a read that emptied the descriptor. The next loop reads at once: bytes that came in
+// between are not announced again.
+func TestLoopReadsBytesThatCameBetweenTwoCalls(t *testing.T) {
 	peer, b, _ := patient(t)
 	s := NewStream(b, StreamConfig{Idle: -1})
 	defer s.Close()
 	for range 20 {
-		h := hear(t, s, t.Context(), func(frame string) bool { return frame != "[1]" })
+		h := startLoop(t, s, t.Context(), func(frame string) bool { return frame != "[1]" })
 		say(t, peer, "[0]")
 		h.want("[0]")
 		say(t, peer, "[1]")
 		h.want("[1]")
-		require.False(t, <-h.quiet)
+		require.Equal(t, netfd.Stopped, <-h.result)
 		say(t, peer, "[2]")
-		time.Sleep(2 * time.Millisecond) // so that the runtime learns of it now
-		h = hear(t, s, t.Context(), func(string) bool { return false })
+		time.Sleep(2 * time.Millisecond) // so that the runtime learns of it first
+		h = startLoop(t, s, t.Context(), func(string) bool { return false })
 		h.want("[2]")
-		require.False(t, <-h.quiet)
+		require.Equal(t, netfd.Stopped, <-h.result)
 	}
 }
 
@@ -239,30 +240,30 @@ func TestReadThatFillsItsBufferIsFollowedByAnother(t *testing.T) {
 	peer, b, _ := patient(t)
 	s := NewStream(b, StreamConfig{Idle: -1})
 	defer s.Close()
-	h := hear(t, s, t.Context(), nil)
+	h := startLoop(t, s, t.Context(), nil)
 	say(t, peer, "[0]")
 	h.want("[0]")
-	long := "[" + strings.Repeat("1", len(sip{})-2) + "]" // fills the first buffer
+	long := "[" + strings.Repeat("1", len(smallBuf{})-2) + "]" // fills the first buffer
 	say(t, peer, long+"[2]")
 	h.want(long, "[2]")
 }
 
-// A failed read is not the error of the next Hear.
-func TestHearAfterAContextEnded(t *testing.T) {
+// The error of a read does not end the next loop.
+func TestLoopAfterAContextEndedReads(t *testing.T) {
 	peer, s := streams(t)["descriptor"]()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	over := errors.New("over")
 	cancel(over)
-	hear(t, s, ctx, nil).wantEnd(over)
-	h := hearOn(t, s, t.Context())
+	startLoop(t, s, ctx, nil).wantEnd(over)
+	h := startLoops(t, s, t.Context())
 	say(t, peer, "[0]")
 	h.want("[0]")
 	require.NoError(t, peer.Close())
 	h.wantEnd(io.EOF)
 }
 
-// Only the callback of Hear can try to send, and not before what an earlier try has left.
-func TestTrySendIsRefusedOutsideOfTheCallbackAndBehindARest(t *testing.T) {
+// Only the callback can write without blocking, and not before the rest of an earlier try.
+func TestTryWriteIsRefusedOutsideOfTheCallbackAndBehindARest(t *testing.T) {
 	peer, b, _ := patient(t)
 	s := NewStream(b, StreamConfig{Idle: -1})
 	other, c := sockets(t)
@@ -270,17 +271,17 @@ func TestTrySendIsRefusedOutsideOfTheCallbackAndBehindARest(t *testing.T) {
 	defer func() { _, _ = s.Close(), noise.Close() }()
 	var want bytes.Buffer
 	frame := []byte(`["` + strings.Repeat("x", 2000) + `"]`)
-	h := hear(t, s, t.Context(), func(string) bool {
+	h := startLoop(t, s, t.Context(), func(string) bool {
 		for sent := true; sent; {
 			var err error
-			sent, err = s.TrySend(frame)
+			sent, err = s.Fast().TryWriteFrames(frame)
 			require.NoError(t, err)
 			want.Write(frame)
 			want.WriteByte('\n')
 		}
-		_, err := s.TrySend([]byte("[1]"))
+		_, err := s.Fast().TryWriteFrames([]byte("[1]"))
 		require.Equal(t, errors.ErrUnsupported, err)
-		_, err = s.TrySendParts([]byte("["), []byte("2"), "]")
+		_, err = s.Fast().TryWriteParts([]byte("["), []byte("2"), "]")
 		require.Equal(t, errors.ErrUnsupported, err)
 		for range 20 { // with the buffers that were used
 			require.NoError(t, noise.Send(context.Background(), bytes.Repeat([]byte("y"), 2000)))
@@ -289,7 +290,7 @@ func TestTrySendIsRefusedOutsideOfTheCallbackAndBehindARest(t *testing.T) {
 	})
 	go func() { _, _ = io.Copy(io.Discard, other) }()
 	say(t, peer, "[0]")
-	require.False(t, <-h.quiet)
+	require.Equal(t, netfd.Stopped, <-h.result)
 	got := make(chan string)
 	go func() {
 		all, _ := io.ReadAll(peer)
@@ -297,29 +298,29 @@ func TestTrySendIsRefusedOutsideOfTheCallbackAndBehindARest(t *testing.T) {
 	}()
 	require.NoError(t, s.Send(t.Context(), []byte("[3]")))
 	require.NoError(t, s.Send(t.Context(), []byte("[4]")))
-	_, err := s.TrySend([]byte("[5]"))
-	require.Equal(t, errors.ErrUnsupported, err, "Hear has returned")
-	h = hear(t, s, t.Context(), func(string) bool {
-		_, err = s.TrySend([]byte("[6]")) // nothing is left any more
+	_, err := s.Fast().TryWriteFrames([]byte("[5]"))
+	require.Equal(t, errors.ErrUnsupported, err, "the loop has returned")
+	h = startLoop(t, s, t.Context(), func(string) bool {
+		_, err = s.Fast().TryWriteFrames([]byte("[6]")) // there is no rest any more
 		return false
 	})
 	say(t, peer, "[0]")
-	require.False(t, <-h.quiet)
+	require.Equal(t, netfd.Stopped, <-h.result)
 	require.NoError(t, err)
 	require.NoError(t, s.Send(t.Context()))
 	require.NoError(t, s.Close())
 	require.Equal(t, want.String()+"[3]\n[4]\n[6]\n", <-got)
 }
 
-func TestTrySendPartsToAPeerThatHasLeftEndsTheContext(t *testing.T) {
+func TestTryWritePartsToAClosedPeerEndsTheContext(t *testing.T) {
 	peer, b := sockets(t)
 	s := NewStream(b, StreamConfig{})
 	defer s.Close()
 	left := make(chan struct{})
 	failed := make(chan error, 1)
-	h := hear(t, s, t.Context(), func(string) bool {
+	h := startLoop(t, s, t.Context(), func(string) bool {
 		<-left
-		_, err := s.TrySendParts([]byte("["), []byte("0"), "]")
+		_, err := s.Fast().TryWriteParts([]byte("["), []byte("0"), "]")
 		failed <- err
 		return false
 	})
@@ -393,17 +394,17 @@ func none(n int) bool { return n == 0 }
 
 // The part of a frame that has come is booked while the peer is waited for, and no buffer is kept for it.
 func TestHalfAFrameIsBookedWhileItsRestIsAwaited(t *testing.T) {
-	for name, serve := range map[string]func(s *Stream, h *hearer){
-		"Hear": func(s *Stream, h *hearer) {
-			for s.Hear(context.Background(), func(f []byte, err error) bool {
+	for name, serve := range map[string]func(s *Stream, h *loopRun){
+		"ReadLoop": func(s *Stream, h *loopRun) {
+			for s.Fast().ReadLoop(context.Background(), func(f []byte, err error) bool {
 				if err == nil {
 					h.frames <- string(f)
 				}
 				return err == nil
-			}) {
+			}) == netfd.Idle {
 			}
 		},
-		"Receive": func(s *Stream, h *hearer) {
+		"Receive": func(s *Stream, h *loopRun) {
 			for {
 				f, err := s.Receive(context.Background(), nil)
 				if err != nil {
@@ -417,7 +418,7 @@ func TestHalfAFrameIsBookedWhileItsRestIsAwaited(t *testing.T) {
 			peer, b := sockets(t)
 			l := new(ledger)
 			s := NewStream(b, StreamConfig{Idle: -1, Memory: l})
-			h := &hearer{t: t, frames: make(chan string, 10)}
+			h := &loopRun{t: t, frames: make(chan string, 10)}
 			done := make(chan struct{})
 			go func() {
 				serve(s, h)
@@ -493,8 +494,8 @@ func TestAfterGrowingOneArrayIsBooked(t *testing.T) {
 		if s.in.read() != nil {
 			break
 		}
-		if s.in.chunk == nil && s.in.sip == nil {
-			require.Equal(t, s.in.array, l.now())
+		if s.in.large == nil && s.in.small == nil {
+			require.Equal(t, s.in.arraySize, l.now())
 			grown++
 		}
 	}
@@ -569,31 +570,8 @@ func TestCloseReleasesContexts(t *testing.T) {
 	require.Zero(t, read.waiting.Load())
 	require.Zero(t, write.waiting.Load())
 	late := &registering{Context: cancellable}
-	s.readEnd.follow(late) // by a Receive that had not seen the Close
+	s.readEnd.Watch(late) // by a Receive that had not seen the Close
 	require.Zero(t, late.waiting.Load())
-}
-
-// The function that waits for the end of one context may run when another context counts already. Then it does nothing.
-func TestContextThatEndedBeforeDoesNotInterruptTheNext(t *testing.T) {
-	for range 2000 {
-		last := make(chan time.Time, 10)
-		e := ender{set: func(t time.Time) error { last <- t; return nil }}
-		ctx, cancel := context.WithCancel(context.Background())
-		e.follow(ctx)
-		e.mu.Lock()
-		cancel()          // from now on the function waits for e.mu
-		runtime.Gosched() // so that it begins to
-		e.mu.Unlock()
-		require.True(t, e.follow(context.Background()))
-		runtime.Gosched()
-		e.mu.Lock()
-		var deadline time.Time
-		for len(last) > 0 {
-			deadline = <-last
-		}
-		e.mu.Unlock()
-		require.True(t, deadline.IsZero(), "the deadline of the context before is in force")
-	}
 }
 
 // A descriptor that is waited for in two ways: os.ErrDeadlineExceeded of a limit is a timeout also while the context lives.
@@ -617,7 +595,7 @@ func TestConnThatReceivedFramesIsIdleOnlyAfterAnotherTime(t *testing.T) {
 	peer, b, timed := patient(t)
 	s := NewStream(b, StreamConfig{Idle: -1})
 	defer s.Close()
-	h := hear(t, s, context.Background(), nil)
+	h := startLoop(t, s, context.Background(), nil)
 	say(t, peer, "[0]")
 	h.want("[0]")
 	<-timed
@@ -627,11 +605,11 @@ func TestConnThatReceivedFramesIsIdleOnlyAfterAnotherTime(t *testing.T) {
 	require.NoError(t, b.Conn.SetReadDeadline(past)) // the time of the loop passes
 	select {
 	case <-timed:
-	case <-h.quiet:
+	case <-h.result:
 		t.Fatal("the conn is idle")
 	}
 	require.NoError(t, b.Conn.SetReadDeadline(past))
-	h.quietly()
+	h.wantIdle()
 }
 
 // A frame that was copied to the caller is not booked any more, also before the next read.
