@@ -112,20 +112,20 @@ type cancelIn struct {
 func (m *CommandMgr) cancel(ctx context.Context, in cancelIn) (Result[None], error) {
 	call, _ := CallOf(ctx)
 	none := Result[None]{Code: wire.CodeEmpty, Text: "no command with that id is in flight on this conn"}
-	c, ok := call.answer.(*conversation)
+	c, ok := call.sink.(*conn)
 	if !ok {
 		return none, nil
 	}
 	c.mu.Lock()
-	found := c.find(in.ID)
+	found := c.findLocked(in.ID)
 	c.mu.Unlock()
 	if found == nil || found == call || found.state.Load() == admitted { // admitted: the client sent the cancel before that call
 		return none, nil
 	}
-	if found.ending != nil {
-		found.ending.cancel(errCancelled)
+	if found.canceller != nil {
+		found.canceller.cancel(errCancelled)
 	}
-	if !found.drop(&wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}, false) && found.ending == nil {
+	if !found.drop(&wire.Error{Code: wire.CodeCancelled, Text: "cancelled"}, false) && found.canceller == nil {
 		return Result[None]{Code: wire.CodeConflict, Text: "it is running on the loop and cannot be cancelled any more"}, nil
 	}
 	return Result[None]{Text: "Cancelled."}, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -11,75 +13,75 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A Call is one command as one peer asked for it. Authorizers, hooks and handlers read it; nobody
-// changes it but for Record. Its bytes are valid as long as it is.
+// A Call is one request while it is served. Authorizers, middleware and handlers read it, from any goroutine, and change
+// nothing; a Recorder sets Record. Its bytes are valid as long as the Call is.
 type Call struct {
-	Name      string          // as the caller wrote it
-	Command   *Command        // what it names; nil: there is no such command
-	Arguments wire.Value      // as the caller wrote them; nil: none
-	Peer      transport.Peer  // who asks
-	Received  time.Time       // when
-	Via       *ListenerConfig // through which way in, with its Name; nil: the daemon itself asks (Process)
+	Name      string          // the name in the request
+	Command   *Command        // the command of that name; nil: there is none
+	Arguments wire.Value      // the arguments in the request, not decoded; nil: none
+	Peer      transport.Peer  // the peer that sent the request
+	Received  time.Time       // when the request was received
+	Via       *ListenerConfig // the listener that the request came through, with its Name; nil: the daemon itself (Process)
 
-	// Record is what a Recorder's Begin notes for its End.
+	// Record is for a Recorder: Begin sets it, and End reads it.
 	Record uint64
 
-	// Listing says that the question is only whether there are arguments with which the caller may
-	// run the command, as for list-commands; an Authorizer then leaves the arguments alone.
+	// Listing says that the Authorizer decides only whether there are arguments with which the peer may run the command,
+	// as for list-commands. It ignores Arguments.
 	Listing bool
 
-	onLoop  bool
-	entered bool // it has a place among those in flight
-	awaited bool // serve may wait for its answer
-	refused bool // no handler has seen it; only the goroutine that answers it accesses this
-	state   atomic.Uint32
-	id      wire.ID
-	bad     *wire.Error // why it is no request
-	target  *registered
-	input   any // the decoded arguments, for Func's handler
-	manager *CommandMgr
-	parent  context.Context // whose end is the call's
-	ending  *ending         // nil where nothing else can end it
-	size    int             // bytes of the frame
-	holders atomic.Int32    // of its memory: the handler, until it has returned, and the reply, until it is sent
-	answer  answerer
-	hold    hold     // of the loop, if it runs there
-	small   [48]byte // the arguments, when they are short
+	onLoop        bool
+	inFlight      bool // it is or was among the calls in flight of its conn
+	pendingOnLoop bool // the reader may wait for its reply
+	refused       bool // no handler has seen it; only the goroutine that answers it accesses this
+	state         atomic.Uint32
+	id            wire.ID
+	rerr          *wire.Error // why the frame is no request
+	target        *registered
+	input         any // the decoded arguments, for the handler of Func
+	manager       *CommandMgr
+	parent        context.Context // ends the call when it ends
+	canceller     *canceller      // nil: only parent ends the call
+	size          int             // length of the frame in bytes
+	holders       atomic.Int32    // what keeps its memory: the handler, until it returns, and the reply, until it is written
+	sink          replySink
+	execution     execution // for the slow log, if it runs on the loop
+	small         [48]byte // the array of short arguments
 }
 
-// An ending is how a call can end before its conn does.
-type ending struct {
-	timeout time.Duration // the caller's patience; 0: endless
+// A canceller ends a call before its conn ends.
+type canceller struct {
+	timeout time.Duration // of the request; 0: none
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	patient *time.Timer // rings when it is at its end; nil: it is endless
+	timer   *time.Timer // fires at the timeout; nil: there is none
 }
 
-// An answerer is where a call's reply goes.
-type answerer interface {
-	// answered is called once for each call: on the loop for a command that runs there, elsewhere
-	// for others. finished says that the handler has returned or will never run.
-	answered(call *Call, reply wire.Reply, finished bool)
-	// finished is called when that came later than the answer.
-	finished(call *Call)
-	// room is asked before the handler runs. It returns the answer when there is no room for another reply.
+// A replySink takes the replies to calls. A conn is one, and so is processSink.
+type replySink interface {
+	// reply takes the final reply to a call: on the loop for a command that runs there, on another goroutine for others.
+	// returned says that the handler has returned or will never run.
+	reply(call *Call, reply wire.Reply, returned bool)
+	// returned is called when the handler returns after the reply.
+	returned(call *Call)
+	// room is called before the handler runs. It returns an error, for the reply, when there is no room for another reply.
 	room(call *Call) *wire.Error
 }
 
 // The states of a call. A call is constructed, bound and recorded by one goroutine before it is published. From then on
 // any goroutine may answer it. Its state is all that is written then, and `refused` by the goroutine that answers it.
 //
-//	from      to        when                                                   by
-//	admitted  waiting   it was recorded (publish)                              reader, or the caller of Process
-//	admitted  answered  it was refused: limits, a Recorder that fails (refuse)  reader
-//	waiting   running   its turn came (run)                                    loop, or its own goroutine if Async
-//	waiting   answered  cancel, timeout, departure, kill, a full queue (drop)  any
-//	running   answered  its handler returned (work), or its timeout (expire)   the handler's goroutine; the timer
+//	from      to        when                                                            by
+//	admitted  waiting   the call is recorded (publish)                                  reader, or the caller of Process
+//	admitted  answered  a limit refuses the call, or the Recorder fails (refuse)        reader
+//	waiting   running   the loop reaches the call, or its goroutine starts (run)        loop, or its own goroutine if Async
+//	waiting   answered  cancel, timeout, departure, kill, a full queue (drop, refuse)   any
+//	running   answered  the handler returns (runHandler), or the timeout passes (expire) the handler's goroutine, or the timer
 const (
-	admitted = iota // only the goroutine that made it knows it: it can be refused, not cancelled
-	waiting         // it may still be dropped
+	admitted = iota // only the goroutine that made the call knows it: it can be refused, not cancelled
+	waiting         // it waits in the queue, and can be dropped
 	running         // its handler runs
-	answered        // it has been answered; the reply of a handler that still runs is discarded
+	answered        // it has a reply; the reply of a handler that still runs is discarded
 )
 
 // CallOf returns the call whose handler was given ctx.
@@ -88,14 +90,47 @@ func CallOf(ctx context.Context) (*Call, bool) {
 	return call, ok
 }
 
-// LogValue implements slog.LogValuer: who asked for what, never the arguments.
+// decode decodes the request in a frame. The call copies the bytes that it needs.
+func (c *Call) decode(frame []byte) {
+	c.size = len(frame)
+	request, rerr := wire.Decoder{Name: c.internName}.Decode(frame)
+	c.id, c.Name, c.rerr = request.ID, request.Command, rerr
+	switch n := len(request.Arguments); {
+	case request.Arguments == nil:
+	case n <= len(c.small):
+		c.Arguments = append(c.small[:0:n], request.Arguments...)
+	default:
+		c.Arguments = slices.Clone(request.Arguments)
+	}
+	if rerr != nil {
+		return
+	}
+	if c.target == nil || c.target.Name != c.Name {
+		c.target = c.manager.lookup(c.Name)
+	}
+	if c.target != c.manager.unknown {
+		c.Command = &c.target.Command
+	}
+	c.setTimeout(request.Timeout)
+}
+
+// internName returns the name of a command. If the command exists internName notes it, and allocates no string.
+func (c *Call) internName(name []byte) string {
+	if target, ok := (*c.manager.table.Load())[string(name)]; ok {
+		c.target = target
+		return target.Name
+	}
+	return string(name)
+}
+
+// LogValue implements slog.LogValuer. It has the peer and the command, never the arguments.
 func (c *Call) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("peer", c.Peer.String()), slog.String("command", c.shown()))
 }
 
 type callKey struct{}
 
-// A callContext is a call as a context: its parent, that knows the call.
+// A callContext is the context of a call that only its parent ends. CallOf finds the call in it.
 type callContext Call
 
 func (c *callContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
@@ -109,40 +144,40 @@ func (c *callContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// context is the call's.
+// context returns the context for the handler.
 func (c *Call) context() context.Context {
-	if c.ending != nil {
-		return c.ending.ctx
+	if c.canceller != nil {
+		return c.canceller.ctx
 	}
 	return (*callContext)(c)
 }
 
 var (
-	errCancelled = errors.New("cancelled by its caller")
-	errImpatient = errors.New("it took longer than the caller would wait")
+	errCancelled   = errors.New("cancelled by its caller")
+	errCallTimeout = errors.New("it took longer than the caller would wait")
 )
 
-// patience makes the call end after that.
-func (c *Call) patience(timeout time.Duration) {
+// setTimeout sets the timeout of the request; 0: none.
+func (c *Call) setTimeout(timeout time.Duration) {
 	if timeout > 0 {
-		c.ending = &ending{timeout: timeout}
+		c.canceller = &canceller{timeout: timeout}
 	}
 }
 
-// bind gives the call its context. One that can be ended by itself costs more, so only those get one
-// that have a deadline or run beside the loop. The call is not published yet.
+// bind gives the call its context. A context that can be cancelled costs allocations, so only a call that has a timeout or
+// runs beside the loop gets one. bind is called before publish.
 func (c *Call) bind(parent context.Context) {
 	c.parent = parent
 	c.onLoop = !c.target.Async
-	if c.target.Async && c.ending == nil {
-		c.ending = &ending{}
+	if c.target.Async && c.canceller == nil {
+		c.canceller = &canceller{}
 	}
-	if c.ending == nil {
+	if c.canceller == nil {
 		return
 	}
-	c.ending.ctx, c.ending.cancel = context.WithCancelCause((*callContext)(c))
-	if c.ending.timeout > 0 {
-		c.ending.patient = newTimer(c.expire)
+	c.canceller.ctx, c.canceller.cancel = context.WithCancelCause((*callContext)(c))
+	if c.canceller.timeout > 0 {
+		c.canceller.timer = newTimer(c.expire)
 	}
 }
 
@@ -157,24 +192,24 @@ func newTimer(f func()) *time.Timer {
 // on record: so no reply to it is recorded before the call itself. The timeout counts from the arrival of the request.
 func (c *Call) publish() {
 	c.state.Store(waiting)
-	if c.ending == nil || c.ending.patient == nil {
+	if c.canceller == nil || c.canceller.timer == nil {
 		return
 	}
-	if left := c.ending.timeout - time.Since(c.Received); left > 0 {
-		c.ending.patient.Reset(left)
+	if left := c.canceller.timeout - time.Since(c.Received); left > 0 {
+		c.canceller.timer.Reset(left)
 	} else {
 		c.expire()
 	}
 }
 
-// expire answers a call that its caller no longer waits for.
+// expire answers a call whose timeout has passed.
 func (c *Call) expire() {
-	c.drop(wire.Errorf(wire.CodeTimeout, "", "'%s' took longer than the %s its caller would wait", wire.Shorten(c.Name), c.ending.timeout), true)
-	c.ending.cancel(errImpatient) // after the answer: the handler has no better one
+	c.drop(wire.Errorf(wire.CodeTimeout, "", "'%s' took longer than the %s its caller would wait", wire.Shorten(c.Name), c.canceller.timeout), true)
+	c.canceller.cancel(errCallTimeout) // after the reply, so that the handler cannot answer first
 }
 
-// drop answers a call without its handler: one that waits, or, if abandon is set, one that runs too.
-// It reports whether that came before any other answer.
+// drop answers a call without its handler: a call that waits, or, if abandon is set, also a call that runs. It reports
+// whether the call had no reply before.
 func (c *Call) drop(why *wire.Error, abandon bool) bool {
 	switch {
 	case c.state.CompareAndSwap(waiting, answered):
@@ -182,9 +217,9 @@ func (c *Call) drop(why *wire.Error, abandon bool) bool {
 	case !abandon || !c.state.CompareAndSwap(running, answered):
 		return false
 	}
-	c.answer.answered(c, wire.Failure(why), false)
+	c.sink.reply(c, wire.Failure(why), false)
 	if c.target.critical {
-		c.manager.queue.giveUp(c)
+		c.manager.queue.abort(c)
 	}
 	return true
 }
@@ -194,54 +229,64 @@ func (c *Call) refuse(why *wire.Error) {
 	defer c.release()
 	if c.state.CompareAndSwap(admitted, answered) || c.state.CompareAndSwap(waiting, answered) {
 		c.refused = true
-		c.answer.answered(c, wire.Failure(why), true)
+		c.sink.reply(c, wire.Failure(why), true)
 	} else {
-		c.answer.finished(c)
+		c.sink.returned(c)
 	}
 }
 
-// dropIfLeft drops a call whose caller has left.
+// dropIfLeft drops a call whose peer has left.
 func (c *Call) dropIfLeft() {
 	if !c.id.IsZero() && c.parent.Err() != nil {
 		c.drop(errLeft, false)
 	}
 }
 
-// run runs the handler, if the call has not been answered before, and answers with what it returns.
+// run runs the handler, unless the call has a reply, and answers with the reply of the handler.
 func (c *Call) run() {
-	if full := c.answer.room(c); full != nil {
+	if full := c.sink.room(c); full != nil {
 		c.refuse(full)
 		return
 	}
 	defer c.release()
 	if !c.state.CompareAndSwap(waiting, running) {
-		c.answer.finished(c)
+		c.sink.returned(c)
 		return
 	}
 	if c.onLoop {
-		c.manager.slow.during(&c.hold, c, c.work)
+		c.manager.slow.during(&c.execution, c, c.runHandler)
 		return
 	}
-	c.work()
+	c.runHandler()
 }
 
-// work is run once it is certain that the handler runs.
-func (c *Call) work() {
+// runHandler runs the handler in state running.
+func (c *Call) runHandler() {
 	reply := c.manager.invoke(c)
 	if c.state.CompareAndSwap(running, answered) {
-		c.answer.answered(c, reply, true)
+		c.sink.reply(c, reply, true)
 	} else {
-		c.answer.finished(c)
+		c.sink.returned(c)
 	}
 }
 
-// release ends the call's context.
+// release ends the context of the call.
 func (c *Call) release() {
-	if c.ending == nil || c.ending.cancel == nil {
+	if c.canceller == nil || c.canceller.cancel == nil {
 		return
 	}
-	if c.ending.patient != nil {
-		c.ending.patient.Stop()
+	if c.canceller.timer != nil {
+		c.canceller.timer.Stop()
 	}
-	c.ending.cancel(context.Canceled)
+	c.canceller.cancel(context.Canceled)
+}
+
+// shown returns the name of the command for a log. The name of a command that does not exist may contain any characters,
+// also such that control a terminal or hide the rest of a line; they are escaped.
+func (c *Call) shown() string {
+	if c.Command != nil {
+		return c.Name
+	}
+	quoted := strconv.Quote(wire.Shorten(c.Name))
+	return quoted[1 : len(quoted)-1]
 }

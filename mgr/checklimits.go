@@ -6,8 +6,8 @@ import (
 
 // CameBy reports whether s accepted the conn of the call. It is false for a call of Process.
 func (c *Call) CameBy(s *Listener) bool {
-	conn, ok := c.answer.(*conversation)
-	return ok && s != nil && conn.listener == s
+	on, ok := c.sink.(*conn)
+	return ok && s != nil && on.listener == s
 }
 
 // CheckLimits returns an error if the peer of call could not connect to s again and send the same command, once next is in
@@ -15,24 +15,24 @@ func (c *Call) CameBy(s *Listener) bool {
 // flight now; the new conn may replace the conn of call. Zero fields of next mean the defaults. The result is nil for a call
 // of Process. CheckLimits does not block, and may be called from any goroutine while the handler of call runs.
 func (m *CommandMgr) CheckLimits(call *Call, next Limits, s *Listener) error {
-	conn, ok := call.answer.(*conversation)
+	own, ok := call.sink.(*conn)
 	if !ok {
 		return nil
 	}
 	next.fill()
 	m.mu.Lock()
-	conns, onListener := conn.peer.conns, s.conns
-	if conn.owner && m.oldestIdleLocked(func(c *conversation) bool {
-		return c.peer == conn.peer && (onListener < next.MaxConns || c.listener == s)
+	conns, onListener := own.peer.conns, s.conns
+	if own.owner && m.oldestIdleLocked(func(c *conn) bool {
+		return c.peer == own.peer && (onListener < next.MaxConns || c.listener == s)
 	}) != nil {
 		conns, onListener = 0, 0 // the manager would close an idle conn for the new one
 	}
 	m.mu.Unlock()
-	if conn.listener == s {
+	if own.listener == s {
 		onListener-- // the new conn may replace this one
 	}
-	room := roomFor(next.MaxConns, conn.owner)
-	calls := conn.peer.calls.Load()
+	room := roomFor(next.MaxConns, own.owner)
+	calls := own.peer.calls.Load()
 	switch {
 	case onListener >= room:
 		return fmt.Errorf("max-conns: the listener has %d conns, and %s could not open one more", onListener, call.Peer)

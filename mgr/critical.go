@@ -24,53 +24,53 @@ func Critical() Option {
 	return func(c *Command) { c.Critical = true }
 }
 
-// An entrance is a critical call that has left the queue and waits for the section. The queue's lock guards it.
-type entrance struct {
+// A criticalCall is a critical call that has left the queue and waits for the section. The queue's lock guards it.
+type criticalCall struct {
 	call   *Call
-	giveUp context.CancelFunc
+	abort context.CancelFunc
 	over   bool
 }
 
 // runCritical runs a call inside the critical section. If the call must wait for the section, runCritical blocks the queue,
 // returns the calls behind this one to the front of the queue, and reports true.
-func (m *CommandMgr) runCritical(call *Call, behind []*Call) (held bool) {
-	e := &entrance{call: call}
-	e.giveUp = m.runInSection(m.background, call, func(bad *wire.Error) {
+func (m *CommandMgr) runCritical(call *Call, behind []*Call) (blocked bool) {
+	e := &criticalCall{call: call}
+	e.abort = m.runInSection(m.background, call, func(bad *wire.Error) {
 		if bad == nil {
 			call.dropIfLeft()
 			call.run()
 		} else {
 			call.refuse(bad)
 		}
-		if m.queue.release(e) {
+		if m.queue.unblock(e) {
 			m.resumeQueue(bad == nil)
 		}
 	})
-	return m.queue.hold(e, behind)
+	return m.queue.block(e, behind)
 }
 
 // runInSection runs f inside the critical section with nil, or outside of it with the error for the caller. It runs on the loop and
-// does not block. giveUp ends the wait for the participants.
-func (m *CommandMgr) runInSection(ctx context.Context, call *Call, f func(*wire.Error)) (giveUp context.CancelFunc) {
-	ctx, giveUp = context.WithTimeout(ctx, m.limits.Load().CriticalTimeout)
+// does not block. abort ends the wait for the participants.
+func (m *CommandMgr) runInSection(ctx context.Context, call *Call, f func(*wire.Error)) (abort context.CancelFunc) {
+	ctx, abort = context.WithTimeout(ctx, m.limits.Load().CriticalTimeout)
 	m.opts.Critical.Do(ctx, m.loop, func(err error) {
-		giveUp()
+		abort()
 		if err != nil {
 			f(m.sectionError(call, err))
 			return
 		}
 		f(nil)
 	})
-	return giveUp
+	return abort
 }
 
 // resumeQueue runs the calls of a queue that was blocked, outside of the section. If the loop is closed and resumeQueue runs on it, this is
 // the last run of the queue; off a closed loop the calls are refused.
 func (m *CommandMgr) resumeQueue(onLoop bool) {
 	switch {
-	case m.loop.Post(m.queue.turn) == nil:
+	case m.loop.Post(m.queue.run) == nil:
 	case onLoop:
-		m.turn()
+		m.runQueue()
 	default:
 		for _, call := range m.queue.empty() {
 			call.refuse(errShuttingDown)
@@ -78,38 +78,38 @@ func (m *CommandMgr) resumeQueue(onLoop bool) {
 	}
 }
 
-// hold blocks the queue until release, unless the call of e has already been served. The calls behind it come first then.
-func (q *queue) hold(e *entrance, behind []*Call) bool {
+// block blocks the queue until unblock, unless the call of e has already been served. The calls behind it come first then.
+func (q *queue) block(e *criticalCall, behind []*Call) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e.over {
 		return false
 	}
-	q.entering = e
+	q.blockedBy = e
 	q.calls = append(slices.Clone(behind), q.calls...)
 	q.posted = true // resumeQueue will post the queue
 	return true
 }
 
-// release unblocks the queue, and reports whether e had blocked it.
-func (q *queue) release(e *entrance) (held bool) {
+// unblock unblocks the queue, and reports whether e had blocked it.
+func (q *queue) unblock(e *criticalCall) (wasBlocked bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e.over = true
-	held = q.entering == e
-	if held {
-		q.entering = nil
+	wasBlocked = q.blockedBy == e
+	if wasBlocked {
+		q.blockedBy = nil
 	}
-	return held
+	return wasBlocked
 }
 
-// giveUp ends the wait for the section when the queue is blocked for a call that has been answered.
-func (q *queue) giveUp(call *Call) {
+// abort ends the wait for the section when the queue is blocked for a call that has been answered.
+func (q *queue) abort(call *Call) {
 	q.mu.Lock()
-	e := q.entering
+	e := q.blockedBy
 	q.mu.Unlock()
 	if e != nil && e.call == call {
-		e.giveUp()
+		e.abort()
 	}
 }
 

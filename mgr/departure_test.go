@@ -24,7 +24,7 @@ func TestDepartureDropsQueuedCallsWithID(t *testing.T) {
 		synctest.Wait()
 		session.send(`{"command":"count","id":1}{"command":"count","timeout":60,"id":2}`)
 		last.send(`{"command":"count"}`)
-		time.Sleep(mgr.ReadsOn)
+		time.Sleep(mgr.MaxReplyWait)
 		session.close()
 		last.close()
 		synctest.Wait()
@@ -39,7 +39,7 @@ func TestDepartureDropsQueuedCallsWithID(t *testing.T) {
 			}
 		}
 		require.Equal(t, map[wire.Code]int{wire.CodeCancelled: 2, wire.CodeSuccess: 1}, codes)
-		require.Equal(t, 1, d.Count().Speaking)
+		require.Equal(t, 1, d.Count().Conns)
 	})
 }
 

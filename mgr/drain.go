@@ -75,19 +75,18 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	defer stop()
 	var err error
 	m.mu.Lock()
-	for (len(m.speaking) > 0 || m.calls > 0) && ctx.Err() == nil {
+	for (len(m.conns) > 0 || m.calls > 0) && ctx.Err() == nil {
 		m.quiet.Wait()
 	}
-	if n := len(m.speaking); n > 0 || m.calls > 0 {
+	if n := len(m.conns); n > 0 || m.calls > 0 {
 		err = fmt.Errorf("drain: %d conns were closed before their commands were answered: %w", n, context.Cause(ctx))
 	}
-	left := slices.Collect(maps.Keys(m.speaking))
+	left := slices.Collect(maps.Keys(m.conns))
 	m.mu.Unlock()
 	closeAll(left)
 	m.drained.Do(func() {
 		if err == nil {
-			m.senders.close()
-			m.talkers.all.Wait()
+			m.closePools()
 		} else {
 			go m.finishDrain()
 		}
@@ -101,9 +100,9 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 }
 
 // closeAll closes conns in parallel: Close of some transports waits for the peer.
-func closeAll(conversations []*conversation) {
+func closeAll(conns []*conn) {
 	var closing sync.WaitGroup
-	for _, c := range conversations {
+	for _, c := range conns {
 		closing.Go(func() { closeFor(c.conn, errShuttingDown) })
 	}
 	closing.Wait()
@@ -112,12 +111,18 @@ func closeAll(conversations []*conversation) {
 // finishDrain waits for the commands that a drain with a timeout has left, and then ends the goroutine pools.
 func (m *CommandMgr) finishDrain() {
 	m.mu.Lock()
-	for len(m.speaking) > 0 {
+	for len(m.conns) > 0 {
 		m.quiet.Wait()
 	}
 	m.mu.Unlock()
-	m.senders.close()
-	m.talkers.all.Wait()
+	m.closePools()
+}
+
+// closePools ends the goroutines of the pools and of the poller, and waits for them.
+func (m *CommandMgr) closePools() {
+	m.writers.close()
+	m.readers.close()
+	m.parking.done.Wait()
 }
 
 func (m *CommandMgr) openListeners() []*Listener {

@@ -14,24 +14,24 @@ var errEvicted = tooManyConns("this conn was idle, and it was closed for a newer
 
 // connLimitLocked returns the error for a conn that exceeds a limit, and a filter for the conns of which one must be closed so that
 // the new one fits. full is nil if the conn fits. m.mu is held.
-func (m *CommandMgr) connLimitLocked(s *Listener, p *peer, owner, reserved bool) (full *wire.Error, among func(*conversation) bool) {
+func (m *CommandMgr) connLimitLocked(s *Listener, p *peer, owner, reserved bool) (full *wire.Error, among func(*conn) bool) {
 	limits := m.limits.Load()
 	switch {
 	case reserved && !owner:
 		return tooManyConns("the process has few descriptors left, and they are kept for its owner; try again later"), nil
 	case reserved && m.reserved >= descriptors.OwnerShare():
-		return tooManyConns("the process has few descriptors left; close some conns"), func(c *conversation) bool { return c.reserved }
+		return tooManyConns("the process has few descriptors left; close some conns"), func(c *conn) bool { return c.reserved }
 	case s.conns >= roomFor(limits.MaxConns, owner):
-		return tooManyConns("this listener has as many conns as it may; close some, or try again later"), func(c *conversation) bool { return c.owner && c.listener == s }
+		return tooManyConns("this listener has as many conns as it may; close some, or try again later"), func(c *conn) bool { return c.owner && c.listener == s }
 	case p.conns >= limits.MaxConnsPerPeer:
-		return tooManyConns(p.name + " has as many conns as one peer may; close some"), func(c *conversation) bool { return c.peer == p }
+		return tooManyConns(p.name + " has as many conns as one peer may; close some"), func(c *conn) bool { return c.peer == p }
 	}
 	return nil, nil
 }
 
 // evictIdleLocked returns the oldest idle conn that among accepts, and marks it, so that no later call returns it. It returns nil
 // if there is none. m.mu is held.
-func (m *CommandMgr) evictIdleLocked(among func(*conversation) bool) *conversation {
+func (m *CommandMgr) evictIdleLocked(among func(*conn) bool) *conn {
 	c := m.oldestIdleLocked(among)
 	if c != nil {
 		c.evicted = true
@@ -41,8 +41,8 @@ func (m *CommandMgr) evictIdleLocked(among func(*conversation) bool) *conversati
 
 // oldestIdleLocked returns the oldest conn that among accepts, that has no call in flight and no reply to write; or nil. m.mu is
 // held.
-func (m *CommandMgr) oldestIdleLocked(among func(*conversation) bool) (oldest *conversation) {
-	for c := range m.speaking {
+func (m *CommandMgr) oldestIdleLocked(among func(*conn) bool) (oldest *conn) {
+	for c := range m.conns {
 		if !c.evicted && among(c) && (oldest == nil || c.opened < oldest.opened) && c.idle() {
 			oldest = c
 		}
@@ -52,12 +52,12 @@ func (m *CommandMgr) oldestIdleLocked(among func(*conversation) bool) (oldest *c
 
 // idle reports whether the conn has no call in flight and no reply to write. It does not block: a conn whose lock is held
 // counts as busy.
-func (c *conversation) idle() bool {
+func (c *conn) idle() bool {
 	if !c.mu.TryLock() {
 		return false
 	}
 	defer c.mu.Unlock()
-	return len(c.calls) == 0 && !c.owes() && !c.closing
+	return len(c.calls) == 0 && !c.owesLocked() && c.state != stateClosing && c.state != stateClosed
 }
 
 // inReserve reports whether a conn has one of the descriptors that the process keeps for its owner. A conn reports it with a

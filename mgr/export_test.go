@@ -2,21 +2,21 @@ package mgr
 
 import "github.com/rudderpost/rudderpost/wire"
 
-// ReadsOn is how long a conn may not be read from while its commands wait for the loop.
-const ReadsOn = readsOn
+// MaxReplyWait is how long the reader of a conn waits for the loop, or for its peer, before it reads on.
+const MaxReplyWait = maxReplyWait
 
-// Counters is what a manager keeps count of.
+// Counters are the gauges that tests compare with zero.
 type Counters struct {
 	Buffered  int64 // bytes of requests and replies
-	Speaking  int   // conversations
+	Conns     int
 	Listeners int
-	Peers     int // that have conns
-	Calls     int // of Process
+	Peers     int // peers that have conns
+	Calls     int // calls of Process
 	Queued    int
-	Unsent    int // replies that wait for their conn
+	Unwritten int // replies that wait in outboxes
 }
 
-// Count returns the counters of the moment. All are zero while nothing is open and nobody talks.
+// Count returns the counters of this moment. All are zero while nothing is open.
 func (m *CommandMgr) Count() Counters {
 	n := Counters{Buffered: m.buffered.Load()}
 	m.queue.mu.Lock()
@@ -24,41 +24,41 @@ func (m *CommandMgr) Count() Counters {
 	m.queue.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n.Speaking, n.Listeners, n.Calls = len(m.speaking), len(m.listeners), m.calls
+	n.Conns, n.Listeners, n.Calls = len(m.conns), len(m.listeners), m.calls
 	for _, p := range m.peers {
 		n.Peers += min(1, p.conns)
 	}
-	for c := range m.speaking {
+	for c := range m.conns {
 		c.mu.Lock()
-		n.Unsent += len(c.out)
+		n.Unwritten += len(c.outbox.waiting)
 		c.mu.Unlock()
 	}
 	return n
 }
 
-// A ReplyState is a reply on its way.
+// A ReplyState is a reply in an outbox.
 type ReplyState struct {
 	Text     string
-	Buffered int64 // bytes that its conn has booked, without those that it holds
+	Buffered int64 // bytes that its conn has booked, without those that the reply holds
 	InParts  bool
 }
 
 // ReplyStates returns a reply to a request without an id as it waits to be written, and as it is written.
 func (m *CommandMgr) ReplyStates(reply wire.Reply) (waits, written ReplyState) {
-	c := &conversation{m: m, peer: &peer{m: m}, closing: true} // which keeps others from writing
+	c := &conn{m: m, peer: &peer{m: m}, state: stateClosing} // so that no goroutine writes the reply
 	c.changed.L = &c.mu
 	state := func() ReplyState {
-		a := c.out[0]
-		return ReplyState{string(a.frame) + string(a.body) + a.tail, c.buffered - int64(a.size()+a.call.held()), a.body != nil}
+		r := c.outbox.waiting[0]
+		return ReplyState{string(r.frame) + string(r.body) + r.tail, c.buffered - int64(r.size()+r.call.held()), r.body != nil}
 	}
-	c.answered(&Call{manager: m}, reply, true)
+	c.reply(&Call{manager: m}, reply, true)
 	waits = state()
-	c.spellForKea(c.out)
+	c.spellForKea(c.outbox.waiting)
 	written = state()
-	c.spellForKea(c.out) // again, as after a write that was tried
+	c.spellForKea(c.outbox.waiting) // again, as after a write that was tried
 	if state() != written {
 		panic("it was spelled twice")
 	}
-	c.hold(int(-c.buffered))
+	c.addBufferedLocked(int(-c.buffered))
 	return waits, written
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestIdleConnIsSmall: the runtime rounds the size of an object up to 320, 352 or 384 bytes.
+// The runtime rounds the size of an object up to 320, 352 or 384 bytes.
 func TestIdleConnIsSmall(t *testing.T) {
-	require.LessOrEqual(t, unsafe.Sizeof(conversation{}), uintptr(320))
+	require.LessOrEqual(t, unsafe.Sizeof(conn{}), uintptr(320))
 }

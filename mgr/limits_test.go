@@ -36,7 +36,7 @@ func TestFullWindowStopsOnlyItsConn(t *testing.T) {
 		full.close() // the manager notices it, though it reads no more requests
 		other.close()
 		synctest.Wait()
-		require.Zero(t, d.Count().Speaking)
+		require.Zero(t, d.Count().Conns)
 	})
 }
 
@@ -128,7 +128,7 @@ func TestConnWhosePeerReadsNoRepliesIsNotRead(t *testing.T) {
 			}()
 			time.Sleep(time.Minute)
 			n := d.Count()
-			require.Less(t, n.Unsent, 100, request)
+			require.Less(t, n.Unwritten, 100, request)
 			require.Less(t, n.Buffered, int64(2<<20), request)
 			require.Zero(t, d.call(`{"command":"count"}`).Result)
 			c.close()
@@ -222,7 +222,7 @@ func TestNegativeLimitsAreNoLimits(t *testing.T) {
 			c.send(fmt.Sprintf(`{"command":"count","id":%d}`, i+1))
 		}
 		c.requireSilence()
-		time.Sleep(2 * mgr.ReadsOn)
+		time.Sleep(2 * mgr.MaxReplyWait)
 		d.stop()
 		time.Sleep(time.Hour)
 		s.release <- struct{}{}

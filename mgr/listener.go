@@ -99,7 +99,7 @@ func (m *CommandMgr) Open(ctx context.Context, t transport.Transport) (*Listener
 // the operating system. A change of the configuration can so open its listeners first, and serve them when it is in force.
 // Listen returns the error of the transport, or a *wire.Error with result 503 after the drain has begun.
 func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Listener, error) {
-	if m.receiving.Err() != nil {
+	if m.readCtx.Err() != nil {
 		return nil, errShuttingDown
 	}
 	config, ok := t.(*ListenerConfig)
@@ -123,7 +123,7 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Listen
 	l.config.Store(&named)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.receiving.Err() != nil {
+	if m.readCtx.Err() != nil {
 		_ = inner.Close()
 		return nil, errShuttingDown
 	}
@@ -134,7 +134,7 @@ func (m *CommandMgr) Listen(ctx context.Context, t transport.Transport) (*Listen
 // newListener returns a Listener whose inner is not set yet.
 func (m *CommandMgr) newListener(config *ListenerConfig) *Listener {
 	l := &Listener{m: m, closed: make(chan struct{})}
-	l.readCtx, l.endRead = context.WithCancelCause(m.receiving)
+	l.readCtx, l.endRead = context.WithCancelCause(m.readCtx)
 	l.config.Store(config)
 	return l
 }
@@ -195,10 +195,10 @@ func (l *Listener) endUnusedLocked() {
 // is closed. Drain may be called again; the timeout that passes first is in force.
 func (l *Listener) Drain(timeout time.Duration) (conns int) {
 	_ = l.Close()
-	left := l.conversations() // all conns: none joins after Close
+	left := l.openConns() // all conns: none joins after Close
 	l.endRead(errListenerRemoved)
 	for _, c := range left {
-		l.m.talkers.unpark(c)
+		c.unpark()
 	}
 	if len(left) > 0 {
 		time.AfterFunc(timeout, l.closeLeft)
@@ -219,7 +219,7 @@ func (l *Listener) closeLeft() {
 	default:
 	}
 	closed := 0
-	for _, c := range l.conversations() {
+	for _, c := range l.openConns() {
 		if c.kill(errDrainTimeout, waitingCalls) {
 			closed++
 		}
@@ -230,8 +230,8 @@ func (l *Listener) closeLeft() {
 }
 
 // conversations returns the open conns of the listener.
-func (l *Listener) conversations() []*conversation {
-	return slices.DeleteFunc(l.m.conversations(), func(c *conversation) bool { return c.listener != l })
+func (l *Listener) openConns() []*conn {
+	return slices.DeleteFunc(l.m.openConns(), func(c *conn) bool { return c.listener != l })
 }
 
 // refusal returns the error for a request or a conn that arrives after the drain of the listener or of the manager has begun,
@@ -251,13 +251,13 @@ func (l *Listener) accept() {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := shortest
 	for {
-		conn, err := l.inner.Accept(l.m.receiving)
+		conn, err := l.inner.Accept(l.m.readCtx)
 		switch {
 		case err == nil:
 			pause = shortest
 			l.serve(conn)
 			continue
-		case errors.Is(err, net.ErrClosed), l.m.receiving.Err() != nil:
+		case errors.Is(err, net.ErrClosed), l.m.readCtx.Err() != nil:
 			return
 		}
 		// Usually the process has no descriptor left. It gets one when a conn closes, so another attempt must wait.
@@ -289,7 +289,7 @@ func (l *Listener) serve(conn transport.Conn) {
 	if l.m.opts.Observer != nil {
 		l.m.opts.Observer.ConnOpened(conn.Peer())
 	}
-	l.m.talkers.serve(c)
+	l.m.readers.add(c)
 }
 
 // refuseConn writes the reply to a refused conn, and closes it.

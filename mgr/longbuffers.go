@@ -16,32 +16,32 @@ type longBuffers struct {
 const maxLongBuffer = 2 << 20
 
 // lend gives a reply a long buffer if the previous reply of the same command was long.
-func (b *longBuffers) lend(a *answer, of *registered) {
+func (b *longBuffers) lend(r *encodedReply, of *registered) {
 	if of == nil || !of.long.Load() {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n := len(b.free) - 1; n >= 0 {
-		a.frame, b.free[n] = b.free[n], nil
+		r.frame, b.free[n] = b.free[n], nil
 		b.free = b.free[:n]
-		b.bytes -= int64(cap(a.frame))
+		b.bytes -= int64(cap(r.frame))
 	}
 }
 
 // learn notes whether the last reply of a command was long.
-func (b *longBuffers) learn(a *answer, of *registered) {
+func (b *longBuffers) learn(r *encodedReply, of *registered) {
 	if of == nil {
 		return
 	}
-	if long := len(a.frame) > maxKept/2; long != of.long.Load() {
+	if long := len(r.frame) > maxKept/2; long != of.long.Load() {
 		of.long.Store(long)
 	}
 }
 
 // keep takes the buffer of a long reply that has been written, if the total allows it.
-func (b *longBuffers) keep(a *answer) {
-	n := int64(cap(a.frame))
+func (b *longBuffers) keep(r *encodedReply) {
+	n := int64(cap(r.frame))
 	if n <= maxKept/2 || n > maxLongBuffer {
 		return
 	}
@@ -49,8 +49,8 @@ func (b *longBuffers) keep(a *answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bytes+n <= most {
-		b.free = append(b.free, a.frame[:0])
+		b.free = append(b.free, r.frame[:0])
 		b.bytes += n
-		a.frame = nil
+		r.frame = nil
 	}
 }

@@ -3,6 +3,7 @@ package mgr
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,16 +24,18 @@ type CommandMgr struct {
 
 	queue    queue
 	slow     slowLog
-	senders  senders
-	talkers  talkers
+	readers  pool[*conn] // serve conns
+	writers  pool[*conn] // write the replies that no reader writes
+	workers  sync.Pool   // one for each manager: the timers of a worker must not leave the synctest bubble of their test
+	parking  parking
 	buffered atomic.Int64 // bytes that are held for all peers together
 	long     longBuffers
 	refused  atomic.Int64     // number of refused conns
 	refusals loglimit.Limiter // of the log lines that a peer without any right can cause
 
 	background  context.Context         // never ends
-	receiving   context.Context         // ends when the drain begins: the manager reads no more requests
-	stopReading context.CancelCauseFunc // ends receiving
+	readCtx     context.Context         // ends when the drain begins: the manager reads no more requests
+	stopReading context.CancelCauseFunc // ends readCtx
 	done        chan struct{}           // closed when the drain is complete
 
 	table   atomic.Pointer[table]
@@ -41,7 +44,7 @@ type CommandMgr struct {
 	mu                 sync.Mutex
 	commands           commandSet
 	listeners          map[*Listener]struct{}
-	speaking           map[*conversation]struct{}
+	conns              map[*conn]struct{}
 	peers              map[string]*peer
 	sweepAt            int // the number of peers at which newPeerLocked calls forgetIdleLocked
 	reserved           int // conns that have a descriptor of the reserve
@@ -52,6 +55,9 @@ type CommandMgr struct {
 	drained            sync.Once
 
 	commandsVersion int // the number of times that commands was replaced
+
+	onTransition       func(*conn, transition)       // for tests: called for each transition, with the conn locked; nil otherwise
+	onWriterTransition func(*conn, writerTransition) // the same for the writer
 }
 
 // New returns a manager with the built-in commands: list-commands, describe-command, whoami and cancel. It starts no
@@ -62,7 +68,7 @@ func New(o *Options) *CommandMgr {
 		background: context.Background(),
 		done:       make(chan struct{}),
 		listeners:  map[*Listener]struct{}{},
-		speaking:   map[*conversation]struct{}{},
+		conns:      map[*conn]struct{}{},
 		peers:      map[string]*peer{},
 		sweepAt:    firstSweep,
 	}
@@ -76,14 +82,15 @@ func New(o *Options) *CommandMgr {
 		m.own = loop.New()
 		m.loop = m.own
 	}
-	m.receiving, m.stopReading = context.WithCancelCause(context.Background())
+	m.readCtx, m.stopReading = context.WithCancelCause(context.Background())
 	m.quiet.L = &m.mu
-	m.senders.wake.L = &m.senders.mu
-	m.talkers.next = make(chan *conversation)
+	m.readers.init(maxIdleReaders, (*conn).serve)
+	m.writers.init(2*runtime.GOMAXPROCS(0), (*conn).writeFromPool)
+	m.workers.New = func() any { return new(worker) }
 	m.slow.log, m.slow.limits, m.slow.epoch = m.log, &m.limits, time.Now()
 	m.long.m = m
-	m.queue.most = m.limits.Load().MaxQueued
-	m.queue.turn = m.turn
+	m.queue.limit = m.limits.Load().MaxQueued
+	m.queue.run = m.runQueue
 	m.unknown = &registered{Command: Command{Handler: func(_ context.Context, call *Call) (wire.Reply, error) {
 		return wire.Reply{}, unsupported(call.Name)
 	}}}

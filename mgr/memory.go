@@ -172,7 +172,7 @@ func (m *CommandMgr) exceededLimit(p *peer, n int64, nothing func() bool) *fullL
 }
 
 // noRoom returns the limit for which the conn cannot hold n more bytes, or nil. c.mu is held.
-func (c *conversation) noRoom(n int) *fullLimit {
+func (c *conn) noRoom(n int) *fullLimit {
 	full := c.m.exceededLimit(c.peer, 0, nil)
 	if full != nil && c.owner && c.buffered+int64(n) <= ownerReserve {
 		return nil
@@ -180,8 +180,8 @@ func (c *conversation) noRoom(n int) *fullLimit {
 	return full
 }
 
-// room implements answerer. The loop calls it before each command, so that a limit is exceeded by one reply at most.
-func (c *conversation) room(call *Call) *wire.Error {
+// room implements replySink. The loop calls it before each command, so that a limit is exceeded by one reply at most.
+func (c *conn) room(call *Call) *wire.Error {
 	if c.m.exceededLimit(c.peer, 0, nil) == nil { // the usual case, without a lock
 		return nil
 	}
@@ -203,8 +203,8 @@ func (c *Call) held() int {
 	if c.Command == nil { // the name is a copy of bytes of the request
 		own += len(c.Name)
 	}
-	if c.bad != nil { // so is the name of an unknown member
-		for _, f := range c.bad.Fields {
+	if c.rerr != nil { // so is the name of an unknown member
+		for _, f := range c.rerr.Fields {
 			own += len(f.Pointer)
 		}
 	}

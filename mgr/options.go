@@ -102,9 +102,9 @@ func (m *CommandMgr) SetLimits(l Limits) {
 	l.fill()
 	m.limits.Store(&l)
 	m.queue.mu.Lock()
-	m.queue.most = l.MaxQueued
+	m.queue.limit = l.MaxQueued
 	m.queue.mu.Unlock()
-	for _, c := range m.conversations() { // the window may be larger now
+	for _, c := range m.openConns() { // the window may be larger now
 		c.mu.Lock()
 		c.changed.Broadcast()
 		c.mu.Unlock()

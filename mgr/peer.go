@@ -51,9 +51,9 @@ func (p *peer) leave() { p.calls.Add(-1) }
 
 // join adds a conn to the open ones. It returns an error if a limit is reached, if a drain has begun, or if the session was
 // closed.
-func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wire.Error) {
-	name, owner, reserved := conn.Peer().String(), isOwner(conn.Peer()), inReserve(conn)
-	var evicted *conversation
+func (m *CommandMgr) join(l *Listener, accepted transport.Conn) (*conn, *wire.Error) {
+	name, owner, reserved := accepted.Peer().String(), isOwner(accepted.Peer()), inReserve(accepted)
+	var evicted *conn
 	defer func() {
 		if evicted != nil {
 			evicted.kill(errEvicted, waitingCalls) // before the log handler, which may block: now the conn is still idle
@@ -67,7 +67,7 @@ func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wir
 		p = m.newPeerLocked(name)
 	}
 	defer m.forgetUnusedLocked(p)
-	if m.closedSessions.has(conn.Peer().Session) {
+	if m.closedSessions.has(accepted.Peer().Session) {
 		return nil, errKilled
 	}
 	if draining := l.refusal(); draining != nil {
@@ -86,13 +86,9 @@ func (m *CommandMgr) join(l *Listener, conn transport.Conn) (*conversation, *wir
 	if reserved {
 		m.reserved++
 	}
-	c := &conversation{m: m, conn: conn, peer: p, owner: owner, reserved: reserved, listener: l, opened: time.Now().UnixNano()}
-	c.changed.L = &c.mu
-	c.hear = c.turn
-	c.wake = func() { m.talkers.serve(c) }
-	c.calls, c.out, c.spare = c.one.call[:0], c.one.out[:0], c.one.spare[:0]
-	m.speaking[c] = struct{}{}
-	m.scheduleRevocationCheckLocked(conn.Peer())
+	c := newConn(l, accepted, p, owner, reserved)
+	m.conns[c] = struct{}{}
+	m.scheduleRevocationCheckLocked(accepted.Peer())
 	return c, nil
 }
 
@@ -150,13 +146,13 @@ func (m *CommandMgr) forgetIdleLocked() {
 }
 
 // leave removes a conn that join added, when it is closed and all its calls have ended.
-func (m *CommandMgr) leave(c *conversation) {
+func (m *CommandMgr) leave(c *conn) {
 	if m.opts.Observer != nil {
 		m.opts.Observer.ConnClosed(c.conn.Peer())
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.speaking, c)
+	delete(m.conns, c)
 	c.listener.conns--
 	c.listener.endUnusedLocked()
 	c.peer.conns--

@@ -11,28 +11,28 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// Process runs a command for the daemon itself, or, when ctx is that of a call, for that call's
-// peer, whose rights it then has: a part of a command never may what the whole may not. Inside a
-// handler on the loop it runs the command at once; elsewhere the command takes its turn, and Process
-// waits for it. The error is ctx's cause, or says why the command cannot run from here; a command
-// that fails is no error, its Reply says so. A critical command is run at once only inside the section.
+// Process runs a command and returns its reply. The daemon itself may run every command. When ctx is that of a call, the
+// command has the rights of the peer of that call. In a handler on the loop the command runs at once; a critical command does
+// so only inside the section. Elsewhere Process queues the command, and blocks until the reply is there.
 //
-// The Reply's arguments, or the data of its error, are what the handler returned, and may belong to the loop: beside
-// the loop ProcessEncoded is the safe form.
+// The error is the cause of the end of ctx, or says why the command cannot run here. A command that fails causes no error:
+// its Reply has the result. The arguments of the Reply, or the data of its error, are those that the handler returned, and
+// may belong to the loop. Off the loop ProcessEncoded is safe. Process may be called from any goroutine.
 func (m *CommandMgr) Process(ctx context.Context, r wire.Request) (wire.Reply, error) {
-	return m.process(ctx, r, &processing{m: m, reply: make(chan wire.Reply, 1)})
+	return m.process(ctx, r, &processSink{m: m, replies: make(chan wire.Reply, 1)})
 }
 
-// ProcessEncoded is Process for a caller that passes the reply on. The reply's arguments and the data of its error are
-// a wire.Raw or nil. They were encoded where the reply was made, and so cannot race with the state they describe.
+// ProcessEncoded is Process for a caller that sends the reply to another program. The arguments of the reply and the data of
+// its error are a wire.Raw or nil. The goroutine that made the reply encodes them, so they cannot race with the state that
+// they describe.
 func (m *CommandMgr) ProcessEncoded(ctx context.Context, r wire.Request) (wire.Reply, error) {
-	p := &processing{m: m, reply: make(chan wire.Reply, 1), encode: true}
+	p := &processSink{m: m, replies: make(chan wire.Reply, 1), encode: true}
 	reply, err := m.process(ctx, r, p)
 	return m.encoded(reply), err // a refusal, or what ran here on the loop, is not encoded yet
 }
 
-func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing) (wire.Reply, error) {
-	call := &Call{manager: m, answer: p, Name: r.Command, Arguments: r.Arguments, Received: time.Now()}
+func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processSink) (wire.Reply, error) {
+	call := &Call{manager: m, sink: p, Name: r.Command, Arguments: r.Arguments, Received: time.Now()}
 	call.Peer = transport.Peer{Transport: "process", Creds: []transport.Credential{self{}}}
 	outer, nested := CallOf(ctx)
 	if nested {
@@ -43,13 +43,13 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 		call.Command = &call.target.Command
 	}
 	onLoop := nested && outer.onLoop
-	if bad := m.check(call); bad != nil {
-		m.recordPart(call, bad.Code, onLoop)
-		return wire.Failure(bad), nil
+	if rerr := m.check(call); rerr != nil {
+		m.recordPart(call, rerr.Code, onLoop)
+		return wire.Failure(rerr), nil
 	}
 	if onLoop {
 		if call.target.Async {
-			return wire.Reply{}, errors.New("the command '" + call.Name + "' runs beside the loop, and a handler on the loop cannot wait for it")
+			return wire.Reply{}, errors.New("the command '" + call.Name + "' runs off the loop, and a handler on the loop cannot wait for it")
 		}
 		if call.target.critical && m.opts.Critical.Depth() == 0 {
 			return wire.Reply{}, errors.New("the command '" + call.Name + "' is critical, and a handler on the loop cannot wait until it may run; make its own command critical")
@@ -62,13 +62,13 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 		return wire.Reply{}, context.Cause(ctx)
 	}
 	stop := m.watchRecorder(call)
-	bad := m.begin([]*Call{call})
+	rerr := m.begin([]*Call{call})
 	stop()
-	if bad != nil {
-		m.recordPart(call, bad.Code, false)
-		return wire.Failure(bad), nil
+	if rerr != nil {
+		m.recordPart(call, rerr.Code, false)
+		return wire.Failure(rerr), nil
 	}
-	call.patience(r.Timeout)
+	call.setTimeout(r.Timeout)
 	call.bind(ctx)
 	m.mu.Lock()
 	m.calls++
@@ -78,31 +78,31 @@ func (m *CommandMgr) process(ctx context.Context, r wire.Request, p *processing)
 	if nested {
 		accept = m.place
 	}
-	if _, bad := accept(call); bad != nil {
+	if _, rerr := accept(call); rerr != nil {
 		call.release()
-		p.finished(call)
-		m.recordPart(call, bad.Code, false)
-		return wire.Failure(bad), nil
+		p.returned(call)
+		m.recordPart(call, rerr.Code, false)
+		return wire.Failure(rerr), nil
 	}
 	select {
-	case reply := <-p.reply:
+	case reply := <-p.replies:
 		m.recordPart(call, reply.Code, false)
 		return reply, nil
 	case <-ctx.Done():
-		if call.state.CompareAndSwap(waiting, answered) { // it need not run any more
+		if call.state.CompareAndSwap(waiting, answered) { // it will not run
 			if call.target.critical {
-				m.queue.giveUp(call)
+				m.queue.abort(call)
 			}
 			m.recordPart(call, wire.CodeCancelled, false)
 		} else {
-			m.beside(func() { m.recordPart(call, (<-p.reply).Code, false) })
+			m.goTracked(func() { m.recordPart(call, (<-p.replies).Code, false) })
 		}
 		return wire.Reply{}, context.Cause(ctx)
 	}
 }
 
-// recordPart records how a command ended that did not come over a conn. What runs on the loop inside of
-// another command is recorded as that one, but for what was refused.
+// recordPart records the result of a command that did not come over a conn. A command that ran on the loop inside of another
+// command has no record of its own, unless it was refused.
 func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
 	if m.opts.Recorder == nil {
 		return
@@ -112,14 +112,14 @@ func (m *CommandMgr) recordPart(call *Call, code wire.Code, onLoop bool) {
 		m.end(CallResult{Call: call, Code: code, Duration: time.Since(call.Received)})
 	}
 	if onLoop {
-		m.beside(end)
+		m.goTracked(end)
 		return
 	}
 	end()
 }
 
-// beside runs f on a goroutine that a drain waits for.
-func (m *CommandMgr) beside(f func()) {
+// goTracked runs f on a goroutine that a drain waits for.
+func (m *CommandMgr) goTracked(f func()) {
 	m.mu.Lock()
 	m.calls++
 	m.mu.Unlock()
@@ -134,34 +134,36 @@ func (m *CommandMgr) beside(f func()) {
 	}()
 }
 
-// processing is where the reply to a command of Process goes.
-type processing struct {
-	m      *CommandMgr
-	reply  chan wire.Reply
-	encode bool // the reply, where it was made
+// A processSink takes the reply to a command of Process.
+type processSink struct {
+	m       *CommandMgr
+	replies chan wire.Reply
+	encode  bool // encode the reply on the goroutine that made it
 }
 
-func (p *processing) answered(call *Call, reply wire.Reply, finished bool) {
+// reply implements replySink.
+func (p *processSink) reply(call *Call, reply wire.Reply, returned bool) {
 	if p.encode {
 		reply = p.m.encoded(reply)
 	}
-	p.reply <- reply
-	if finished {
-		p.finished(call)
+	p.replies <- reply
+	if returned {
+		p.returned(call)
 	}
 }
 
-// room implements answerer. What the daemon asks itself holds nothing for a peer.
-func (p *processing) room(*Call) *wire.Error { return nil }
+// room implements replySink. A command of the daemon itself holds no memory for a peer.
+func (p *processSink) room(*Call) *wire.Error { return nil }
 
-func (p *processing) finished(*Call) {
+// returned implements replySink.
+func (p *processSink) returned(*Call) {
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
 	p.m.calls--
 	p.m.quiet.Broadcast()
 }
 
-// encoded returns a reply with its arguments, or the data of its error, encoded.
+// encoded returns a reply whose arguments, or whose data of the error, are encoded.
 func (m *CommandMgr) encoded(reply wire.Reply) (encoded wire.Reply) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -171,7 +173,7 @@ func (m *CommandMgr) encoded(reply wire.Reply) (encoded wire.Reply) {
 	}()
 	value := &reply.Arguments
 	if reply.Error != nil {
-		failure := *reply.Error // the handler's own may belong to the loop
+		failure := *reply.Error // the loop may own that of the handler
 		reply.Error = &failure
 		value = &failure.Data
 	}

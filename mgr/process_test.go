@@ -93,7 +93,7 @@ func TestProcessInHandlerRunsAtOnceOnLoop(t *testing.T) {
 			how, command string
 			want         reply
 		}{
-			{"on", "quick", reply{Result: 1, Text: "the command 'quick' runs beside the loop, and a handler on the loop cannot wait for it", Error: details("failed")}},
+			{"on", "quick", reply{Result: 1, Text: "the command 'quick' runs off the loop, and a handler on the loop cannot wait for it", Error: details("failed")}},
 			{"on", "sing", reply{Result: 2, Text: "'sing' command not supported.", Error: details("unsupported")}},
 			{"on", "crash", reply{Result: 500, Text: "internal error; the daemon's log says more", Error: details("internal")}},
 			{"beside", "quick", reply{Arguments: "quick"}},

@@ -78,18 +78,3 @@ func (m *CommandMgr) end(results ...CallResult) {
 	}()
 	m.opts.Recorder.End(results)
 }
-
-// recordEnds calls end for a batch of replies.
-func (w *sender) recordEnds(c *conversation, batch []*answer) {
-	if c.m.opts.Recorder == nil {
-		return
-	}
-	w.begin(c, recording, stallTimeout)
-	defer w.end()
-	w.results = w.results[:0]
-	for _, a := range batch {
-		w.results = append(w.results, a.result())
-	}
-	c.m.end(w.results...)
-	clear(w.results)
-}

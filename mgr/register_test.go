@@ -116,7 +116,7 @@ func TestDeregisteredCommandAnswersQueuedCallsWith2(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, d.Deregister("count"))
 		c.send(`{"command":"count","id":3}`)
-		time.Sleep(mgr.ReadsOn)
+		time.Sleep(mgr.MaxReplyWait)
 		synctest.Wait()
 		require.NoError(t, d.Register(mgr.Func("count", "Another one.", mgr.Read, nothing)))
 		c.send(`{"command":"count","id":4}{"command":"release","id":5}`)

@@ -38,7 +38,7 @@ func (m *CommandMgr) scheduleRevocationCheckLocked(peer transport.Peer) {
 
 // closeRevoked closes the conns whose peers have a revoked credential.
 func (m *CommandMgr) closeRevoked() {
-	for _, c := range m.conversations() {
+	for _, c := range m.openConns() {
 		if peer := c.conn.Peer(); revoked(peer) && c.kill(errRevoked, allCalls) {
 			m.log.Warn("a conn is closed, since its peer's credentials are no longer good", "peer", peer.String(), "session", peer.Session)
 		}
@@ -46,7 +46,7 @@ func (m *CommandMgr) closeRevoked() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.revocationTimerSet = false
-	for c := range m.speaking {
+	for c := range m.conns {
 		m.scheduleRevocationCheckLocked(c.conn.Peer())
 	}
 }

@@ -32,7 +32,7 @@ type Running struct {
 // Sessions returns the open sessions, the oldest first.
 func (m *CommandMgr) Sessions() []Session {
 	byID := map[string]*Session{}
-	for _, c := range m.conversations() {
+	for _, c := range m.openConns() {
 		peer := c.conn.Peer()
 		s := byID[peer.Session]
 		if s == nil {
@@ -52,27 +52,27 @@ func (m *CommandMgr) Sessions() []Session {
 	return all
 }
 
-func (m *CommandMgr) conversations() []*conversation {
+func (m *CommandMgr) openConns() []*conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make([]*conversation, 0, len(m.speaking))
-	for c := range m.speaking {
+	all := make([]*conn, 0, len(m.conns))
+	for c := range m.conns {
 		all = append(all, c)
 	}
 	return all
 }
 
-func (c *conversation) since() time.Time { return time.Unix(0, c.opened) }
+func (c *conn) since() time.Time { return time.Unix(0, c.opened) }
 
 // describe adds the conn to the description of its session.
-func (c *conversation) describe(s *Session) {
+func (c *conn) describe(s *Session) {
 	if since := c.since(); since.Before(s.Since) {
 		s.Since = since
 	}
 	s.Conns++
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Commands += c.answers
+	s.Commands += c.replies
 	for _, call := range c.calls {
 		if state := call.state.Load(); state != answered {
 			s.Running = append(s.Running, Running{wire.Shorten(call.Name), call.Received, state < running})
@@ -88,7 +88,7 @@ func (m *CommandMgr) CloseSession(id string) (conns int) {
 	m.mu.Lock()
 	m.closedSessions.add(id)
 	m.mu.Unlock()
-	for _, c := range m.conversations() {
+	for _, c := range m.openConns() {
 		if c.conn.Peer().Session == id {
 			conns++
 			c.kill(errKilled, allCalls)
@@ -121,7 +121,7 @@ const lastRepliesTimeout = time.Second
 // kill answers the calls of the conn with why, ends the contexts of running calls if scope is allCalls, and closes the conn
 // when the replies have been written, at the latest after lastRepliesTimeout. It does not block, and reports whether this was
 // the first kill of the conn. The reader drops calls that are published later (submit).
-func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
+func (c *conn) kill(why *wire.Error, scope killScope) (first bool) {
 	if !c.killed.CompareAndSwap(nil, why) {
 		return false
 	}
@@ -130,11 +130,11 @@ func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
 	c.mu.Unlock()
 	for _, call := range calls {
 		call.drop(why, scope == allCalls)
-		if scope == allCalls && call.ending != nil {
-			call.ending.cancel(why) // after the reply: a reply of the handler is discarded
+		if scope == allCalls && call.canceller != nil {
+			call.canceller.cancel(why) // after the reply: a reply of the handler is discarded
 		}
 	}
-	c.m.beside(func() {
+	c.m.goTracked(func() {
 		c.waitForLastReplies(scope)
 		c.closeConn()
 	})
@@ -143,7 +143,7 @@ func (c *conversation) kill(why *wire.Error, scope killScope) (first bool) {
 
 // waitForLastReplies waits until the replies of a killed conn have been written, until they cannot be written, or until
 // lastRepliesTimeout has passed. With waitingCalls it does not wait for calls that run.
-func (c *conversation) waitForLastReplies(scope killScope) {
+func (c *conn) waitForLastReplies(scope killScope) {
 	ctx, cancel := context.WithTimeout(c.conn.Context(), lastRepliesTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -154,7 +154,7 @@ func (c *conversation) waitForLastReplies(scope killScope) {
 	defer stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for ctx.Err() == nil && (c.sending || len(c.out) > 0 || scope == allCalls && c.owed > 0) {
+	for ctx.Err() == nil && (c.outbox.busy() || scope == allCalls && c.unanswered > 0) {
 		c.changed.Wait()
 	}
 }

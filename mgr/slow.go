@@ -15,16 +15,16 @@ import (
 type slowLog struct {
 	log    *slog.Logger
 	limits *atomic.Pointer[Limits]
-	epoch  time.Time // the since of a hold counts from it: a time.Time costs more
+	epoch  time.Time // the since of an execution counts from it: a time.Time costs more
 
-	current  atomic.Pointer[hold] // the call on the loop; nil: none
-	reported atomic.Pointer[hold] // a call that was reported while it ran, and whose end is not reported
+	current  atomic.Pointer[execution] // the call on the loop; nil: none
+	reported atomic.Pointer[execution] // a call that was reported while it ran, and whose end is not reported
 	timerSet atomic.Bool          // the timer is set
 	reportMu sync.Mutex           // orders the two lines of one call
 }
 
-// A hold is a call on the loop. None is used twice, so its address identifies it.
-type hold struct {
+// An execution is a call on the loop. None is used twice, so its address identifies it.
+type execution struct {
 	call  *Call
 	since time.Duration
 }
@@ -33,21 +33,21 @@ type hold struct {
 // must not be inlined.
 //
 //go:noinline
-func (s *slowLog) during(h *hold, call *Call, f func()) {
+func (s *slowLog) during(e *execution, call *Call, f func()) {
 	limit := s.limits.Load().SlowCommand
 	if limit <= 0 {
 		f()
 		return
 	}
-	h.call, h.since = call, time.Since(s.epoch)
-	s.current.Store(h)
+	e.call, e.since = call, time.Since(s.epoch)
+	s.current.Store(e)
 	if !s.timerSet.Load() {
 		s.schedule(limit)
 	}
 	f()
 	s.current.Store(nil)
-	if s.reported.Load() == h {
-		go s.reportEnd(h, time.Since(s.epoch)-h.since) // the loop does no I/O
+	if s.reported.Load() == e {
+		go s.reportEnd(e, time.Since(s.epoch)-e.since) // the loop does no I/O
 	}
 }
 
@@ -60,44 +60,44 @@ func (s *slowLog) schedule(after time.Duration) {
 
 // onTimer runs when the timer fires: it reports the call on the loop, or sets the timer again.
 func (s *slowLog) onTimer() {
-	h := s.current.Load()
-	if h != nil {
-		held, limit := time.Since(s.epoch)-h.since, s.limits.Load().SlowCommand
+	e := s.current.Load()
+	if e != nil {
+		held, limit := time.Since(s.epoch)-e.since, s.limits.Load().SlowCommand
 		if held < limit {
 			time.AfterFunc(limit-held, s.onTimer)
 			return
 		}
-		s.reportSlow(h, held)
+		s.reportSlow(e, held)
 	}
 	s.timerSet.Store(false)
-	if next := s.current.Load(); next != nil && next != h { // next may have begun while the timer counted as set
+	if next := s.current.Load(); next != nil && next != e { // next may have begun while the timer counted as set
 		s.schedule(0)
 	}
 }
 
 // reportSlow logs a call that holds the loop, with the stack of the loop.
-func (s *slowLog) reportSlow(h *hold, held time.Duration) {
+func (s *slowLog) reportSlow(e *execution, held time.Duration) {
 	s.reportMu.Lock()
 	defer s.reportMu.Unlock()
-	s.reported.Store(h)
-	attrs := h.call.attrs(slog.Duration("held", held))
+	s.reported.Store(e)
+	attrs := e.call.attrs(slog.Duration("held", held))
 	stack := stacksBelow(entryOf((*slowLog).during))
-	over := s.current.Load() != h
+	over := s.current.Load() != e
 	if stack != "" && !over { // if the call is over, the stack is that of another call
 		attrs = append(attrs, slog.String("stack", stack))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command holds the loop", attrs...)
 	if over { // during may have ended before reported was set
-		go s.reportEnd(h, time.Since(s.epoch)-h.since)
+		go s.reportEnd(e, time.Since(s.epoch)-e.since)
 	}
 }
 
 // reportEnd logs once how long a reported call held the loop.
-func (s *slowLog) reportEnd(h *hold, held time.Duration) {
+func (s *slowLog) reportEnd(e *execution, held time.Duration) {
 	s.reportMu.Lock()
 	defer s.reportMu.Unlock()
-	if s.reported.CompareAndSwap(h, nil) {
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command held the loop", h.call.attrs(slog.Duration("held", held))...)
+	if s.reported.CompareAndSwap(e, nil) {
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command held the loop", e.call.attrs(slog.Duration("held", held))...)
 	}
 }
 

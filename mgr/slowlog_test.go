@@ -179,7 +179,7 @@ func TestStatsCountsQueuedCallsAndConns(t *testing.T) {
 		c.send(`{"command":"hold","id":0}`)
 		synctest.Wait()
 		c.send(`{"command":"count","id":1}{"command":"count","id":2}`)
-		time.Sleep(mgr.ReadsOn)
+		time.Sleep(mgr.MaxReplyWait)
 		synctest.Wait()
 		stats := d.Stats()
 		require.Equal(t, 2, stats.Queued)

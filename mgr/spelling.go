@@ -8,36 +8,36 @@ const maxRespelled = 64 << 10
 
 // spellForKea gives the last reply of a batch Kea's spelling, if its request had no id. Such a reply is always the last of its
 // conn. The writer calls it, never the loop, since it takes time in proportion to the reply's length. c.mu is not held.
-func (c *conversation) spellForKea(batch []*answer) {
+func (c *conn) spellForKea(batch []*encodedReply) {
 	if len(batch) == 0 {
 		return
 	}
-	a := batch[len(batch)-1]
-	if !a.isLast || a.isSpelled {
+	r := batch[len(batch)-1]
+	if !r.isLast || r.isSpelled {
 		return
 	}
-	before := a.size()
-	a.spellForKea()
+	before := r.size()
+	r.spellForKea()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.hold(a.size() - before)
+	c.addBufferedLocked(r.size() - before)
 }
 
 // spellForKea gives the reply Kea's spelling.
-func (a *answer) spellForKea() {
-	a.isSpelled = true
-	spare := answers.Get().(*answer) // its buffer becomes the frame
+func (r *encodedReply) spellForKea() {
+	r.isSpelled = true
+	spare := replyPool.Get().(*encodedReply) // its buffer becomes the frame
 	switch {
-	case a.body == nil:
-		spare.frame = wire.AppendKea(spare.frame[:0], a.frame)
-		a.frame, spare.frame = spare.frame, a.frame
-	case len(a.body) <= maxRespelled:
-		spare.frame = append(append(append(spare.frame[:0], a.frame...), a.body...), a.tail...)
-		a.frame = wire.AppendKea(a.frame[:0], spare.frame)
-		a.body, a.tail = nil, ""
+	case r.body == nil:
+		spare.frame = wire.AppendKea(spare.frame[:0], r.frame)
+		r.frame, spare.frame = spare.frame, r.frame
+	case len(r.body) <= maxRespelled:
+		spare.frame = append(append(append(spare.frame[:0], r.frame...), r.body...), r.tail...)
+		r.frame = wire.AppendKea(r.frame[:0], spare.frame)
+		r.body, r.tail = nil, ""
 	default:
-		spare.frame, a.tail = wire.AppendKeaParts(spare.frame[:0], a.frame, a.tail)
-		a.frame, spare.frame = spare.frame, a.frame
+		spare.frame, r.tail = wire.AppendKeaParts(spare.frame[:0], r.frame, r.tail)
+		r.frame, spare.frame = spare.frame, r.frame
 	}
-	spare.release()
+	spare.free()
 }

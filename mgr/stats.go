@@ -16,7 +16,7 @@ func (m *CommandMgr) Stats() Stats {
 	m.queue.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	stats.Conns = len(m.speaking)
+	stats.Conns = len(m.conns)
 	return stats
 }
 

@@ -21,7 +21,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/answer.go", "send := !c.sending && len(c.out) > 0\n	if", "send := len(c.out) > 0\n	if",
 		"two writers write to one conn",
-		kill{"./mgr", "TestReadWhileThePeerDoesNot", nil},
+		kill{"./mgr", "TestReaderReadsOnWhenThePeerDoesNotRead", nil},
 	},
 	{
 		"mgr/answer.go", "	if c.owed == 0 && c.last != nil {", "	if c.last != nil {",
@@ -36,7 +36,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/settle.go", "		c.own = nil // what the other has is its own\n", "",
 		"two readers share one scratch",
-		kill{"./mgr", "TestReadWhileThePeerDoesNot", []string{"-race", "-count=20"}},
+		kill{"./mgr", "TestReaderReadsOnWhenThePeerDoesNotRead", []string{"-race", "-count=20"}},
 	},
 	{
 		"mgr/settle.go", "own.last = c.ended && c.owed == 0 && len(c.out) == 0", "own.last = c.ended",
@@ -51,7 +51,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/settle.go", "	own.watch(c, own.heard.Add(readsOn))\n	defer own.ease()\n	c.mu.Lock()", "	c.mu.Lock()",
 		"the reader waits for the loop without a deadline",
-		kill{"./mgr", "TestReadWhileTheLoopIsHeld", nil},
+		kill{"./mgr", "TestReaderReadsOnWhenTheLoopIsSlow", nil},
 	},
 	{
 		"mgr/senders.go", "w.conn, w.step, w.stepEnd = c, s, time.Now().Add(timeout)", "w.conn, w.step, w.stepEnd = c, s, w.stepEnd.Add(timeout)",
@@ -66,7 +66,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/senders.go", "if !w.firesAt.IsZero() && !at.Before(w.firesAt) {", "if !w.firesAt.IsZero() {",
 		"an earlier deadline does not move the timer",
-		kill{"./mgr", "TestReadWhileTheLoopIsHeld|TestReadWhileThePeerDoesNot|TestReaderIsReplacedWhenItsSecondWriteBlocks", nil},
+		kill{"./mgr", "TestReaderReadsOnWhenTheLoopIsSlow|TestReaderReadsOnWhenThePeerDoesNotRead|TestReaderIsReplacedWhenItsSecondWriteBlocks", nil},
 	},
 	{
 		"mgr/senders.go", "		w.stepEnd = time.Time{} // once is enough\n", "",

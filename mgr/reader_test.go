@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadWhileTheLoopIsHeld: who reads a conn also waits for the loop and sends what it answers; but a
-// loop that takes its time does not keep a cancel from being heard.
-func TestReadWhileTheLoopIsHeld(t *testing.T) {
+// The reader waits for the loop and writes the replies. A loop that takes longer than maxReplyWait does not delay a cancel:
+// the reader reads on.
+func TestReaderReadsOnWhenTheLoopIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestCommands()
 		d := start(t, nil, s.commands()...)
@@ -21,22 +21,22 @@ func TestReadWhileTheLoopIsHeld(t *testing.T) {
 		c.send(`{"command":"park","id":1}{"command":"hold","id":2}{"command":"count","id":3}`)
 		synctest.Wait()
 		began := time.Now()
-		c.send(`{"command":"release","id":4}`) // beside the loop
+		c.send(`{"command":"release","id":4}`) // off the loop
 		replies := c.receiveAll(3)
-		require.Equal(t, mgr.ReadsOn, time.Since(began))
+		require.Equal(t, mgr.MaxReplyWait, time.Since(began))
 		require.Contains(t, replies, 4.0)
 		require.Contains(t, replies, 3.0)
 		c.send(`{"command":"count","id":5}`)
 		require.Zero(t, c.receive().Result)
-		require.Equal(t, mgr.ReadsOn, time.Since(began), "who was relieved once does it again")
+		require.Equal(t, mgr.MaxReplyWait, time.Since(began), "a later batch is answered by the reader again")
 		c.send(`{"command":"cancel","arguments":{"id":1},"id":6}`)
 		require.Len(t, c.receiveAll(2), 2)
 		require.NoError(t, d.end())
 	})
 }
 
-// TestReadWhileThePeerDoesNot: replies that their peer does not take keep nobody from hearing it.
-func TestReadWhileThePeerDoesNot(t *testing.T) {
+// Replies that a peer does not take do not stop the daemon from reading its next request.
+func TestReaderReadsOnWhenThePeerDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestCommands()
 		d := start(t, nil, append(s.commands(), blob)...)
@@ -44,13 +44,13 @@ func TestReadWhileThePeerDoesNot(t *testing.T) {
 		defer c.close()
 		for round := range 3 {
 			c.send(`{"command":"blob","arguments":{"bytes":1000000},"id":1}`)
-			time.Sleep(mgr.ReadsOn)
+			time.Sleep(mgr.MaxReplyWait)
 			c.send(`{"command":"count","id":2}`)
 			synctest.Wait()
 			require.Equal(t, round+1, s.count)
 			require.Len(t, c.receiveAll(2), 2)
 			synctest.Wait()
-			require.Zero(t, d.Count().Unsent)
+			require.Zero(t, d.Count().Unwritten)
 		}
 		require.NoError(t, d.end())
 	})
