@@ -114,9 +114,10 @@ var transitions = [...]struct {
 
 // changeLocked makes a transition. The caller holds c.mu.
 func (c *conn) changeLocked(t transition) {
+	from := c.state
 	c.state = transitions[t].to
 	if c.m.onTransition != nil {
-		c.m.onTransition(c, t)
+		c.m.onTransition(c, from, t)
 	}
 }
 

@@ -56,8 +56,8 @@ type CommandMgr struct {
 
 	commandsVersion int // the number of times that commands was replaced
 
-	onTransition       func(*conn, transition)       // for tests: called for each transition, with the conn locked; nil otherwise
-	onWriterTransition func(*conn, writerTransition) // the same for the writer
+	onTransition       func(c *conn, from readState, t transition)    // for tests: called for each transition, with c.mu held; nil otherwise
+	onWriterTransition func(c *conn, from writer, t writerTransition) // the same for the writer
 }
 
 // New returns a manager with the built-in commands: list-commands, describe-command, whoami and cancel. It starts no

@@ -56,9 +56,10 @@ var writerTransitions = [...]struct {
 
 // changeLocked makes a transition. The caller holds c.mu.
 func (o *outbox) changeLocked(c *conn, t writerTransition) {
+	from := o.writer
 	o.writer = writerTransitions[t].to
 	if c.m.onWriterTransition != nil {
-		c.m.onWriterTransition(c, t)
+		c.m.onWriterTransition(c, from, t)
 	}
 }
 
