@@ -46,7 +46,7 @@ type Call struct {
 	holders       atomic.Int32    // what keeps its memory: the handler, until it returns, and the reply, until it is written
 	sink          replySink
 	execution     execution // for the slow log, if it runs on the loop
-	small         [48]byte // the array of short arguments
+	small         [48]byte  // the array of short arguments
 }
 
 // A canceller ends a call before its conn ends.

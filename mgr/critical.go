@@ -26,9 +26,9 @@ func Critical() Option {
 
 // A criticalCall is a critical call that has left the queue and waits for the section. The queue's lock guards it.
 type criticalCall struct {
-	call   *Call
+	call  *Call
 	abort context.CancelFunc
-	over   bool
+	over  bool
 }
 
 // runCritical runs a call inside the critical section. If the call must wait for the section, runCritical blocks the queue,

@@ -121,4 +121,3 @@ func (m *CommandMgr) place(calls ...*Call) (rejected []*Call, why *wire.Error) {
 }
 
 var errShuttingDown = &wire.Error{Code: wire.CodeShuttingDown, Text: "the daemon is shutting down and takes no more commands"}
-

@@ -19,8 +19,8 @@ type slowLog struct {
 
 	current  atomic.Pointer[execution] // the call on the loop; nil: none
 	reported atomic.Pointer[execution] // a call that was reported while it ran, and whose end is not reported
-	timerSet atomic.Bool          // the timer is set
-	reportMu sync.Mutex           // orders the two lines of one call
+	timerSet atomic.Bool               // the timer is set
+	reportMu sync.Mutex                // orders the two lines of one call
 }
 
 // An execution is a call on the loop. None is used twice, so its address identifies it.

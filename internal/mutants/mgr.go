@@ -111,7 +111,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/conn.go", "	c.awaitDeparture()\n	gone", "	gone",
 		"the departure of a peer whose last command runs off the loop is not noticed",
-		kill{"./mgr", "TestAsyncEndsWhenItsPeerLeaves", nil},
+		kill{"./mgr", "TestDepartureEndsContextOfAsyncCommand", nil},
 	},
 	{
 		"mgr/conn.go", "!call.target.Async && !call.target.critical", "!call.target.Async",
