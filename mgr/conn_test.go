@@ -120,6 +120,32 @@ func TestWindowOpensWhenAnAbandonedHandlerReturns(t *testing.T) {
 	})
 }
 
+// A request beyond the window waits, and its timeout counts meanwhile. When there is room, it is answered 408 and does not run.
+func TestTimeoutCountsWhileARequestWaitsForTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		slow := mgr.Async("slow", "", mgr.Read, func(context.Context, mgr.None) (mgr.None, error) {
+			<-release
+			return mgr.None{}, nil
+		})
+		commands := newTestCommands()
+		d := start(t, &mgr.Options{Limits: mgr.Limits{MaxInFlight: 1}}, append(commands.commands(), slow)...)
+		c := d.dial()
+		defer c.close()
+		c.send(`{"command":"slow","id":1}{"command":"count","id":2,"timeout":1}{"command":"cancel","arguments":{"id":1},"id":3}`)
+		time.Sleep(2 * time.Second)
+		c.requireSilence() // neither the 408 nor the cancel behind it
+		close(release)
+		require.EqualValues(t, 1, c.receive().ID)
+		timedOut := c.receive()
+		require.EqualValues(t, 2, timedOut.ID)
+		require.Equal(t, 408, timedOut.Result)
+		require.Equal(t, 3, c.receive().Result)
+		require.Zero(t, commands.count)
+		require.NoError(t, d.end())
+	})
+}
+
 // The reader does not wait for the loop again while calls of an earlier batch wait for it: a cancel is read at once.
 func TestReaderDoesNotWaitForTheLoopTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
