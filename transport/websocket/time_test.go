@@ -108,6 +108,21 @@ func TestSilentClientTimesOut(t *testing.T) {
 	})
 }
 
+// Pings of the peer restart Idle, as each byte does. They are no message: without one the conn times out after the last ping.
+func TestPingsRestartIdleAndDoNotEndIt(t *testing.T) {
+	virtual(t, &websocket.Transport{PingInterval: -1}, func(t *testing.T, c transport.Conn, peer *client) {
+		heard := listenTo(peer)
+		for range 10 {
+			later(9 * time.Second)
+			peer.say(frame(fin|ping, "x"))
+			require.Equal(t, "pong x", <-heard)
+		}
+		began := time.Now()
+		requireTimedOut(t, c, 0)
+		require.Equal(t, 10*time.Second, time.Since(began))
+	})
+}
+
 func TestEachReadRestartsIdle(t *testing.T) {
 	virtual(t, &websocket.Transport{}, func(t *testing.T, c transport.Conn, peer *client) {
 		f := frame(fin|text, hello)
