@@ -51,6 +51,9 @@ allow = ["read", "log-level-set"]
 commands = ["log-level-set"]
 pointer = "/level"
 values = ["info", "debug"]
+[audit]
+file = "run/audit.jsonl"
+arguments = "clear"
 `
 
 // TestProtocolTranscriptsAreThoseOfTheDaemon gives each transcript of PROTOCOL.md to rudderpostd. A block is a transcript if a
@@ -59,6 +62,7 @@ values = ["info", "debug"]
 //	(none)                 the UNIX socket
 //	daemon: anonymous      tcp without TLS; the role of its peers is protocolConfig's dns
 //	daemon: http           HTTP, with the first token of the daemon
+//	the record             lines that the audit file has when all transcripts have been played
 //	tested in FILE: TEXT   the block is not run here; it and FILE have TEXT
 //
 // In a line of the daemon, … stands for anything. "  end of file" is the end of the conn.
@@ -77,6 +81,7 @@ func TestProtocolTranscriptsAreThoseOfTheDaemon(t *testing.T) {
 	token, err := os.ReadFile(filepath.Join(dir, "run", "first.token"))
 	require.NoError(t, err)
 	root, run := testkit.ModuleRoot(t), 0
+	var recorded []string
 	t.Run("blocks", func(t *testing.T) { // the daemon must outlive the parallel tests
 		for _, b := range testkit.MarkdownBlocks(t, filepath.Join(root, "PROTOCOL.md")) {
 			if file, isTested := strings.CutPrefix(b.Remark, "tested in "); isTested {
@@ -85,6 +90,10 @@ func TestProtocolTranscriptsAreThoseOfTheDaemon(t *testing.T) {
 				require.NoError(t, err)
 				require.Contains(t, string(text), phrase, "PROTOCOL.md:%d", b.Line)
 				require.Contains(t, b.Text, phrase, "PROTOCOL.md:%d", b.Line)
+				continue
+			}
+			if b.Remark == "the record" {
+				recorded = append(recorded, strings.Split(strings.TrimSpace(b.Text), "\n")...)
 				continue
 			}
 			if !regexp.MustCompile(`(?m)^[<>] `).MatchString(b.Text) {
@@ -108,7 +117,13 @@ func TestProtocolTranscriptsAreThoseOfTheDaemon(t *testing.T) {
 			})
 		}
 	})
-	require.GreaterOrEqual(t, run, 11)
+	require.GreaterOrEqual(t, run, 12)
+	require.Len(t, recorded, 2)
+	record, err := os.ReadFile(filepath.Join(dir, "run", "audit.jsonl"))
+	require.NoError(t, err)
+	for _, line := range recorded {
+		require.Regexp(t, "(?m)"+withGaps(line), string(record))
+	}
 }
 
 // playLines plays the client's part of a transcript on a byte stream.
