@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/netfd"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
@@ -152,14 +153,22 @@ func (c *conn) serve() {
 // readLoop reads frames and handles batches of them. It returns when replies are left that a write may block for, when no
 // more requests are read, or when the peer has been silent for a while, which it reports.
 func (c *conn) readLoop() (silent bool) {
-	if fast, ok := c.conn.(transport.Hearer); ok {
-		return fast.Hear(c.listener.readCtx, c.onFrame)
+	if fast := fastPath(c.conn); fast != nil {
+		return fast.ReadLoop(c.listener.readCtx, c.onFrame) == netfd.Idle
 	}
 	w := c.ensureWorker()
 	frame, err := c.conn.Receive(c.listener.readCtx, w.scratch[:0])
 	w.keepScratch(frame)
 	c.handleFrame(frame, err)
 	return false
+}
+
+// fastPath returns the fast path of a conn that is or embeds a *transport.Stream, and nil for any other conn.
+func fastPath(conn transport.Conn) netfd.FrameConn {
+	if fast, ok := conn.(interface{ Fast() netfd.FrameConn }); ok {
+		return fast.Fast()
+	}
+	return nil
 }
 
 // handleFrame is the picture in the package comment, read downwards. It gets a frame, or the error for which there is
@@ -507,7 +516,7 @@ func (c *conn) park() {
 	c.mu.Lock()
 	c.changeLocked(connParked)
 	c.mu.Unlock()
-	if p := c.m.poller(); p == nil || !p.Add(c.conn, c.onReadable) {
+	if fast, p := fastPath(c.conn), c.m.poller(); fast == nil || p == nil || !fast.Park(p, c.onReadable) {
 		c.mu.Lock()
 		c.changeLocked(connNotParked)
 		c.mu.Unlock()
@@ -522,8 +531,8 @@ func (c *conn) park() {
 // unpark wakes a parked conn, which a drain has to close. It does nothing if the conn is not parked. A drain ends the
 // context before it calls unpark, and park parks before it looks at the context: so one of the two finds the conn.
 func (c *conn) unpark() {
-	if p := c.m.openPoller(); p != nil {
-		p.Wake(c.conn)
+	if fast, p := fastPath(c.conn), c.m.openPoller(); fast != nil && p != nil {
+		fast.Unpark(p)
 	}
 }
 

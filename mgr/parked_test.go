@@ -44,7 +44,7 @@ func parkedClients(t *testing.T, n int) (*daemon, []*rawClient) {
 // waitForReaders waits until n goroutines are in the read loop.
 func waitForReaders(t *testing.T, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Count(stacks(), "(*Stream).Hear(") == n }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(stacks(), "(*Stream).readLoop(") == n }, 10*time.Second, 5*time.Millisecond)
 }
 
 // requireServed sends a command and receives its reply.

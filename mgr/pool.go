@@ -3,7 +3,7 @@ package mgr
 import (
 	"sync"
 
-	"github.com/rudderpost/rudderpost/transport"
+	"github.com/rudderpost/rudderpost/internal/netfd"
 )
 
 // A pool runs tasks on goroutines that it reuses. A task that blocks keeps its goroutine, so the number of goroutines has no
@@ -121,17 +121,17 @@ const maxIdleReaders = 64
 // parking has the poller of a manager, which is opened for the first idle conn.
 type parking struct {
 	mu     sync.Mutex
-	poller *transport.Watch // nil: not opened, or not supported
-	done   sync.WaitGroup   // the goroutine of the poller
+	poller *netfd.Poller  // nil: not opened, or not supported
+	done   sync.WaitGroup // the goroutine of the poller
 }
 
 // poller returns the poller for idle conns, and opens it if necessary. It returns nil where there is none, or no
 // descriptor is left for one.
-func (m *CommandMgr) poller() *transport.Watch {
+func (m *CommandMgr) poller() *netfd.Poller {
 	m.parking.mu.Lock()
 	defer m.parking.mu.Unlock()
 	if m.parking.poller == nil {
-		poller, err := transport.NewWatch()
+		poller, err := netfd.NewPoller()
 		if err != nil {
 			return nil
 		}
@@ -142,7 +142,7 @@ func (m *CommandMgr) poller() *transport.Watch {
 }
 
 // openPoller returns the poller, or nil if no conn was parked yet.
-func (m *CommandMgr) openPoller() *transport.Watch {
+func (m *CommandMgr) openPoller() *netfd.Poller {
 	m.parking.mu.Lock()
 	defer m.parking.mu.Unlock()
 	return m.parking.poller

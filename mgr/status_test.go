@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A statusTransport notes the frames and the status of each Send. Its conns are not Hearers.
+// A statusTransport notes the frames and the status of each Send. Its conns have no fast path.
 type statusTransport struct {
 	*pipe.Transport
 	mu    sync.Mutex

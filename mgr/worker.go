@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/rudderpost/rudderpost/internal/netfd"
 	"github.com/rudderpost/rudderpost/transport"
 	"github.com/rudderpost/rudderpost/wire"
 )
@@ -197,8 +199,8 @@ func (c *conn) tryWrite(w *worker, batch []*encodedReply) (left []*encodedReply)
 	if batch == nil {
 		return nil
 	}
-	fast, ok := c.conn.(transport.Hearer)
-	if !ok || c.m.opts.Recorder != nil {
+	fast := fastPath(c.conn)
+	if fast == nil || c.m.opts.Recorder != nil {
 		return batch
 	}
 	for batch != nil {
@@ -298,16 +300,19 @@ func (w *worker) writeFailed(c *conn, err error) {
 // send writes replies with as few calls of Send as possible: replies in parts, which are long, and refusals, which have a
 // status, have one of their own. A conn with a descriptor has no status, so refusals are written with the other replies.
 func (w *worker) send(ctx context.Context, conn transport.Conn, batch []*encodedReply) (err error) {
-	_, fast := conn.(transport.Hearer)
+	fast := fastPath(conn)
 	for len(batch) > 0 && err == nil {
-		frames, status, rest := w.nextFrames(batch, !fast)
+		frames, status, rest := w.nextFrames(batch, fast == nil)
 		switch {
 		case status != 0:
 			err = conn.Send(transport.WithStatus(ctx, status), frames...)
 		case len(frames) > 0:
 			err = conn.Send(ctx, frames...)
+		case fast != nil:
+			err = fast.WriteParts(ctx, rest[0].frame, rest[0].body, rest[0].tail)
+			rest = rest[1:]
 		default:
-			err = transport.SendParts(ctx, conn, rest[0].frame, rest[0].body, rest[0].tail)
+			err = conn.Send(ctx, slices.Concat(rest[0].frame, rest[0].body, []byte(rest[0].tail)))
 			rest = rest[1:]
 		}
 		batch = rest
@@ -317,13 +322,13 @@ func (w *worker) send(ctx context.Context, conn transport.Conn, batch []*encoded
 
 // trySend is send without blocking. It returns the replies that it has not given to the conn. sent is false if the conn
 // keeps a part of what it was given.
-func (w *worker) trySend(conn transport.Hearer, batch []*encodedReply) (rest []*encodedReply, sent bool, err error) {
+func (w *worker) trySend(conn netfd.FrameConn, batch []*encodedReply) (rest []*encodedReply, sent bool, err error) {
 	for sent = true; len(batch) > 0 && sent && err == nil; {
 		frames, _, rest := w.nextFrames(batch, false)
 		if len(frames) > 0 {
-			sent, err = conn.TrySend(frames...)
+			sent, err = conn.TryWriteFrames(frames...)
 		} else {
-			sent, err = conn.TrySendParts(rest[0].frame, rest[0].body, rest[0].tail)
+			sent, err = conn.TryWriteParts(rest[0].frame, rest[0].body, rest[0].tail)
 			rest = rest[1:]
 		}
 		batch = rest
