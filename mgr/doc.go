@@ -30,6 +30,6 @@
 //	bytes ◄─ frame ◄──────────── reply, reply, … reply ◄──────────────┘
 //	└─ transport/* ─┘ └─ wire ─┘ └─────────────── mgr ───────────┘└ yours ┘
 //
-// The function (*conn).turn has these steps, in this order. The reader goroutine of the conn runs them up to the
+// The function (*conn).handleFrame has these steps, in this order. The reader goroutine of the conn runs them up to the
 // queue, and mostly writes the replies, too.
 package mgr

@@ -95,7 +95,7 @@ func (m *CommandMgr) runQueue() {
 	m.queue.keep(calls)
 }
 
-var errLeft = &wire.Error{Code: wire.CodeCancelled, Text: "its caller left before its turn came"}
+var errLeft = &wire.Error{Code: wire.CodeCancelled, Text: "its caller left before it ran"}
 
 // accept queues calls of Process, unless the drain has begun. It returns the calls that it could not queue, and why.
 func (m *CommandMgr) accept(calls ...*Call) (rejected []*Call, why *wire.Error) {

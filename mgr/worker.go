@@ -13,9 +13,8 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// A worker is what a goroutine needs to serve one conn for a while: buffers, the replies that it writes, and a timer for
-// all that may take too long. Workers are reused, by readers and by pool writers. Only its goroutine accesses the fields
-// above the lock.
+// A worker has the buffers and the timer of a goroutine of a pool, while that goroutine serves a conn. Readers and pool
+// writers take workers from CommandMgr.workers, and put them back. Only the goroutine accesses the fields above the lock.
 type worker struct {
 	received time.Time // when the batch arrived
 	batch    []*Call   // the calls that are about to be queued
