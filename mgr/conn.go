@@ -503,9 +503,9 @@ func (c *conn) replyDeadline(lease uint32) {
 			c.m.writers.add(c)
 		}
 	case stateWriting:
+		c.worker = nil // the present reader keeps its worker; the new one takes another
 		c.changeLocked(readerDetached)
 		c.outbox.changeLocked(c, poolKeeps)
-		c.worker = nil // the present reader keeps its worker; the new one takes another
 		c.m.readers.add(c)
 	}
 }

@@ -101,6 +101,9 @@ func (m *CommandMgr) WatchTransitions(saw func(row int), failed func(what string
 			require(!c.outbox.busy(), c, "a closed conn has replies")
 			require(c.unanswered == 0, c, "a closed conn has calls")
 		}
+		if t == readerDetached {
+			require(c.worker == nil, c, "the new reader has the worker of the detached one")
+		}
 		saw(int(t))
 	}
 	m.onWriterTransition = func(c *conn, from writer, t writerTransition) {

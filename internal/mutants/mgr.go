@@ -81,7 +81,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/conn.go", "		c.worker = nil // the present reader keeps its worker; the new one takes another\n", "",
 		"two readers share one worker",
-		kill{"./mgr", "TestReaderReadsOnWhenThePeerDoesNotRead", []string{"-race", "-count=20"}},
+		kill{"./mgr", "TestConnTransitions", nil},
 	},
 	{
 		"mgr/conn.go", "w.closeAfterWrite = c.readEnded && c.unanswered == 0 && len(c.outbox.waiting) == 0", "w.closeAfterWrite = c.readEnded",
