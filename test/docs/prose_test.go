@@ -34,8 +34,7 @@ var proseExceptions = []struct{ path, text, reason string }{
 
 // notYet lists the files and folders that are not converted to the rule yet. A folder stands for its own files, without
 // its subfolders. Delete an entry in the commit that cleans its files. Add none, except where unconverted files move.
-var notYet = []string{
-}
+var notYet = []string{}
 
 // A proseLine is a line of a comment, of a text in the code or of a document, or the name of a test.
 type proseLine struct {
