@@ -61,6 +61,15 @@ func SetDeadlineOnDone(ctx context.Context, set func(time.Time) error) (stop fun
 	}
 }
 
+// SetWriteDeadlineOnDone is SetDeadlineOnDone for the write deadline of conn. It allocates nothing if ctx cannot end; the
+// function value conn.SetWriteDeadline would.
+func SetWriteDeadlineOnDone(ctx context.Context, conn interface{ SetWriteDeadline(time.Time) error }) (stop func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	return SetDeadlineOnDone(ctx, conn.SetWriteDeadline)
+}
+
 // A Watcher calls a function when a context ends. It keeps the context of the last call of Watch: most calls have the
 // same context as the one before, and cost no lock then. The zero value is ready.
 type Watcher struct {

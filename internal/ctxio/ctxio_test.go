@@ -83,3 +83,11 @@ func TestWatcherCallsForLastContextOnlyAndNotAfterClose(t *testing.T) {
 		require.Equal(t, 1, calls)
 	})
 }
+
+// A write with a context that cannot end is the rule for the manager: it allocates nothing.
+func TestWriteDeadlineOfEndlessContextAllocatesNothing(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	require.Zero(t, testing.AllocsPerRun(100, func() { ctxio.SetWriteDeadlineOnDone(context.Background(), a)() }))
+}

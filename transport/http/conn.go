@@ -119,7 +119,7 @@ func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 		return err
 	}
 
-	stop := ctxio.SetDeadlineOnDone(ctx, c.out.SetWriteDeadline)
+	stop := ctxio.SetWriteDeadlineOnDone(ctx, c.out)
 	err = c.send(transport.Status(ctx), frames)
 	stop()
 	if err != nil && ctx.Err() != nil {

@@ -26,7 +26,7 @@ func (c *conn) Send(ctx context.Context, frames ...[]byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	stop := ctxio.SetDeadlineOnDone(ctx, c.sock.Conn.SetWriteDeadline)
+	stop := ctxio.SetWriteDeadlineOnDone(ctx, c.sock.Conn)
 	err := c.send(ctx, frames)
 	stop()
 	c.release()
