@@ -32,10 +32,6 @@ var proseExceptions = []struct{ path, text, reason string }{
 	{"internal/testkit/users_unix.go", "nobody, on Debian", "the name of a user of the system"},
 }
 
-// notYet lists the files and folders that are not converted to the rule yet. A folder stands for its own files, without
-// its subfolders. Delete an entry in the commit that cleans its files. Add none, except where unconverted files move.
-var notYet = []string{}
-
 // A proseLine is a line of a comment, of a text in the code or of a document, or the name of a test.
 type proseLine struct {
 	number int
@@ -47,11 +43,6 @@ type proseLine struct {
 // files that git tracks, or would track, are read.
 func TestProseNamesItsSubjects(t *testing.T) {
 	root := testkit.ModuleRoot(t)
-	clean := map[string]bool{}
-	for _, dir := range notYet {
-		require.False(t, clean[dir], "notYet: %s stands there twice", dir)
-		clean[dir] = true
-	}
 	used := make([]bool, len(proseExceptions))
 	allowed := func(path, text string) bool {
 		for i, e := range proseExceptions {
@@ -72,13 +63,8 @@ func TestProseNamesItsSubjects(t *testing.T) {
 			continue
 		}
 		read++
-		dir := filepath.ToSlash(filepath.Dir(path))
 		for _, line := range lines {
 			if !forbidden.MatchString(line.text) || allowed(path, line.text) {
-				continue
-			}
-			if slices.Contains(notYet, dir) || slices.Contains(notYet, path) {
-				clean[dir], clean[path] = false, false
 				continue
 			}
 			wrong = append(wrong, fmt.Sprintf("%s:%d: %s", path, line.number, strings.TrimSpace(line.text)))
@@ -88,13 +74,8 @@ func TestProseNamesItsSubjects(t *testing.T) {
 	if len(wrong) > 0 {
 		t.Errorf("%d lines do not name their subject (CONTRIBUTING.md, \"Words\"):\n%s", len(wrong), strings.Join(wrong, "\n"))
 	}
-	for _, dir := range notYet {
-		if clean[dir] {
-			t.Logf("notYet: %s is clean; delete its entry", dir)
-		}
-	}
 	for i, e := range proseExceptions {
-		if !used[i] && !slices.Contains(notYet, e.path) && !slices.Contains(notYet, filepath.ToSlash(filepath.Dir(e.path))) {
+		if !used[i] {
 			t.Errorf("proseExceptions: no line of %s needs the exception %q any more; delete it", e.path, e.text)
 		}
 	}
