@@ -16,13 +16,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,24 +44,28 @@ type mutant struct {
 	kill kill
 }
 
-// A kill is a run of go test.
+// A kill is a run of tests.
 type kill struct {
 	pkg   string   // "./mgr"
 	test  string   // -run; a regexp without anchors, for example "TestA|TestB"
-	flags []string // more flags, for example "-race", "-cpu=1", "-count=20"
+	flags []string // more flags of go test: "-race", and flags of the test binary, for example "-cpu=1", "-count=20"
 }
 
 // all returns the mutants of all packages.
 func all() []mutant { return slices.Concat(mgrMutants, transportMutants) }
 
-// testTimeout ends a test that a mutant lets wait for ever.
-const testTimeout = time.Minute
+// testTimeout ends a test on the unchanged tree.
+const testTimeout = 2 * time.Minute
+
+// mutantTimeout is when a test that a mutant lets wait for ever is ended. took is the time of that test on the unchanged
+// tree: a test that is only slow must not count as one that fails.
+func mutantTimeout(took time.Duration) time.Duration { return max(20*time.Second, 5*took) }
 
 func main() {
 	list := flag.Bool("list", false, "print the descriptions and run nothing")
 	pattern := flag.String("run", "", "only mutants whose file or description matches this regexp")
-	parallel := flag.Int("p", 2, "how many run at a time")
-	verbose := flag.Bool("v", false, "print the output of go test for each mutant")
+	parallel := flag.Int("p", runtime.GOMAXPROCS(0), "how many are compiled at a time; as many tests run at a time")
+	verbose := flag.Bool("v", false, "print the output of the tests of each mutant")
 	flag.Parse()
 	only, err := regexp.Compile(*pattern)
 	if err != nil {
@@ -82,6 +89,14 @@ func main() {
 	}
 }
 
+// A runner compiles mutants and runs their tests. It does both at the same time: a test that a mutant lets wait needs
+// no CPU.
+type runner struct {
+	dir       string        // for binaries and overlays
+	compiling chan struct{} // holds a value for each compilation
+	testing   chan struct{} // holds a value for each run of tests
+}
+
 // run runs the mutants, prints a line for each, and reports whether each was killed.
 func run(mutants []mutant, parallel int, verbose bool) (ok bool) {
 	dir, err := os.MkdirTemp("", "mutants")
@@ -90,22 +105,27 @@ func run(mutants []mutant, parallel int, verbose bool) (ok bool) {
 		return false
 	}
 	defer os.RemoveAll(dir)
-	if err := passes(mutants); err != nil {
+	parallel = max(1, parallel)
+	r := &runner{dir: dir, compiling: make(chan struct{}, parallel), testing: make(chan struct{}, parallel)}
+	began := time.Now()
+	took, err := r.passes(mutants)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		return false
 	}
+	fmt.Printf("without a mutant the tests pass (%.0f s)\n", time.Since(began).Seconds())
+	// The slowest come first, so that none of them is alone at the end.
+	slices.SortStableFunc(mutants, func(a, b mutant) int { return cmp.Compare(took[b.kill.String()], took[a.kill.String()]) })
 	var (
 		mu     sync.Mutex
 		killed int
 		wait   sync.WaitGroup
-		places = make(chan struct{}, max(1, parallel))
 	)
 	for i, m := range mutants {
-		places <- struct{}{}
+		r.compiling <- struct{}{} // kill takes it back
 		wait.Go(func() {
-			defer func() { <-places }()
 			began := time.Now()
-			output, err := m.run(filepath.Join(dir, strconv.Itoa(i)))
+			output, err := r.kill(m, filepath.Join(dir, strconv.Itoa(i)), mutantTimeout(took[m.kill.String()]))
 			mu.Lock()
 			defer mu.Unlock()
 			word := "killed  "
@@ -124,27 +144,71 @@ func run(mutants []mutant, parallel int, verbose bool) (ok bool) {
 		})
 	}
 	wait.Wait()
-	fmt.Printf("killed %d of %d\n", killed, len(mutants))
+	fmt.Printf("killed %d of %d (%.0f s)\n", killed, len(mutants), time.Since(began).Seconds())
 	return killed == len(mutants)
 }
 
-// passes runs each test that kills a mutant on the unchanged tree. The error has the output of the first that fails.
-func passes(mutants []mutant) error {
-	var runs []kill // one for each package and flags
+// passes runs each test that kills a mutant on the unchanged tree, and returns how long each took. The error has the
+// output of a test that fails.
+func (r *runner) passes(mutants []mutant) (took map[string]time.Duration, err error) {
+	var (
+		seen     = map[string]bool{}
+		binaries = map[string]string{} // by their buildArgs
+		mu       sync.Mutex            // protects took and failed
+		failed   error
+		wait     sync.WaitGroup
+	)
+	took = map[string]time.Duration{}
 	for _, m := range mutants {
-		i := slices.IndexFunc(runs, func(k kill) bool { return k.pkg == m.kill.pkg && slices.Equal(k.flags, m.kill.flags) })
-		if i < 0 {
-			runs = append(runs, m.kill)
-		} else if !slices.Contains(strings.Split(runs[i].test, "|"), m.kill.test) {
-			runs[i].test += "|" + m.kill.test
+		k := m.kill
+		if seen[k.String()] {
+			continue
 		}
-	}
-	for _, k := range runs {
-		if output, err := k.run("", 5*testTimeout); err != nil {
-			return fmt.Errorf("without a mutant the tests must pass: go test -run '%s' %s: %w\n%s", k.pattern(), k.pkg, err, output)
+		seen[k.String()] = true
+		build := strings.Join(k.buildArgs(), " ")
+		if binaries[build] == "" {
+			binaries[build] = filepath.Join(r.dir, fmt.Sprintf("unchanged%d.test", len(binaries)))
+			if output, err := k.compile(binaries[build], ""); err != nil {
+				return nil, fmt.Errorf("without a mutant the tests must compile: %s: %w\n%s", k.pkg, err, output)
+			}
 		}
+		r.testing <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-r.testing }()
+			began := time.Now()
+			output, err := k.run(binaries[build], testTimeout)
+			d := time.Since(began)
+			if err != nil {
+				err = fmt.Errorf("without a mutant the tests must pass: %v: %w\n%s", k, err, output)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			took[k.String()], failed = d, cmp.Or(failed, err)
+		})
 	}
-	return nil
+	wait.Wait()
+	return took, failed
+}
+
+// kill compiles the mutant and runs its test; base is a path for its files. The caller has put a value into compiling.
+// The error says why the mutant is not killed.
+func (r *runner) kill(m mutant, base string, timeout time.Duration) (output string, err error) {
+	binary := base + ".test"
+	defer os.Remove(binary)
+	output, err = m.compile(base)
+	<-r.compiling
+	if err != nil {
+		return output, err
+	}
+	r.testing <- struct{}{}
+	defer func() { <-r.testing }()
+	if output, err = m.kill.run(binary, timeout); err == nil {
+		return output, fmt.Errorf("%v passes", m.kill)
+	}
+	if errors.Is(err, errNoTest) {
+		return output, err
+	}
+	return output, nil
 }
 
 // apply returns the file of the mutant, changed.
@@ -159,8 +223,8 @@ func (m mutant) apply() ([]byte, error) {
 	return []byte(strings.Replace(string(source), m.old, m.new, 1)), nil
 }
 
-// run runs the test of the mutant; base is a path for its files. The error says why the mutant is not killed.
-func (m mutant) run(base string) (output string, err error) {
+// compile compiles the tests with the mutant into the file base.test.
+func (m mutant) compile(base string) (output string, err error) {
 	source, err := m.apply()
 	if err != nil {
 		return "", err
@@ -179,12 +243,8 @@ func (m mutant) run(base string) (output string, err error) {
 	if err := os.WriteFile(base+".json", overlay, 0o600); err != nil {
 		return "", err
 	}
-	output, err = m.kill.run(base+".json", testTimeout)
-	switch {
-	case err == nil:
-		return output, fmt.Errorf("go test -run '%s' %s passes", m.kill.pattern(), m.kill.pkg)
-	case strings.Contains(output, "[build failed]"), strings.Contains(output, "[setup failed]"):
-		return output, fmt.Errorf("it does not compile:\n%s", output)
+	if output, err = m.kill.compile(base+".test", base+".json"); err != nil {
+		return output, fmt.Errorf("it does not compile: %w\n%s", err, output)
 	}
 	return output, nil
 }
@@ -192,18 +252,47 @@ func (m mutant) run(base string) (output string, err error) {
 // pattern is the argument of -run.
 func (k kill) pattern() string { return "^(" + k.test + ")$" }
 
-// run runs go test. The output is that of the tests; the error is that of the command, or says that no test matches.
-func (k kill) run(overlay string, timeout time.Duration) (output string, err error) {
-	args := []string{"test", "-vet=off", "-count=1", "-failfast", "-timeout=" + timeout.String(), "-run=" + k.pattern()}
-	args = append(args, k.flags...)
+// String is the command that a user types to run the tests.
+func (k kill) String() string {
+	return strings.Join(slices.Concat([]string{"go", "test"}, k.flags, []string{"-run='" + k.pattern() + "'", k.pkg}), " ")
+}
+
+// buildArgs returns the package and the flags on which the binary depends.
+func (k kill) buildArgs() []string {
+	if slices.Contains(k.flags, "-race") {
+		return []string{"-race", k.pkg}
+	}
+	return []string{k.pkg}
+}
+
+// compile compiles the tests of the package. overlay is a file for -overlay, or "".
+func (k kill) compile(binary, overlay string) (output string, err error) {
+	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o=" + binary} // without symbols it links faster
 	if overlay != "" {
 		args = append(args, "-overlay="+overlay)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout+5*time.Minute) // with the time to compile
+	out, err := exec.Command("go", append(args, k.buildArgs()...)...).CombinedOutput()
+	return string(out), err
+}
+
+var errNoTest = errors.New("no test matches -run")
+
+// run runs the tests in a binary that compile has made. The error is that of the binary, or errNoTest.
+func (k kill) run(binary string, timeout time.Duration) (output string, err error) {
+	args := []string{"-test.count=1", "-test.failfast", "-test.paniconexit0", "-test.timeout=" + timeout.String(), "-test.run=" + k.pattern()}
+	for _, flag := range k.flags {
+		if flag != "-race" {
+			args = append(args, "-test."+strings.TrimPrefix(flag, "-"))
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout+20*time.Second) // for a binary that does not end itself
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", append(args, k.pkg)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = k.pkg
+	cmd.WaitDelay = time.Second // a child of the test may hold the output open
+	out, err := cmd.CombinedOutput()
 	if strings.Contains(string(out), "no tests to run") {
-		return "", fmt.Errorf("no test matches -run '%s'", k.pattern())
+		return string(out), errNoTest
 	}
 	return string(out), err
 }
