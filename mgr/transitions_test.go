@@ -4,6 +4,7 @@ package mgr_test
 
 import (
 	"context"
+	"maps"
 	"net"
 	"path/filepath"
 	"strings"
@@ -60,9 +61,9 @@ func TestConnTransitions(t *testing.T) {
 			l.watch(d)
 			f(t, d)
 			l.requireRows(t, rows...)
-			for row := range l.rows {
-				all.rows[row] = true
-			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			maps.Copy(all.rows, l.rows)
 		}
 		t.Run(name, func(t *testing.T) {
 			if name[0] == 'p' { // parked: the kernel's poller knows no virtual time
@@ -308,6 +309,7 @@ func TestStreamSendsNothingAfterItsFinalReply(t *testing.T) {
 		require.True(t, c.receive().More)
 		require.Equal(t, 408, c.receive().Result)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		c.requireSilence()
 		require.EqualError(t, late, "the call was answered")
 		require.NoError(t, d.end())
