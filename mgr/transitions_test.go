@@ -290,7 +290,7 @@ func TestStreamEndsWhenItsPeerLeaves(t *testing.T) {
 // A handler that sends after its call was cancelled gets an error: no reply follows the final one.
 func TestStreamSendsNothingAfterItsFinalReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var late error
+		late := make(chan error, 1)
 		stubborn := mgr.Async("stubborn", "", mgr.Read, func(ctx context.Context, _ mgr.None) (mgr.None, error) {
 			call, _ := mgr.CallOf(ctx)
 			send := mgr.Streams(context.WithoutCancel(ctx), call)
@@ -299,7 +299,7 @@ func TestStreamSendsNothingAfterItsFinalReply(t *testing.T) {
 			}
 			<-ctx.Done()
 			time.Sleep(time.Second)
-			late = send("late")
+			late <- send("late")
 			return mgr.None{}, nil
 		})
 		d := start(t, nil, stubborn)
@@ -311,7 +311,7 @@ func TestStreamSendsNothingAfterItsFinalReply(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		c.requireSilence()
-		require.EqualError(t, late, "the call was answered")
+		require.EqualError(t, <-late, "the call was answered")
 		require.NoError(t, d.end())
 	})
 }
