@@ -165,7 +165,7 @@ func (c *Call) setTimeout(timeout time.Duration) {
 }
 
 // bind gives the call its context. A context that can be cancelled costs allocations, so only a call that has a timeout or
-// runs beside the loop gets one. bind is called before publish.
+// runs off the loop gets one. bind is called before publish.
 func (c *Call) bind(parent context.Context) {
 	c.parent = parent
 	c.onLoop = !c.target.Async
@@ -254,7 +254,7 @@ func (c *Call) run() {
 		return
 	}
 	if c.onLoop {
-		c.manager.slow.during(&c.execution, c, c.runHandler)
+		c.manager.slow.run(&c.execution, c, c.runHandler)
 		return
 	}
 	c.runHandler()

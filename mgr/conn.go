@@ -292,7 +292,7 @@ func (c *conn) addInFlight(call *Call) *wire.Error {
 	if !call.id.IsZero() && c.findLocked(call.id) != nil {
 		return wire.Errorf(wire.CodeConflict, "id-in-use", "the id %s is in use; wait for its reply or take another", call.id)
 	}
-	if !c.peer.enter() {
+	if !c.peer.acquire() {
 		return wire.Errorf(wire.CodeTooMany, "", "%s has %d commands in flight, as many as one peer may; wait for replies", call.Peer, c.m.limits.Load().MaxInFlightPerPeer)
 	}
 	c.calls = append(c.calls, call)
@@ -329,8 +329,8 @@ func (c *conn) removeInFlightLocked(call *Call) {
 	last := len(c.calls) - 1
 	c.calls[i], c.calls[last] = c.calls[last], nil
 	c.calls = c.calls[:last]
-	c.peer.leave()
-	c.addBufferedLocked(-call.letGo())
+	c.peer.release()
+	c.addBufferedLocked(-call.releaseHolder())
 }
 
 // addBufferedLocked counts n more bytes that the conn makes the daemon hold; n may be negative. The manager gets the sum in
@@ -586,10 +586,10 @@ func (c *conn) close() {
 	c.addBufferedLocked(int(-c.buffered))
 	c.changeLocked(closeEnds)
 	c.mu.Unlock()
-	c.m.leave(c)
+	c.m.removeConn(c)
 }
 
-// awaitDeparture notices that the peer leaves while its last commands run beside the loop, so that they end. The reader
+// awaitDeparture notices that the peer leaves while its last commands run off the loop, so that they end. The reader
 // discards what the peer sends meanwhile.
 func (c *conn) awaitDeparture() {
 	for call := c.cancellable(); call != nil; call = c.cancellable() {

@@ -70,13 +70,13 @@ func (m *CommandMgr) Shutdown(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.quiet.Broadcast()
+		m.progress.Broadcast()
 	})
 	defer stop()
 	var err error
 	m.mu.Lock()
 	for (len(m.conns) > 0 || m.calls > 0) && ctx.Err() == nil {
-		m.quiet.Wait()
+		m.progress.Wait()
 	}
 	if n := len(m.conns); n > 0 || m.calls > 0 {
 		err = fmt.Errorf("drain: %d conns were closed before their commands were answered: %w", n, context.Cause(ctx))
@@ -112,7 +112,7 @@ func closeAll(conns []*conn) {
 func (m *CommandMgr) finishDrain() {
 	m.mu.Lock()
 	for len(m.conns) > 0 {
-		m.quiet.Wait()
+		m.progress.Wait()
 	}
 	m.mu.Unlock()
 	m.closePools()

@@ -273,7 +273,7 @@ func (l *Listener) accept() {
 
 // serve serves a conn, or refuses it.
 func (l *Listener) serve(conn transport.Conn) {
-	c, why := l.m.join(l, conn)
+	c, why := l.m.addConn(l, conn)
 	if c == nil {
 		l.m.refused.Add(1)
 		if peer := conn.Peer().String(); l.m.refusals.Allow(peer) {

@@ -50,8 +50,8 @@ type CommandMgr struct {
 	reserved           int // conns that have a descriptor of the reserve
 	calls              int // calls of Process in flight, and goroutines that the drain waits for
 	closedSessions     sessionList
-	revocationTimerSet bool // a timer will check which credentials are revoked
-	quiet              sync.Cond
+	revocationTimerSet bool      // a timer will check which credentials are revoked
+	progress           sync.Cond // a conn was removed, or a call of Process has ended: a drain waits for it
 	drained            sync.Once
 
 	commandsVersion int // the number of times that commands was replaced
@@ -83,7 +83,7 @@ func New(o *Options) *CommandMgr {
 		m.loop = m.own
 	}
 	m.readCtx, m.stopReading = context.WithCancelCause(context.Background())
-	m.quiet.L = &m.mu
+	m.progress.L = &m.mu
 	m.readers.init(maxIdleReaders, (*conn).serve)
 	m.writers.init(2*runtime.GOMAXPROCS(0), (*conn).writeFromPool)
 	m.workers.New = func() any { return new(worker) }

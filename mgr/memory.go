@@ -218,8 +218,8 @@ func (c *Call) held() int {
 	return own + arguments
 }
 
-// letGo is called once by each holder of the call's memory. It returns the bytes that the last holder returns, and otherwise 0.
-func (c *Call) letGo() int {
+// releaseHolder is called once by each holder of the call's memory. It returns the bytes that the last holder returns, and otherwise 0.
+func (c *Call) releaseHolder() int {
 	if c.holders.Add(-1) != 0 {
 		return 0
 	}

@@ -34,7 +34,7 @@ func OnLoop(ctx context.Context, f func() error) error {
 		case bad != nil:
 			done <- bad
 		default:
-			call.manager.slow.during(new(execution), call, func() { done <- call.protect(f) })
+			call.manager.slow.run(new(execution), call, func() { done <- call.protect(f) })
 		}
 	}
 	enter := func() { begin(nil) }

@@ -37,8 +37,8 @@ func (p *peer) mayCall(now time.Time) bool {
 	return p.rate.Take(now, rate, rate) == 0
 }
 
-// enter adds a call to those in flight of the peer, unless the limit is reached. It reports whether it did.
-func (p *peer) enter() bool {
+// acquire adds a call to those in flight of the peer, unless the limit is reached. It reports whether it did.
+func (p *peer) acquire() bool {
 	if p.calls.Add(1) <= int64(p.m.limits.Load().MaxInFlightPerPeer) {
 		return true
 	}
@@ -46,12 +46,12 @@ func (p *peer) enter() bool {
 	return false
 }
 
-// leave removes a call that enter added.
-func (p *peer) leave() { p.calls.Add(-1) }
+// release removes a call that acquire added.
+func (p *peer) release() { p.calls.Add(-1) }
 
-// join adds a conn to the open ones. It returns an error if a limit is reached, if a drain has begun, or if the session was
+// addConn adds a conn to the open ones. It returns an error if a limit is reached, if a drain has begun, or if the session was
 // closed.
-func (m *CommandMgr) join(l *Listener, accepted transport.Conn) (*conn, *wire.Error) {
+func (m *CommandMgr) addConn(l *Listener, accepted transport.Conn) (*conn, *wire.Error) {
 	name, owner, reserved := accepted.Peer().String(), isOwner(accepted.Peer()), inReserve(accepted)
 	var evicted *conn
 	defer func() {
@@ -145,8 +145,8 @@ func (m *CommandMgr) forgetIdleLocked() {
 	m.sweepAt = max(firstSweep, 2*len(m.peers))
 }
 
-// leave removes a conn that join added, when it is closed and all its calls have ended.
-func (m *CommandMgr) leave(c *conn) {
+// removeConn removes a conn that addConn added, when it is closed and all its calls have ended.
+func (m *CommandMgr) removeConn(c *conn) {
 	if m.opts.Observer != nil {
 		m.opts.Observer.ConnClosed(c.conn.Peer())
 	}
@@ -160,5 +160,5 @@ func (m *CommandMgr) leave(c *conn) {
 		m.reserved--
 	}
 	m.forgetUnusedLocked(c.peer)
-	m.quiet.Broadcast()
+	m.progress.Broadcast()
 }

@@ -26,9 +26,9 @@ func TestPeersWithoutConnsAreForgotten(t *testing.T) {
 		m := New(&Options{Limits: Limits{MaxRate: 2}})
 		s := m.newListener(&ListenerConfig{})
 		visit := func(name string) *peer {
-			c, why := m.join(s, namedConn{name: name})
+			c, why := m.addConn(s, namedConn{name: name})
 			require.Nil(t, why)
-			m.leave(c)
+			m.removeConn(c)
 			return c.peer
 		}
 		for i := range 10_000 {

@@ -128,7 +128,7 @@ func (m *CommandMgr) goTracked(f func()) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.calls--
-			m.quiet.Broadcast()
+			m.progress.Broadcast()
 		}()
 		f()
 	}()
@@ -160,7 +160,7 @@ func (p *processSink) returned(*Call) {
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
 	p.m.calls--
-	p.m.quiet.Broadcast()
+	p.m.progress.Broadcast()
 }
 
 // encoded returns a reply whose arguments, or whose data of the error, are encoded.

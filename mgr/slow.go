@@ -29,11 +29,11 @@ type execution struct {
 	since time.Duration
 }
 
-// during runs f, which is the part of a call on the loop. reportSlow finds the stack of the loop by the name of this method, so it
+// run runs f, which is the part of a call on the loop. reportSlow finds the stack of the loop by the name of this method, so it
 // must not be inlined.
 //
 //go:noinline
-func (s *slowLog) during(e *execution, call *Call, f func()) {
+func (s *slowLog) run(e *execution, call *Call, f func()) {
 	limit := s.limits.Load().SlowCommand
 	if limit <= 0 {
 		f()
@@ -81,13 +81,13 @@ func (s *slowLog) reportSlow(e *execution, held time.Duration) {
 	defer s.reportMu.Unlock()
 	s.reported.Store(e)
 	attrs := e.call.attrs(slog.Duration("held", held))
-	stack := stacksBelow(entryOf((*slowLog).during))
+	stack := stacksBelow(entryOf((*slowLog).run))
 	over := s.current.Load() != e
 	if stack != "" && !over { // if the call is over, the stack is that of another call
 		attrs = append(attrs, slog.String("stack", stack))
 	}
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, "a command holds the loop", attrs...)
-	if over { // during may have ended before reported was set
+	if over { // run may have ended before reported was set
 		go s.reportEnd(e, time.Since(s.epoch)-e.since)
 	}
 }

@@ -231,7 +231,7 @@ func (c *conn) written(w *worker, batch []*encodedReply) (next []*encodedReply, 
 		if r.stream != nil {
 			c.writtenInStream(r)
 		} else {
-			bytes += r.call.letGo()
+			bytes += r.call.releaseHolder()
 		}
 		c.m.long.keep(r)
 		r.free()
