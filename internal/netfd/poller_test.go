@@ -562,11 +562,16 @@ func TestWritesContinueWhereTryWriteStopped(t *testing.T) {
 }
 
 func TestWriteDeadlineEndsAWriteInTheMiddle(t *testing.T) {
-	_, b := sockets(t)
+	peer, b := sockets(t)
 	o := own(t, b)
-	require.NoError(t, o.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
+	deadline := make(chan error, 1)
+	go func() { // the deadline passes when the write has begun
+		_, err := peer.Read(make([]byte, 1))
+		deadline <- errors.Join(err, o.SetWriteDeadline(time.Now()))
+	}()
 	n, err := o.fd.Write(make([]byte, 16<<20))
 	require.True(t, errors.Is(err, os.ErrDeadlineExceeded), err)
+	require.NoError(t, <-deadline)
 	require.Positive(t, n)
 	require.Less(t, n, 16<<20)
 }
