@@ -24,7 +24,14 @@ import (
 //
 // One goroutine at a time reads a conn: its reader. It decodes, authorizes and queues requests, waits up to maxReplyWait
 // for the loop, and writes the replies. The table of transitions below says when another goroutine takes over a part of
-// that. An idle conn costs what the fields take, 320 bytes (TestIdleConnIsSmall): so the flags stand together, and the
+// that.
+//
+// A peer that reads no replies is handled in four steps. First the reader cannot write without blocking (writeBegins).
+// After maxReplyWait another goroutine reads, and the first one writes on (readerDetached, poolKeeps). The new reader
+// blocks in awaitWindow when MaxInFlight final replies wait, beside the batch that the writer has taken. When the time of
+// writeTimeout is over, worker.onTimer closes the conn: the write fails, the reader gets an error, and close runs.
+//
+// An idle conn costs what the fields take, 320 bytes (TestIdleConnIsSmall): so the flags stand together, and the
 // counters are short.
 type conn struct {
 	m        *CommandMgr
@@ -238,8 +245,10 @@ var closedChannel = func() chan struct{} {
 
 var errNoWait = errors.New("no more frames have arrived")
 
-// awaitWindow waits until a call fits into the window, begins the batch, and returns how many calls fit. Replies that wait
-// for a slow peer fill the window as calls do; those of a stream have their own bound. A cancel has a place of its own.
+// awaitWindow waits until a call fits into the window, and returns how many calls fit. It makes the transition batchBegins
+// where its row allows that. The window is full when MaxInFlight calls are in flight, and also when MaxInFlight final replies
+// wait. The batch that a writer has taken does not count. Replies of a stream do not count either; maxStreamBytes bounds
+// them. A cancel may be one more than MaxInFlight.
 func (c *conn) awaitWindow(call *Call) (room int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -248,7 +257,7 @@ func (c *conn) awaitWindow(call *Call) (room int) {
 		if call.Name == cancelName {
 			limit++
 		}
-		if c.windowFull = len(c.calls) >= limit || c.outbox.finals() >= limit; !c.windowFull {
+		if c.windowFull = len(c.calls) >= limit || c.outbox.finalsLocked() >= limit; !c.windowFull {
 			if c.outbox.writer == noWriter && c.pendingOnLoop == 0 {
 				c.changeLocked(batchBegins)
 			}
@@ -286,7 +295,7 @@ func (c *conn) admit(call *Call) *wire.Error {
 func (c *conn) addInFlight(call *Call) *wire.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if full := c.noRoom(call.held()); full != nil {
+	if full := c.noRoomLocked(call.held()); full != nil {
 		return errFull(full, call.Peer)
 	}
 	if !call.id.IsZero() && c.findLocked(call.id) != nil {
@@ -612,7 +621,7 @@ func (c *conn) cancellable() *Call {
 }
 
 // owesLocked reports whether a reply is missing or not written. The caller holds c.mu.
-func (c *conn) owesLocked() bool { return c.unanswered > 0 || c.outbox.busy() }
+func (c *conn) owesLocked() bool { return c.unanswered > 0 || c.outbox.busyLocked() }
 
 // writeOrWaitLocked writes the replies that wait, or waits for a change. The caller holds c.mu; meanwhile it is free.
 func (c *conn) writeOrWaitLocked() {

@@ -98,7 +98,7 @@ func (m *CommandMgr) WatchTransitions(saw func(row int), failed func(what string
 		case stateIdle:
 			require(c.worker == nil, c, "an idle conn has a worker")
 		case stateClosed:
-			require(!c.outbox.busy(), c, "a closed conn has replies")
+			require(!c.outbox.busyLocked(), c, "a closed conn has replies")
 			require(c.unanswered == 0, c, "a closed conn has calls")
 		}
 		if t == readerDetached {

@@ -171,8 +171,8 @@ func (m *CommandMgr) exceededLimit(p *peer, n int64, nothing func() bool) *fullL
 	return nil
 }
 
-// noRoom returns the limit for which the conn cannot hold n more bytes, or nil. c.mu is held.
-func (c *conn) noRoom(n int) *fullLimit {
+// noRoomLocked returns the limit for which the conn cannot hold n more bytes, or nil. The caller holds c.mu.
+func (c *conn) noRoomLocked(n int) *fullLimit {
 	full := c.m.exceededLimit(c.peer, 0, nil)
 	if full != nil && c.owner && c.buffered+int64(n) <= ownerReserve {
 		return nil
@@ -187,7 +187,7 @@ func (c *conn) room(call *Call) *wire.Error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if full := c.noRoom(0); full != nil {
+	if full := c.noRoomLocked(0); full != nil {
 		return errFull(full, call.Peer)
 	}
 	return nil

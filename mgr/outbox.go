@@ -11,8 +11,9 @@ import (
 	"github.com/rudderpost/rudderpost/wire"
 )
 
-// An outbox has the replies of one conn that are not written yet, in the order in which they will be written. The lock of
-// the conn guards it. At most one goroutine writes; the table of writerTransitions says which.
+// An outbox has the replies of one conn that no writer has taken, in the order in which they will be written. A writer
+// takes all of them at once, as a batch. At most one goroutine writes; the table of writerTransitions says which. The lock of
+// the conn guards the outbox.
 type outbox struct {
 	writer  writer
 	parts   int32           // how many of waiting are replies of a stream that are not its last
@@ -119,9 +120,9 @@ func (o *outbox) nextLocked(c *conn) []*encodedReply {
 }
 
 // doneLocked is called when a batch has been written. It returns the next batch for the same goroutine. If there is none
-// the outbox has no writer any more; wasReader then reports whether the goroutine still is the reader of the conn. The
+// the outbox has no writer any more; stillReader then reports whether the goroutine still is the reader of the conn. The
 // caller holds c.mu.
-func (o *outbox) doneLocked(c *conn, batch []*encodedReply) (next []*encodedReply, wasReader bool) {
+func (o *outbox) doneLocked(c *conn, batch []*encodedReply) (next []*encodedReply, stillReader bool) {
 	o.spare = batch
 	if len(o.waiting) > 0 {
 		return o.nextLocked(c), false
@@ -138,11 +139,11 @@ func (o *outbox) doneLocked(c *conn, batch []*encodedReply) (next []*encodedRepl
 	return nil, true
 }
 
-// busy reports whether replies wait or are being written.
-func (o *outbox) busy() bool { return o.writer != noWriter || len(o.waiting) > 0 }
+// busyLocked reports whether replies wait or are being written. The caller holds c.mu.
+func (o *outbox) busyLocked() bool { return o.writer != noWriter || len(o.waiting) > 0 }
 
-// finals returns how many final replies wait.
-func (o *outbox) finals() int { return len(o.waiting) - int(o.parts) }
+// finalsLocked returns how many final replies no writer has taken. The caller holds c.mu.
+func (o *outbox) finalsLocked() int { return len(o.waiting) - int(o.parts) }
 
 // An encodedReply is a reply that is not written yet, with the facts for the Recorder, the Observer and the log.
 type encodedReply struct {

@@ -154,7 +154,7 @@ func (c *conn) waitForLastReplies(scope killScope) {
 	defer stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for ctx.Err() == nil && (c.outbox.busy() || scope == allCalls && c.unanswered > 0) {
+	for ctx.Err() == nil && (c.outbox.busyLocked() || scope == allCalls && c.unanswered > 0) {
 		c.changed.Wait()
 	}
 }

@@ -88,7 +88,8 @@ func (w *worker) endStep() {
 	}
 }
 
-// startDeadline has replyDeadline called at a moment with a lease, unless stopDeadline is called before.
+// startDeadline sets the deadline of a reader that waits: the timer calls replyDeadline with the lease at the given time,
+// unless stopDeadline is called before.
 func (w *worker) startDeadline(c *conn, lease uint32, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -283,7 +284,7 @@ func (w *worker) writeStep(c *conn, batch []*encodedReply, send func() error) {
 	w.clearFrames()
 }
 
-// writeTimeout returns how long a peer may take to read so many bytes.
+// writeTimeout returns how long the write of a batch may take, where bytes is the length of all its replies.
 func (c *conn) writeTimeout(bytes int) time.Duration {
 	return c.m.limits.Load().WriteTimeout * time.Duration(1+bytes/(32<<10))
 }
