@@ -34,7 +34,7 @@ type Options struct {
 }
 
 // Limits bound the resources that one peer, and all peers together, can use. Each zero field means its default. A negative
-// number removes the limit.
+// number removes the limit. CONTRIBUTING.md says what a new limit needs.
 type Limits struct {
 	// MaxConns is the number of conns that one listener may have open. One more gets a reply with result 503, and is closed.
 	// The last place is kept for the owner: the user that the daemon runs as, and root. When the owner's own conns reach a
@@ -65,8 +65,9 @@ type Limits struct {
 	// MaxRate is the number of calls that one peer may make in a second, and at once. More get result 429. Default: no limit.
 	MaxRate int
 
-	// WriteTimeout is the time in which a peer must read 32 KiB of its replies; then its conn is closed (Kea's rule).
-	// Default 10 s.
+	// WriteTimeout is the time in which a peer must read 32 KiB of its replies (Kea's rule). The manager writes replies in
+	// batches. A batch of n bytes has 1 + n/32Ki times WriteTimeout, from the beginning of its write to the end. Then the
+	// manager closes the conn. Default 10 s.
 	WriteTimeout time.Duration
 
 	// CriticalTimeout is the time in which the participants must pause for a critical command. Then the command gets result
@@ -113,6 +114,8 @@ func (m *CommandMgr) SetLimits(l Limits) {
 
 const unlimited = 1<<31 - 1
 
+// fill sets each zero field to its default, and each negative field to the value that means no limit. That value is 0 for
+// MaxRate and SlowCommand.
 func (l *Limits) fill() {
 	limit(&l.MaxConns, 4096, unlimited)
 	limit(&l.MaxConnsPerPeer, 3072, unlimited)
