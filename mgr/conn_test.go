@@ -187,6 +187,22 @@ func TestReaderIsReplacedWhenItsSecondWriteBlocks(t *testing.T) {
 	})
 }
 
+// The peer gets all replies before its conn closes, also if the reader has read the last request and writes the reply to an
+// earlier one while an async command still runs.
+func TestConnStaysOpenUntilItsLastReplyIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, nil, append(newTestCommands().commands(), asyncBlob)...)
+		c := d.dial()
+		defer c.close()
+		c.send(`{"command":"async-blob","arguments":{"bytes":10,"after":5},"id":2}{"command":"count","id":1}{"command":"count"}`)
+		require.EqualValues(t, 1, c.receive().ID)
+		require.EqualValues(t, 2, c.receive().ID)
+		require.Nil(t, c.receive().ID)
+		c.requireEOF()
+		require.NoError(t, d.end())
+	})
+}
+
 // The conn is closed as soon as the reply to its last request is written. A slow Observer does not delay that.
 func TestSlowObserverDelaysNoClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -57,6 +57,10 @@ func all() []mutant { return slices.Concat(mgrMutants, transportMutants) }
 // testTimeout ends a test on the unchanged tree.
 const testTimeout = 2 * time.Minute
 
+// tries is how often a test may pass with a mutant before the mutant has survived. Some mutants are killed by the race
+// detector or by repetition, and so by chance on a busy machine.
+const tries = 3
+
 // mutantTimeout is when a test that a mutant lets wait for ever is ended. took is the time of that test on the unchanged
 // tree: a test that is only slow must not count as one that fails.
 func mutantTimeout(took time.Duration) time.Duration { return max(20*time.Second, 5*took) }
@@ -202,7 +206,12 @@ func (r *runner) kill(m mutant, base string, timeout time.Duration) (output stri
 	}
 	r.testing <- struct{}{}
 	defer func() { <-r.testing }()
-	if output, err = m.kill.run(binary, timeout); err == nil {
+	for range tries {
+		if output, err = m.kill.run(binary, timeout); err != nil {
+			break
+		}
+	}
+	if err == nil {
 		return output, fmt.Errorf("%v passes", m.kill)
 	}
 	if errors.Is(err, errNoTest) {

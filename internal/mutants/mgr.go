@@ -86,7 +86,7 @@ var mgrMutants = []mutant{
 	{
 		"mgr/conn.go", "w.closeAfterWrite = c.readEnded && c.unanswered == 0 && len(c.outbox.waiting) == 0", "w.closeAfterWrite = c.readEnded",
 		"the conn is closed before the last reply is written",
-		kill{"./mgr", "TestConversations", []string{"-count=5"}},
+		kill{"./mgr", "TestConnStaysOpenUntilItsLastReplyIsWritten", nil},
 	},
 	{
 		"mgr/conn.go", "w.closeAfterWrite = c.readEnded && c.unanswered == 0 && len(c.outbox.waiting) == 0", "w.closeAfterWrite = false",
