@@ -162,26 +162,30 @@ func TestLoopEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// The loop checks its context between two reads.
+// The loop checks its context between two reads. The descriptor is never empty: the callback writes what the loop has read.
 func TestLoopEndsWithItsContextWhileThePeerNeverPauses(t *testing.T) {
+	const chunk = 4 << 10 // frames
 	peer, s := streams(t)["descriptor"]()
-	go func() {
-		for {
-			if _, err := io.WriteString(peer, strings.Repeat("[]", 8<<10)); err != nil {
-				return
-			}
-		}
-	}()
+	more := func() {
+		_, err := io.WriteString(peer, strings.Repeat("[]", chunk))
+		require.NoError(t, err)
+	}
+	for range 12 { // 96 KiB: more than one read takes, less than the buffer of the socket
+		more()
+	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	over := errors.New("over")
 	n := 0
 	s.Fast().ReadLoop(ctx, func(frame []byte, err error) bool {
-		switch n++; {
-		case n == 100_000:
+		if n++; n%chunk == 0 {
+			more()
+		}
+		switch {
+		case n == 10*chunk:
 			cancel(over)
 		case err != nil:
 			require.ErrorIs(t, err, over)
-		case n > 200_000:
+		case n > 100*chunk:
 			t.Error("the loop goes on")
 			return false
 		}
