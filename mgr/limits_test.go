@@ -230,3 +230,16 @@ func TestNegativeLimitsAreNoLimits(t *testing.T) {
 		c.requireEOF()
 	})
 }
+
+// A write timeout that is taken away does not close the conn of a peer that reads nothing, also not for a long reply.
+func TestConnOfPeerThatReadsNothingStaysOpenWithoutWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, &mgr.Options{Limits: mgr.Limits{WriteTimeout: -1}}, bigReply(300<<10))
+		c := d.dial()
+		defer c.close()
+		c.send(`{"command":"big","id":1}`)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Len(t, d.Sessions(), 1)
+	})
+}

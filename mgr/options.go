@@ -112,7 +112,10 @@ func (m *CommandMgr) SetLimits(l Limits) {
 	}
 }
 
-const unlimited = 1<<31 - 1
+const (
+	unlimited = 1<<31 - 1
+	noTimeout = time.Duration(1 << 62)
+)
 
 // fill sets each zero field to its default, and each negative field to the value that means no limit. That value is 0 for
 // MaxRate and SlowCommand.
@@ -126,9 +129,9 @@ func (l *Limits) fill() {
 	limit(&l.MaxBufferedPerPeer, l.MaxBuffered/4, 1<<62)
 	limit(&l.MaxRate, 0, 0)
 	limit(&l.SlowCommand, 0, 0)
-	limit(&l.WriteTimeout, 10*time.Second, 1<<62)
-	limit(&l.CriticalTimeout, 5*time.Second, 1<<62)
-	limit(&l.DrainTimeout, 10*time.Second, 1<<62)
+	limit(&l.WriteTimeout, 10*time.Second, noTimeout)
+	limit(&l.CriticalTimeout, 5*time.Second, noTimeout)
+	limit(&l.DrainTimeout, 10*time.Second, noTimeout)
 }
 
 func limit[T int | int64 | time.Duration](value *T, usual, none T) {

@@ -286,7 +286,8 @@ func (w *worker) writeStep(c *conn, batch []*encodedReply, send func() error) {
 
 // writeTimeout returns how long the write of a batch may take, where bytes is the length of all its replies.
 func (c *conn) writeTimeout(bytes int) time.Duration {
-	return c.m.limits.Load().WriteTimeout * time.Duration(1+bytes/(32<<10))
+	timeout, parts := c.m.limits.Load().WriteTimeout, time.Duration(1+bytes/(32<<10))
+	return min(timeout, noTimeout/parts) * parts // without the overflow of a limit that is taken away
 }
 
 // writeFailed closes a conn that takes no replies.
